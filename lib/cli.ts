@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+// One door for the shell. A command's module is loaded only when it is called, so that the kernel starts fast.
+
+/** What every command's module exports. */
+export interface Command {
+  /** Runs the command; resolves to the exit code. */
+  run(args: string[]): Promise<number>;
+}
+
+const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
+  start: { summary: "run the chapters and build the book", load: () => import("./workbook/start.ts") },
+  run: {
+    summary: "run notebooks headless: slimlab run NOTEBOOK...",
+    load: () => import("./workbook/run.ts"),
+  },
+  book: {
+    summary: "build the book from run notebooks; --serve shows it",
+    load: () => import("./workbook/book.ts"),
+  },
+  kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./kernel/command.ts") },
+  lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./workbook/lab.ts") },
+  native: { summary: "install the native TensorFlow backend", load: () => import("./nn/native.ts") },
+};
+
+const help = `Usage: slimlab COMMAND [OPTION]...
+
+${Object.entries(commands)
+  .map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
+  .join("\n")}
+
+slimlab COMMAND --help tells more.`;
+
+const [name, ...args] = process.argv.slice(2);
+if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+  console.log(help);
+  process.exitCode = name === undefined ? 2 : 0;
+} else if (!Object.hasOwn(commands, name)) {
+  console.error(`slimlab: there is no command ${JSON.stringify(name)}\n\n${help}`);
+  process.exitCode = 2;
+} else {
+  try {
+    process.exitCode = await (await commands[name].load()).run(args);
+  } catch (error) {
+    // A person at the shell wants the sentence; SLIMLAB_DEBUG gives the stack to whoever mends it.
+    const message = error instanceof Error ? error.message : String(error);
+    console.error(
+      process.env.SLIMLAB_DEBUG && error instanceof Error ? error.stack : `slimlab ${name}: ${message}`,
+    );
+    process.exitCode = 1;
+  }
+}
