@@ -1,0 +1,382 @@
+// §3.3.1 Singular value decomposition: W = U Σ Vᵀ, and its truncation to the first k singular values.
+// Golub and Reinsch, "Singular value decomposition and least squares solutions", Numer. Math. 14 (1970):
+// Householder reduction to a bidiagonal matrix, then implicit QR steps on it. A tall matrix is first reduced
+// to its triangular factor (Chan, 1982), so that the iteration only sees n x n.
+import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
+
+/** A singular value decomposition of a rows x cols matrix, thin: r = min(rows, cols). */
+export interface Svd {
+  /** Left singular vectors, row-major rows x r; columns are orthonormal. */
+  u: Float64Array;
+  /** Singular values, r of them, largest first. */
+  s: Float64Array;
+  /** Right singular vectors, transposed: row-major r x cols; rows are orthonormal. */
+  vt: Float64Array;
+  rows: number;
+  cols: number;
+  /** The number of singular triplets kept. */
+  rank: number;
+}
+
+/**
+ * Full (thin) singular value decomposition in double precision (§3.3.1).
+ *
+ * @param w row-major rows x cols matrix
+ * @throws RangeError when a dimension is not positive, the length is wrong, or an element is not finite
+ */
+export function svd(w: ArrayLike<number>, rows: number, cols: number): Svd {
+  checkInteger("rows", rows, 1);
+  checkInteger("cols", cols, 1);
+  checkLength("w", w, rows * cols);
+  checkFinite("w", w);
+  // Everything below wants at least as many rows as columns; a wide matrix is the transpose of a tall one.
+  if (rows < cols) {
+    const t = svd(transpose(w, rows, cols), cols, rows);
+    return { u: transpose(t.vt, rows, rows), s: t.s, vt: transpose(t.u, cols, rows), rows, cols, rank: rows };
+  }
+  // Columns become rows, so that every inner loop below walks through contiguous memory.
+  const at = transpose(w, rows, cols);
+  // Scaling by a power of two is exact, and keeps squares of tiny or huge weights in range.
+  const exponent = largestExponent(at);
+  scale(at, 2 ** -exponent);
+  const tall = rows > cols;
+  const reflectors = tall ? qr(at, cols, rows) : undefined;
+  const square = tall ? upperTriangle(at, cols, rows) : at;
+  const { ut, s, vt } = svdSquare(square, cols);
+  const u = tall ? applyReflectors(reflectors!, at, ut, cols, rows) : transpose(ut, cols, cols);
+  scale(s, 2 ** exponent);
+  return { u, s, vt, rows, cols, rank: cols };
+}
+
+/**
+ * Keeps the first `rank` singular triplets: the best rank-k approximation in the Frobenius and the spectral
+ * norm (Eckart and Young, 1936). The squared error is the sum of the squares of the values left out.
+ */
+export function truncate(decomposition: Svd, rank: number): Svd {
+  const { rows, cols, rank: full } = decomposition;
+  checkInteger("rank", rank, 1, full);
+  const u = new Float64Array(rows * rank);
+  for (let i = 0; i < rows; i++) u.set(decomposition.u.subarray(i * full, i * full + rank), i * rank);
+  return {
+    u,
+    s: decomposition.s.slice(0, rank),
+    vt: decomposition.vt.slice(0, rank * cols),
+    rows,
+    cols,
+    rank,
+  };
+}
+
+/** Multiplies the three factors: U Σ Vᵀ, row-major rows x cols. */
+export function reconstruct({ u, s, vt, rows, cols, rank }: Svd): Float64Array {
+  const w = new Float64Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    const row = w.subarray(i * cols, (i + 1) * cols);
+    for (let k = 0; k < rank; k++)
+      addScaled(row, u[i * rank + k] * s[k], vt.subarray(k * cols, (k + 1) * cols));
+  }
+  return w;
+}
+
+/** The transpose of a row-major rows x cols matrix, as doubles. */
+export function transpose(a: ArrayLike<number>, rows: number, cols: number): Float64Array {
+  const t = new Float64Array(rows * cols);
+  // Blocks of 32 x 32 keep both sides in the first-level cache.
+  for (let i0 = 0; i0 < rows; i0 += 32) {
+    const i1 = Math.min(i0 + 32, rows);
+    for (let j0 = 0; j0 < cols; j0 += 32) {
+      const j1 = Math.min(j0 + 32, cols);
+      for (let i = i0; i < i1; i++) for (let j = j0; j < j1; j++) t[j * rows + i] = a[i * cols + j];
+    }
+  }
+  return t;
+}
+
+/** Householder QR in place on columns stored as rows (n of length m); returns the reflectors' factors. */
+function qr(at: Float64Array, n: number, m: number): Float64Array {
+  const tau = new Float64Array(n);
+  for (let k = 0; k < n; k++) {
+    const column = at.subarray(k * m + k, (k + 1) * m);
+    tau[k] = reflector(column);
+    if (tau[k] === 0) continue;
+    for (let j = k + 1; j < n; j++) reflect(column, tau[k], at.subarray(j * m + k, (j + 1) * m));
+  }
+  return tau;
+}
+
+/**
+ * Turns x into a Householder reflector H = I - tau v vᵀ with H x = beta e1: v (v[0] = 1 understood) replaces
+ * x[1..], beta replaces x[0]. Returns tau; 0 when x is already a multiple of e1.
+ */
+function reflector(x: Float64Array): number {
+  let tail = 0;
+  for (let i = 1; i < x.length; i++) tail += x[i] * x[i];
+  if (tail === 0) return 0;
+  const alpha = x[0];
+  const beta = alpha > 0 ? -Math.sqrt(alpha * alpha + tail) : Math.sqrt(alpha * alpha + tail);
+  const inverse = 1 / (alpha - beta);
+  for (let i = 1; i < x.length; i++) x[i] *= inverse;
+  x[0] = beta;
+  return (beta - alpha) / beta;
+}
+
+/** y := (I - tau v vᵀ) y, with v[0] = 1 understood. */
+function reflect(v: Float64Array, tau: number, y: Float64Array): void {
+  const n = v.length;
+  // Four partial sums: one would make every addition wait for the one before it.
+  let s0 = y[0];
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let i = 1;
+  for (; i + 3 < n; i += 4) {
+    s0 += v[i] * y[i];
+    s1 += v[i + 1] * y[i + 1];
+    s2 += v[i + 2] * y[i + 2];
+    s3 += v[i + 3] * y[i + 3];
+  }
+  for (; i < n; i++) s0 += v[i] * y[i];
+  const factor = -tau * (s0 + s1 + (s2 + s3));
+  y[0] += factor;
+  for (i = 1; i < n; i++) y[i] += factor * v[i];
+}
+
+/** R of a QR decomposition, as columns stored in rows: element (k, j) of R stands at r[j * n + k], k <= j. */
+function upperTriangle(at: Float64Array, n: number, m: number): Float64Array {
+  const r = new Float64Array(n * n);
+  for (let j = 0; j < n; j++) r.set(at.subarray(j * m, j * m + j + 1), j * n);
+  return r;
+}
+
+/** Q [ut; 0]ᵀ: the left vectors of R (rows of ut) carried back to length m; row-major m x n. */
+function applyReflectors(
+  tau: Float64Array,
+  at: Float64Array,
+  ut: Float64Array,
+  n: number,
+  m: number,
+): Float64Array {
+  const rows = new Float64Array(n * m);
+  for (let i = 0; i < n; i++) {
+    const row = rows.subarray(i * m, (i + 1) * m);
+    row.set(ut.subarray(i * n, (i + 1) * n));
+  }
+  // Reflector by reflector: its vector stays in the cache while all rows pass by.
+  for (let k = n - 1; k >= 0; k--) {
+    if (tau[k] === 0) continue;
+    const v = at.subarray(k * m + k, (k + 1) * m);
+    for (let i = 0; i < n; i++) reflect(v, tau[k], rows.subarray(i * m + k, (i + 1) * m));
+  }
+  return transpose(rows, n, m);
+}
+
+/** The decomposition of an n x n matrix given by columns stored as rows; singular vectors come back as rows. */
+function svdSquare(at: Float64Array, n: number): { ut: Float64Array; s: Float64Array; vt: Float64Array } {
+  const d = new Float64Array(n);
+  const e = new Float64Array(n);
+  const tauLeft = new Float64Array(n);
+  const tauRight = new Float64Array(n);
+  const rowVectors = new Float64Array(n * n);
+  const work = new Float64Array(n);
+  for (let k = 0; k < n; k++) {
+    const column = at.subarray(k * n + k, (k + 1) * n);
+    tauLeft[k] = reflector(column);
+    d[k] = column[0];
+    if (tauLeft[k] !== 0) {
+      for (let j = k + 1; j < n; j++) reflect(column, tauLeft[k], at.subarray(j * n + k, (j + 1) * n));
+    }
+    if (k + 1 >= n) break;
+    const row = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
+    for (let j = k + 1; j < n; j++) row[j - k - 1] = at[j * n + k];
+    tauRight[k] = reflector(row);
+    e[k] = row[0];
+    if (tauRight[k] === 0) continue;
+    // From the right: A := A (I - tau v vᵀ). The product A v is summed column by column, contiguously.
+    const height = n - k - 1;
+    const product = work.subarray(0, height);
+    product.fill(0);
+    for (let j = k + 1; j < n; j++) {
+      addScaled(product, j === k + 1 ? 1 : row[j - k - 1], at.subarray(j * n + k + 1, (j + 1) * n));
+    }
+    for (let j = k + 1; j < n; j++) {
+      const v = j === k + 1 ? 1 : row[j - k - 1];
+      addScaled(at.subarray(j * n + k + 1, (j + 1) * n), -tauRight[k] * v, product);
+    }
+  }
+  const ut = identity(n);
+  const vt = identity(n);
+  for (let k = n - 1; k >= 0; k--) {
+    if (tauLeft[k] !== 0) {
+      const v = at.subarray(k * n + k, (k + 1) * n);
+      for (let i = k; i < n; i++) reflect(v, tauLeft[k], ut.subarray(i * n + k, (i + 1) * n));
+    }
+    if (k + 1 < n && tauRight[k] !== 0) {
+      const v = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
+      for (let i = k + 1; i < n; i++) reflect(v, tauRight[k], vt.subarray(i * n + k + 1, (i + 1) * n));
+    }
+  }
+  // The rows of `ut` now are H1..Hn e_i: columns of U stored as rows, which is what the rotations want.
+  diagonalize(d, e, ut, vt, n);
+  return sorted(d, ut, vt, n);
+}
+
+/** Implicit-shift QR on the bidiagonal (d, e); rotates rows of ut and vt along. */
+function diagonalize(d: Float64Array, e: Float64Array, ut: Float64Array, vt: Float64Array, n: number): void {
+  let norm = 0;
+  for (let i = 0; i < n; i++) norm = Math.max(norm, Math.abs(d[i]) + Math.abs(e[i]));
+  const tiny = Number.EPSILON * norm;
+  let high = n - 1;
+  let steps = 0;
+  while (high > 0) {
+    if (Math.abs(e[high - 1]) <= tiny) {
+      e[high - 1] = 0;
+      high--;
+      steps = 0;
+      continue;
+    }
+    if (++steps > 75) throw new Error("svd did not converge in 75 steps for one singular value");
+    let low = high - 1;
+    while (low > 0 && Math.abs(e[low - 1]) > tiny) low--;
+    const zero = lastZero(d, low, high, tiny);
+    if (zero >= 0) chase(d, e, ut, vt, n, low, zero, high);
+    else step(d, e, ut, vt, n, low, high);
+  }
+}
+
+function lastZero(d: Float64Array, low: number, high: number, tiny: number): number {
+  for (let i = high; i >= low; i--) if (Math.abs(d[i]) <= tiny) return i;
+  return -1;
+}
+
+/** A zero on the diagonal: rotations empty its row (or, at the end, its column), so that the block splits. */
+function chase(
+  d: Float64Array,
+  e: Float64Array,
+  ut: Float64Array,
+  vt: Float64Array,
+  n: number,
+  low: number,
+  zero: number,
+  high: number,
+): void {
+  d[zero] = 0;
+  if (zero === high) {
+    let f = e[high - 1];
+    e[high - 1] = 0;
+    for (let i = high - 1; i >= low; i--) {
+      const r = Math.hypot(d[i], f);
+      const c = d[i] / r;
+      const s = f / r;
+      d[i] = r;
+      rotate(vt, n, i, high, c, s);
+      if (i > low) {
+        f = -s * e[i - 1];
+        e[i - 1] *= c;
+      }
+      if (f === 0) break;
+    }
+    return;
+  }
+  let f = e[zero];
+  e[zero] = 0;
+  for (let i = zero + 1; i <= high; i++) {
+    const r = Math.hypot(d[i], f);
+    const c = d[i] / r;
+    const s = f / r;
+    d[i] = r;
+    rotate(ut, n, i, zero, c, s);
+    if (i === high) break;
+    f = -s * e[i];
+    e[i] *= c;
+    if (f === 0) break;
+  }
+}
+
+/** One implicit QR step with Wilkinson's shift on the unreduced block low..high. */
+function step(
+  d: Float64Array,
+  e: Float64Array,
+  ut: Float64Array,
+  vt: Float64Array,
+  n: number,
+  low: number,
+  high: number,
+): void {
+  const ePrevious = high - 1 > low ? e[high - 2] : 0;
+  const a = d[high - 1] * d[high - 1] + ePrevious * ePrevious;
+  const b = d[high - 1] * e[high - 1];
+  const c2 = d[high] * d[high] + e[high - 1] * e[high - 1];
+  const half = (a - c2) / 2;
+  const shift = c2 - (b * b) / (half + (half >= 0 ? 1 : -1) * Math.hypot(half, b));
+  let f = (d[low] * d[low] - shift) / d[low];
+  let g = e[low];
+  for (let i = low; i < high; i++) {
+    let r = Math.hypot(f, g);
+    let c = r === 0 ? 1 : f / r;
+    let s = r === 0 ? 0 : g / r;
+    if (i > low) e[i - 1] = r;
+    f = c * d[i] + s * e[i];
+    e[i] = c * e[i] - s * d[i];
+    g = s * d[i + 1];
+    d[i + 1] *= c;
+    rotate(vt, n, i, i + 1, c, s);
+    r = Math.hypot(f, g);
+    c = r === 0 ? 1 : f / r;
+    s = r === 0 ? 0 : g / r;
+    d[i] = r;
+    f = c * e[i] + s * d[i + 1];
+    d[i + 1] = c * d[i + 1] - s * e[i];
+    if (i + 1 < high) {
+      g = s * e[i + 1];
+      e[i + 1] *= c;
+    }
+    rotate(ut, n, i, i + 1, c, s);
+  }
+  e[high - 1] = f;
+}
+
+/** Rows i and j of an n-column matrix: (x, y) := (c x + s y, c y - s x). */
+function rotate(a: Float64Array, n: number, i: number, j: number, c: number, s: number): void {
+  let p = i * n;
+  let q = j * n;
+  for (const end = p + n; p < end; p++, q++) {
+    const x = a[p];
+    const y = a[q];
+    a[p] = c * x + s * y;
+    a[q] = c * y - s * x;
+  }
+}
+
+/** Positive singular values, largest first, with their vectors. */
+function sorted(d: Float64Array, ut: Float64Array, vt: Float64Array, n: number) {
+  const order = Array.from(d.keys()).sort((i, j) => Math.abs(d[j]) - Math.abs(d[i]));
+  const result = { ut: new Float64Array(n * n), s: new Float64Array(n), vt: new Float64Array(n * n) };
+  order.forEach((from, to) => {
+    result.s[to] = Math.abs(d[from]);
+    result.ut.set(ut.subarray(from * n, (from + 1) * n), to * n);
+    const row = result.vt.subarray(to * n, (to + 1) * n);
+    row.set(vt.subarray(from * n, (from + 1) * n));
+    if (d[from] < 0) scale(row, -1);
+  });
+  return result;
+}
+
+function identity(n: number): Float64Array {
+  const a = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) a[i * n + i] = 1;
+  return a;
+}
+
+function addScaled(y: Float64Array, factor: number, x: Float64Array): void {
+  for (let i = 0; i < x.length; i++) y[i] += factor * x[i];
+}
+
+function scale(a: Float64Array, factor: number): void {
+  for (let i = 0; i < a.length; i++) a[i] *= factor;
+}
+
+function largestExponent(a: Float64Array): number {
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]));
+  return largest === 0 ? 0 : Math.max(-1000, Math.floor(Math.log2(largest)));
+}
