@@ -1,0 +1,73 @@
+// What a data set is once it is in memory, and the two things every chapter does with it: take less, make floats.
+import { checkInteger } from "../util/check.ts";
+import { seeded, shuffle } from "../util/random.ts";
+
+/** Images with labels. */
+export interface Split {
+  /** Grey values 0 to 255, `count` x `height` x `width` x `channels`, row-major. */
+  images: Uint8Array;
+  /** The class of each image, an index into the data set's `classes`. */
+  labels: Uint8Array;
+  count: number;
+  height: number;
+  width: number;
+  channels: number;
+}
+
+/** A data set: what to learn from, and what to be judged by. */
+export interface Dataset {
+  name: string;
+  /** The classes' names; a label is an index into them. */
+  classes: string[];
+  train: Split;
+  test: Split;
+}
+
+/**
+ * Takes `n` examples, stratified: each class keeps its share (by largest remainder, so within one example), which
+ * examples of a class is up to the seed, and the result is shuffled.
+ *
+ * @param n how many examples, from 1 to `split.count`
+ * @param seed the same seed gives the same examples in the same order
+ */
+export function subset(split: Split, n: number, seed = 0): Split {
+  checkInteger("n", n, 1, split.count);
+  const random = seeded(seed);
+  const byClass: number[][] = [];
+  for (let i = 0; i < split.count; i++) (byClass[split.labels[i]] ??= []).push(i);
+  const classes = byClass.filter((members) => members !== undefined);
+
+  // Every class gets the whole part of its share; what is left over goes to the largest remainders.
+  const quotas = classes.map((members) => Math.floor((members.length * n) / split.count));
+  let left = n - quotas.reduce((sum, quota) => sum + quota, 0);
+  const byRemainder = classes
+    .map((members, k) => ({ k, remainder: (members.length * n) % split.count }))
+    .sort((a, b) => b.remainder - a.remainder || a.k - b.k);
+  for (const { k } of byRemainder) if (left-- > 0) quotas[k]++;
+
+  const chosen = classes.flatMap((members, k) => shuffle(members, random).slice(0, quotas[k]));
+  return take(split, shuffle(chosen, random));
+}
+
+/** The examples at `indices`, in that order. */
+export function take(split: Split, indices: ArrayLike<number>): Split {
+  const size = split.height * split.width * split.channels;
+  const images = new Uint8Array(indices.length * size);
+  const labels = new Uint8Array(indices.length);
+  for (let i = 0; i < indices.length; i++) {
+    const from = checkInteger("index", indices[i], 0, split.count - 1) * size;
+    images.set(split.images.subarray(from, from + size), i * size);
+    labels[i] = split.labels[indices[i]];
+  }
+  return { ...split, images, labels, count: indices.length };
+}
+
+/** The images as numbers in [0, 1], in the same order and shape: what a network takes. */
+export function toFloat(split: Split): Float32Array {
+  // A table of the 256 values: one load a pixel instead of a conversion and a division.
+  const table = Float32Array.from({ length: 256 }, (_, i) => i / 255);
+  const { images } = split;
+  const floats = new Float32Array(images.length);
+  for (let i = 0; i < floats.length; i++) floats[i] = table[images[i]];
+  return floats;
+}
