@@ -1,0 +1,50 @@
+// §3.1.1 step 1: how much each weight matters. A score is one number a weight; the lowest go first.
+
+import { checkFinite, checkLength } from "../util/check.ts";
+
+/**
+ * Importance by magnitude: |w|. Small weights change the output least, all inputs being alike.
+ *
+ * @param weights any shape, flat
+ * @returns one score a weight, at least 0
+ * @throws RangeError if a weight is NaN or infinite
+ * @see §3.1.1; Han, Pool, Tran, Dally, "Learning both weights and connections", 2015
+ */
+export function magnitude(weights: Float32Array): Float32Array {
+  checkFinite("weights", weights);
+  return weights.map(Math.abs);
+}
+
+/**
+ * Importance by gradient × weight: |g·w|, the first-order Taylor estimate of how much the loss changes
+ * when the weight becomes 0.
+ *
+ * @param weights any shape, flat
+ * @param gradients ∂loss/∂w, as many as weights
+ * @returns one score a weight, at least 0
+ * @throws RangeError if the lengths differ, or a value is NaN or infinite
+ * @see §3.1.1; Mozer, Smolensky, "Skeletonization", 1989; Molchanov et al., 2017
+ */
+export function gradientTimesWeight(weights: Float32Array, gradients: Float32Array): Float32Array {
+  checkFinite("weights", weights);
+  checkLength("gradients", gradients, weights.length);
+  checkFinite("gradients", gradients);
+  return weights.map((w, i) => Math.abs(gradients[i] * w));
+}
+
+/**
+ * Importance by second order: the saliency ½·h·w² of Optimal Brain Damage, how much the loss rises when the
+ * weight becomes 0, at a minimum where the gradient vanishes and with the Hessian taken as diagonal.
+ *
+ * @param weights any shape, flat
+ * @param hessianDiagonal ∂²loss/∂w², as many as weights (an empirical Fisher or Gauss-Newton diagonal will do)
+ * @returns one score a weight; negative only where the curvature is
+ * @throws RangeError if the lengths differ, or a value is NaN or infinite
+ * @see §3.1.1; Le Cun, Denker, Solla, "Optimal Brain Damage", 1990
+ */
+export function obdSaliency(weights: Float32Array, hessianDiagonal: Float32Array): Float32Array {
+  checkFinite("weights", weights);
+  checkLength("hessianDiagonal", hessianDiagonal, weights.length);
+  checkFinite("hessianDiagonal", hessianDiagonal);
+  return weights.map((w, i) => 0.5 * hessianDiagonal[i] * w * w);
+}
