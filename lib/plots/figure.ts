@@ -1,0 +1,86 @@
+// A figure is plain data for Plotly plus a way to show itself: any kernel that keeps the Jupyter.display convention
+// draws it, and an SVG of our own stands in where no script runs.
+import { renderSvg } from "./svg.ts";
+
+/** One Plotly trace: only the fields that the plots here write are named. */
+export interface PlotlyTrace {
+  type: "bar" | "scatter" | "heatmap";
+  name?: string;
+  visible?: boolean;
+  x?: Datum[];
+  y?: Datum[];
+  z?: (number | null)[][];
+  x0?: number;
+  dx?: number;
+  y0?: number;
+  dy?: number;
+  xaxis?: string;
+  yaxis?: string;
+  [key: string]: unknown;
+}
+
+/** What stands on an axis: a number, a category's name, or null for a gap. */
+export type Datum = number | string | null;
+
+/** A Plotly layout: plain JSON. */
+export type PlotlyLayout = Record<string, unknown>;
+
+/** MIME type to representation, as Jupyter's messages carry it. */
+export type MimeBundle = Record<string, unknown>;
+
+const display: unique symbol = Symbol.for("Jupyter.display") as never;
+
+/**
+ * A figure that shows itself. `data` and `layout` are plain Plotly JSON, so a reader can change anything before showing
+ * it: `figure.layout.height = 600`.
+ */
+export class Figure {
+  readonly data: PlotlyTrace[];
+  readonly layout: PlotlyLayout;
+
+  constructor(data: PlotlyTrace[], layout: PlotlyLayout) {
+    this.data = data;
+    this.layout = layout;
+  }
+
+  /** The title, on one line. */
+  get title(): string {
+    return plainTitle(this.layout);
+  }
+
+  /** What a reader who does not see the figure is told. */
+  get alt(): string {
+    const meta = this.layout.meta as { alt?: string } | undefined;
+    return meta?.alt ?? this.title;
+  }
+
+  /** The figure as a static picture: a complete SVG document. */
+  toSvg(): string {
+    return renderSvg(this.data, this.layout);
+  }
+
+  /** Changes the layout in place and returns the figure. */
+  with(change: (layout: PlotlyLayout) => void): this {
+    change(this.layout);
+    return this;
+  }
+
+  /** What Plotly's newPlot takes. */
+  toJSON(): { data: PlotlyTrace[]; layout: PlotlyLayout; config: object } {
+    return { data: this.data, layout: this.layout, config: { responsive: true, displaylogo: false } };
+  }
+
+  [display](): MimeBundle {
+    return {
+      "application/vnd.plotly.v1+json": this.toJSON(),
+      "image/svg+xml": this.toSvg(),
+      "text/plain": `Figure: ${this.alt}`,
+    };
+  }
+}
+
+/** The title of a Plotly layout, as text on one line. */
+export function plainTitle(layout: PlotlyLayout): string {
+  const title = layout.title as { text?: string } | string | undefined;
+  return ((typeof title === "string" ? title : title?.text) ?? "").replace(/<br\s*\/?>/g, " ");
+}

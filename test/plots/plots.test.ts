@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { inflateSync } from "node:zlib";
+import {
+  bars,
+  type Figure,
+  heatmap,
+  histogram,
+  lines,
+  scatter,
+  slider,
+  spectrum,
+} from "../../lib/plots/index.ts";
+
+const bundleOf = (figure: Figure): Record<string, never> =>
+  (figure as never as { [key: symbol]: () => Record<string, never> })[Symbol.for("Jupyter.display")]();
+
+/** Throws unless every tag of the SVG is closed in order: what an XML parser would demand. */
+function checkWellFormed(svg: string): void {
+  const open: string[] = [];
+  assert.doesNotMatch(svg, /NaN|undefined|Infinity/);
+  assert.doesNotMatch(svg.replace(/&(amp|lt|gt|quot);/g, ""), /&/);
+  for (const [, close, name, self] of svg.matchAll(/<(\/?)([a-z]+)(?:\s[^<>]*?)?(\/?)>/g)) {
+    if (self) continue;
+    if (close) assert.equal(open.pop(), name);
+    else open.push(name);
+  }
+  assert.deepEqual(open, []);
+}
+
+describe("plots", () => {
+  it("histogram: counts every value once, the last bin holds both its ends, zeros skipped on request", () => {
+    const figure = histogram(new Float32Array([0, 0, 0.5, 1, 1, 2]), { bins: 4 });
+    // Bins of width 0.5 from 0: [0, 0.5), [0.5, 1), [1, 1.5), [1.5, 2].
+    assert.deepEqual(figure.data[0].y, [2, 1, 2, 1]);
+    assert.deepEqual([figure.data[0].x0, figure.data[0].dx], [0.25, 0.5]);
+    assert.deepEqual(histogram([0, 0, 0.5, 1, 1, 2], { bins: 4, zeros: "skip" }).data[0].y, [0, 1, 2, 1]);
+    assert.deepEqual(histogram([0, 0, 1, 1], { bins: 2, of: "share" }).data[0].y, [0.5, 0.5]);
+    assert.deepEqual(histogram([3, 3], { bins: 5 }).data[0].y, [0, 0, 2, 0, 0], "all equal: one bin");
+  });
+
+  it("histogram: several series share their bins, and no raw value is embedded", () => {
+    const figure = histogram({ before: new Float32Array(50_000).fill(0.25), after: [0, 1] }, { bins: 10 });
+    assert.deepEqual(
+      figure.data.map((trace) => trace.x0),
+      [0.05, 0.05],
+    );
+    assert.equal(figure.data[0].y![2], 50_000);
+    assert.ok(JSON.stringify(figure).length < 3000);
+  });
+
+  it("heatmap: averages blocks of a matrix that is too large, uneven edges included", () => {
+    const mask = new Uint8Array(20 * 10);
+    mask.fill(1, 0, 10); // the first row is kept
+    const figure = heatmap(mask, { rows: 20, cols: 10, maxSide: 8 });
+    // Blocks of 3 x 2: seven rows of blocks, the last of 2; the first block row is one third kept.
+    assert.equal(figure.data[0].z!.length, 7);
+    assert.equal(figure.data[0].z![0].length, 5);
+    assert.ok(Math.abs(figure.data[0].z![0][0]! - 1 / 3) < 0.005);
+    assert.equal(figure.data[0].z![6][4], 0);
+    assert.deepEqual([figure.data[0].y0, figure.data[0].dy], [1, 3]);
+    assert.match(figure.alt, /each cell the mean of 3 × 2/);
+  });
+
+  it("heatmap: the SVG holds the same picture, row 0 on top", () => {
+    const svg = heatmap(new Uint8Array([1, 0, 0, 0, 0, 0]), { rows: 3, cols: 2 }).toSvg();
+    checkWellFormed(svg);
+    const png = Buffer.from(/<image[^>]*href="data:image\/png;base64,([^"]*)"/.exec(svg)![1], "base64");
+    const start = png.indexOf("IDAT") + 4;
+    const lines = inflateSync(png.subarray(start, start + png.readUInt32BE(start - 8)));
+    assert.deepEqual([...lines.subarray(1, 7)], [0x00, 0x72, 0xb2, 0xe3, 0xe3, 0xe3]);
+    assert.deepEqual([...lines.subarray(8, 14)], [0xe3, 0xe3, 0xe3, 0xe3, 0xe3, 0xe3]);
+  });
+
+  it("bars: the SVG's bars are as long as their amounts", () => {
+    const svg = bars({ a: 1, b: 3 }, { y: { range: [0, 4] } }).toSvg();
+    checkWellFormed(svg);
+    const [a, b] = [...svg.matchAll(/M[\d.]+ ([\d.]+)h[\d.]+V([\d.]+)h-/g)].map(
+      (m) => Number(m[1]) - Number(m[2]),
+    );
+    assert.ok(a > 20 && Math.abs(b / a - 3) < 0.02, `${a} ${b}`);
+  });
+
+  it("bars: a category that a series lacks is a gap, stacked and horizontal bars draw", () => {
+    const figure = bars({ one: { a: 1 }, two: { b: 2 } }, { mode: "stack", horizontal: true });
+    assert.deepEqual(
+      figure.data.map((trace) => trace.x),
+      [
+        [1, null],
+        [null, 2],
+      ],
+    );
+    checkWellFormed(figure.toSvg());
+  });
+
+  it("lines: keeps gaps, draws bands and error bars, on log axes too", () => {
+    const figure = lines(
+      {
+        a: { x: [1, 10, 100], y: [1, null, 1e-4], error: [0.1, 0.1, 0.1] },
+        b: { x: [1, 10, 100], y: [1, 2, 3], band: { lower: [0.5, 1, 2], upper: [2, 3, 4] } },
+      },
+      {
+        x: { log: true, label: "n" },
+        y: { log: true, range: [1e-5, 10] },
+        references: [{ x: 10, label: "ten" }],
+      },
+    );
+    assert.deepEqual((figure.layout.yaxis as { range: number[] }).range, [-5, 1]);
+    assert.deepEqual(figure.data.find((trace) => trace.name === "a")!.y, [1, null, 1e-4]);
+    assert.deepEqual(figure.data.find((trace) => trace.fill)!.y, [2, 3, 4, 2, 1, 0.5]);
+    checkWellFormed(figure.toSvg());
+  });
+
+  it("scatter: the front holds what nothing beats", () => {
+    const points = [
+      { x: 3, y: 3 },
+      { x: 1, y: 1 },
+      { x: 2, y: 1 }, // beaten by (1, 1)
+      { x: 2, y: 2.5 },
+      { x: 4, y: 3 }, // beaten by (3, 3)
+    ];
+    const smallAndHigh = scatter(points, { front: { x: "min", y: "max" } }).data.at(-1)!;
+    assert.deepEqual(
+      [smallAndHigh.x, smallAndHigh.y],
+      [
+        [1, 2, 3],
+        [1, 2.5, 3],
+      ],
+    );
+    const largeAndLow = scatter(points, { front: { x: "max", y: "min" } }).data.at(-1)!;
+    assert.deepEqual(
+      [largeAndLow.x, largeAndLow.y],
+      [
+        [2, 4],
+        [1, 3],
+      ],
+    );
+  });
+
+  it("spectrum: marks the rank that holds the energy", () => {
+    // Squares 4, 3, 2, 1: shares 0.4, 0.7, 0.9, 1.
+    const values = [4, 3, 2, 1].map(Math.sqrt);
+    const figure = spectrum(values, { energies: [0.4, 0.9, 0.95] });
+    assert.deepEqual(figure.data.at(-1)!.x, [1, 3, 4]);
+    assert.deepEqual(figure.data[1].y, [0.4, 0.7, 0.9, 1]);
+    checkWellFormed(figure.toSvg());
+    assert.throws(() => spectrum([1, 2]), /data must be sorted, largest first, got 2 after 1/);
+    assert.throws(() => spectrum([0, 0]), /must have a value above 0/);
+  });
+
+  it("slider: each position shows its own traces, on axes that hold all", () => {
+    const at = (top: number) => lines([0, top], { title: `to ${top}` });
+    const figure = slider([at(1), at(5)], { label: "top", values: [1, 5], start: 1 });
+    assert.deepEqual(
+      figure.data.map((trace) => trace.visible),
+      [false, true],
+    );
+    const [{ steps }] = figure.layout.sliders as [
+      { steps: { label: string; args: Record<string, unknown>[] }[] },
+    ];
+    assert.deepEqual(
+      steps.map((step) => step.args[0].visible),
+      [
+        [true, false],
+        [false, true],
+      ],
+    );
+    assert.deepEqual(
+      steps.map((step) => step.args[1]["title.text"]),
+      ["to 1", "to 5"],
+    );
+    const [low, high] = (figure.layout.yaxis as { range: number[] }).range;
+    assert.ok(low <= 0 && high >= 5);
+    checkWellFormed(figure.toSvg());
+    assert.match(figure.toSvg(), /top: 5 \(2 of 2/);
+    assert.throws(() => slider([at(1)], { label: "top", values: [] }), /values must have 1 elements, got 0/);
+  });
+
+  it("a figure shows itself: Plotly JSON, an SVG with title and description, and text", () => {
+    const figure = lines([1, 2], { title: 'a < b & "c"', alt: "rises" });
+    const bundle = bundleOf(figure);
+    assert.deepEqual(Object.keys(bundle), ["application/vnd.plotly.v1+json", "image/svg+xml", "text/plain"]);
+    assert.deepEqual(JSON.parse(JSON.stringify(bundle["application/vnd.plotly.v1+json"])).data[0].y, [1, 2]);
+    checkWellFormed(bundle["image/svg+xml"]);
+    assert.match(bundle["image/svg+xml"], /<title>a &lt; b &amp; &quot;c&quot;<\/title><desc>rises<\/desc>/);
+    assert.equal(bundle["text/plain"], "Figure: rises");
+  });
+
+  it("numbers are cut to five significant digits", () => {
+    assert.deepEqual(lines([1 / 3, 123456.7]).data[0].y, [0.33333, 123460]);
+  });
+
+  it("errors name the option and the value", () => {
+    assert.throws(() => histogram([1], { bins: 0 }), /bins must be a whole number from 1 to 500, got 0/);
+    assert.throws(() => histogram([]), /data must have at least one number, got none/);
+    assert.throws(() => histogram({ w: [1, Number.NaN] }), /w must be finite, got NaN at index 1/);
+    assert.throws(() => heatmap([1, 2, 3], { rows: 2, cols: 2 }), /values must have 4 elements, got 3/);
+    assert.throws(() => heatmap([1], undefined as never), /rows must be a whole number of at least 1/);
+    assert.throws(() => bars({}), /bars: data must hold at least one series, got none/);
+    assert.throws(() => bars({ a: Number.POSITIVE_INFINITY }), /a must be finite, got Infinity/);
+    assert.throws(() => lines({ a: { x: [1], y: [1, 2] } }), /a\.x must have 2 elements, got 1/);
+    assert.throws(() => lines([1], { height: 10 }), /height must be a whole number from 120 to 2000, got 10/);
+    assert.throws(() => lines([1], { references: [{}] }), /references\[0\] must have x or y/);
+    assert.throws(() => lines([1], { y: { log: true, range: [0, 1] } }), /y\.range\[0\] must be a number/);
+    assert.throws(() => scatter([]), /scatter: data must hold at least one point, got none/);
+    assert.throws(
+      () => lines(5 as never),
+      /lines: data must be an array, or an object of arrays by name, got 5/,
+    );
+  });
+});
