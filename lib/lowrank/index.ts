@@ -1,1 +1,2 @@
+export * from "./randomized.ts";
 export * from "./svd.ts";

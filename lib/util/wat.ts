@@ -11,7 +11,7 @@ const stale = sources
     from: join(packageRoot, "lib", path),
     to: join(packageRoot, "dist/lib", path.replace(/wat$/, "wasm")),
   }))
-  .filter(({ from, to }) => !(statSync(to, { throwIfNoEntry: false })?.mtimeMs! >= statSync(from).mtimeMs));
+  .filter(({ from, to }) => (statSync(to, { throwIfNoEntry: false })?.mtimeMs ?? 0) < statSync(from).mtimeMs);
 
 // The toolkit takes a moment to load, and most builds change no .wat file.
 if (stale.length > 0) {

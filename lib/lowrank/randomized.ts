@@ -1,0 +1,130 @@
+// §3.3.1 The leading k singular triplets without the rest: N. Halko, P. G. Martinsson and J. A. Tropp,
+// "Finding structure with randomness", SIAM Review 53 (2011), algorithms 4.4 and 5.1.
+import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
+import { normal, seeded } from "../util/random.ts";
+import { type Block, MatmulWorkspace } from "./matmul.ts";
+import { type Svd, svd, transpose } from "./svd.ts";
+
+/** Options of {@link randomizedSvd}. */
+export interface RandomizedOptions {
+  /** Extra random directions beyond the rank; more are safer. Default 10. */
+  oversampling?: number;
+  /** Passes of A Aᵀ over the sketch; more are sharper where the spectrum decays slowly. Default 2. */
+  powerIterations?: number;
+  /** Seed of the random directions. Default 1. */
+  seed?: number;
+}
+
+/**
+ * The first `rank` singular triplets of a matrix, approximately (§3.3.1): project on a few random directions,
+ * make an orthonormal basis of what comes out, and decompose the small matrix seen in that basis.
+ *
+ * Products run in single precision (WebAssembly SIMD), orthonormalisation in double; expect singular values
+ * right to about 1e-6 of the largest where the spectrum decays, and never better than the exact truncation.
+ *
+ * @param w row-major rows x cols matrix
+ * @param rank how many triplets, 1 to min(rows, cols)
+ * @throws RangeError when a dimension, the rank or an option is out of range, or an element is not finite
+ */
+export function randomizedSvd(
+  w: ArrayLike<number>,
+  rows: number,
+  cols: number,
+  rank: number,
+  { oversampling = 10, powerIterations = 2, seed = 1 }: RandomizedOptions = {},
+): Svd {
+  checkInteger("rows", rows, 1);
+  checkInteger("cols", cols, 1);
+  checkLength("w", w, rows * cols);
+  checkFinite("w", w);
+  checkInteger("rank", rank, 1, Math.min(rows, cols));
+  checkInteger("oversampling", oversampling, 0);
+  checkInteger("powerIterations", powerIterations, 0);
+  const width = Math.min(rank + oversampling, rows, cols);
+
+  const space = new MatmulWorkspace();
+  const a = space.put(w, rows, cols);
+  const at = space.transpose(a);
+  const right = space.allocate(cols, width);
+  const left = space.allocate(rows, width);
+  const random = seeded(seed);
+  const directions = space.view(right);
+  for (let i = 0; i < cols; i++)
+    for (let j = 0; j < width; j++) directions[i * right.stride + j] = normal(random);
+
+  // Y = (A Aᵀ)^q A Ω. The sketch is made orthonormal once a pass, on its short side: without that, round-off
+  // would swallow every direction weaker than 1e-4 of the strongest after two passes instead of after one.
+  space.multiply(a, right, left);
+  for (let pass = 0; pass < powerIterations; pass++) {
+    space.multiply(at, left, right);
+    orthonormalize(space, right, 1);
+    space.multiply(a, right, left);
+  }
+  orthonormalize(space, left, 2);
+
+  // B = Qᵀ A, formed as its transpose Aᵀ Q: the same shape as the sketch.
+  space.multiply(at, left, right);
+  const small = svd(dense(space, right), cols, width);
+  // Aᵀ Q = U' Σ V'ᵀ gives A ≈ Q V' Σ U'ᵀ.
+  const rotation = space.put(transpose(small.vt, width, width), width, width);
+  const u = space.allocate(rows, width);
+  space.multiply(left, rotation, u);
+  const vt = transpose(small.u, cols, width).slice(0, rank * cols);
+  return { u: dense(space, u, rank), s: small.s.slice(0, rank), vt, rows, cols, rank };
+}
+
+/** The first `cols` columns of a block, without padding. */
+function dense(space: MatmulWorkspace, block: Block, cols = block.cols): Float64Array {
+  const view = space.view(block);
+  const result = new Float64Array(block.rows * cols);
+  for (let i = 0; i < block.rows; i++) {
+    result.set(view.subarray(i * block.stride, i * block.stride + cols), i * cols);
+  }
+  return result;
+}
+
+/**
+ * Makes a block's columns orthonormal: modified Gram-Schmidt in double precision. One pass is enough between
+ * products; two give a basis orthogonal to the last bit ("twice is enough", Kahan).
+ */
+function orthonormalize(space: MatmulWorkspace, block: Block, passes: number): void {
+  const { rows, cols, stride } = block;
+  const view = space.view(block);
+  // Columns become rows: contiguous.
+  const q = new Float64Array(cols * rows);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) q[j * rows + i] = view[i * stride + j];
+  for (let j = 0; j < cols; j++) {
+    const y = q.subarray(j * rows, (j + 1) * rows);
+    const before = Math.sqrt(dot(y, y));
+    for (let pass = 0; pass < passes; pass++) {
+      for (let i = 0; i < j; i++) subtract(y, q.subarray(i * rows, (i + 1) * rows));
+    }
+    const norm = Math.sqrt(dot(y, y));
+    // A direction that the earlier ones span already is none: zeros leave it out.
+    const factor = norm > 1e-6 * before ? 1 / norm : 0;
+    for (let k = 0; k < rows; k++) y[k] *= factor;
+  }
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) view[i * stride + j] = q[j * rows + i];
+}
+
+/** y := y - (x·y) x. */
+function subtract(y: Float64Array, x: Float64Array): void {
+  const projection = dot(x, y);
+  for (let k = 0; k < y.length; k++) y[k] -= projection * x[k];
+}
+
+function dot(x: Float64Array, y: Float64Array): number {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let i = 0;
+  for (; i + 3 < x.length; i += 4) {
+    s0 += x[i] * y[i];
+    s1 += x[i + 1] * y[i + 1];
+    s2 += x[i + 2] * y[i + 2];
+    s3 += x[i + 3] * y[i + 3];
+  }
+  for (; i < x.length; i++) s0 += x[i] * y[i];
+  return s0 + s1 + (s2 + s3);
+}
