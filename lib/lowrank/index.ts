@@ -1,2 +1,5 @@
+export * from "./factorize.ts";
 export * from "./randomized.ts";
+export * from "./rank.ts";
 export * from "./svd.ts";
+export * from "./tensor.ts";

@@ -1,0 +1,138 @@
+// §3.3.1 A dense layer y = x W as two smaller ones y = (x A) B: by truncated SVD, and by SVD weighted with the
+// inputs that the layer really sees.
+import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
+import { svd, transpose, truncate } from "./svd.ts";
+
+/** W ≈ A B with A of shape rows x rank and B of shape rank x cols, both row-major, ready to be layer kernels. */
+export interface Factors {
+  a: Float32Array;
+  b: Float32Array;
+  rows: number;
+  cols: number;
+  rank: number;
+}
+
+/**
+ * The best rank-k factors of a matrix in the Frobenius norm: A = U √Σ, B = √Σ Vᵀ (§3.3.1). Sharing Σ out evenly
+ * gives both factors the same scale, which suits fine-tuning and quantization.
+ *
+ * @param w row-major rows x cols
+ * @param rank 1 to min(rows, cols)
+ */
+export function factorize(w: ArrayLike<number>, rows: number, cols: number, rank: number): Factors {
+  checkInteger("rank", rank, 1, Math.min(rows, cols));
+  return split(truncate(svd(w, rows, cols), rank));
+}
+
+/**
+ * The rank-k factors that lose least of the layer's *output* over given inputs: minimises ‖X W - X A B‖. With
+ * X ᵀX = RᵀR the error is ‖R (W - A B)‖, so the SVD of R W is truncated and R is divided out again
+ * (X. Wang et al., "SVD-LLM", 2024; reduced-rank regression, Izenman 1975).
+ *
+ * @param w row-major rows x cols kernel [in, out]
+ * @param x inputs, row-major samples x rows
+ * @param damping added to the diagonal of XᵀX relative to its mean, so that inputs that never vary do no harm
+ */
+export function factorizeForInputs(
+  w: ArrayLike<number>,
+  rows: number,
+  cols: number,
+  rank: number,
+  x: ArrayLike<number>,
+  { damping = 1e-6 }: { damping?: number } = {},
+): Factors {
+  checkInteger("rows", rows, 1);
+  checkInteger("cols", cols, 1);
+  checkInteger("rank", rank, 1, Math.min(rows, cols));
+  checkLength("w", w, rows * cols);
+  checkInteger("samples in x", x.length / rows, 1);
+  checkFinite("x", x);
+  checkNumber("damping", damping, Number.MIN_VALUE);
+  const r = cholesky(gram(x, rows, damping), rows);
+  // R W, row by row: R is upper triangular.
+  const rw = new Float64Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    const out = rw.subarray(i * cols, (i + 1) * cols);
+    for (let k = i; k < rows; k++) {
+      const factor = r[i * rows + k];
+      if (factor !== 0) for (let j = 0; j < cols; j++) out[j] += factor * w[k * cols + j];
+    }
+  }
+  const kept = truncate(svd(rw, rows, cols), rank);
+  // U := R⁻¹ U by back substitution, all columns at once.
+  const u = kept.u;
+  for (let i = rows - 1; i >= 0; i--) {
+    const row = u.subarray(i * rank, (i + 1) * rank);
+    for (let k = i + 1; k < rows; k++) {
+      const factor = r[i * rows + k];
+      if (factor !== 0) for (let j = 0; j < rank; j++) row[j] -= factor * u[k * rank + j];
+    }
+    for (let j = 0; j < rank; j++) row[j] /= r[i * rows + i];
+  }
+  return split(kept);
+}
+
+/** A B, row-major rows x cols. */
+export function multiplyFactors({ a, b, rows, cols, rank }: Factors): Float32Array {
+  const w = new Float32Array(rows * cols);
+  for (let i = 0; i < rows; i++) {
+    const row = w.subarray(i * cols, (i + 1) * cols);
+    for (let k = 0; k < rank; k++) {
+      const factor = a[i * rank + k];
+      for (let j = 0; j < cols; j++) row[j] += factor * b[k * cols + j];
+    }
+  }
+  return w;
+}
+
+function split(kept: {
+  u: Float64Array;
+  s: Float64Array;
+  vt: Float64Array;
+  rows: number;
+  cols: number;
+  rank: number;
+}): Factors {
+  const { u, s, vt, rows, cols, rank } = kept;
+  const root = s.map(Math.sqrt);
+  const a = Float32Array.from(u, (value, i) => value * root[i % rank]);
+  const b = Float32Array.from(vt, (value, i) => value * root[Math.floor(i / cols)]);
+  return { a, b, rows, cols, rank };
+}
+
+/** XᵀX / samples with a damped diagonal, n x n. */
+function gram(x: ArrayLike<number>, n: number, damping: number): Float64Array {
+  const samples = x.length / n;
+  const columns = transpose(x, samples, n);
+  const g = new Float64Array(n * n);
+  let trace = 0;
+  for (let i = 0; i < n; i++) {
+    const a = columns.subarray(i * samples, (i + 1) * samples);
+    for (let j = 0; j <= i; j++) {
+      const b = columns.subarray(j * samples, (j + 1) * samples);
+      let sum = 0;
+      for (let k = 0; k < samples; k++) sum += a[k] * b[k];
+      g[i * n + j] = g[j * n + i] = sum / samples;
+    }
+    trace += g[i * n + i];
+  }
+  const ridge = (trace === 0 ? 1 : trace / n) * damping;
+  for (let i = 0; i < n; i++) g[i * n + i] += ridge;
+  return g;
+}
+
+/** The upper triangular R with RᵀR = G, for a positive definite n x n matrix; overwrites it. */
+function cholesky(g: Float64Array, n: number): Float64Array {
+  for (let k = 0; k < n; k++) {
+    const pivot = Math.sqrt(g[k * n + k]);
+    if (!(pivot > 0))
+      throw new RangeError(`damping is too small for these inputs: pivot ${k} is not positive`);
+    for (let j = k; j < n; j++) g[k * n + j] /= pivot;
+    for (let i = k + 1; i < n; i++) {
+      const factor = g[k * n + i];
+      if (factor !== 0) for (let j = i; j < n; j++) g[i * n + j] -= factor * g[k * n + j];
+    }
+    for (let j = 0; j < k; j++) g[k * n + j] = 0;
+  }
+  return g;
+}

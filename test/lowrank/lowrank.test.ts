@@ -1,0 +1,278 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  breakEvenRank,
+  cp,
+  decay,
+  factorize,
+  factorizeForInputs,
+  multiplyFactors,
+  randomizedSvd,
+  rankByAccuracy,
+  rankByBudget,
+  rankByEnergy,
+  reconstruct,
+  reconstructCp,
+  reconstructTucker2,
+  type Svd,
+  svd,
+  truncate,
+  tucker2,
+  tucker2Parameters,
+  tucker2RanksByEnergy,
+} from "../../lib/lowrank/index.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+import { normal, seeded } from "../../lib/util/random.ts";
+
+const fixture = JSON.parse(readFileSync(join(packageRoot, "test/lowrank/fixtures/lowrank.json"), "utf8"));
+
+function gaussian(length: number, seed: number): Float32Array {
+  const random = seeded(seed);
+  return Float32Array.from({ length }, () => normal(random));
+}
+
+function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2;
+  return Math.sqrt(sum);
+}
+
+const norm = (a: ArrayLike<number>) => distance(a, new Float32Array(a.length));
+
+/** The largest entry of |UᵀU - I| and |VVᵀ - I|. */
+function orthonormality({ u, vt, rows, cols, rank }: Svd): number {
+  let worst = 0;
+  for (let p = 0; p < rank; p++) {
+    for (let q = 0; q <= p; q++) {
+      let left = 0;
+      let right = 0;
+      for (let i = 0; i < rows; i++) left += u[i * rank + p] * u[i * rank + q];
+      for (let j = 0; j < cols; j++) right += vt[p * cols + j] * vt[q * cols + j];
+      const expected = p === q ? 1 : 0;
+      worst = Math.max(worst, Math.abs(left - expected), Math.abs(right - expected));
+    }
+  }
+  return worst;
+}
+
+describe("3.3.1 singular value decomposition", () => {
+  it("gives NumPy's singular values and truncations", () => {
+    for (const { rows, cols, w, s, rank, truncated } of fixture.matrices) {
+      const decomposition = svd(w, rows, cols);
+      assert.ok(distance(decomposition.s, s) < 1e-10, `${rows} x ${cols}`);
+      assert.ok(distance(reconstruct(truncate(decomposition, rank)), truncated) < 1e-9, `${rows} x ${cols}`);
+    }
+  });
+
+  it("rebuilds the matrix from orthonormal factors, whatever its shape and rank", () => {
+    const lowRank = new Float64Array(50 * 40);
+    const a = gaussian(50 * 5, 1);
+    const b = gaussian(5 * 40, 2);
+    for (let i = 0; i < 50; i++)
+      for (let k = 0; k < 5; k++)
+        for (let j = 0; j < 40; j++) lowRank[i * 40 + j] += a[i * 5 + k] * b[k * 40 + j];
+    const cases: [string, ArrayLike<number>, number, number][] = [
+      ["one element", [-3], 1, 1],
+      ["all zero", new Float32Array(12), 4, 3],
+      ["all equal", new Float32Array(12).fill(2), 3, 4],
+      ["rank 5 of 40", lowRank, 50, 40],
+      ["zeros on the bidiagonal", [1, 2, 0, 0, 0, 0, 3, 0, 0, 0, 4, 5, 0, 0, 0, 0], 4, 4],
+      ["tall", gaussian(200 * 60, 3), 200, 60],
+      ["wide", gaussian(30 * 90, 4), 30, 90],
+      ["one row", gaussian(7, 5), 1, 7],
+    ];
+    for (const [name, w, rows, cols] of cases) {
+      const decomposition = svd(w, rows, cols);
+      assert.ok(distance(reconstruct(decomposition), w) <= 1e-12 * (1 + norm(w)), name);
+      assert.ok(orthonormality(decomposition) < 1e-12, name);
+      for (let k = 1; k < decomposition.rank; k++)
+        assert.ok(decomposition.s[k - 1] >= decomposition.s[k], name);
+    }
+    assert.ok(svd(lowRank, 50, 40).s[5] < 1e-12);
+  });
+
+  it("keeps its digits for tiny and huge weights", () => {
+    for (const size of [1e-200, 1e200]) {
+      const { s } = svd([1 * size, 2 * size, 3 * size, 4 * size], 2, 2);
+      // det = -2, Frobenius norm² = 30: the singular values are roots of x² - 30 x + 4 = 0.
+      assert.ok(Math.abs(s[0] / size - Math.sqrt(15 + Math.sqrt(221))) < 1e-14 * 6);
+      assert.ok(Math.abs(s[1] / size - Math.sqrt(15 - Math.sqrt(221))) < 1e-14 * 6);
+    }
+  });
+
+  it("loses exactly the tail of the spectrum when truncated", () => {
+    const w = gaussian(40 * 25, 6);
+    const full = svd(w, 40, 25);
+    for (const rank of [1, 7, 24, 25]) {
+      const error = distance(reconstruct(truncate(full, rank)), w);
+      assert.ok(Math.abs(error - norm(full.s.subarray(rank))) < 1e-11, `rank ${rank}`);
+    }
+  });
+
+  it("says what is wrong with its input", () => {
+    assert.throws(() => svd([], 0, 0), /rows must be a whole number of at least 1, got 0/);
+    assert.throws(() => svd([1, 2, 3], 2, 2), /w must have 4 elements, got 3/);
+    assert.throws(() => svd([1, Number.NaN], 1, 2), /w must be finite, got NaN at index 1/);
+    assert.throws(() => svd([1, Number.POSITIVE_INFINITY], 1, 2), /got Infinity at index 1/);
+    assert.throws(() => truncate(svd([1, 2], 1, 2), 2), /rank must be a whole number from 1 to 1, got 2/);
+    assert.throws(() => truncate(svd([1, 2], 1, 2), 0), /rank must be a whole number from 1 to 1, got 0/);
+  });
+});
+
+describe("3.3.1 randomized SVD", () => {
+  it("finds the leading triplets of a decaying spectrum, and never beats the exact truncation", () => {
+    const rows = 120;
+    const cols = 80;
+    const base = svd(gaussian(rows * cols, 8), rows, cols);
+    const decaying = { ...base, s: base.s.map((_, i) => 0.8 ** i) };
+    const w = Float32Array.from(reconstruct(decaying));
+    const exact = svd(w, rows, cols);
+    const found = randomizedSvd(w, rows, cols, 10);
+    assert.ok(distance(found.s, exact.s.subarray(0, 10)) < 1e-5);
+    assert.ok(orthonormality(found) < 1e-5);
+    const error = distance(reconstruct(found), w);
+    const best = norm(exact.s.subarray(10));
+    assert.ok(error >= best * (1 - 1e-6) && error < best * 1.01, `${error} against ${best}`);
+  });
+
+  it("is exact to single precision at full rank, for rank-deficient input too", () => {
+    const w = gaussian(9 * 6, 9);
+    w.copyWithin(6, 0, 6);
+    assert.ok(distance(reconstruct(randomizedSvd(w, 9, 6, 6)), w) < 1e-5 * norm(w));
+    const zero = randomizedSvd(new Float32Array(20), 4, 5, 2);
+    assert.deepEqual([...zero.s], [0, 0]);
+  });
+
+  it("gives the same for the same seed, and names a bad option", () => {
+    const w = gaussian(300, 10);
+    assert.deepEqual(randomizedSvd(w, 20, 15, 4, { seed: 3 }), randomizedSvd(w, 20, 15, 4, { seed: 3 }));
+    assert.throws(() => randomizedSvd(w, 20, 15, 16), /rank must be a whole number from 1 to 15, got 16/);
+    assert.throws(() => randomizedSvd(w, 20, 15, 2, { powerIterations: -1 }), /powerIterations must be/);
+  });
+});
+
+describe("3.3.1 choosing a rank", () => {
+  it("reads energy and error off the spectrum", () => {
+    const steps = decay([2, 1, 1]);
+    assert.deepEqual(
+      steps.map(({ energy }) => +energy.toFixed(12)),
+      [4 / 6, 5 / 6, 1].map((x) => +x.toFixed(12)),
+    );
+    assert.ok(Math.abs(steps[0].error - Math.sqrt(2 / 6)) < 1e-15);
+    assert.equal(rankByEnergy([2, 1, 1], 0.66), 1);
+    assert.equal(rankByEnergy([2, 1, 1], 0.67), 2);
+    assert.equal(rankByEnergy([2, 1, 1], 1), 3);
+    assert.equal(rankByEnergy([2, 1, 0], 1), 2);
+    assert.equal(rankByEnergy([0, 0], 0.9), 1);
+    assert.throws(() => rankByEnergy([1], 1.5), /energy must be a number from 0 to 1, got 1.5/);
+  });
+
+  it("fits a budget", () => {
+    assert.equal(rankByBudget(784, 300, 54_200), 50);
+    assert.equal(rankByBudget(784, 300, 54_199), 49);
+    assert.equal(rankByBudget(4, 3, 1e9), 3);
+    assert.ok(Math.abs(breakEvenRank(784, 300) - 216.974) < 1e-3);
+    assert.throws(
+      () => rankByBudget(784, 300, 1000),
+      /parameters must be a number of at least 1084, got 1000/,
+    );
+  });
+
+  it("finds the smallest rank that holds an accuracy, and says when none does", async () => {
+    const asked: number[] = [];
+    const accuracy = (rank: number) => {
+      asked.push(rank);
+      return rank / 100;
+    };
+    assert.deepEqual(await rankByAccuracy(100, 0.37, accuracy), { rank: 37, accuracy: 0.37 });
+    assert.ok(asked.length <= 9);
+    assert.equal(await rankByAccuracy(10, 0.5, accuracy), undefined);
+  });
+});
+
+describe("3.3.1 factors of a dense layer", () => {
+  it("multiply to the truncated matrix, with the scale shared evenly", () => {
+    const { rows, cols, w, rank, truncated } = fixture.matrices[0];
+    const factors = factorize(w, rows, cols, rank);
+    assert.equal(factors.a.length, rows * rank);
+    assert.equal(factors.b.length, rank * cols);
+    assert.ok(distance(multiplyFactors(factors), truncated) < 1e-5);
+    assert.ok(Math.abs(norm(factors.a) - norm(factors.b)) < 1e-5);
+  });
+
+  it("weighted by inputs, reach the least possible output error (reduced-rank regression, by NumPy)", () => {
+    const { x, w, rows, cols, rank, error } = fixture.weighted;
+    const samples = x.length / rows;
+    const outputError = (approximation: ArrayLike<number>) => {
+      const difference = new Float64Array(samples * cols);
+      for (let i = 0; i < samples; i++)
+        for (let k = 0; k < rows; k++)
+          for (let j = 0; j < cols; j++)
+            difference[i * cols + j] += x[i * rows + k] * (w[k * cols + j] - approximation[k * cols + j]);
+      return norm(difference);
+    };
+    const weighted = outputError(multiplyFactors(factorizeForInputs(w, rows, cols, rank, x)));
+    const plain = outputError(multiplyFactors(factorize(w, rows, cols, rank)));
+    assert.ok(Math.abs(weighted - error) < 1e-4 * error, `${weighted} against ${error}`);
+    assert.ok(weighted < plain * 0.95);
+  });
+
+  it("bear inputs that never vary", () => {
+    const factors = factorizeForInputs(gaussian(12, 11), 4, 3, 2, new Float32Array(8));
+    assert.ok(factors.a.every(Number.isFinite) && factors.b.every(Number.isFinite));
+    assert.throws(() => factorizeForInputs(gaussian(12, 11), 4, 3, 2, new Float32Array(7)), /samples in x/);
+  });
+});
+
+describe("3.3.2 tensor decomposition", () => {
+  it("Tucker-2 reaches the error of tensorly's partial Tucker", () => {
+    const { shape, kernel, rankIn, rankOut, error } = fixture.tucker;
+    const result = tucker2(kernel, shape, rankIn, rankOut, { iterations: 200 });
+    assert.ok(Math.abs(result.error - error) < 1e-5, `${result.error} against ${error}`);
+    const rebuilt = reconstructTucker2(result);
+    assert.ok(Math.abs(distance(rebuilt, kernel) / norm(kernel) - result.error) < 1e-6);
+  });
+
+  it("Tucker-2 at full rank is exact, and its iterations never lose to the HOSVD they start from", () => {
+    const { shape, kernel } = fixture.tucker;
+    assert.ok(distance(reconstructTucker2(tucker2(kernel, shape, 6, 8)), kernel) < 1e-5);
+    const started = tucker2(kernel, shape, 2, 2, { iterations: 0 });
+    assert.ok(tucker2(kernel, shape, 2, 2).error <= started.error + 1e-12);
+    assert.equal(tucker2([0, 0, 0, 0], [1, 1, 2, 2], 1, 1).error, 0);
+    assert.equal(tucker2Parameters([5, 5, 20, 50], 10, 20), 200 + 5000 + 1000);
+  });
+
+  it("Tucker-2 ranks by energy find the structure under the noise", () => {
+    const { shape, kernel } = fixture.tucker;
+    assert.deepEqual(tucker2RanksByEnergy(kernel, shape, 0.99), { rankIn: 3, rankOut: 4 });
+  });
+
+  it("CP recovers an exact sum of rank-one terms, and matches tensorly's best rank-2 error", () => {
+    const { shape, kernel, best } = fixture.cp;
+    const starts = [1, 2, 3, 4, 5].map((seed) =>
+      cp(kernel, shape, 3, { seed, iterations: 3000, tolerance: 1e-12 }),
+    );
+    const exact = starts.reduce((a, b) => (a.error < b.error ? a : b));
+    assert.ok(distance(reconstructCp(exact), kernel) < 1e-4 * norm(kernel), String(exact.error));
+    const fits = [1, 2, 3, 4, 5].map((seed) =>
+      cp(kernel, shape, 2, { seed, iterations: 2000, tolerance: 1e-12 }),
+    );
+    for (const fit of fits) {
+      const measured = distance(reconstructCp(fit), kernel) / norm(kernel);
+      assert.ok(Math.abs(measured - fit.error) < 1e-5);
+    }
+    assert.ok(Math.min(...fits.map(({ error }) => error)) < best + 1e-4);
+  });
+
+  it("bears a zero kernel and names bad input", () => {
+    assert.equal(cp(new Float32Array(16), [2, 2, 2, 2], 2).error, 0);
+    assert.throws(() => tucker2([1, 2], [1, 1, 1, 3], 1, 1), /kernel must have 3 elements, got 2/);
+    assert.throws(
+      () => tucker2([1, 2], [1, 1, 1, 2], 2, 1),
+      /rankIn must be a whole number from 1 to 1, got 2/,
+    );
+    assert.throws(() => cp([1, Number.NaN], [1, 1, 1, 2], 1), /kernel must be finite, got NaN at index 1/);
+    assert.throws(() => cp([1, 2], [1, 1, 1, 2], 0), /rank must be a whole number of at least 1, got 0/);
+  });
+});
