@@ -1,0 +1,8 @@
+// §3.2 Quantization: numbers with fewer bits.
+export * from "./as-written.ts";
+export * from "./error.ts";
+export * from "./fixed-point.ts";
+export * from "./histogram.ts";
+export * from "./packing.ts";
+export * from "./range.ts";
+export * from "./rounding.ts";

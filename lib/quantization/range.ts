@@ -1,0 +1,199 @@
+// §3.2.1 Which range of values the levels cover: all of them, most of them, or the range that loses least.
+//
+// The trade: a wide range clips nothing but its steps are coarse; a narrow one clips the few large values and gives
+// the many small ones finer steps.
+import { absoluteHistogram, klThreshold } from "./histogram.ts";
+import { roundEven } from "./rounding.ts";
+
+/** How the range is chosen: see `chooseRange`. */
+export type RangeMethod = "max" | "percentile" | "mse" | "kl";
+
+/** The levels that a grid has, before its scale is known. */
+export interface Levels {
+  /** 1 to 16. */
+  bits: number;
+  /** Symmetric: zero point 0 and as many levels above 0 as below. Affine: any range that holds 0. */
+  scheme: "symmetric" | "affine";
+  /** Whether codes are two's complement or count from 0. */
+  signed: boolean;
+}
+
+/** Smallest and largest code of a grid. Signed symmetric grids leave out −2^(b−1), so that −w is coded as −code(w). */
+export function codeRange({ bits, scheme, signed }: Levels): { low: number; high: number } {
+  if (!signed) return { low: 0, high: 2 ** bits - 1 };
+  // One signed symmetric bit has no room for 0: its two levels are −1 and +1.
+  if (scheme === "symmetric")
+    return bits === 1 ? { low: -1, high: 1 } : { low: 1 - 2 ** (bits - 1), high: 2 ** (bits - 1) - 1 };
+  return { low: -(2 ** (bits - 1)), high: 2 ** (bits - 1) - 1 };
+}
+
+/** Whether the grid has the levels −1 and +1 only. */
+export function isSignGrid({ bits, scheme, signed }: Levels): boolean {
+  return bits === 1 && scheme === "symmetric" && signed;
+}
+
+/** Scale and zero point of the grid that covers [min, max]; the range is widened to hold 0, which must stay exact. */
+export function gridOf(min: number, max: number, levels: Levels): { scale: number; zeroPoint: number } {
+  const { low, high } = codeRange(levels);
+  const bottom = Math.min(min, 0);
+  const top = Math.max(max, 0);
+  if (levels.scheme === "symmetric") {
+    const alpha = levels.signed ? Math.max(-bottom, top) : top;
+    return { scale: float32Scale(alpha / high), zeroPoint: 0 };
+  }
+  const scale = float32Scale((top - bottom) / (high - low));
+  return { scale, zeroPoint: Math.min(high, Math.max(low, roundEven(low - bottom / scale))) };
+}
+
+// Scales are stored as float32. A range of nothing but 0 gets scale 1, as any would do; ranges at the ends of float32
+// keep a scale that is neither 0 nor infinite.
+function float32Scale(scale: number): number {
+  if (scale === 0) return 1;
+  const rounded = Math.fround(scale);
+  if (rounded === 0) return 2 ** -149;
+  return rounded === Number.POSITIVE_INFINITY ? 3.4028234663852886e38 : rounded;
+}
+
+/** Mean squared error of `values` on a grid. */
+function gridError(values: Float32Array, min: number, max: number, levels: Levels): number {
+  const { scale, zeroPoint } = gridOf(min, max, levels);
+  const { low, high } = codeRange(levels);
+  const inverse = 1 / scale;
+  const bottom = low - zeroPoint;
+  const top = high - zeroPoint;
+  let sum = 0;
+  // The hot loop of the search: no code is stored, and the rounding is inlined.
+  for (let i = 0; i < values.length; i++) {
+    const steps = values[i] * inverse + 6755399441055744 - 6755399441055744;
+    const difference = values[i] - Math.min(top, Math.max(bottom, steps)) * scale;
+    sum += difference * difference;
+  }
+  return sum;
+}
+
+/**
+ * The range [min, max] that a grid should cover (§3.2.1):
+ * - `max`: all values, the document's α;
+ * - `percentile`: all but the outermost (100 − percentile) % of |values| (symmetric) or of each end (affine);
+ * - `mse`: the range with the smallest squared error, by search over shrunken ranges, coarse and then fine;
+ * - `kl`: the threshold whose clipped and rounded histogram diverges least (2,048 bins, as TensorRT calibrates).
+ *
+ * @param values finite numbers
+ * @param percentile 50 to 100, for method `percentile`
+ */
+export function chooseRange(
+  values: Float32Array,
+  levels: Levels,
+  method: RangeMethod,
+  percentile = 99.9,
+): [min: number, max: number] {
+  let min = 0;
+  let max = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < min) min = values[i];
+    if (values[i] > max) max = values[i];
+  }
+  if (values.length === 0 || method === "max") return [min, max];
+  const symmetric = levels.scheme === "symmetric";
+  if (method === "percentile") {
+    if (!symmetric) {
+      return [
+        Math.min(0, quantile(values, 1 - percentile / 100)),
+        Math.max(0, quantile(values, percentile / 100)),
+      ];
+    }
+    const alpha = quantile(values.map(Math.abs), percentile / 100);
+    return [-alpha, alpha];
+  }
+  const half = Math.max(-min, max);
+  if (method === "kl") {
+    // A range on one side of 0 has all levels there; otherwise each side has half of them.
+    const oneSided = (!symmetric || !levels.signed) && (min === 0 || max === 0);
+    const count = oneSided ? 2 ** levels.bits : Math.max(1, 2 ** (levels.bits - 1));
+    const threshold = klThreshold(absoluteHistogram(values), count);
+    return symmetric ? [-threshold, threshold] : [Math.max(min, -threshold), Math.min(max, threshold)];
+  }
+  if (half === 0) return [0, 0];
+  return symmetric ? symmetricSearch(values, half, levels) : affineSearch(values, min, max, levels);
+}
+
+function symmetricSearch(values: Float32Array, half: number, levels: Levels): [number, number] {
+  if (isSignGrid(levels)) {
+    // Two levels ±α: Σ(|w|−α)² is smallest at the mean of |w| (Rastegari et al., "XNOR-Net", 2016).
+    let sum = 0;
+    for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]);
+    const alpha = sum / values.length;
+    return [-alpha, alpha];
+  }
+  const best = searchShare((share) => gridError(values, -half * share, half * share, levels));
+  return [-half * best, half * best];
+}
+
+function affineSearch(values: Float32Array, min: number, max: number, levels: Levels): [number, number] {
+  // Both ends shrink together first, then each in turn: the error is close to separable in the two ends.
+  let low = searchShare((share) => gridError(values, min * share, max * share, levels));
+  let high = low;
+  for (let round = 0; round < 2; round++) {
+    if (min < 0) low = searchShare((share) => gridError(values, min * share, max * high, levels), low);
+    if (max > 0) high = searchShare((share) => gridError(values, min * low, max * share, levels), high);
+  }
+  return [min * low, max * high];
+}
+
+/** The share in (0, 1] of the full range with the smallest error: 64 equal steps, then 32 finer ones around the best. */
+function searchShare(error: (share: number) => number, start = 1): number {
+  let best = start;
+  let least = error(start);
+  const attempt = (share: number): void => {
+    const found = error(share);
+    if (found < least) {
+      least = found;
+      best = share;
+    }
+  };
+  for (let i = 1; i <= 64; i++) attempt(i / 64);
+  const around = best;
+  for (let i = -16; i <= 16; i++) {
+    const share = around + i / (64 * 17);
+    if (share > 0 && share <= 1) attempt(share);
+  }
+  return best;
+}
+
+/** The value below which the share `q` of `values` lies, interpolated between neighbours as NumPy does. */
+export function quantile(values: Float32Array, q: number): number {
+  const scratch = values.slice();
+  const position = q * (scratch.length - 1);
+  const lower = Math.floor(position);
+  select(scratch, lower);
+  if (lower === position) return scratch[lower];
+  let next = Number.POSITIVE_INFINITY;
+  for (let i = lower + 1; i < scratch.length; i++) next = Math.min(next, scratch[i]);
+  return scratch[lower] + (next - scratch[lower]) * (position - lower);
+}
+
+/** Puts the k-th smallest element in place k, smaller ones before it (Hoare's quickselect, median of three). */
+function select(values: Float32Array, k: number): void {
+  let left = 0;
+  let right = values.length - 1;
+  while (left < right) {
+    const a = values[left];
+    const b = values[(left + right) >> 1];
+    const c = values[right];
+    const pivot = Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+    let i = left;
+    let j = right;
+    while (i <= j) {
+      while (values[i] < pivot) i++;
+      while (values[j] > pivot) j--;
+      if (i <= j) {
+        const swap = values[i];
+        values[i++] = values[j];
+        values[j--] = swap;
+      }
+    }
+    if (k <= j) right = j;
+    else if (k >= i) left = i;
+    else return;
+  }
+}
