@@ -1,0 +1,212 @@
+// What the tests in this folder stand on: a real Chromium, a real Jupyter, and a server of its own for each suite.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+import { packageRoot } from "../../lib/util/files.ts";
+import { labRequirements, labVenv, prepareLab } from "../../lib/workbook/lab.ts";
+import { venvIsReady, venvProgram } from "../../lib/workbook/venv.ts";
+
+/** Under CI a missing tool is a failure; elsewhere the tests that need it are skipped, and say so. */
+export function missing(suite: Mocha.Context, what: string): never {
+  if (process.env.CI) throw new Error(`missing under CI: ${what}`);
+  console.log(`      skipped, missing: ${what}`);
+  return suite.skip();
+}
+
+/** The browser's path, or undefined. */
+export function findChromium(): string | undefined {
+  return [
+    process.env.SLIMLAB_CHROMIUM,
+    "/usr/bin/chromium",
+    "/usr/bin/chromium-browser",
+    "/usr/bin/google-chrome",
+  ].find((path) => path && existsSync(path));
+}
+
+let lab: Promise<string> | undefined;
+
+/** The Lab's environment with today's kernel and chart viewer; skips the suite where it was never made. */
+export async function needLab(suite: Mocha.Context, ...modules: string[]): Promise<string> {
+  if (!(await venvIsReady(labVenv(), [labRequirements]))) {
+    missing(suite, `JupyterLab's environment (make it with: npm run lab -- --setup)`);
+  }
+  lab ??= prepareLab();
+  const venv = await lab;
+  for (const module of modules) {
+    if (spawnSync(venvProgram(venv, "python"), ["-c", `import ${module}`]).status !== 0) {
+      missing(
+        suite,
+        `Python's ${module} (install it with: ${venvProgram(venv, "pip")} install -r test/lab/requirements.txt)`,
+      );
+    }
+  }
+  return venv;
+}
+
+/** Starts headless Chromium; skips the suite where there is none. */
+export async function needBrowser(suite: Mocha.Context): Promise<Browser> {
+  const executablePath = findChromium() ?? missing(suite, "Chromium (name its path in SLIMLAB_CHROMIUM)");
+  return await chromium.launch({
+    executablePath,
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+/** Jupyter's folders in a place of the test's own, so that it neither reads nor writes the user's. */
+export function jupyterEnvironment(home: string): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    JUPYTER_CONFIG_DIR: join(home, "config"),
+    JUPYTER_DATA_DIR: join(home, "data"),
+    JUPYTER_RUNTIME_DIR: join(home, "runtime"),
+    JUPYTERLAB_WORKSPACES_DIR: join(home, "workspaces"),
+    JUPYTERLAB_SETTINGS_DIR: join(home, "settings"),
+    IPYTHONDIR: join(home, "ipython"),
+    PYDEVD_DISABLE_FILE_VALIDATION: "1",
+  };
+}
+
+/** A Jupyter server on 127.0.0.1 that shows one folder. */
+export class JupyterServer {
+  readonly url: string;
+  readonly token: string;
+  readonly #process: ChildProcess;
+  readonly #home: string;
+  readonly #log: string[];
+
+  private constructor(url: string, token: string, process: ChildProcess, home: string, log: string[]) {
+    this.url = url;
+    this.token = token;
+    this.#process = process;
+    this.#home = home;
+    this.#log = log;
+  }
+
+  /** What the server has printed. */
+  get log(): string {
+    return this.#log.join("");
+  }
+
+  /**
+   * Starts `jupyter PROGRAM` and waits until it answers.
+   *
+   * @param program `lab` or `notebook`
+   * @param root the folder that it shows
+   */
+  static async start(venv: string, program: "lab" | "notebook", root: string): Promise<JupyterServer> {
+    const home = await mkdtemp(join(tmpdir(), "slimlab-jupyter-"));
+    const port = await freePort();
+    const token = "slimlab-test";
+    const server = spawn(
+      venvProgram(venv, `jupyter-${program}`),
+      [
+        "--no-browser",
+        "--allow-root",
+        `--ServerApp.root_dir=${root}`,
+        "--ServerApp.ip=127.0.0.1",
+        `--ServerApp.port=${port}`,
+        "--ServerApp.port_retries=0",
+        // A base URL that is not /, as behind a hub: nothing may assume the root.
+        "--ServerApp.base_url=/class/",
+        `--IdentityProvider.token=${token}`,
+      ],
+      { env: jupyterEnvironment(home), stdio: ["ignore", "pipe", "pipe"] },
+    );
+    const log: string[] = [];
+    server.stdout.on("data", (data) => log.push(String(data)));
+    server.stderr.on("data", (data) => log.push(String(data)));
+    const url = `http://127.0.0.1:${port}/class`;
+    const started = new JupyterServer(url, token, server, home, log);
+    for (let i = 0; i < 300; i++) {
+      if (server.exitCode !== null) throw new Error(`jupyter ${program} ended:\n${started.log}`);
+      const answer = await fetch(`${url}/api/status?token=${token}`).catch(() => undefined);
+      if (answer?.ok) return started;
+      await new Promise((done) => setTimeout(done, 100));
+    }
+    await started.stop();
+    throw new Error(`jupyter ${program} did not answer in 30 s:\n${started.log}`);
+  }
+
+  /** Ends the server and its kernels. */
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null) {
+      const ended = new Promise((done) => this.#process.once("exit", done));
+      this.#process.kill("SIGTERM");
+      const hard = setTimeout(() => this.#process.kill("SIGKILL"), 10_000);
+      await ended;
+      clearTimeout(hard);
+    }
+    await rm(this.#home, { recursive: true, force: true });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as { port: number };
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+/** A page that records every request to another place than the server, and every error. */
+export interface WatchedPage {
+  page: Page;
+  outside: string[];
+  errors: string[];
+}
+
+export async function openPage(browser: Browser, size = { width: 1280, height: 1000 }): Promise<WatchedPage> {
+  const page = await browser.newPage({ viewport: size });
+  const watched: WatchedPage = { page, outside: [], errors: [] };
+  page.on("request", (request) => {
+    const { protocol, hostname } = new URL(request.url());
+    if (/^(http|ws)s?:$/.test(protocol) && hostname !== "127.0.0.1") watched.outside.push(request.url());
+  });
+  page.on("pageerror", (error) => watched.errors.push(String(error)));
+  page.setDefaultTimeout(30_000);
+  return watched;
+}
+
+/** Keeps a screenshot under .slimlab/screenshots. */
+export async function screenshot(page: Page | Locator, name: string): Promise<void> {
+  const folder = join(packageRoot, ".slimlab", "screenshots");
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: join(folder, `${name}.png`) });
+}
+
+/** A notebook of code cells, as its file's text. */
+export function notebook(cells: string[], kernel = "slimlab"): string {
+  const typescript = kernel === "slimlab";
+  return JSON.stringify({
+    nbformat: 4,
+    nbformat_minor: 5,
+    metadata: {
+      kernelspec: {
+        name: kernel,
+        display_name: typescript ? "TypeScript (slimlab)" : kernel,
+        language: typescript ? "typescript" : "python",
+      },
+      language_info: { name: typescript ? "typescript" : "python" },
+    },
+    cells: cells.map((source, i) => ({
+      cell_type: "code",
+      id: `cell-${i}`,
+      metadata: {},
+      execution_count: null,
+      outputs: [],
+      source,
+    })),
+  });
+}
