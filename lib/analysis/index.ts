@@ -1,0 +1,17 @@
+// §1 and §2: what a model costs, where it is redundant, and which compressed models are worth keeping.
+export { type Cost, costOf, type LayerShape, type ModelCost } from "./cost.ts";
+export { type Energy, energyOf, picojoules, type Work } from "./energy.ts";
+export {
+  type CorrelatedPair,
+  correlatedPairs,
+  effectiveRank,
+  entropy,
+  layerSensitivity,
+  type NeuronActivity,
+  nearZeroShare,
+  neuronActivity,
+  type Sensitivity,
+  stableRank,
+  weightEntropy,
+} from "./redundancy.ts";
+export { type Latency, measureLatency, paretoFront } from "./tradeoff.ts";

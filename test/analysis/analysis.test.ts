@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  correlatedPairs,
+  costOf,
+  effectiveRank,
+  energyOf,
+  entropy,
+  type LayerShape,
+  layerSensitivity,
+  measureLatency,
+  nearZeroShare,
+  neuronActivity,
+  paretoFront,
+  stableRank,
+  weightEntropy,
+} from "../../lib/analysis/index.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+
+const fixture = JSON.parse(readFileSync(join(packageRoot, "test/analysis/fixtures/redundancy.json"), "utf8"));
+const near = (a: number, b: number, tolerance = 1e-12) =>
+  assert.ok(Math.abs(a - b) <= tolerance, `${a} and ${b}`);
+
+/** LeNet-5 as Caffe has it, by hand. */
+const lenet5: LayerShape[] = [
+  { name: "input", kind: "input", outputShape: [28, 28, 1] },
+  {
+    name: "conv1",
+    kind: "conv2d",
+    outputShape: [24, 24, 20],
+    kernelShape: [5, 5, 1, 20],
+    otherParameters: 20,
+  },
+  { name: "pool1", kind: "pool", outputShape: [12, 12, 20] },
+  {
+    name: "conv2",
+    kind: "conv2d",
+    outputShape: [8, 8, 50],
+    kernelShape: [5, 5, 20, 50],
+    otherParameters: 50,
+  },
+  { name: "pool2", kind: "pool", outputShape: [4, 4, 50] },
+  { name: "flatten", kind: "other", outputShape: [800], inPlace: true },
+  { name: "fc1", kind: "dense", outputShape: [500], kernelShape: [800, 500], otherParameters: 500 },
+  { name: "fc2", kind: "dense", outputShape: [10], kernelShape: [500, 10], otherParameters: 10 },
+];
+
+describe("1.1 cost of a model", () => {
+  it("counts LeNet-5's 431,080 parameters and 2,293,000 multiply-accumulates", () => {
+    const cost = costOf(lenet5);
+    assert.equal(cost.parameters, 431_080);
+    assert.equal(cost.bytes, 431_080 * 4);
+    assert.equal(cost.macs, 24 * 24 * 500 + 8 * 8 * 25_000 + 400_000 + 5000);
+    assert.equal(cost.layers[1].parameters, 520);
+    // conv1's output with pool1's is the peak: 11,520 + 2,880 floats.
+    assert.equal(cost.peakActivationBytes, (11_520 + 2_880) * 4);
+  });
+
+  it("keeps a skipped connection's memory alive until it is read", () => {
+    const residual: LayerShape[] = [
+      { name: "a", kind: "input", outputShape: [10] },
+      { name: "b", kind: "other", outputShape: [10] },
+      { name: "c", kind: "other", outputShape: [30] },
+      { name: "sum", kind: "other", outputShape: [10], inputs: ["a", "c"] },
+    ];
+    assert.equal(costOf(residual, { bytesPerActivation: 1 }).peakActivationBytes, 50);
+    assert.equal(costOf(residual.slice(0, 3), { bytesPerActivation: 1 }).peakActivationBytes, 40);
+  });
+
+  it("counts depthwise convolutions by channel, and names what does not fit", () => {
+    const depthwise: LayerShape = {
+      name: "dw",
+      kind: "depthwiseConv2d",
+      outputShape: [4, 4, 6],
+      kernelShape: [3, 3, 3, 2],
+    };
+    assert.equal(costOf([depthwise]).macs, 16 * 54);
+    assert.throws(
+      () => costOf([{ ...depthwise, outputShape: [4, 4, 3] }]),
+      /outputShape of dw must end in 6, got 3/,
+    );
+    assert.throws(() => costOf([{ ...depthwise, kernelShape: [3] }]), /kernelShape of dw must have 4 sizes/);
+    assert.throws(
+      () => costOf([{ ...depthwise, inputs: ["x"] }]),
+      /inputs of dw must name earlier layers, got "x"/,
+    );
+  });
+});
+
+describe("1.1 energy", () => {
+  it("adds up the published picojoules", () => {
+    const energy = energyOf({ macs: 1e6, weightBytes: 4e6, activationBytes: 4e6 });
+    near(energy.arithmetic, 4.6);
+    near(energy.weights, 640);
+    near(energy.activations, 10);
+    near(energy.total, 654.6, 1e-9);
+    near(
+      energyOf({ macs: 1e6, weightBytes: 4e6, activationBytes: 0 }, { format: "int8", weightsIn: "sram" })
+        .total,
+      5.3,
+    );
+    assert.throws(
+      () => energyOf({ macs: -1, weightBytes: 0, activationBytes: 0 }),
+      /macs must be a number of at least 0/,
+    );
+  });
+});
+
+describe("2.1 redundancy", () => {
+  it("of parameters: near-zero share and entropy", () => {
+    near(nearZeroShare([0, 0.04, -0.06, 1], 0.05), 0.5);
+    assert.equal(nearZeroShare([0, 0]), 1);
+    near(weightEntropy(fixture.weights, 4), fixture.entropyOf4Bits, 1e-12);
+    assert.equal(weightEntropy([3, 3, 3]), 0);
+    near(entropy([1, 1, 1, 1]), 2);
+    assert.throws(() => nearZeroShare([]), /number of weights must be a whole number of at least 1, got 0/);
+    assert.throws(() => weightEntropy([1, Number.NaN]), /weights must be finite/);
+  });
+
+  it("of neurons: dead, nearly dead, correlated as NumPy has it", () => {
+    const activity = neuronActivity([0, 1, 2, 0, 3, 0, 0, 5, 0, 0, 7, 0], 3, { rare: 0.3 });
+    assert.deepEqual(activity.dead, [0]);
+    assert.deepEqual(activity.nearDead, [0, 2]);
+    assert.deepEqual([...activity.mean], [0, 4, 0.5]);
+    near(activity.deviation[1], Math.sqrt(5));
+    const pairs = correlatedPairs(fixture.activations, fixture.neurons, 0);
+    assert.equal(pairs.length, 6);
+    for (const { first, second, correlation } of pairs)
+      near(correlation, fixture.correlation[first * 4 + second]);
+    assert.deepEqual([pairs[0].first, pairs[0].second], [0, 2]);
+    assert.deepEqual(correlatedPairs([1, 2, 1, 2], 2, 0), []);
+    assert.throws(() => correlatedPairs([1, 2, 3], 2), /examples in activations must be a whole number/);
+  });
+
+  it("of structure: effective and stable rank as NumPy has them, and layer sensitivity", async () => {
+    near(effectiveRank(fixture.singularValues), fixture.effectiveRank);
+    near(stableRank(fixture.singularValues), fixture.stableRank);
+    near(effectiveRank([2, 2, 2]), 3);
+    assert.equal(effectiveRank([5, 0]), 1);
+    assert.equal(effectiveRank([0, 0]), 0);
+    assert.equal(stableRank([0]), 0);
+    const rows = await layerSensitivity(["a", "b"], [0.5, 0.9], (layer, level) =>
+      layer === "b" ? 1 - level! : 1,
+    );
+    assert.deepEqual(
+      rows.map(({ drop }) => drop),
+      [0, 0, 0.5, 0.9],
+    );
+  });
+});
+
+describe("2.2 trade-off", () => {
+  it("keeps the Pareto front and nothing else", () => {
+    const points: [number, number][] = [
+      [5, 0.9],
+      [1, 0.5],
+      [3, 0.8],
+      [3, 0.7],
+      [4, 0.8],
+      [1, 0.5],
+      [9, 0.9],
+    ];
+    const front = paretoFront(
+      points,
+      ([size]) => size,
+      ([, accuracy]) => accuracy,
+    );
+    assert.deepEqual(front, [
+      [1, 0.5],
+      [3, 0.8],
+      [5, 0.9],
+    ]);
+    assert.equal(front[0], points[1]);
+    assert.deepEqual(
+      paretoFront(
+        [],
+        () => 0,
+        () => 0,
+      ),
+      [],
+    );
+    assert.throws(
+      () =>
+        paretoFront(
+          [1],
+          () => Number.NaN,
+          () => 0,
+        ),
+      /size must be a number/,
+    );
+  });
+
+  it("measures every run after the warm-up, and orders what it reports", async () => {
+    let calls = 0;
+    const latency = await measureLatency(() => calls++, { runs: 10, warmup: 2 });
+    assert.equal(calls, 12);
+    assert.ok(latency.fastest <= latency.median && latency.median <= latency.p90 && latency.runs === 10);
+  });
+});
