@@ -1,8 +1,12 @@
 // §3.2 Quantization: numbers with fewer bits.
 export * from "./as-written.ts";
+export * from "./clusters.ts";
 export * from "./error.ts";
 export * from "./fixed-point.ts";
 export * from "./histogram.ts";
+export * from "./lloyd.ts";
+export * from "./optimal-clusters.ts";
 export * from "./packing.ts";
 export * from "./range.ts";
 export * from "./rounding.ts";
+export * from "./sorted.ts";

@@ -1,0 +1,269 @@
+// §3.2.1, item 2: the best clusters there are. On a line k-means is not a gamble: dynamic programming finds the optimum.
+//
+// Wang and Song, "Ckmeans.1d.dp", 2011 (the recurrence); Grønlund et al., "Fast exact k-means, k-medians and Bregman
+// divergence clustering in 1D", 2017 (monotone splits, and the search for a penalty a cluster).
+//
+// Let D_k(j) be the least squared error of the first j distinct values in k clusters, and e(i, j) the error of the
+// values i … j−1 around their mean. Then D_k(j) = min_i D_{k−1}(i) + e(i, j), and the best i never moves left as j grows.
+
+/** Distinct values in ascending order, with running sums of count, w and w² (of w minus the median). */
+interface Points {
+  values: Float32Array;
+  count: Float64Array;
+  sum: Float64Array;
+  square: Float64Array;
+  center: number;
+}
+
+/**
+ * Collapses ascending weights to distinct values and running sums.
+ *
+ * The error of a cluster is a small difference of large sums. To keep its digits, values are taken relative to the
+ * median, and the sums run outwards from it in both directions: near the median, where most weights are and clusters
+ * are narrow, they are small and so are their rounding errors. Each sum carries its compensation (Neumaier, 1974).
+ */
+function collapse(sorted: Float32Array): Points {
+  let distinct = 0;
+  for (let i = 0; i < sorted.length; i++) if (i === 0 || sorted[i] !== sorted[i - 1]) distinct++;
+  const values = new Float32Array(distinct);
+  const count = new Float64Array(distinct + 1);
+  for (let i = 0, at = -1; i < sorted.length; i++) {
+    if (i === 0 || sorted[i] !== sorted[i - 1]) values[++at] = sorted[i];
+    count[at + 1] = i + 1;
+  }
+  const center = sorted[sorted.length >> 1];
+  let middle = 0;
+  while (values[middle] < center) middle++;
+  const sum = new Float64Array(distinct + 1);
+  const square = new Float64Array(distinct + 1);
+  for (const [target, power] of [
+    [sum, 1],
+    [square, 2],
+  ] as const) {
+    for (const direction of [1, -1]) {
+      let total = 0;
+      let lost = 0;
+      for (let i = middle; direction > 0 ? i < distinct : i > 0; i += direction) {
+        const at = direction > 0 ? i : i - 1;
+        const term = (count[at + 1] - count[at]) * (values[at] - center) ** power * direction;
+        const next = total + term;
+        lost += Math.abs(total) >= Math.abs(term) ? total - next + term : term - next + total;
+        total = next;
+        target[direction > 0 ? i + 1 : i - 1] = total + lost;
+      }
+    }
+  }
+  return { values, count, sum, square, center };
+}
+
+/** e(i, j): squared error of the values i … j−1 around their mean. */
+function error({ count, sum, square }: Points, i: number, j: number): number {
+  const s = sum[j] - sum[i];
+  return Math.max(0, square[j] - square[i] - (s * s) / (count[j] - count[i]));
+}
+
+/**
+ * The optimum by dynamic programming over clusters and values, O(K·m·log m): for each number of clusters the best last
+ * split is found for the middle value first, and bounds the search for the values on either side.
+ *
+ * Simple and sure, but `optimalSplits` is many times faster; it falls back to this one.
+ */
+export function optimalSplitsByLayers(sorted: Float32Array, clusters: number): Int32Array {
+  const points = collapse(sorted);
+  return toSorted(points, layers(points, Math.min(clusters, points.values.length)));
+}
+
+function layers(points: Points, clusters: number): Int32Array {
+  const m = points.values.length;
+  let before = new Float64Array(m + 1);
+  let now = new Float64Array(m + 1);
+  for (let j = 1; j <= m; j++) before[j] = error(points, 0, j);
+  const choices = [new Int32Array(m + 1)];
+  for (let k = 2; k <= clusters; k++) {
+    const choice = new Int32Array(m + 1);
+    const previous = before;
+    const fill = (from: number, to: number, low: number, high: number): void => {
+      if (from > to) return;
+      const j = (from + to) >>> 1;
+      let best = Number.POSITIVE_INFINITY;
+      let split = low;
+      for (let i = low; i <= Math.min(high, j - 1); i++) {
+        const cost = previous[i] + error(points, i, j);
+        if (cost < best) {
+          best = cost;
+          split = i;
+        }
+      }
+      now[j] = best;
+      choice[j] = split;
+      fill(from, j - 1, low, split);
+      fill(j + 1, to, split, high);
+    };
+    fill(k, m, k - 1, m - 1);
+    choices.push(choice);
+    [before, now] = [now, before];
+  }
+  const splits = new Int32Array(clusters + 1);
+  for (let k = clusters, j = m; k > 0; k--) {
+    splits[k] = j;
+    j = choices[k - 1][j];
+  }
+  return splits;
+}
+
+/**
+ * The best clustering where every cluster costs `penalty`: F(j) = min_i F(i) + e(i, j) + penalty, in O(m·log m) at most.
+ * Only values at multiples of `stride` may be splits (and the last).
+ *
+ * Because the best i never moves left, each candidate i is best for one run of j's. A queue holds the candidates with
+ * the place where each one's run begins; a new candidate takes the end of the last run, or all of it.
+ */
+function penalised(points: Points, stride: number, penalty: number): Int32Array {
+  const m = points.values.length;
+  const steps = Math.ceil(m / stride);
+  const place = (step: number): number => (step === steps ? m : step * stride);
+  const best = new Float64Array(steps + 1);
+  const from = new Int32Array(steps + 1);
+  const queue = new Int32Array(steps + 1);
+  const begins = new Int32Array(steps + 1);
+  let head = 0;
+  let tail = 1;
+  begins[0] = 1;
+  let width = 1;
+  for (let j = 1; j <= steps; j++) {
+    while (head + 1 < tail && begins[head + 1] <= j) head++;
+    const i = queue[head];
+    best[j] = best[i] + error(points, place(i), place(j)) + penalty;
+    from[j] = i;
+    if (j === steps) break;
+    // Candidate j: drop every run that it takes whole.
+    const own = best[j];
+    const at = place(j);
+    while (tail - 1 > head || begins[head] > j) {
+      const start = begins[tail - 1];
+      if (start <= j) break;
+      const p = place(start);
+      if (own + error(points, at, p) > best[queue[tail - 1]] + error(points, place(queue[tail - 1]), p))
+        break;
+      tail--;
+      if (tail === head) break;
+    }
+    if (tail === head) {
+      queue[tail] = j;
+      begins[tail++] = j + 1;
+      continue;
+    }
+    // The first place where j beats the last candidate. It lies about as far ahead as it did for the candidate before,
+    // so gallop from there and halve only what is left.
+    const last = queue[tail - 1];
+    const lastBest = best[last];
+    const lastAt = place(last);
+    const wins = (step: number): boolean => {
+      const p = place(step);
+      return own + error(points, at, p) < lastBest + error(points, lastAt, p);
+    };
+    let low = Math.max(j, begins[tail - 1]);
+    let high = steps + 1;
+    let probe = Math.min(steps, Math.max(low + 1, j + width));
+    let jump = 1;
+    if (low >= steps) continue;
+    if (wins(probe)) {
+      high = probe;
+      while (high - jump > low) {
+        probe = high - jump;
+        if (!wins(probe)) {
+          low = probe;
+          break;
+        }
+        high = probe;
+        jump *= 2;
+      }
+    } else {
+      low = probe;
+      while (low + jump <= steps) {
+        probe = low + jump;
+        if (wins(probe)) {
+          high = probe;
+          break;
+        }
+        low = probe;
+        jump *= 2;
+      }
+    }
+    while (high - low > 1) {
+      const middle = (low + high) >>> 1;
+      if (wins(middle)) high = middle;
+      else low = middle;
+    }
+    if (high <= steps) {
+      queue[tail] = j;
+      begins[tail++] = high;
+      width = high - j;
+    }
+  }
+  const splits: number[] = [m];
+  for (let j = steps; j > 0; j = from[j]) splits.push(place(from[j]));
+  return Int32Array.from(splits.reverse());
+}
+
+/**
+ * The optimal splits of ascending weights into `clusters` clusters, in O(m·log m) for a handful of penalties.
+ *
+ * The least error falls ever more slowly as clusters are added, so for some penalty a cluster the unconstrained optimum
+ * has exactly the number asked for, and then it is the optimum for that number (Grønlund et al. 2017, §4). The penalty
+ * is found on a thinned problem first, where a try costs nothing. Where values are so regular that no penalty gives the
+ * number, the layered dynamic programme decides.
+ *
+ * @param sorted ascending finite weights, at least one
+ * @param clusters at least 1; where there are fewer distinct values, each becomes a cluster
+ * @returns where each cluster begins in `sorted`, with its length at the end
+ */
+export function optimalSplits(sorted: Float32Array, clusters: number): Int32Array {
+  const points = collapse(sorted);
+  const m = points.values.length;
+  if (clusters >= m)
+    return toSorted(
+      points,
+      Int32Array.from({ length: m + 1 }, (_, i) => i),
+    );
+  if (clusters === 1) return toSorted(points, Int32Array.of(0, m));
+  // Small problems: the layers cost less than the search.
+  if (m <= 256) return toSorted(points, layers(points, clusters));
+  const clustersAt = (stride: number, penalty: number): number =>
+    penalised(points, stride, penalty).length - 1;
+  const stride = Math.max(1, Math.floor(m / Math.max(4096, 16 * clusters)));
+  const total = error(points, 0, m);
+  // Thinned: the two ends of the penalties that give the number; their middle is the guess for the whole problem.
+  const edge = (count: number): number => {
+    let low = total * 1e-18;
+    let high = total;
+    while (high / low > 1.0005) {
+      const middle = Math.sqrt(low * high);
+      if (clustersAt(stride, middle) >= count) low = middle;
+      else high = middle;
+    }
+    return low;
+  };
+  let penalty = Math.sqrt(edge(clusters) * edge(clusters + 1));
+  let low = 0;
+  let high = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const splits = penalised(points, 1, penalty);
+    const found = splits.length - 1;
+    if (found === clusters) return toSorted(points, splits);
+    if (found > clusters) low = penalty;
+    else high = penalty;
+    // The error falls about as 1/k², so the penalty about as 1/k³: a step by that law inside the bracket, else halves.
+    let next = penalty * (found / clusters) ** 3;
+    if (!(next > low && next < high) || attempt > 8)
+      next = high === Number.POSITIVE_INFINITY ? low * 2 : Math.sqrt(Math.max(low, high * 1e-6) * high);
+    if (high / low < 1 + 1e-12) break;
+    penalty = next;
+  }
+  return toSorted(points, layers(points, clusters));
+}
+
+/** Splits among distinct values as places in the sorted weights. */
+function toSorted({ count }: Points, splits: Int32Array): Int32Array {
+  return splits.map((split) => count[split]);
+}
