@@ -1,18 +1,12 @@
-// §3.1: pruning. Scores (importance), masks from scores (selection), weights from masks (mask).
+// §3.1: pruning. Scores say what matters (importance, filters, neurons), strategies make masks of scores (selection,
+// patterns), masks are applied (mask, merge), and all that is repeated (schedule, iterative).
 
-export { gradientTimesWeight, magnitude, obdSaliency } from "./importance.ts";
-export { applyMask, applyMasks, combineMasks, layerSparsity, type Masks, sparsityOf } from "./mask.ts";
-export {
-  globalSparsity,
-  globalThreshold,
-  keepAtLeast,
-  layerRate,
-  layerThreshold,
-  type PerLayer,
-  qualityThresholds,
-  type Scores,
-  type SelectOptions,
-  type Strategy,
-  select,
-  thresholdAt,
-} from "./selection.ts";
+export * from "./filters.ts";
+export * from "./importance.ts";
+export * from "./iterative.ts";
+export * from "./mask.ts";
+export * from "./merge.ts";
+export * from "./neurons.ts";
+export * from "./patterns.ts";
+export * from "./schedule.ts";
+export * from "./selection.ts";

@@ -1,0 +1,161 @@
+// §3.1.2 step 1: how much each filter of a convolution matters, from its weights, its gradients or what it
+// gives out. A filter is a channel of the kernel's last dimension; a dense layer's neurons are that too, so all
+// of these score neurons as well. Step 2 is any strategy of selection.ts on these scores.
+
+import { checkFinite, checkLength, checkOneOf } from "../util/check.ts";
+import type { Scores } from "./selection.ts";
+import { checkRows, sumByChannel } from "./shape.ts";
+
+/**
+ * The norm of each filter's weights: L1, Σ|w|, or L2, √Σw².
+ *
+ * @param weights [h, w, in, filters] or [in, neurons], flat
+ * @param filters the last dimension
+ * @param norm 1 or 2
+ * @returns one score a filter
+ * @throws RangeError if the shape does not fit, or a weight is NaN or infinite
+ * @see §3.1.2; Li et al., "Pruning filters for efficient ConvNets", 2017 (L1)
+ */
+export function filterNorm(weights: Float32Array, filters: number, norm: 1 | 2 = 1): Float32Array {
+  checkRows("weights", weights, filters);
+  checkOneOf("norm", norm, [1, 2]);
+  return norm === 1
+    ? Float32Array.from(sumByChannel(weights, filters, Math.abs))
+    : Float32Array.from(
+        sumByChannel(weights, filters, (w) => w * w),
+        Math.sqrt,
+      );
+}
+
+/**
+ * The L2 norm of the loss's gradient with respect to each filter's weights: how strongly the loss pulls at it.
+ *
+ * @param gradients ∂loss/∂w, [h, w, in, filters] or [in, neurons], flat
+ * @throws RangeError if the shape does not fit, or a gradient is NaN or infinite
+ * @see §3.1.2
+ */
+export function filterGradientNorm(gradients: Float32Array, filters: number): Float32Array {
+  checkRows("gradients", gradients, filters);
+  return Float32Array.from(
+    sumByChannel(gradients, filters, (g) => g * g),
+    Math.sqrt,
+  );
+}
+
+/**
+ * The mean of |activation| of each filter, over examples and positions; after a ReLU, the mean activation.
+ *
+ * @param activations [examples, h, w, filters] or [examples, neurons], flat
+ * @returns one score a filter; 0 for no examples
+ * @throws RangeError if the shape does not fit, or an activation is NaN or infinite
+ * @see §3.1.2, §3.1.3; Molchanov et al., 2017, section 2.2
+ */
+export function meanActivation(activations: Float32Array, filters: number): Float32Array {
+  const rows = checkRows("activations", activations, filters);
+  return Float32Array.from(sumByChannel(activations, filters, Math.abs), (sum) => sum / Math.max(rows, 1));
+}
+
+/**
+ * First-order Taylor expansion in the activations: the mean over examples of |mean over positions of g·a|, how
+ * much the loss changes when the filter gives out 0.
+ *
+ * @param activations [examples, positions, filters], flat (h and w together are the positions)
+ * @param gradients ∂loss/∂activation, the same shape
+ * @param examples the first dimension
+ * @returns one score a filter; 0 for no examples
+ * @throws RangeError if the shapes do not fit, or a value is NaN or infinite
+ * @see §3.1.2; Molchanov, Tyree, Karras, Aila, Kautz, "Pruning CNNs for resource efficient inference", 2017
+ */
+export function taylorActivation(
+  activations: Float32Array,
+  gradients: Float32Array,
+  filters: number,
+  examples: number,
+): Float32Array {
+  const rows = checkRows("activations", activations, filters);
+  checkLength("gradients", gradients, activations.length);
+  checkFinite("gradients", gradients);
+  if (examples === 0 && rows === 0) return new Float32Array(filters);
+  const positions = checkRows("activations", activations, filters * examples);
+  const size = positions * filters;
+  const total = new Float64Array(filters);
+  for (let e = 0; e < examples; e++) {
+    const g = gradients.subarray(e * size, (e + 1) * size);
+    const sums = sumByChannel(activations.subarray(e * size, (e + 1) * size), filters, (a, i) => g[i] * a);
+    for (let c = 0; c < filters; c++) total[c] += Math.abs(sums[c]) / positions;
+  }
+  return Float32Array.from(total, (sum) => sum / examples);
+}
+
+/**
+ * First-order Taylor expansion in the weights: (Σ g·w)² over each filter, the squared change of the loss when
+ * the filter goes.
+ *
+ * @param weights [h, w, in, filters] or [in, neurons], flat
+ * @param gradients ∂loss/∂w, the same shape
+ * @throws RangeError if the shapes do not fit, or a value is NaN or infinite
+ * @see §3.1.2; Molchanov, Mallya, Tyree, Frosio, Kautz, "Importance estimation for neural network pruning", 2019
+ */
+export function taylorWeight(weights: Float32Array, gradients: Float32Array, filters: number): Float32Array {
+  checkRows("weights", weights, filters);
+  checkLength("gradients", gradients, weights.length);
+  checkFinite("gradients", gradients);
+  return Float32Array.from(
+    sumByChannel(weights, filters, (w, i) => gradients[i] * w),
+    (sum) => sum * sum,
+  );
+}
+
+/**
+ * The sum of each filter's Euclidean distances to all others of its layer. The lowest is nearest the geometric
+ * median: what it does, the others do together.
+ *
+ * @param weights [h, w, in, filters] or [in, neurons], flat
+ * @throws RangeError if the shape does not fit, or a weight is NaN or infinite
+ * @see §3.1.2; He et al., "Filter pruning via geometric median", 2019
+ */
+export function geometricMedian(weights: Float32Array, filters: number): Float32Array {
+  const rows = checkRows("weights", weights, filters);
+  const scores = new Float64Array(filters);
+  for (let a = 0; a < filters; a++) {
+    for (let b = a + 1; b < filters; b++) {
+      let squares = 0;
+      for (let r = 0; r < rows; r++) squares += (weights[r * filters + a] - weights[r * filters + b]) ** 2;
+      const distance = Math.sqrt(squares);
+      scores[a] += distance;
+      scores[b] += distance;
+    }
+  }
+  return Float32Array.from(scores);
+}
+
+/**
+ * Divides each layer's scores by their L2 norm (a layer of zeros stays), so that one global strategy compares
+ * layers whose scores have different sizes by nature.
+ *
+ * @throws RangeError if a score is NaN or infinite
+ * @see §3.1.2; Molchanov et al., 2017, section 2.3
+ */
+export function normalizeByLayer(scores: Scores): Scores {
+  return Object.fromEntries(
+    Object.entries(scores).map(([layer, list]) => {
+      checkFinite(`scores.${layer}`, list);
+      const norm = Math.sqrt(list.reduce((sum, s) => sum + s * s, 0));
+      return [layer, list.map((s) => (norm === 0 ? s : s / norm))];
+    }),
+  );
+}
+
+/**
+ * Spreads a mask of filters over their weights (and, with `rows` = 1, over their biases), for masking a filter
+ * instead of cutting it out.
+ *
+ * @param mask one number a filter, 1 = kept
+ * @param rows the weights of one filter: h · w · in
+ * @returns rows × filters, the kernel's shape
+ */
+export function filterMask(mask: Uint8Array, rows: number): Uint8Array {
+  const weights = new Uint8Array(rows * mask.length);
+  for (let r = 0; r < rows; r++) weights.set(mask, r * mask.length);
+  return weights;
+}
