@@ -7,10 +7,10 @@ import { isAbsolute, join } from "node:path";
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { checkOneOf } from "../util/check.ts";
+import { type DownloadProgress, download } from "../util/download.ts";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
 import { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
-import { type DownloadProgress, download } from "./download.ts";
 import { parseIdx } from "./idx.ts";
 import type { Dataset, Split } from "./split.ts";
 
