@@ -1,0 +1,103 @@
+// From packed images to the tensors a model takes.
+
+import type { Split } from "../datasets/index.ts";
+import { checkInteger } from "../util/check.ts";
+import type { Random } from "../util/random.ts";
+import { tf } from "./tf.ts";
+
+/** A part of a data set in the shape its first layer wants: pixels in [0, 1], labels as they are. */
+export interface Batch {
+  x: tf.Tensor;
+  labels: Int32Array;
+}
+
+/** Throws unless `split` fits `model`: the pixels of an image, and at least one image. */
+export function checkSplit(model: tf.LayersModel, split: Split): void {
+  const shape = inputShape(model);
+  const pixels = split.height * split.width * split.channels;
+  const wanted = shape.reduce((product, size) => product * size, 1);
+  if (pixels !== wanted) {
+    throw new RangeError(
+      `${model.name} takes images of ${shape.join(" x ")}, got ${split.height} x ${split.width} x ${split.channels}`,
+    );
+  }
+  if (split.images.length !== split.count * pixels || split.labels.length !== split.count) {
+    throw new RangeError(
+      `a split of ${split.count} images of ${pixels} pixels must hold ${split.count * pixels} pixels and ` +
+        `${split.count} labels, got ${split.images.length} and ${split.labels.length}`,
+    );
+  }
+  checkInteger("the number of images", split.count, 1);
+}
+
+/** The shape of one input of a model with one input, without the batch dimension. */
+export function inputShape(model: tf.LayersModel): number[] {
+  if (model.inputs.length !== 1)
+    throw new RangeError(`${model.name} must have one input, got ${model.inputs.length}`);
+  return model.inputs[0].shape.slice(1).map((size) => {
+    if (size === null) throw new RangeError(`${model.name} must have inputs of a fixed shape`);
+    return size;
+  });
+}
+
+/** The number of classes: the size of a model's one output. */
+export function classCount(model: tf.LayersModel): number {
+  const shape = model.outputs.length === 1 ? model.outputs[0].shape : [];
+  if (shape.length !== 2 || shape[1] === null)
+    throw new RangeError(`${model.name} must have one output, a row of class scores per image`);
+  return shape[1];
+}
+
+/** Gathers the images `indices[from..to)` of a split (all of them in order without `indices`). */
+export function batchOf(
+  split: Split,
+  shape: number[],
+  from: number,
+  to: number,
+  indices?: ArrayLike<number>,
+): Batch {
+  const pixels = split.height * split.width * split.channels;
+  const count = to - from;
+  const x = new Float32Array(count * pixels);
+  const labels = new Int32Array(count);
+  for (let i = 0; i < count; i++) {
+    const index = indices ? indices[from + i] : from + i;
+    const start = index * pixels;
+    for (let p = 0, at = i * pixels; p < pixels; p++) x[at++] = split.images[start + p] / 255;
+    labels[i] = split.labels[index];
+  }
+  return { x: tf.tensor(x, [count, ...shape]), labels };
+}
+
+/** The first `count` images of a split, as views of it. */
+export function firstOf(split: Split, count: number): Split {
+  checkInteger("count", count, 1, split.count);
+  const pixels = split.height * split.width * split.channels;
+  return {
+    ...split,
+    images: split.images.subarray(0, count * pixels),
+    labels: split.labels.subarray(0, count),
+    count,
+  };
+}
+
+/** The images at `indices`, each moved by up to `by` pixels down or up and right or left; what comes in is 0. */
+export function shiftImages(split: Split, indices: ArrayLike<number>, by: number, random: Random): Split {
+  const { height, width, channels } = split;
+  const pixels = height * width * channels;
+  const images = new Uint8Array(indices.length * pixels);
+  const labels = new Uint8Array(indices.length);
+  for (let i = 0; i < indices.length; i++) {
+    const down = Math.floor(random() * (2 * by + 1)) - by;
+    const right = Math.floor(random() * (2 * by + 1)) - by;
+    const source = indices[i] * pixels;
+    const from = Math.max(0, -right) * channels;
+    const to = Math.min(width, width - right) * channels;
+    for (let y = Math.max(0, -down); y < Math.min(height, height - down); y++) {
+      const row = split.images.subarray(source + y * width * channels, source + (y + 1) * width * channels);
+      images.set(row.subarray(from, to), i * pixels + ((y + down) * width + Math.max(0, right)) * channels);
+    }
+    labels[i] = split.labels[indices[i]];
+  }
+  return { ...split, images, labels, count: indices.length };
+}

@@ -1,0 +1,124 @@
+// Models on disk, in TensorFlow.js's own layout: model.json (topology and a list of weights) beside weights.bin.
+
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { writeFileAtomic } from "../util/files.ts";
+import { ensureBackend } from "./backend.ts";
+import { tf } from "./tf.ts";
+
+/**
+ * Saves a model into a folder as model.json and weights.bin, which every TensorFlow.js loads. Each file is written
+ * whole or not at all, the weights first, and model.json knows their SHA-256: a pair from two savings does not load.
+ */
+export async function saveModel(model: tf.LayersModel, folder: string): Promise<void> {
+  let artifacts: tf.io.ModelArtifacts | undefined;
+  await model.save(
+    tf.io.withSaveHandler(async (all) => {
+      artifacts = all;
+      return {
+        modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" as const },
+      };
+    }),
+  );
+  const { modelTopology, weightSpecs, weightData } = artifacts!;
+  const weights = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData!));
+  const json = {
+    format: "layers-model",
+    generatedBy: `TensorFlow.js tfjs-layers v${tf.version["tfjs-layers"]}`,
+    convertedBy: null,
+    modelTopology,
+    weightsManifest: [{ paths: ["weights.bin"], weights: weightSpecs }],
+    userDefinedMetadata: { weightsSha256: sha256(weights) },
+  };
+  await writeFileAtomic(join(folder, "weights.bin"), weights);
+  await writeFileAtomic(join(folder, "model.json"), `${JSON.stringify(json)}\n`);
+}
+
+/**
+ * Loads a layers model that {@link saveModel}, `model.save` or TensorFlow's converter wrote.
+ *
+ * @param path the folder of a model.json, or the path of the JSON file itself
+ * @throws Error that names the file and what is wrong with it: missing, no model, truncated, changed
+ */
+export async function loadModel(path: string): Promise<tf.LayersModel> {
+  await ensureBackend();
+  const file = existsSync(path) && (await stat(path)).isDirectory() ? join(path, "model.json") : path;
+  const json = await readJson(file);
+  if (json.format === "graph-model")
+    throw new Error(`${file} is a graph model, whose layers are gone: convert it again as tfjs_layers_model`);
+  if (!json.modelTopology || !Array.isArray(json.weightsManifest))
+    throw new Error(
+      `${file} is not a TensorFlow.js layers model: modelTopology or weightsManifest is missing`,
+    );
+  const weightSpecs = json.weightsManifest.flatMap((group) => group.weights);
+  const parts = await Promise.all(
+    json.weightsManifest.flatMap((group) => group.paths).map((name) => readPart(file, name)),
+  );
+  const weights = Buffer.concat(parts);
+  const bytes = weightSpecs.reduce((sum, spec) => sum + byteLength(spec), 0);
+  if (weights.length !== bytes)
+    throw new Error(
+      `the weights of ${file} must be ${bytes} bytes, but there are ${weights.length}: truncated or changed`,
+    );
+  const expected = json.userDefinedMetadata?.weightsSha256;
+  if (expected !== undefined && sha256(weights) !== expected)
+    throw new Error(`the weights beside ${file} are not the ones that were saved with it (SHA-256 differs)`);
+  return tf.loadLayersModel(
+    tf.io.fromMemory({
+      modelTopology: json.modelTopology,
+      weightSpecs,
+      weightData: new Uint8Array(weights).buffer,
+    }),
+  );
+}
+
+interface ModelJson {
+  format?: string;
+  modelTopology?: object;
+  weightsManifest?: { paths: string[]; weights: tf.io.WeightsManifestEntry[] }[];
+  userDefinedMetadata?: { weightsSha256?: string };
+}
+
+async function readJson(file: string): Promise<ModelJson & Required<Pick<ModelJson, "weightsManifest">>> {
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    throw new Error(`there is no model at ${file}: ${(error as NodeJS.ErrnoException).code}`, {
+      cause: error,
+    });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${file} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readPart(file: string, name: string): Promise<Buffer> {
+  // A model from elsewhere must not be able to name files outside its folder.
+  if (basename(name) !== name)
+    throw new Error(`${file} names ${JSON.stringify(name)}, which is not beside it`);
+  const path = join(dirname(file), name);
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`${file} needs ${name} beside it: ${(error as NodeJS.ErrnoException).code}`, {
+      cause: error,
+    });
+  }
+}
+
+function byteLength(spec: tf.io.WeightsManifestEntry): number {
+  const sizes: Record<string, number> = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2 };
+  const size = sizes[spec.quantization?.dtype ?? spec.dtype];
+  if (size === undefined) throw new Error(`weights of type ${spec.dtype} are not supported (${spec.name})`);
+  return spec.shape.reduce((product, n) => product * n, size);
+}
+
+/** The SHA-256 of bytes, in hexadecimal. */
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}

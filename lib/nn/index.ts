@@ -1,0 +1,44 @@
+// slimlab/nn: backends, models, training and evaluation; the only room that knows TensorFlow.js.
+import "./tfjs-node.ts";
+
+export {
+  availableBackends,
+  type BackendName,
+  backendNames,
+  describeBackend,
+  ensureBackend,
+  useBackend,
+} from "./backend.ts";
+export { type Batch, batchOf, firstOf, inputShape } from "./batches.ts";
+export { loadDanfo } from "./danfo.ts";
+export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
+export { loadModel, saveModel } from "./files.ts";
+export { crossEntropy, logitsOf } from "./logits.ts";
+export { lenet5, lenet300 } from "./models.ts";
+export {
+  loadPretrained,
+  type Manifest,
+  type PretrainedName,
+  pretrainedManifest,
+  pretrainedNames,
+} from "./pretrained.ts";
+export { tf } from "./tf.ts";
+export {
+  type EarlyStopping,
+  type EpochResult,
+  type History,
+  type LossInputs,
+  type OptimizerName,
+  type TrainOptions,
+  train,
+} from "./train.ts";
+export {
+  biasesOf,
+  biasOf,
+  kernelLayers,
+  kernelOf,
+  setBiases,
+  setWeights,
+  shapesOf,
+  weightsOf,
+} from "./weights.ts";

@@ -1,0 +1,31 @@
+// danfojs-node requires @tensorflow/tfjs-node, whose native addon is missing on many machines, although everything
+// danfojs calls is plain TensorFlow.js. Until the native backend has been loaded, that name means @tensorflow/tfjs here.
+
+import Module, { createRequire } from "node:module";
+
+interface Resolver {
+  _resolveFilename(request: string, ...rest: unknown[]): string;
+}
+
+const require = createRequire(import.meta.url);
+const nativeName = "@tensorflow/tfjs-node";
+let native = false;
+
+// Node's module.registerHooks came with 22.15; this works on 20 too, and CommonJS is all that danfojs uses.
+const resolver = Module as unknown as Resolver;
+const resolveFilename = resolver._resolveFilename;
+resolver._resolveFilename = function (request, ...rest) {
+  if (request === nativeName && !native) return require.resolve("@tensorflow/tfjs");
+  return resolveFilename.call(this, request, ...rest);
+};
+
+/** Loads the real tfjs-node; throws where its native addon is missing. For `useBackend` only. */
+export function requireTfjsNode(): unknown {
+  native = true;
+  try {
+    return require(nativeName);
+  } catch (error) {
+    native = false;
+    throw error;
+  }
+}

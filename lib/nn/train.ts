@@ -1,0 +1,311 @@
+// The training loop, small enough to read: seeded order, one gradient step a batch, masks that hold, a clear end.
+
+import type { Split } from "../datasets/index.ts";
+import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { progress } from "../util/progress.ts";
+import { seeded, shuffle } from "../util/random.ts";
+import { ensureBackend } from "./backend.ts";
+import { batchOf, checkSplit, classCount, inputShape, shiftImages } from "./batches.ts";
+import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
+import { crossEntropy, logitsOf } from "./logits.ts";
+import { tf } from "./tf.ts";
+import { checkMasks, kernelLayers, kernelOf } from "./weights.ts";
+
+const optimizers = {
+  adam: (rate: number): tf.Optimizer => tf.train.adam(rate),
+  momentum: (rate: number): tf.Optimizer => tf.train.momentum(rate, 0.9),
+  sgd: (rate: number): tf.Optimizer => tf.train.sgd(rate),
+};
+export type OptimizerName = keyof typeof optimizers;
+
+/** What a loss function may look at. All tensors belong to the training loop, which disposes of them. */
+export interface LossInputs {
+  /** [batch, classes]: what the model gave, before softmax. */
+  logits: tf.Tensor2D;
+  /** [batch]: class numbers. */
+  labels: tf.Tensor1D;
+  /** [batch, ...]: the images the model saw. */
+  x: tf.Tensor;
+  /** The images' places in the split. */
+  indices: Uint32Array;
+}
+
+export interface TrainOptions {
+  /** Passes over the data; 5 by default. */
+  epochs?: number;
+  /** Images a step; 64 by default. The last batch of an epoch may be smaller. */
+  batchSize?: number;
+  /** A rate, or a function of the share of training that is done, from 0 to below 1. By default 0.001 for Adam. */
+  learningRate?: number | ((done: number) => number);
+  /** `adam` (the default), `momentum` (0.9) or `sgd`. */
+  optimizer?: OptimizerName;
+  /** Fixes the order of the images and their shifts. */
+  seed?: number;
+  /** Evaluated after each epoch. */
+  validation?: Split;
+  earlyStopping?: EarlyStopping;
+  /** By layer name, 1 = kept, 0 = pruned: pruned weights are 0 after every step. */
+  masks?: Record<string, Uint8Array>;
+  /** Augmentation: each image is moved by up to this many pixels in each direction, anew in each epoch. */
+  shift?: number;
+  /** From images to logits, for training through a quantizer and the like; by default the model. Validation uses it too. */
+  forward?: (x: tf.Tensor) => tf.Tensor2D;
+  /** What to make small; by default the mean cross-entropy with the labels. */
+  loss?: (inputs: LossInputs) => tf.Scalar;
+  /** Changes the gradients before each step: by variable name, in a tidy. */
+  onGradients?: (gradients: tf.NamedTensorMap) => tf.NamedTensorMap;
+  onBatch?: (batch: { epoch: number; batch: number; batches: number; loss: number }) => void;
+  onEpoch?: (epoch: EpochResult) => void | Promise<void>;
+  /** Shows a progress bar on standard error. */
+  progress?: boolean;
+  /** Ends training between two batches, with the signal's reason as the error. */
+  signal?: AbortSignal;
+}
+
+export interface EarlyStopping {
+  /** Stop after this many epochs without improvement. */
+  patience: number;
+  /** What must improve on the validation split: `loss` (the default) or `accuracy`. */
+  metric?: "loss" | "accuracy";
+  /** The least change that counts as one; 0 by default. */
+  minDelta?: number;
+  /** Whether to end with the weights of the best epoch; yes by default. */
+  restoreBest?: boolean;
+}
+
+export interface EpochResult {
+  /** Counted from 1. */
+  epoch: number;
+  /** Mean over the epoch's batches, while the weights were changing. */
+  loss: number;
+  accuracy: number;
+  validation?: Evaluation;
+  seconds: number;
+}
+
+export interface History {
+  epochs: EpochResult[];
+  /** The epoch, counted from 1, with the best validation result; the last one without validation. */
+  bestEpoch: number;
+  /** Whether early stopping ended it. */
+  stoppedEarly: boolean;
+}
+
+/**
+ * Trains a model in place on the cross-entropy of its class scores.
+ *
+ * The same seed gives the same numbers: bit for bit on one backend, and within about 1e-3 of the loss after an epoch
+ * on another, since backends add in other orders.
+ *
+ * @throws RangeError for options out of range; Error when the loss becomes NaN or infinite, before that step is taken
+ */
+export async function train(
+  model: tf.LayersModel,
+  data: Split,
+  options: TrainOptions = {},
+): Promise<History> {
+  const {
+    epochs = 5,
+    batchSize = 64,
+    optimizer: name = "adam",
+    seed = 1,
+    validation,
+    earlyStopping,
+  } = options;
+  const { masks = {}, shift = 0, loss: lossOf = defaultLoss, onGradients, signal } = options;
+  const rate = options.learningRate ?? (name === "adam" ? 0.001 : 0.01);
+  const forward = options.forward ?? ((x: tf.Tensor) => logitsOf(model, x, { training: true }));
+  checkInteger("epochs", epochs, 0);
+  checkInteger("batchSize", batchSize, 1);
+  checkInteger("shift", shift, 0, Math.min(data.height, data.width) - 1);
+  checkOneOf("optimizer", name, Object.keys(optimizers) as OptimizerName[]);
+  if (typeof rate === "number") checkNumber("learningRate", rate, 0);
+  checkSplit(model, data);
+  checkLabels(model, data);
+  checkMasks(model, masks);
+  if (validation) checkSplit(model, validation);
+  if (earlyStopping) checkEarlyStopping(earlyStopping, validation);
+  await ensureBackend();
+
+  const optimizer = optimizers[name](typeof rate === "number" ? rate : rate(0));
+  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  const maskTensors = applyMasks(model, masks);
+  const random = seeded(seed);
+  const order = Uint32Array.from({ length: data.count }, (_, i) => i);
+  const batches = Math.ceil(data.count / batchSize);
+  const shape = inputShape(model);
+  const bar = options.progress ? progress(`training ${model.name}`, epochs * batches) : undefined;
+  const best = new Best(model, earlyStopping);
+  const history: History = { epochs: [], bestEpoch: 0, stoppedEarly: false };
+
+  /** One step on the images `order[from..to)`. */
+  const step = (from: number, to: number): { loss: number; correct: number } =>
+    tf.tidy(() => {
+      const indices = order.slice(from, to);
+      const split = shift > 0 ? shiftImages(data, indices, shift, random) : data;
+      const batch = shift > 0 ? batchOf(split, shape, 0, to - from) : batchOf(split, shape, from, to, order);
+      const labels = tf.tensor1d(batch.labels, "int32");
+      let correct = 0;
+      const { value, grads } = tf.variableGrads(() => {
+        const logits = forward(batch.x);
+        correct = countCorrect(logits, batch.labels);
+        return lossOf({ logits, labels, x: batch.x, indices });
+      }, variables);
+      const loss = value.dataSync()[0];
+      if (!Number.isFinite(loss)) return { loss, correct };
+      // A masked weight starts at 0 and its gradient is 0, so momentum and Adam's moments stay 0 with it.
+      const gradients = onGradients ? onGradients(grads) : grads;
+      for (const [variable, mask] of maskTensors)
+        if (gradients[variable]) gradients[variable] = tf.mul(gradients[variable], mask);
+      optimizer.applyGradients(gradients);
+      return { loss, correct };
+    });
+
+  try {
+    for (let epoch = 1; epoch <= epochs; epoch++) {
+      const start = performance.now();
+      shuffle(order, random);
+      let lossSum = 0;
+      let correct = 0;
+      for (let batch = 0; batch < batches; batch++) {
+        signal?.throwIfAborted();
+        const steps = (epoch - 1) * batches + batch;
+        if (typeof rate === "function") setRate(optimizer, rate(steps / (epochs * batches)));
+        const from = batch * batchSize;
+        const to = Math.min(data.count, from + batchSize);
+        const result = step(from, to);
+        if (!Number.isFinite(result.loss)) throw diverged(result.loss, epoch, batch + 1, optimizer);
+        lossSum += result.loss * (to - from);
+        correct += result.correct;
+        options.onBatch?.({ epoch, batch: batch + 1, batches, loss: result.loss });
+        bar?.update(steps + 1, `epoch ${epoch}/${epochs} loss ${result.loss.toFixed(4)}`);
+        // Let interrupts and other timers have their turn.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const result: EpochResult = {
+        epoch,
+        loss: lossSum / data.count,
+        accuracy: correct / data.count,
+        seconds: (performance.now() - start) / 1000,
+      };
+      if (validation)
+        result.validation = await evaluate(model, validation, { signal, forward: options.forward });
+      history.epochs.push(result);
+      await options.onEpoch?.(result);
+      if (best.isOver(result)) {
+        history.stoppedEarly = true;
+        break;
+      }
+    }
+    history.bestEpoch = best.epoch;
+    if (earlyStopping && earlyStopping.restoreBest !== false) best.restore();
+    const last = history.epochs.at(-1);
+    bar?.end(last && `done: ${history.epochs.length} epochs, loss ${last.loss.toFixed(4)}`);
+    return history;
+  } finally {
+    best.dispose();
+    optimizer.dispose();
+    tf.dispose([...maskTensors.values()]);
+  }
+}
+
+function defaultLoss({ logits, labels }: LossInputs): tf.Scalar {
+  return crossEntropy(logits, labels);
+}
+
+function countCorrect(logits: tf.Tensor2D, labels: Int32Array): number {
+  const values = logits.dataSync();
+  const classes = logits.shape[1];
+  let correct = 0;
+  for (let i = 0; i < labels.length; i++)
+    if (argMax(values.subarray(i * classes, (i + 1) * classes)) === labels[i]) correct++;
+  return correct;
+}
+
+/** Sets pruned weights to 0 and returns the masks as tensors, by variable name. */
+function applyMasks(model: tf.LayersModel, masks: Record<string, Uint8Array>): Map<string, tf.Tensor> {
+  const tensors = new Map<string, tf.Tensor>();
+  for (const layer of kernelLayers(model)) {
+    const mask = masks[layer.name];
+    if (!mask) continue;
+    const kernel = kernelOf(layer)!;
+    const variable = kernel.read() as tf.Variable;
+    const tensor = tf.tensor(Float32Array.from(mask), variable.shape);
+    // where, not times: NaN times 0 would stay NaN.
+    tf.tidy(() => variable.assign(tf.where(tf.cast(tensor, "bool"), variable, tf.zerosLike(variable))));
+    tensors.set(variable.name, tensor);
+  }
+  return tensors;
+}
+
+function setRate(optimizer: tf.Optimizer, rate: number): void {
+  checkNumber("learningRate", rate, 0);
+  if ("setLearningRate" in optimizer) (optimizer as tf.SGDOptimizer).setLearningRate(rate);
+  else (optimizer as unknown as { learningRate: number }).learningRate = rate;
+}
+
+function diverged(loss: number, epoch: number, batch: number, optimizer: tf.Optimizer): Error {
+  const { learningRate } = optimizer as unknown as { learningRate: number };
+  return new Error(
+    `training diverged: the loss is ${loss} in epoch ${epoch}, batch ${batch}. ` +
+      `Lower learningRate (${learningRate}), or look for NaN among the weights`,
+  );
+}
+
+function checkLabels(model: tf.LayersModel, split: Split): void {
+  const classes = classCount(model);
+  const wrong = split.labels.findIndex((label) => label >= classes);
+  if (wrong >= 0)
+    throw new RangeError(
+      `${model.name} has ${classes} classes, got label ${split.labels[wrong]} at image ${wrong}`,
+    );
+}
+
+function checkEarlyStopping(options: EarlyStopping, validation: Split | undefined): void {
+  if (!validation) throw new RangeError("earlyStopping needs a validation split: pass { validation }");
+  checkInteger("patience", options.patience, 1);
+  checkOneOf("metric", options.metric ?? "loss", ["loss", "accuracy"]);
+  checkNumber("minDelta", options.minDelta ?? 0, 0);
+}
+
+/** Remembers the best epoch, and its weights when early stopping will want them back. */
+class Best {
+  epoch = 0;
+  private score = Number.NEGATIVE_INFINITY;
+  private weights: tf.Tensor[] = [];
+  private readonly model: tf.LayersModel;
+  private readonly options: EarlyStopping | undefined;
+
+  constructor(model: tf.LayersModel, options: EarlyStopping | undefined) {
+    this.model = model;
+    this.options = options;
+  }
+
+  /** Takes note of an epoch; true when patience has run out. */
+  isOver({ epoch, validation }: EpochResult): boolean {
+    if (!validation) {
+      this.epoch = epoch;
+      return false;
+    }
+    const { metric = "loss", minDelta = 0, patience = Number.POSITIVE_INFINITY } = this.options ?? {};
+    const score = metric === "loss" ? -validation.loss : validation.accuracy;
+    if (score > this.score + (this.epoch > 0 ? minDelta : 0)) {
+      this.score = score;
+      this.epoch = epoch;
+      if (this.options && this.options.restoreBest !== false) {
+        tf.dispose(this.weights);
+        this.weights = this.model.getWeights().map((weight) => weight.clone());
+      }
+    }
+    return epoch - this.epoch >= patience;
+  }
+
+  restore(): void {
+    if (this.weights.length > 0) this.model.setWeights(this.weights);
+  }
+
+  dispose(): void {
+    tf.dispose(this.weights);
+    this.weights = [];
+  }
+}
