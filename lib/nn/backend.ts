@@ -139,6 +139,10 @@ function firstLine(error: Error): string {
   return error.message.split("\n")[0].trim();
 }
 
-// The JavaScript backend prints a banner that recommends tfjs-node at its first use; describeBackend() says it better.
-const plain = tf.findBackend("cpu") as unknown as { firstUse?: boolean } | null;
-if (plain) plain.firstUse = false;
+// The JavaScript backend recommends tfjs-node in a banner at its first use; describeBackend() says it better. Its
+// constructor assigns `firstUse`, so an accessor on the prototype catches every instance that TensorFlow.js makes.
+const plain = tf.findBackend("cpu");
+if (plain) {
+  (plain as unknown as { firstUse: boolean }).firstUse = false;
+  Object.defineProperty(Object.getPrototypeOf(plain), "firstUse", { get: () => false, set() {} });
+}

@@ -33,12 +33,11 @@ export interface Manifest {
   files: Record<string, string>;
 }
 
-const folder = join(packageRoot, "datasets", "weights");
+const shipped = join(packageRoot, "datasets", "weights");
 
 /** The manifest of a network that ships. */
-export async function pretrainedManifest(name: PretrainedName): Promise<Manifest> {
-  checkOneOf("name", name, pretrainedNames);
-  return JSON.parse(await readFile(join(folder, name, "manifest.json"), "utf8"));
+export function pretrainedManifest(name: PretrainedName): Promise<Manifest> {
+  return manifestIn(shipped, name);
 }
 
 /**
@@ -47,15 +46,33 @@ export async function pretrainedManifest(name: PretrainedName): Promise<Manifest
  *
  * @throws Error when a file is missing, or is not the one that the manifest lists
  */
-export async function loadPretrained(name: PretrainedName): Promise<tf.LayersModel> {
-  const manifest = await pretrainedManifest(name);
+export function loadPretrained(name: PretrainedName): Promise<tf.LayersModel> {
+  return loadPretrainedFrom(shipped, name);
+}
+
+/** {@link loadPretrained} from another folder of such networks. */
+export async function loadPretrainedFrom(folder: string, name: PretrainedName): Promise<tf.LayersModel> {
+  const manifest = await manifestIn(folder, name);
   for (const [file, expected] of Object.entries(manifest.files)) {
     const path = join(folder, name, file);
-    const found = sha256(await readFile(path));
+    const found = sha256(await read(path));
     if (found !== expected)
       throw new Error(
         `${path} was changed or damaged: SHA-256 ${found}, expected ${expected}. Restore the file`,
       );
   }
   return loadModel(join(folder, name));
+}
+
+async function manifestIn(folder: string, name: PretrainedName): Promise<Manifest> {
+  checkOneOf("name", name, pretrainedNames);
+  return JSON.parse((await read(join(folder, name, "manifest.json"))).toString("utf8"));
+}
+
+async function read(path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new Error(`${path} is missing: npm run pretrain makes it anew`, { cause: error });
+  }
 }

@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { availableBackends, describeBackend, ensureBackend, loadDanfo, tf, useBackend } from "slimlab/nn";
+import { packageRoot } from "../../lib/util/files.ts";
+
+const exec = promisify(execFile);
+
+/** Runs a script in a fresh process, where no backend has been chosen yet. */
+async function node(
+  script: string,
+  env: Record<string, string> = {},
+): Promise<{ stdout: string; stderr: string }> {
+  return exec(process.execPath, ["--input-type=module", "--eval", script], {
+    cwd: packageRoot,
+    env: { ...process.env, SLIMLAB_BACKEND: "", ...env },
+  });
+}
+
+describe("nn/backend", () => {
+  after(async () => {
+    await useBackend("wasm");
+  });
+
+  it("WASM and plain JavaScript work everywhere, and one line says which runs", async () => {
+    const works = await availableBackends();
+    assert.ok(works.includes("wasm") && works.includes("cpu"));
+    for (const name of works) {
+      assert.equal(await useBackend(name), name);
+      assert.match(describeBackend(), /^backend: (native|WASM with SIMD|plain JavaScript)[^\n]*$/);
+      assert.equal(tf.tensor([1, 2]).square().sum().dataSync()[0], 5);
+    }
+  });
+
+  it("asking what works does not change what runs", async () => {
+    await useBackend("cpu");
+    await availableBackends();
+    assert.equal(tf.getBackend(), "cpu");
+    assert.equal(await ensureBackend(), "cpu");
+  });
+
+  it("an unknown backend is an error that lists those that work", async () => {
+    await assert.rejects(useBackend("gpu"), (error: Error) => {
+      assert.ok(error instanceof RangeError);
+      assert.match(
+        error.message,
+        /^backend must be one of "native", "wasm", "cpu", got "gpu"; these work here: .*wasm, cpu$/,
+      );
+      return true;
+    });
+  });
+
+  it("the fastest one that loads is chosen, without a banner", async () => {
+    const script = `
+      import { availableBackends, describeBackend, tf, useBackend } from "slimlab/nn";
+      const name = await useBackend();
+      tf.tensor([1]).square().dataSync();
+      console.log(name === (await availableBackends())[0], describeBackend());`;
+    const { stdout, stderr } = await node(script);
+    assert.match(stdout, /^true backend: [^\n]*\n$/);
+    assert.equal(stderr, "");
+  });
+
+  it("SLIMLAB_BACKEND forces one, and training functions heed it without useBackend", async () => {
+    const script = `
+      import { ensureBackend, tf } from "slimlab/nn";
+      tf.tensor([1]).square().dataSync();
+      console.log(await ensureBackend(), tf.getBackend());`;
+    for (const name of ["cpu", "wasm"]) {
+      const { stdout, stderr } = await node(script, { SLIMLAB_BACKEND: name });
+      assert.equal(stdout, `${name} ${name}\n`);
+      assert.equal(stderr, "");
+    }
+    await assert.rejects(
+      node(`import { useBackend } from "slimlab/nn"; await useBackend();`, { SLIMLAB_BACKEND: "webgl" }),
+      /SLIMLAB_BACKEND must be one of "native", "wasm", "cpu", got "webgl"; these work here/,
+    );
+  });
+
+  it("a backend that cannot load is an error that says why and lists those that work", async function () {
+    if ((await availableBackends()).includes("native")) this.skip();
+    await assert.rejects(
+      useBackend("native"),
+      /backend "native" does not work here: .+; these work here: wasm, cpu/,
+    );
+  });
+
+  it("a cell's own import of @tensorflow/tfjs is the same instance", async () => {
+    const own = await import("@tensorflow/tfjs");
+    assert.equal(own.engine(), tf.engine());
+    assert.equal(own.LayersModel, tf.LayersModel);
+  });
+
+  it("danfojs computes on every backend", async () => {
+    const danfo = await loadDanfo();
+    for (const name of await availableBackends()) {
+      await useBackend(name);
+      const frame = new danfo.DataFrame({ bits: [2, 4, 8], error: [0.5, 0.25, 0.125] });
+      assert.deepEqual(frame.mul(2).values, [
+        [4, 1],
+        [8, 0.5],
+        [16, 0.25],
+      ]);
+      assert.ok(Math.abs(frame.column("bits").mean() - 14 / 3) < 1e-6);
+    }
+  });
+
+  it("a plain import of danfojs-node works once slimlab/nn is loaded, and is not loaded before", async () => {
+    const script = `
+      import { createRequire } from "node:module";
+      import { tf, useBackend } from "slimlab/nn";
+      await useBackend("wasm");
+      const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((path) => path.includes("danfojs"));
+      console.log(loaded());
+      const dfd = await import("danfojs-node");
+      const frame = new dfd.DataFrame({ a: [1, 2, 3], b: [4, 5, 6] });
+      console.log(loaded(), JSON.stringify(frame.add([1, 2]).values), tf.getBackend());`;
+    const { stdout } = await node(script);
+    assert.equal(stdout, "false\ntrue [[2,6],[3,7],[4,8]] wasm\n");
+  });
+});

@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import { tf, useBackend } from "slimlab/nn";
+
+// Every kernel of ours against the JavaScript backend's, which is written from the definition, loop by loop.
+type Output = { values: number[]; shape: number[] };
+
+async function on(backend: "wasm" | "cpu", compute: () => tf.Tensor): Promise<Output> {
+  await useBackend(backend);
+  return tf.tidy(() => {
+    const result = compute();
+    return { values: [...result.dataSync()], shape: result.shape };
+  });
+}
+
+async function same(compute: () => tf.Tensor, what: string): Promise<void> {
+  const expected = await on("cpu", compute);
+  const got = await on("wasm", compute);
+  assert.deepEqual(got.shape, expected.shape, what);
+  const scale = Math.max(1, ...expected.values.map(Math.abs));
+  for (let i = 0; i < expected.values.length; i++)
+    assert.ok(
+      Math.abs(got.values[i] - expected.values[i]) <= 2e-6 * scale,
+      `${what}: ${got.values[i]} is not ${expected.values[i]} at ${i}`,
+    );
+  assert.ok(
+    expected.values.some((value) => value !== 0),
+    `${what}: all zero proves nothing`,
+  );
+}
+
+const random = (shape: number[], seed: number) => tf.randomNormal(shape, 0, 1, "float32", seed);
+
+interface Geometry {
+  size: [number, number];
+  filter: [number, number];
+  strides: [number, number];
+  pad: "valid" | "same";
+}
+
+function* geometries(): Generator<Geometry> {
+  for (const size of [
+    [7, 7],
+    [8, 5],
+    [5, 9],
+  ] as [number, number][])
+    for (const filter of [
+      [1, 1],
+      [3, 3],
+      [2, 5],
+    ] as [number, number][])
+      for (const strides of [
+        [1, 1],
+        [2, 2],
+        [1, 3],
+        [4, 2],
+      ] as [number, number][])
+        for (const pad of ["valid", "same"] as const) yield { size, filter, strides, pad };
+}
+
+const name = ({ size, filter, strides, pad }: Geometry) =>
+  `${size.join("x")} by ${filter.join("x")}, strides ${strides.join("x")}, ${pad}`;
+
+describe("nn/kernels: what the WASM backend lacks, against the JavaScript backend", () => {
+  after(async () => {
+    await useBackend("wasm");
+  });
+
+  it("Conv2DBackpropFilter and Conv2DBackpropInput, over strides, padding and channels", async () => {
+    for (const geometry of geometries()) {
+      const { size, filter, strides, pad } = geometry;
+      for (const [inC, outC] of [
+        [1, 1],
+        [3, 4],
+      ]) {
+        const gradients = (which: 0 | 1) => () => {
+          const x = random([3, ...size, inC], 1) as tf.Tensor4D;
+          const w = random([...filter, inC, outC], 2) as tf.Tensor4D;
+          const dy = random(tf.conv2d(x, w, strides, pad).shape, 3);
+          return tf.grads((a, b) => tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, strides, pad))([x, w], dy)[
+            which
+          ];
+        };
+        await same(gradients(0), `input, ${name(geometry)}, ${inC} to ${outC} channels`);
+        await same(gradients(1), `filter, ${name(geometry)}, ${inC} to ${outC} channels`);
+      }
+    }
+  });
+
+  it("explicit padding", async () => {
+    const pad = [
+      [0, 0],
+      [2, 1],
+      [0, 3],
+      [0, 0],
+    ] as tf.backend_util.ExplicitPadding;
+    for (const which of [0, 1])
+      await same(() => {
+        const x = random([2, 6, 7, 2], 1) as tf.Tensor4D;
+        const w = random([3, 4, 2, 3], 2) as tf.Tensor4D;
+        const dy = random(tf.conv2d(x, w, 1, pad).shape, 3);
+        return tf.grads((a, b) => tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, 1, pad))([x, w], dy)[which];
+      }, `gradient ${which}`);
+  });
+
+  it("a batch so large that it is worked off in parts", async () => {
+    for (const which of [0, 1])
+      await same(() => {
+        const x = random([40, 14, 14, 4], 1) as tf.Tensor4D;
+        const w = random([5, 5, 4, 2], 2) as tf.Tensor4D;
+        const dy = random([40, 10, 10, 2], 3);
+        const conv = (a: tf.Tensor, b: tf.Tensor) =>
+          tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, 1, "valid");
+        return tf.grads(conv)([x, w], dy)[which];
+      }, `gradient ${which}`);
+  });
+
+  it("DepthwiseConv2dNativeBackpropFilter and -Input, with channel multipliers", async () => {
+    for (const geometry of geometries()) {
+      const { size, filter, strides, pad } = geometry;
+      // TensorFlow.js wants equal strides in both directions for depthwise convolution.
+      if (strides[0] !== strides[1]) continue;
+      for (const [channels, multiplier] of [
+        [1, 1],
+        [3, 1],
+        [2, 3],
+      ]) {
+        for (const which of [0, 1]) {
+          await same(
+            () => {
+              const x = random([2, ...size, channels], 1) as tf.Tensor4D;
+              const w = random([...filter, channels, multiplier], 2) as tf.Tensor4D;
+              const conv = (a: tf.Tensor, b: tf.Tensor) =>
+                tf.depthwiseConv2d(a as tf.Tensor4D, b as tf.Tensor4D, strides, pad);
+              return tf.grads(conv)([x, w], random(conv(x, w).shape, 3))[which];
+            },
+            `gradient ${which}, ${name(geometry)}, ${channels} channels times ${multiplier}`,
+          );
+        }
+      }
+    }
+  });
+
+  it("BatchMatMul: transposed, batched, small and large", async () => {
+    for (const [batch, m, k, n] of [
+      [1, 2, 3, 4],
+      [1, 33, 47, 21],
+      [3, 19, 30, 17],
+      [2, 64, 5, 100],
+    ])
+      for (const [ta, tb] of [
+        [false, false],
+        [true, false],
+        [false, true],
+        [true, true],
+      ])
+        await same(() => {
+          const a = random(ta ? [batch, k, m] : [batch, m, k], 1);
+          const b = random(tb ? [batch, n, k] : [batch, k, n], 2);
+          return tf.matMul(a, b, ta, tb);
+        }, `${batch} x ${m} x ${k} x ${n}, transposed ${ta} ${tb}`);
+  });
+
+  it("BatchMatMul broadcasts a batch as before", async () => {
+    await same(() => tf.matMul(random([1, 20, 30], 1), random([4, 25, 30], 2), false, true), "1 against 4");
+  });
+
+  it("MaxPoolGrad, with ties and overlapping windows", async () => {
+    for (const geometry of geometries()) {
+      const { size, filter, strides, pad } = geometry;
+      await same(() => {
+        // Whole numbers from -2 to 2: nearly every window has ties.
+        const x = tf.round(random([2, ...size, 3], 1)) as tf.Tensor4D;
+        const pool = (a: tf.Tensor) => tf.maxPool(a as tf.Tensor4D, filter, strides, pad);
+        return tf.grad(pool)(x, random(pool(x).shape, 2));
+      }, name(geometry));
+    }
+  });
+
+  it("UnsortedSegmentSum, the gradient of gather", async () => {
+    await same(() => {
+      const ids = tf.tensor2d(
+        [
+          [0, 2, 2],
+          [5, 0, 2],
+        ],
+        [2, 3],
+        "int32",
+      );
+      return tf.grad((codebook) => tf.gather(codebook, ids))(random([6, 4], 1), random([2, 3, 4], 2));
+    }, "rows");
+    await same(
+      () => tf.unsortedSegmentSum(random([5], 1) as tf.Tensor1D, tf.tensor1d([1, 0, 1, 1, 3], "int32"), 4),
+      "scalars",
+    );
+  });
+
+  it("leaves no tensor behind", async () => {
+    await useBackend("wasm");
+    const step = () =>
+      tf.tidy(() => {
+        const x = random([8, 10, 10, 3], 1) as tf.Tensor4D;
+        const w = random([3, 3, 3, 6], 2) as tf.Tensor4D;
+        const d = random([3, 3, 6, 1], 3) as tf.Tensor4D;
+        const net = (a: tf.Tensor, b: tf.Tensor, c: tf.Tensor) =>
+          tf.maxPool(
+            tf.depthwiseConv2d(
+              tf.conv2d(a as tf.Tensor4D, b as tf.Tensor4D, 1, "same"),
+              c as tf.Tensor4D,
+              1,
+              "same",
+            ),
+            2,
+            2,
+            "valid",
+          );
+        tf.grads(net)([x, w, d]);
+        tf.grad((a) => tf.matMul(a, random([40, 50], 4)))(random([30, 40], 5));
+      });
+    step();
+    const tensors = tf.memory().numTensors;
+    const data = (tf.backend() as unknown as { numDataIds(): number }).numDataIds();
+    for (let i = 0; i < 5; i++) step();
+    assert.equal(tf.memory().numTensors, tensors);
+    assert.equal((tf.backend() as unknown as { numDataIds(): number }).numDataIds(), data);
+  });
+});
