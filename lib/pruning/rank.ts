@@ -23,15 +23,16 @@ export interface Cut {
 const LOWEST: Cut = { key: -0x80000000, ties: 0 };
 
 /** The bits that count: without the sign bit, numbers rank by magnitude. */
-const bitsThatCount = (absolute: boolean) => (absolute ? 0x7fffffff : -1);
+export const bitsThatCount = (absolute: boolean) => (absolute ? 0x7fffffff : -1);
 
 /** The signed integer that sorts as the float with bits `b` does; −0 and +0 get the same key, 0. */
-function keyOf(b: number): number {
+export function keyOf(b: number): number {
   const key = b ^ ((b >> 31) & 0x7fffffff);
   return key === -1 ? 0 : key;
 }
 
-const bitsOf = (values: Float32Array) => new Int32Array(values.buffer, values.byteOffset, values.length);
+export const bitsOf = (values: Float32Array) =>
+  new Int32Array(values.buffer, values.byteOffset, values.length);
 
 /** The number whose key is `key`. */
 export function scoreOf(key: number): number {

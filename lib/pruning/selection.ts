@@ -2,6 +2,7 @@
 // so the same four serve weights, filters and neurons.
 
 import { checkLength, checkNumber, checkOneOf, shown } from "../util/check.ts";
+import { masksByBracket } from "./bracket.ts";
 import type { Masks } from "./mask.ts";
 import { cutAt, masksAt, type Ranked, scoreOf } from "./rank.ts";
 
@@ -180,7 +181,8 @@ function fallingOf(lists: Ranked[], sparsity: number): number {
 }
 
 function pruneLowest(lists: Ranked[], sparsity: number, { absolute = false }: SelectOptions): Uint8Array[] {
-  return masksAt(lists, cutAt(lists, fallingOf(lists, sparsity), absolute), absolute);
+  const count = fallingOf(lists, sparsity);
+  return masksByBracket(lists, count, absolute) ?? masksAt(lists, cutAt(lists, count, absolute), absolute);
 }
 
 function rankedOf(scores: Scores, { previous }: SelectOptions): Ranked[] {
