@@ -1,4 +1,5 @@
 // §3.1.1 step 1: how much each weight matters. A score is one number a weight; the lowest go first.
+// Plain loops: V8 makes one of each, and map would call a function for every weight.
 
 import { checkFinite, checkLength } from "../util/check.ts";
 
@@ -12,7 +13,9 @@ import { checkFinite, checkLength } from "../util/check.ts";
  */
 export function magnitude(weights: Float32Array): Float32Array {
   checkFinite("weights", weights);
-  return weights.map(Math.abs);
+  const scores = new Float32Array(weights.length);
+  for (let i = 0; i < scores.length; i++) scores[i] = Math.abs(weights[i]);
+  return scores;
 }
 
 /**
@@ -29,7 +32,9 @@ export function gradientTimesWeight(weights: Float32Array, gradients: Float32Arr
   checkFinite("weights", weights);
   checkLength("gradients", gradients, weights.length);
   checkFinite("gradients", gradients);
-  return weights.map((w, i) => Math.abs(gradients[i] * w));
+  const scores = new Float32Array(weights.length);
+  for (let i = 0; i < scores.length; i++) scores[i] = Math.abs(gradients[i] * weights[i]);
+  return scores;
 }
 
 /**
@@ -46,5 +51,7 @@ export function obdSaliency(weights: Float32Array, hessianDiagonal: Float32Array
   checkFinite("weights", weights);
   checkLength("hessianDiagonal", hessianDiagonal, weights.length);
   checkFinite("hessianDiagonal", hessianDiagonal);
-  return weights.map((w, i) => 0.5 * hessianDiagonal[i] * w * w);
+  const scores = new Float32Array(weights.length);
+  for (let i = 0; i < scores.length; i++) scores[i] = 0.5 * hessianDiagonal[i] * weights[i] ** 2;
+  return scores;
 }
