@@ -1,0 +1,384 @@
+// The pages' own script: charts, search, copying, colours, the chapters' list on a phone. A page reads well without it.
+
+interface Plot {
+  data: object[];
+  layout: Record<string, unknown>;
+  frames?: object[];
+}
+
+interface SliderStep {
+  label: string;
+  method: "update" | "restyle" | "relayout" | "animate" | "skip";
+  args: Record<string, unknown>[];
+}
+
+interface SearchEntry {
+  page: string;
+  title: string;
+  heading: string;
+  id: string;
+  text: string;
+}
+
+interface PlotlyApi {
+  newPlot(place: HTMLElement, data: object[], layout: object, config: object): Promise<unknown>;
+  addFrames(place: HTMLElement, frames: object[]): Promise<unknown>;
+  relayout(place: HTMLElement, change: object): Promise<unknown>;
+  update(place: HTMLElement, ...args: object[]): Promise<unknown>;
+  restyle(place: HTMLElement, ...args: object[]): Promise<unknown>;
+  animate(place: HTMLElement, ...args: object[]): Promise<unknown>;
+}
+
+declare global {
+  interface Window {
+    Plotly?: PlotlyApi;
+    slimlabPlots?: Plot[];
+    slimlabIndex?: SearchEntry[];
+  }
+}
+
+const html = document.documentElement;
+const root = html.dataset.root ?? "";
+const loading = new Map<string, Promise<void>>();
+
+/** Loads a script once: script elements work from file://, where fetch does not. */
+function loadScript(address: string): Promise<void> {
+  let promise = loading.get(address);
+  if (!promise) {
+    promise = new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = address;
+      script.onload = () => resolve();
+      script.onerror = () => reject(new Error(`${address} did not load`));
+      document.head.append(script);
+    });
+    loading.set(address, promise);
+  }
+  return promise;
+}
+
+function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Partial<HTMLElementTagNameMap[K]> = {},
+): HTMLElementTagNameMap[K] {
+  return Object.assign(document.createElement(tag), properties);
+}
+
+// --- Charts -------------------------------------------------------------------------------------------------------
+
+const drawn = new Set<HTMLElement>();
+
+/** Text and hover colours of a chart from the page's. */
+function chartColors(): Record<string, unknown> {
+  const style = getComputedStyle(html);
+  const value = (name: string) => style.getPropertyValue(name).trim();
+  return {
+    "font.color": value("--text"),
+    "hoverlabel.bgcolor": value("--panel"),
+    "hoverlabel.font.color": value("--text"),
+    "modebar.color": value("--muted"),
+    "modebar.activecolor": value("--text"),
+    "modebar.bgcolor": "rgba(0,0,0,0)",
+  };
+}
+
+async function draw(figure: HTMLElement): Promise<void> {
+  const script = document.body.dataset.plots;
+  if (!script) return;
+  await Promise.all([loadScript(`${root}assets/plotly.js`), loadScript(script)]);
+  const plotly = window.Plotly!;
+  const plot = structuredClone(window.slimlabPlots![Number(figure.dataset.plot)]);
+  const { layout } = plot;
+  const caption = figure.querySelector("figcaption");
+  const margin = { l: 50, r: 10, t: 30, b: 45, ...(layout.margin as object) };
+  let height = (layout.height as number) ?? 400;
+  // The caption below says the title, on as many lines as the page needs.
+  const title = (layout.title as { text?: string } | undefined)?.text ?? "";
+  if (title) {
+    const gained = Math.max(0, Math.min(margin.t - 14, 20 + 20 * title.split(/<br\s*\/?>/).length - 8));
+    margin.t -= gained;
+    height -= gained;
+    layout.title = undefined;
+  }
+  // A native slider instead of Plotly's: keyboards, screen readers and thumbs know how to move it.
+  const slider = (
+    layout.sliders as { active?: number; steps: SliderStep[]; currentvalue?: { prefix?: string } }[]
+  )?.[0];
+  layout.sliders = undefined;
+  if (slider) {
+    height -= Math.max(0, margin.b - 48);
+    margin.b = Math.min(margin.b, 48);
+  }
+  const place = make("div", { className: "plotly-place" });
+  place.style.height = `${height}px`;
+  const chart = figure.querySelector<HTMLElement>(".chart")!;
+  chart.append(place);
+  for (const [key, value] of Object.entries(chartColors())) setDeep(layout, key, value);
+  await plotly.newPlot(
+    place,
+    plot.data,
+    { ...layout, margin, height, autosize: true },
+    { responsive: true, displaylogo: false },
+  );
+  if (plot.frames) await plotly.addFrames(place, plot.frames);
+  for (const still of chart.querySelectorAll(":scope > :not(.plotly-place)")) still.remove();
+  if (slider) figure.append(sliderControl(place, slider, caption));
+  figure.classList.add("drawn");
+  drawn.add(place);
+}
+
+function setDeep(target: Record<string, unknown>, path: string, value: unknown): void {
+  const keys = path.split(".");
+  let at = target;
+  for (const key of keys.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
+  at[keys.at(-1)!] = value;
+}
+
+function sliderControl(
+  place: HTMLElement,
+  slider: { active?: number; steps: SliderStep[]; currentvalue?: { prefix?: string } },
+  caption: Element | null,
+): HTMLElement {
+  const { steps } = slider;
+  const name = (slider.currentvalue?.prefix ?? "").replace(/:\s*$/, "");
+  const input = make("input", {
+    type: "range",
+    min: "0",
+    max: String(steps.length - 1),
+    value: String(slider.active ?? 0),
+  });
+  const output = make("output");
+  const show = () => {
+    const step = steps[Number(input.value)];
+    output.textContent = step.label;
+    input.setAttribute("aria-valuetext", step.label);
+  };
+  let waiting = false;
+  input.addEventListener("input", () => {
+    show();
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      const { method, args } = steps[Number(input.value)];
+      const changes = args.map((change) => ({ ...change }));
+      const title = changes.map((change) => change["title.text"]).find((text) => typeof text === "string");
+      for (const change of changes) delete change["title.text"];
+      if (title && caption) caption.textContent = String(title).replace(/<br\s*\/?>/g, " ");
+      if (method !== "skip")
+        (window.Plotly![method] as (place: HTMLElement, ...changes: object[]) => void)(place, ...changes);
+    });
+  });
+  show();
+  const label = make("label");
+  label.append(`${name} `, output, input);
+  const control = make("div", { className: "control" });
+  control.append(label);
+  return control;
+}
+
+function watchCharts(): void {
+  const figures = document.querySelectorAll<HTMLElement>("figure.plot");
+  if (figures.length === 0) return;
+  const start = () => {
+    const seen = new IntersectionObserver(
+      (entries) => {
+        for (const entry of entries) {
+          if (!entry.isIntersecting) continue;
+          seen.unobserve(entry.target);
+          draw(entry.target as HTMLElement).catch((error) => console.error(error));
+        }
+      },
+      { rootMargin: "500px" },
+    );
+    for (const figure of figures) seen.observe(figure);
+  };
+  // After the first paint: the text comes first, its pictures are there already.
+  const idle = window.requestIdleCallback ?? ((work: () => void) => setTimeout(work, 50));
+  if (document.readyState === "complete") idle(start);
+  else window.addEventListener("load", () => idle(start));
+}
+
+// --- Colours ------------------------------------------------------------------------------------------------------
+
+function recolor(): void {
+  for (const place of drawn) window.Plotly?.relayout(place, chartColors());
+}
+
+function setUpTheme(): void {
+  const button = document.querySelector<HTMLButtonElement>("button.theme");
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  prefersDark.addEventListener("change", recolor);
+  if (!button) return;
+  button.hidden = false;
+  const isDark = () => (html.dataset.theme ? html.dataset.theme === "dark" : prefersDark.matches);
+  button.setAttribute("aria-pressed", String(isDark()));
+  button.addEventListener("click", () => {
+    html.dataset.theme = isDark() ? "light" : "dark";
+    button.setAttribute("aria-pressed", String(isDark()));
+    try {
+      localStorage.setItem("slimlab-theme", html.dataset.theme);
+    } catch {
+      // No storage here: the choice holds for this page.
+    }
+    recolor();
+  });
+}
+
+// --- Copying ------------------------------------------------------------------------------------------------------
+
+function setUpCopying(): void {
+  const { copy = "Copy", copied = "Copied" } = document.querySelector<HTMLElement>("article")?.dataset ?? {};
+  for (const code of document.querySelectorAll<HTMLElement>("pre.code, .prose pre")) {
+    const button = make("button", { type: "button", className: "copy", textContent: copy });
+    button.addEventListener("click", async () => {
+      await copyText(code.textContent ?? "");
+      button.textContent = copied;
+      setTimeout(() => {
+        button.textContent = copy;
+      }, 1500);
+    });
+    const frame = make("div", { className: "code-frame" });
+    code.replaceWith(frame);
+    frame.append(code, button);
+  }
+}
+
+async function copyText(text: string): Promise<void> {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // From a folder there may be no clipboard interface: the old way.
+    const area = make("textarea", { value: text });
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+// --- Search -------------------------------------------------------------------------------------------------------
+
+/** Entries that hold every word, best first: in a title before in a heading before in the text. */
+function find(index: SearchEntry[], query: string): { entry: SearchEntry; at: number }[] {
+  const terms = query.toLowerCase().split(/\s+/).filter(Boolean);
+  if (terms.length === 0) return [];
+  return index
+    .map((entry) => {
+      const title = entry.title.toLowerCase();
+      const heading = entry.heading.toLowerCase();
+      const text = entry.text.toLowerCase();
+      let score = 0;
+      for (const term of terms) {
+        const hit =
+          (title.includes(term) ? 8 : 0) + (heading.includes(term) ? 4 : 0) + (text.includes(term) ? 1 : 0);
+        if (hit === 0) return { entry, score: 0, at: -1 };
+        score += hit;
+      }
+      return { entry, score, at: text.indexOf(terms[0]) };
+    })
+    .filter(({ score }) => score > 0)
+    .sort((a, b) => b.score - a.score)
+    .slice(0, 12);
+}
+
+function setUpSearch(): void {
+  const form = document.querySelector<HTMLFormElement>("form.search");
+  const input = form?.querySelector("input");
+  const results = form?.querySelector<HTMLElement>(".results");
+  if (!form || !input || !results) return;
+  form.hidden = false;
+  const close = () => {
+    results.hidden = true;
+  };
+  const search = async () => {
+    await loadScript(`${root}assets/search-${html.dataset.language}.js`);
+    const found = find(window.slimlabIndex ?? [], input.value);
+    results.replaceChildren();
+    results.hidden = input.value.trim() === "";
+    for (const { entry, at } of found) {
+      const result = make("a", { href: entry.page + (entry.id ? `#${encodeURIComponent(entry.id)}` : "") });
+      result.append(
+        make("strong", { textContent: entry.heading || entry.title }),
+        make("span", { textContent: entry.title }),
+      );
+      if (at >= 0) {
+        const start = Math.max(0, at - 30);
+        result.append(
+          make("small", { textContent: `${start > 0 ? "…" : ""}${entry.text.slice(start, at + 90)}…` }),
+        );
+      }
+      result.addEventListener("click", close);
+      results.append(result);
+    }
+    if (found.length === 0) results.append(make("p", { textContent: results.dataset.none ?? "" }));
+  };
+  input.addEventListener("input", () => search().catch((error) => console.error(error)));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    results.querySelector("a")?.click();
+  });
+  form.addEventListener("keydown", (event) => {
+    const links = [...results.querySelectorAll("a")];
+    const here = links.indexOf(document.activeElement as HTMLAnchorElement);
+    if (event.key === "Escape") {
+      close();
+      input.focus();
+    } else if (event.key === "ArrowDown" && links.length > 0) {
+      event.preventDefault();
+      links[Math.min(links.length - 1, here + 1)].focus();
+    } else if (event.key === "ArrowUp" && here >= 0) {
+      event.preventDefault();
+      (links[here - 1] ?? input).focus();
+    }
+  });
+  document.addEventListener("click", (event) => {
+    if (!form.contains(event.target as Node)) close();
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      input.focus();
+    }
+  });
+}
+
+// --- Chapters on a phone --------------------------------------------------------------------------------------------
+
+function setUpMenu(): void {
+  const menu = document.querySelector<HTMLAnchorElement>("a.menu");
+  const chapters = document.getElementById("chapters");
+  if (!menu || !chapters) return;
+  menu.setAttribute("role", "button");
+  menu.setAttribute("aria-controls", "chapters");
+  const set = (open: boolean) => {
+    html.classList.toggle("menu-open", open);
+    menu.setAttribute("aria-expanded", String(open));
+  };
+  html.classList.add("scripted");
+  set(false);
+  menu.addEventListener("click", (event) => {
+    event.preventDefault();
+    set(!html.classList.contains("menu-open"));
+    if (html.classList.contains("menu-open")) chapters.querySelector("a")?.focus();
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== " ") return;
+    event.preventDefault();
+    menu.click();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !html.classList.contains("menu-open")) return;
+    set(false);
+    menu.focus();
+  });
+}
+
+setUpTheme();
+setUpMenu();
+setUpCopying();
+setUpSearch();
+watchCharts();
+
+export {};

@@ -1,0 +1,163 @@
+// Notebooks as files: read with checks, named, put in order.
+import { readdir, readFile, stat } from "node:fs/promises";
+import { basename, join, relative } from "node:path";
+import { shown } from "../util/check.ts";
+
+/** A MIME bundle as a notebook stores it: text may be one string or a list of lines. */
+export type StoredBundle = Record<string, unknown>;
+
+/** What a code cell put out, as nbformat 4 names it. */
+export type Output =
+  | { output_type: "stream"; name: "stdout" | "stderr"; text: string | string[] }
+  | { output_type: "display_data" | "update_display_data"; data: StoredBundle; metadata: object }
+  | { output_type: "execute_result"; data: StoredBundle; metadata: object; execution_count: number | null }
+  | { output_type: "error"; ename: string; evalue: string; traceback: string[] };
+
+/** A cell of a notebook. */
+export interface Cell {
+  cell_type: "markdown" | "code" | "raw";
+  id?: string;
+  source: string | string[];
+  metadata: { tags?: string[] } & Record<string, unknown>;
+  outputs?: Output[];
+  execution_count?: number | null;
+  attachments?: Record<string, Record<string, string>>;
+}
+
+/** A notebook of nbformat 4. */
+export interface Notebook {
+  nbformat: 4;
+  nbformat_minor: number;
+  metadata: { kernelspec?: { name: string; display_name?: string; language?: string } } & Record<
+    string,
+    unknown
+  >;
+  cells: Cell[];
+}
+
+/** The languages of the book; English is at its root. */
+export const languages = ["en", "zh"] as const;
+export type Language = (typeof languages)[number];
+
+/**
+ * Reads a notebook.
+ *
+ * @throws Error that names the file, where it is missing, not JSON, not nbformat 4, or misshapen
+ */
+export async function readNotebook(path: string): Promise<Notebook> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(code === "ENOENT" ? `${path} does not exist` : `${path} cannot be read (${code})`);
+  }
+  let notebook: Notebook;
+  try {
+    notebook = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path} is not JSON, so not a notebook: ${(error as Error).message}`);
+  }
+  if (typeof notebook !== "object" || notebook === null || Array.isArray(notebook)) {
+    throw new Error(`${path} is not a notebook: it holds ${shown(notebook)}`);
+  }
+  if (notebook.nbformat !== 4) {
+    const remedy = Number(notebook.nbformat) < 4 ? "; opening and saving it in JupyterLab converts it" : "";
+    throw new Error(`${path} must be of notebook format 4, got ${shown(notebook.nbformat)}${remedy}`);
+  }
+  if (!Array.isArray(notebook.cells)) throw new Error(`${path} has no list of cells`);
+  for (const [i, cell] of notebook.cells.entries()) {
+    const isText = typeof cell?.source === "string" || Array.isArray(cell?.source);
+    if (!isText || !["markdown", "code", "raw"].includes(cell.cell_type)) {
+      throw new Error(`${path} has a misshapen cell: number ${i + 1} needs cell_type and source`);
+    }
+    cell.metadata ??= {};
+  }
+  notebook.metadata ??= {};
+  return notebook;
+}
+
+/** Throws unless the notebook says that it is for a kernel of our language. */
+export function checkKernel(path: string, notebook: Notebook): void {
+  const spec = notebook.metadata.kernelspec;
+  if (!spec?.name) {
+    throw new Error(
+      `${path} has no kernelspec: open it in JupyterLab, choose the kernel "TypeScript (slimlab)" and save it`,
+    );
+  }
+  const known = ["slimlab", "tslab", "jslab", "deno"].includes(spec.name);
+  if (!known && !/^(type|java)script$/i.test(spec.language ?? "")) {
+    throw new Error(`${path} is for the kernel ${shown(spec.name)}: slimlab runs TypeScript notebooks`);
+  }
+}
+
+/** Notebook text, which may be stored as a list of lines. */
+export function textOf(source: unknown): string {
+  return Array.isArray(source) ? source.join("") : typeof source === "string" ? source : "";
+}
+
+/** A notebook of the book. */
+export interface Chapter {
+  path: string;
+  language: Language;
+  /** File name without the ending: the page's name. */
+  slug: string;
+  /** The file name's leading number, such as `3.1.1`; empty where there is none. */
+  number: string;
+}
+
+/** The notebooks of a folder, English first and then `zh/`, each in the order of their numbers. */
+export async function findChapters(folder: string): Promise<Chapter[]> {
+  if (!(await stat(folder).catch(() => undefined))?.isDirectory()) {
+    throw new Error(`there is no folder of notebooks at ${folder}`);
+  }
+  const chapters: Chapter[] = [];
+  for (const language of languages) {
+    const place = language === "en" ? folder : join(folder, language);
+    const names = await readdir(place).catch(() => [] as string[]);
+    const found = names
+      .filter((name) => name.endsWith(".ipynb") && !name.startsWith("."))
+      .map((name) => chapterOf(join(place, name), folder));
+    chapters.push(...found.sort(byNumber));
+  }
+  return chapters;
+}
+
+/** The chapter that a path stands for. */
+export function chapterOf(path: string, folder = ""): Chapter {
+  const slug = basename(path).replace(/\.ipynb$/, "");
+  const inFolder = relative(folder, path).split(/[\\/]/);
+  const language = inFolder.at(-2) === "zh" ? "zh" : "en";
+  return { path, language, slug, number: /^\d+(\.\d+)*/.exec(slug)?.[0] ?? "" };
+}
+
+/** Orders by section number, part by part (3.1.10 after 3.1.9); what has none comes last. */
+export function byNumber(a: { number: string; slug: string }, b: { number: string; slug: string }): number {
+  if (!a.number || !b.number) {
+    return Number(!a.number) - Number(!b.number) || (a.slug < b.slug ? -1 : 1);
+  }
+  const left = a.number.split(".").map(Number);
+  const right = b.number.split(".").map(Number);
+  for (let i = 0; i < Math.max(left.length, right.length); i++) {
+    if ((left[i] ?? -1) !== (right[i] ?? -1)) return (left[i] ?? -1) - (right[i] ?? -1);
+  }
+  return a.slug < b.slug ? -1 : a.slug > b.slug ? 1 : 0;
+}
+
+/** The first heading, without its section number; the file name where there is none. */
+export function titleOf(notebook: Notebook, slug: string): string {
+  for (const cell of notebook.cells) {
+    const heading = cell.cell_type === "markdown" && /^#\s+(.+)$/m.exec(textOf(cell.source));
+    if (heading) return heading[1].replace(/^\d+(\.\d+)*\.?\s+/, "").replace(/\s*#*\s*$/, "");
+  }
+  return slug.replace(/^\d+(\.\d+)*-?/, "").replaceAll("-", " ");
+}
+
+/** A heading in both languages, "Weight pruning · 权重剪枝", in the one that is asked for. */
+export function titleIn(language: Language, title: string): string {
+  const parts = title.split(/\s+·\s+/);
+  const chinese = parts.filter((part) => /\p{Script=Han}/u.test(part));
+  const latin = parts.filter((part) => !/\p{Script=Han}/u.test(part));
+  const wanted = language === "zh" ? chinese : latin;
+  return wanted.length > 0 ? wanted.join(" · ") : title;
+}
