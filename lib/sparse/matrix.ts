@@ -84,6 +84,33 @@ export function toDense({ format, rows, cols, values, indices, pointers }: Spars
   return dense;
 }
 
+/**
+ * The same matrix in the other format, or a copy of it in its own.
+ *
+ * @param format `csr` or `csc`
+ * @see §3.1.1
+ */
+export function convert(matrix: SparseMatrix, format: "csr" | "csc"): SparseMatrix {
+  checkOneOf("format", format, ["csr", "csc"]);
+  const { rows, cols } = matrix;
+  if (format === matrix.format) return structuredClone(matrix);
+  const [lines, length] = format === "csr" ? [rows, cols] : [cols, rows];
+  // What was an index names a line now: count each line's entries, then deal them out in order.
+  const pointers = new Uint32Array(lines + 1);
+  for (const index of matrix.indices) pointers[index + 1]++;
+  for (let line = 0; line < lines; line++) pointers[line + 1] += pointers[line];
+  const { values, indices } = entries(matrix.values.length, length);
+  const next = pointers.slice();
+  for (let line = 0; line < length; line++) {
+    for (let at = matrix.pointers[line]; at < matrix.pointers[line + 1]; at++) {
+      const to = next[matrix.indices[at]]++;
+      values[to] = matrix.values[at];
+      indices[to] = line;
+    }
+  }
+  return { format, rows, cols, values, indices, pointers };
+}
+
 /** The bytes that a sparse matrix takes: values, indices and pointers, exactly as they lie in memory. */
 export function bytesOf({ values, indices, pointers }: SparseMatrix): number {
   return values.byteLength + indices.byteLength + pointers.byteLength;

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import {
   bytesOf,
   checkSparse,
+  convert,
   denseBytes,
   matrixTimes,
+  prepare,
   type SparseMatrix,
   timesMatrix,
   timesVector,
@@ -39,11 +41,16 @@ const cases = JSON.parse(readFileSync(join(packageRoot, "test/sparse/fixtures/sc
 const f32 = (...numbers: number[]) => Float32Array.from(numbers);
 const forms = { csr: toCsr, csc: toCsc };
 
-function assertClose(actual: Float32Array, expected: ArrayLike<number>, message: string): void {
+function assertClose(
+  actual: Float32Array,
+  expected: ArrayLike<number>,
+  message: string,
+  within = 1e-6,
+): void {
   assert.equal(actual.length, expected.length, message);
   for (let i = 0; i < actual.length; i++) {
     assert.ok(
-      Math.abs(actual[i] - expected[i]) < 1e-6,
+      Math.abs(actual[i] - expected[i]) < within,
       `${message}: ${actual[i]} for ${expected[i]} at ${i}`,
     );
   }
@@ -59,6 +66,10 @@ describe("§3.1.1 sparse matrices", () => {
         assert.deepEqual(Array.from(matrix.indices), c[format].indices);
         assert.deepEqual(Array.from(matrix.pointers), c[format].pointers);
         assert.deepEqual(toDense(checkSparse(matrix)), dense);
+
+        const other = format === "csr" ? "csc" : "csr";
+        assert.deepEqual(convert(matrix, other), forms[other](dense, c.rows, c.cols));
+        assert.deepEqual(convert(matrix, format), matrix);
 
         const right = Float32Array.from(c.right);
         const left = Float32Array.from(c.left);
@@ -96,12 +107,39 @@ describe("§3.1.1 sparse matrices", () => {
       }
     });
 
+    it(`${format}: multiplies the same when prepared, by lines of every length, again and again`, () => {
+      const random = seeded(12);
+      const [rows, cols] = [67, 90];
+      // Line k holds about k entries, so that whole eights, rests and empty lines all occur.
+      const dense = Float32Array.from({ length: rows * cols }, (_, i) =>
+        random() < Math.floor(i / cols) / rows && random() < (i % cols) / cols ? normal(random) : 0,
+      );
+      const matrix = from(dense, rows, cols);
+      const [timesX, xTimes] = [prepare(matrix), prepare(matrix, "vectorTimes")];
+      for (let round = 0; round < 3; round++) {
+        const right = Float32Array.from({ length: cols }, () => normal(random));
+        const left = Float32Array.from({ length: rows }, () => normal(random));
+        assertClose(timesX(right), timesVector(matrix, right), "prepared matrix · vector", 1e-5);
+        assertClose(xTimes(left), vectorTimes(left, matrix), "prepared vector · matrix", 1e-5);
+      }
+      assert.throws(() => timesX(f32(1)), /vector must have 90 elements, got 1/);
+      assert.throws(() => xTimes(f32(1)), /vector must have 67 elements, got 1/);
+      assert.throws(
+        () => prepare(matrix, "dot" as "timesVector"),
+        /product must be one of "timesVector", "vectorTimes"/,
+      );
+    });
+
     it(`${format}: takes no rows, no columns, one element, all zero, all equal`, () => {
       assert.deepEqual(timesVector(from(f32(), 0, 3), f32(1, 2, 3)), f32());
       assert.deepEqual(vectorTimes(f32(), from(f32(), 0, 3)), f32(0, 0, 0));
       assert.deepEqual(timesVector(from(f32(), 2, 0), f32()), f32(0, 0));
       assert.deepEqual(timesMatrix(from(f32(), 2, 0), f32(), 2), f32(0, 0, 0, 0));
       assert.deepEqual(timesVector(from(f32(3), 1, 1), f32(2)), f32(6));
+      assert.deepEqual(prepare(from(f32(), 0, 3))(f32(1, 2, 3)), f32());
+      assert.deepEqual(prepare(from(f32(), 2, 0))(f32()), f32(0, 0));
+      assert.deepEqual(prepare(from(f32(3), 1, 1))(f32(2)), f32(6));
+      assert.deepEqual(prepare(from(f32(0, 0, 0, 0), 2, 2))(f32(1, 1)), f32(0, 0));
       assert.deepEqual(timesVector(from(f32(0, -0, 0, 0), 2, 2), f32(1, 1)), f32(0, 0));
       assert.deepEqual(vectorTimes(f32(1, 2), from(f32(5, 5, 5, 5), 2, 2)), f32(15, 15));
     });
