@@ -31,6 +31,8 @@ export interface Declared {
   value: boolean;
   /** The name can stand where a type is expected. */
   type: boolean;
+  /** The cell itself exports the name, under this name. */
+  exported: boolean;
   /** Where the name stands in the cell, as a UTF-16 offset. */
   start: number;
 }
@@ -228,6 +230,7 @@ class CellRewriter {
   private readonly tree: Node;
   private readonly javascript: boolean;
   private readonly experimental: boolean;
+  private readonly exportedNames = new Set<string>();
   private readonly hoistedNames = new Set<string>();
   private readonly names = new Map<string, Declared>();
 
@@ -264,6 +267,7 @@ class CellRewriter {
     const hoisted = this.hoistedNames.size > 0 ? `let ${[...this.hoistedNames].join(", ")};` : "";
     this.firstLine = strict + hoisted;
     for (const name of this.names.keys()) this.references.delete(name);
+    for (const each of this.declared) each.exported = this.exportedNames.has(each.name);
   }
 
   /** Declares the names of a top-level statement and rewrites it. `scoped`: the cell runs inside a block. */
@@ -396,6 +400,9 @@ class CellRewriter {
     }
     const inner = node.declaration ?? node.expression;
     if (!inner) {
+      for (const { local, exported } of node.specifiers ?? []) {
+        if (exported.name === local.name) this.exportedNames.add(local.name);
+      }
       this.blank(node.start, node.end);
       return;
     }
@@ -404,6 +411,12 @@ class CellRewriter {
     const keywords = /^export(\s+default\b)?(\s*=)?/.exec(this.source.slice(from));
     if (keywords) this.replace(from, from + keywords[0].length, "");
     if (/Declaration$/.test(inner.type) || inner.type === "TSDeclareFunction") {
+      if (node.type === "ExportNamedDeclaration") {
+        const names: Node[] = [];
+        if (inner.id) names.push(inner.id);
+        for (const each of inner.declarations ?? []) boundNames(each.id, names);
+        for (const id of names) this.exportedNames.add(id.name);
+      }
       if (inner.id || inner.type === "VariableDeclaration") {
         this.statement(inner, scoped);
         return;
@@ -425,7 +438,14 @@ class CellRewriter {
     if (isUsing(node)) {
       // It is gone when the cell ends: no later cell can name it, but this one declares it.
       for (const id of names)
-        this.names.set(id.name, { name: id.name, kind, value: true, type: false, start: id.start });
+        this.names.set(id.name, {
+          name: id.name,
+          kind,
+          value: true,
+          type: false,
+          exported: false,
+          start: id.start,
+        });
       return;
     }
     for (const id of names) this.declare(id, kind, { value: true });
@@ -475,6 +495,11 @@ class CellRewriter {
     this.hoistedNames.add(node.id.name);
     this.insert(node.start, `${node.id.name} = `);
     this.insert(node.end, ";");
+    if (node.abstract) {
+      const from = node.decorators?.at(-1)?.end ?? node.start;
+      const at = from + this.source.slice(from, node.id.start).lastIndexOf("abstract");
+      this.replace(at, at + "abstract".length, "");
+    }
   }
 
   private specifier(node: Node): string {
@@ -499,6 +524,7 @@ class CellRewriter {
       kind,
       value: meaning.value ?? false,
       type: meaning.type ?? false,
+      exported: false,
       start: id.start,
     };
     this.names.set(id.name, declared);

@@ -1,0 +1,823 @@
+// Types for cells: diagnostics, completion and hover from TypeScript's native language server.
+//
+// Each accepted cell is a module that exists only in the server's memory. It imports the names it takes from earlier
+// cells, and exports those it declares. Variables come in as `declare let a: typeof …`, because a cell may assign to
+// an earlier cell's variable and not to an import.
+//
+// What makes it fast: the server answers in a few milliseconds when one document's text has changed, and in several
+// times that when its list of imported modules has. So the cell at work is one document that never goes away and
+// always imports the same one module, `__names`, which hands on the newest declaration of every name. Accepting a
+// cell does change the list of modules; that happens after the cell has been checked, while it runs.
+import { existsSync, type FSWatcher, readFileSync, watch } from "node:fs";
+import { createRequire } from "node:module";
+import { basename, dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { packageRoot } from "../util/files.ts";
+import { globalTypes } from "./globals.ts";
+import { findServer, LspClient, NoAnswer, ServerDied } from "./lsp.ts";
+import type { CellCode, Declared } from "./transform.ts";
+
+/** A problem in a cell. Lines and columns count from 1, columns in UTF-16 units. */
+export interface Diagnostic {
+  line: number;
+  column: number;
+  endLine: number;
+  endColumn: number;
+  /** TypeScript's error number; 0 when the cell could not be checked. */
+  code: number;
+  message: string;
+  severity: "error" | "warning";
+}
+
+export interface LanguageServiceOptions {
+  /** The notebook's folder: where relative imports and node_modules are looked up. */
+  folder: string;
+  /** Cells are JavaScript: completion and inspection without type errors. */
+  javascript?: boolean;
+  /** Milliseconds after which a cell counts as unchecked. Default 15,000. */
+  timeout?: number;
+}
+
+/** Jupyter's `complete_reply`, with offsets in UTF-16 units. */
+export interface Completions {
+  matches: string[];
+  cursorStart: number;
+  cursorEnd: number;
+  metadata: { _jupyter_types_experimental?: TypedMatch[] };
+}
+
+export interface TypedMatch {
+  start: number;
+  end: number;
+  text: string;
+  type: string;
+  signature?: string;
+}
+
+export interface Inspection {
+  markdown: string;
+  plain: string;
+}
+
+interface Position {
+  line: number;
+  character: number;
+}
+interface Range {
+  start: Position;
+  end: Position;
+}
+
+interface CompletionItem {
+  label: string;
+  kind?: number;
+  sortText?: string;
+  filterText?: string;
+  insertText?: string;
+  detail?: string;
+  textEdit?: { newText: string; range?: Range; insert?: Range };
+  data?: unknown;
+}
+
+interface ItemDefaults {
+  data?: unknown;
+  editRange?: Range | { insert: Range; replace: Range };
+}
+
+interface Name {
+  cell: number;
+  declared: Declared;
+}
+
+/** An accepted cell's document. */
+interface CellDocument {
+  name: string;
+  text: string;
+  /** Names whose newest declaration is here. */
+  newest: number;
+  /** Open cells that import from here. */
+  users: number;
+  /** Cells that it imports from. */
+  uses: number[];
+}
+
+const configName = "tsconfig.__slimlab.json";
+const prefix = "__slimlab";
+
+/** Errors that make sense in a module and not in a cell. */
+const meaningless = new Set([
+  1202, // import x = require(): runs
+  1203, // export = x: shows x
+  2528, // two export default
+  2695, // the comma operator's left side: a cell may be written like that to look at values
+  6133, // declared and not used: a later cell will
+  6192,
+  6196,
+  6198,
+  7016, // a JavaScript package without types: any
+  7028, // unused label
+]);
+
+/** Answers about cells' types. Nothing here throws for what a server does: it is restarted with its documents. */
+export class LanguageService {
+  private readonly folder: string;
+  private readonly javascript: boolean;
+  private readonly timeout: number;
+  private readonly extension: string;
+  private client: LspClient | undefined;
+  private ready: Promise<void> | undefined;
+  private closed = false;
+  private restarts: number[] = [];
+  private unavailable = "";
+  /** The server has been initialised and holds the documents: from then on it hears of changes. */
+  private live = false;
+
+  private version = 1;
+  private readonly documents = new Map<string, string>();
+  private readonly cells = new Map<number, CellDocument>();
+  private readonly names = new Map<string, Name>();
+  private nextCell = 1;
+  private checked: { source: string; cell: CellCode } | undefined;
+  private readonly watchers = new Map<string, FSWatcher>();
+  private readonly watched = new Set<string>();
+
+  constructor(options: LanguageServiceOptions) {
+    this.folder = resolve(options.folder);
+    this.javascript = options.javascript ?? false;
+    this.timeout = options.timeout ?? 15_000;
+    this.extension = this.javascript ? "js" : "ts";
+    this.documents.set(configName, JSON.stringify(this.config()));
+    this.documents.set(`${prefix}_globals.d.ts`, globalTypes);
+    this.documents.set(`${prefix}_names.ts`, "export {};\n");
+    this.documents.set(this.document("cell"), this.prelude([]));
+    this.documents.set(this.document("edit"), this.prelude([]));
+  }
+
+  /** Starts the server and loads the standard library's types; answers when it is warm. Calls need not wait for it. */
+  async start(): Promise<void> {
+    this.ready = this.launch();
+    await this.ready;
+    await this.diagnostics(this.document("cell")).catch(() => undefined);
+  }
+
+  /** Problems in a cell that is about to run. A cell that could not be checked has one warning that says why. */
+  async check(source: string, cell: CellCode): Promise<Diagnostic[]> {
+    this.checked = { source, cell };
+    if (this.javascript || hasNoCheck(source)) return [];
+    this.watchImports(source);
+    const text = this.prelude(this.carried(cell)) + source;
+    const name = this.document("cell");
+    // A server that dies comes back, so the second try may well succeed.
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.started();
+        this.change(name, text);
+        const found = await this.diagnostics(name);
+        return found
+          .filter((each) => !meaningless.has(each.code) && each.line >= 1)
+          .map((each) => cleaned(each));
+      } catch (error) {
+        if (attempt === 2 || !(error instanceof ServerDied)) return [unchecked(error)];
+      }
+    }
+  }
+
+  /**
+   * Makes the names of the last checked cell visible to later ones: call it when the cell has run, wholly or in part.
+   * Without a check (checking is off), give the cell itself.
+   */
+  accept(source?: string, cell?: CellCode): void {
+    const accepted = source !== undefined && cell ? { source, cell } : this.checked;
+    this.checked = undefined;
+    if (!accepted || accepted.cell.declared.length === 0) return;
+    this.add(accepted.source, accepted.cell);
+    // The server does its work now, while the cell runs, and not when the next cell waits for it.
+    if (this.live) void this.diagnostics(this.document("cell")).catch(() => undefined);
+  }
+
+  /** Completions at a place in a cell that is being written. */
+  async complete(source: string, cursor: number): Promise<Completions> {
+    const word = wordBefore(source, cursor);
+    const nothing = { matches: [], cursorStart: cursor - word.length, cursorEnd: cursor, metadata: {} };
+    try {
+      await this.started();
+      const name = this.document("edit");
+      const line = this.prelude(this.visible(source));
+      this.change(name, line + source);
+      const textDocument = { uri: this.uri(name) };
+      const answer = await this.client!.request<
+        { items: CompletionItem[]; itemDefaults?: ItemDefaults } | CompletionItem[] | null
+      >(
+        "textDocument/completion",
+        { textDocument, position: positionAt(source, cursor), context: { triggerKind: 1 } },
+        Math.min(this.timeout, 5000),
+      );
+      if (!answer) return nothing;
+      const items = Array.isArray(answer) ? answer : answer.items;
+      const defaults = Array.isArray(answer) ? undefined : answer.itemDefaults;
+      return await this.completions(source, cursor, word, items, defaults);
+    } catch {
+      return nothing;
+    }
+  }
+
+  private async completions(
+    source: string,
+    cursor: number,
+    word: string,
+    items: CompletionItem[],
+    defaults: ItemDefaults | undefined,
+  ): Promise<Completions> {
+    // Most items replace the word; `[Symbol.iterator]` would replace the dot before it too, and is left out.
+    const shared = defaults?.editRange;
+    const usual = shared && "insert" in shared ? shared.insert : shared;
+    const rangeOf = (item: CompletionItem) => item.textEdit?.range ?? item.textEdit?.insert ?? usual;
+    const starts = new Map<number, number>();
+    for (const item of items) {
+      const range = rangeOf(item);
+      const at = range && range.start.line >= 1 ? offsetAt(source, range.start) : cursor - word.length;
+      starts.set(at, (starts.get(at) ?? 0) + 1);
+    }
+    let start = cursor - word.length;
+    for (const [at, count] of starts) if (count > (starts.get(start) ?? 0)) start = at;
+    let end = cursor;
+    items = items.filter((item) => {
+      const range = rangeOf(item);
+      if (!range) return start === cursor - word.length;
+      end = Math.max(end, offsetAt(source, range.end));
+      return offsetAt(source, range.start) === start;
+    });
+    const typed = source.slice(start, cursor);
+    const text = (item: CompletionItem) => item.textEdit?.newText ?? item.insertText ?? item.label;
+    const wanted = (item: CompletionItem, sensitive: boolean) => {
+      const full = text(item);
+      if (full.startsWith(prefix) || item.label.startsWith("__carried_")) return false;
+      if (sensitive) return full.startsWith(typed);
+      return full.toLowerCase().startsWith(typed.toLowerCase());
+    };
+    let chosen = items.filter((item) => wanted(item, true));
+    if (chosen.length === 0) chosen = items.filter((item) => wanted(item, false));
+    chosen.sort((a, b) => compare(a.sortText ?? a.label, b.sortText ?? b.label) || compare(a.label, b.label));
+    const unique = new Map<string, CompletionItem>();
+    for (const item of chosen) if (!unique.has(text(item))) unique.set(text(item), item);
+    const list = [...unique].slice(0, 1000);
+    // A signature costs the server work for each item, so it is asked for when only few are left.
+    const details =
+      list.length <= 12
+        ? await this.details(
+            list.map(([, item]) => item),
+            defaults?.data,
+          )
+        : [];
+    return {
+      matches: list.map(([each]) => each),
+      cursorStart: start,
+      cursorEnd: end,
+      metadata: {
+        _jupyter_types_experimental: list.map(([each, item], i) => {
+          const match: TypedMatch = { start, end, text: each, type: completionType(item.kind) };
+          if (details[i]) match.signature = details[i];
+          return match;
+        }),
+      },
+    };
+  }
+
+  private async details(items: CompletionItem[], data: unknown): Promise<(string | undefined)[]> {
+    const answers = items.map((item) =>
+      this.client!.request<CompletionItem>(
+        "completionItem/resolve",
+        { ...item, data: item.data ?? data },
+        1000,
+      ).then(
+        (full) => (full.detail ? withoutAlias(clean(full.detail)) : undefined),
+        () => undefined,
+      ),
+    );
+    return Promise.all(answers);
+  }
+
+  /** The type and the documentation of what stands at a place, and a call's signature when that is a call's argument. */
+  async inspect(source: string, cursor: number, _detail = 0): Promise<Inspection | undefined> {
+    try {
+      await this.started();
+      const name = this.document("edit");
+      const carried = this.visible(source);
+      const first = this.prelude(carried);
+      this.change(name, first + source);
+      const word = identifierAt(source, cursor);
+      const onWord = /[\p{ID_Continue}$]/u.test(source.charAt(cursor)) ? cursor : cursor - 1;
+      const [hover, origin, help] = await Promise.all([
+        word ? this.hover(name, positionAt(source, onWord)) : undefined,
+        this.originOf(name, first, word),
+        this.signature(name, positionAt(source, cursor)),
+      ]);
+      const parts: string[] = [];
+      if (hover) {
+        parts.push(hover);
+        // A carried variable's documentation is with its declaration: same type, so it is not a local one.
+        if (origin && firstBlock(origin) === firstBlock(hover) && origin.length > hover.length)
+          parts[0] = origin;
+      } else if (help) parts.push(help);
+      if (parts.length === 0) return undefined;
+      const markdown = parts.join("\n\n");
+      return { markdown, plain: plainText(markdown) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  private async hover(name: string, position: Position): Promise<string | undefined> {
+    const answer = await this.client!.request<{ contents: { value: string } | string } | null>(
+      "textDocument/hover",
+      { textDocument: { uri: this.uri(name) }, position },
+      Math.min(this.timeout, 5000),
+    );
+    if (!answer) return undefined;
+    const { contents } = answer;
+    return withoutAlias(clean(typeof contents === "string" ? contents : contents.value)) || undefined;
+  }
+
+  /** Hover on the import behind a carried variable, which shows the declaration's documentation. */
+  private async originOf(name: string, first: string, word: string): Promise<string | undefined> {
+    const at = first.indexOf(` ${word} as __carried_`);
+    if (!word || at < 0) return undefined;
+    return this.hover(name, { line: 0, character: at + 1 });
+  }
+
+  private async signature(name: string, position: Position): Promise<string | undefined> {
+    const answer = await this.client!.request<{
+      signatures: { label: string; documentation?: { value: string } | string }[];
+      activeSignature?: number;
+    } | null>(
+      "textDocument/signatureHelp",
+      { textDocument: { uri: this.uri(name) }, position },
+      Math.min(this.timeout, 5000),
+    );
+    if (!answer?.signatures?.length) return undefined;
+    const active = answer.signatures[answer.activeSignature ?? 0] ?? answer.signatures[0];
+    const others = answer.signatures.length - 1;
+    const documentation =
+      typeof active.documentation === "string" ? active.documentation : (active.documentation?.value ?? "");
+    const more = others > 0 ? `  // and ${others} more overload${others > 1 ? "s" : ""}` : "";
+    return `\`\`\`typescript\n${clean(active.label)}${more}\n\`\`\`${documentation ? `\n${clean(documentation)}` : ""}`;
+  }
+
+  /** Tells that files have changed on disk, so that cells see their new types. */
+  filesChanged(paths: string[]): void {
+    if (paths.length === 0) return;
+    const changes = paths.map((path) => ({
+      uri: pathToFileURL(resolve(this.folder, path)).href,
+      type: existsSync(resolve(this.folder, path)) ? 2 : 3,
+    }));
+    if (this.live) this.client!.notify("workspace/didChangeWatchedFiles", { changes });
+  }
+
+  /** How many documents the server holds, and its process: for tests and figures. */
+  get state(): { documents: number; cells: number; pid: number | undefined } {
+    return { documents: this.documents.size, cells: this.cells.size, pid: this.client?.pid };
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.live = false;
+    for (const watcher of this.watchers.values()) watcher.close();
+    this.watchers.clear();
+    this.client?.kill();
+    this.client = undefined;
+  }
+
+  // ---- the server ----
+
+  private async started(): Promise<void> {
+    if (this.closed) throw new NoAnswer("the language service is closed");
+    if (!this.ready) void this.start();
+    await this.ready;
+    if (!this.live) throw new NoAnswer(this.unavailable || "the language server is not running");
+  }
+
+  private async launch(): Promise<void> {
+    try {
+      const client = new LspClient(findServer(), this.folder);
+      this.client = client;
+      client.onExit = (reason) => this.restart(reason);
+      await client.request(
+        "initialize",
+        {
+          processId: process.pid,
+          rootUri: pathToFileURL(this.folder).href,
+          capabilities: {
+            general: { positionEncodings: ["utf-16"] },
+            textDocument: {
+              diagnostic: {},
+              completion: {
+                completionItem: { documentationFormat: ["markdown"], snippetSupport: false },
+                completionList: { itemDefaults: ["commitCharacters", "editRange", "data"] },
+              },
+              hover: { contentFormat: ["markdown"] },
+              signatureHelp: { signatureInformation: { documentationFormat: ["markdown"] } },
+            },
+          },
+          initializationOptions: {
+            disablePushDiagnostics: true,
+            userPreferences: {
+              customConfigFileName: configName,
+              suggest: { autoImports: false },
+              tsserver: { automaticTypeAcquisition: { enabled: false } },
+            },
+          },
+        },
+        this.timeout,
+      );
+      client.notify("initialized", {});
+      this.live = true;
+      for (const [name, text] of this.documents) this.open(name, text);
+    } catch (error) {
+      // There is no server for this platform, or it does not start: cells run unchecked.
+      this.unavailable = (error as Error).message;
+    }
+  }
+
+  /** A dead server comes back with its documents, unless it keeps dying. */
+  private restart(reason: string): void {
+    this.live = false;
+    if (this.closed) return;
+    const now = Date.now();
+    this.restarts = this.restarts.filter((time) => now - time < 60_000);
+    this.restarts.push(now);
+    if (this.restarts.length > 5) {
+      this.unavailable = `the language server keeps ending: ${reason}`;
+      return;
+    }
+    this.ready = this.launch();
+  }
+
+  private document(kind: string): string {
+    return `${prefix}_${kind}.${this.extension}`;
+  }
+
+  private uri(name: string): string {
+    return pathToFileURL(join(this.folder, name)).href;
+  }
+
+  private open(name: string, text: string): void {
+    const languageId = name.endsWith(".json") ? "json" : name.endsWith(".js") ? "javascript" : "typescript";
+    if (this.live)
+      this.client!.notify("textDocument/didOpen", {
+        textDocument: { uri: this.uri(name), languageId, version: this.version++, text },
+      });
+  }
+
+  private change(name: string, text: string): void {
+    if (this.documents.get(name) === text) return;
+    this.documents.set(name, text);
+    if (this.live)
+      this.client!.notify("textDocument/didChange", {
+        textDocument: { uri: this.uri(name), version: this.version++ },
+        contentChanges: [{ text }],
+      });
+  }
+
+  private async diagnostics(name: string): Promise<Diagnostic[]> {
+    const answer = await this.client!.request<{
+      items?: { range: Range; severity?: number; code?: number | string; message: string }[];
+    }>("textDocument/diagnostic", { textDocument: { uri: this.uri(name) } }, this.timeout);
+    return (answer?.items ?? [])
+      .filter((each) => (each.severity ?? 1) <= 2)
+      .map((each) => ({
+        // The prelude's line is line 0, so the server's count from 0 is the cell's from 1.
+        line: each.range.start.line,
+        column: each.range.start.character + 1,
+        endLine: each.range.end.line,
+        endColumn: each.range.end.character + 1,
+        code: Number(each.code ?? 0),
+        message: each.message,
+        severity: each.severity === 2 ? ("warning" as const) : ("error" as const),
+      }));
+  }
+
+  /**
+   * The project that cells belong to, as a tsconfig.json that exists only in the server's memory. The folder's own
+   * settings count where they say what code means (decorators, paths, JSX), not where they say how strict to be.
+   */
+  private config(): object {
+    const require = createRequire(join(this.folder, "noop.js"));
+    const files = [this.document("cell"), this.document("edit"), `${prefix}_globals.d.ts`];
+    const own = findUp(this.folder, "tsconfig.json");
+    const compilerOptions: Record<string, unknown> = {
+      strict: true,
+      target: "esnext",
+      lib: ["esnext"],
+      module: "preserve",
+      moduleResolution: "bundler",
+      moduleDetection: "force",
+      customConditions: ["node"],
+      allowImportingTsExtensions: true,
+      resolveJsonModule: true,
+      allowJs: true,
+      checkJs: false,
+      noEmit: true,
+      skipLibCheck: true,
+      isolatedModules: false,
+      verbatimModuleSyntax: false,
+      erasableSyntaxOnly: false,
+      isolatedDeclarations: false,
+      composite: false,
+      incremental: false,
+      declaration: false,
+      declarationMap: false,
+      noUnusedLocals: false,
+      noUnusedParameters: false,
+      noImplicitReturns: false,
+      noImplicitOverride: false,
+      noPropertyAccessFromIndexSignature: false,
+      types: ["node"],
+    };
+    // The user's own @types/node goes first; slimlab brings one for folders that have none.
+    if (!resolves(require, "@types/node/package.json")) {
+      compilerOptions.types = [];
+      const bundled = createRequire(import.meta.url).resolve("@types/node/package.json");
+      files.push(join(dirname(bundled), "index.d.ts"));
+    }
+    // A notebook outside any project can still import slimlab's modules.
+    if (!resolves(require, "slimlab/package.json")) {
+      compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.d.ts")] };
+    }
+    return { ...(own ? { extends: own } : {}), compilerOptions, files, include: [] };
+  }
+
+  // ---- names ----
+
+  /** Earlier cells' names that a cell mentions. */
+  private carried(cell: CellCode): string[] {
+    const names: string[] = [];
+    for (const name of cell.references) if (this.names.has(name)) names.push(name);
+    return names;
+  }
+
+  /** Earlier cells' names that are in scope of a cell that may not parse yet. */
+  private visible(source: string): string[] {
+    const own = declaredRoughly(source);
+    return [...this.names.keys()].filter((name) => !own.has(name));
+  }
+
+  /** The line before a cell's own first line. Always one import of one module, or the server would rebuild its program. */
+  private prelude(names: string[]): string {
+    return this.importLine(new Map([[`${prefix}_names`, names]]));
+  }
+
+  private importLine(modules: Map<string, string[]>): string {
+    let imports = "";
+    let variables = "";
+    for (const [module, names] of modules) {
+      const specifiers: string[] = [];
+      for (const name of names) {
+        const { kind } = this.names.get(name)!.declared;
+        const variable = !this.javascript && (kind === "let" || kind === "const" || kind === "var");
+        if (!variable) specifiers.push(name);
+        else {
+          specifiers.push(`${name} as __carried_${name}`);
+          variables += ` declare ${kind === "const" ? "const" : "let"} ${name}: typeof __carried_${name};`;
+        }
+      }
+      imports += `import { ${specifiers.join(", ")} } from "./${module}"; `;
+    }
+    return `${imports}${variables}\n`;
+  }
+
+  /** Opens an accepted cell's document and makes its names the newest. */
+  private add(source: string, cell: CellCode): void {
+    const number = this.nextCell++;
+    const name = `${prefix}_${number}.${this.extension}`;
+    const modules = new Map<string, string[]>();
+    const uses = new Set<number>();
+    for (const each of this.carried(cell)) {
+      const from = this.names.get(each)!.cell;
+      uses.add(from);
+      const module = `${prefix}_${from}`;
+      modules.set(module, [...(modules.get(module) ?? []), each]);
+    }
+    const exported = cell.declared.filter((each) => !each.exported).map((each) => each.name);
+    const text = `${this.importLine(modules)}${source}\nexport { ${exported.join(", ")} };\n`;
+    const document: CellDocument = { name, text, newest: 0, users: 0, uses: [...uses] };
+    this.cells.set(number, document);
+    for (const from of uses) this.cells.get(from)!.users++;
+    const left = new Set<number>();
+    for (const declared of cell.declared) {
+      const before = this.names.get(declared.name);
+      if (before?.cell === number) continue;
+      if (before) {
+        this.cells.get(before.cell)!.newest--;
+        left.add(before.cell);
+      }
+      this.names.delete(declared.name);
+      this.names.set(declared.name, { cell: number, declared });
+      document.newest++;
+    }
+    this.documents.set(name, text);
+    this.open(name, text);
+    this.change(`${prefix}_names.ts`, this.namesText());
+    for (const each of left) this.release(each);
+  }
+
+  /** Closes a cell's document when no name leads to it any more, and those that only it used. */
+  private release(number: number): void {
+    const cell = this.cells.get(number);
+    if (!cell || cell.newest > 0 || cell.users > 0) return;
+    this.cells.delete(number);
+    this.documents.delete(cell.name);
+    if (this.live)
+      this.client!.notify("textDocument/didClose", { textDocument: { uri: this.uri(cell.name) } });
+    for (const from of cell.uses) {
+      const used = this.cells.get(from);
+      if (!used) continue;
+      used.users--;
+      this.release(from);
+    }
+  }
+
+  private namesText(): string {
+    const modules = new Map<number, string[]>();
+    for (const [name, { cell }] of this.names) {
+      const list = modules.get(cell);
+      if (list) list.push(name);
+      else modules.set(cell, [name]);
+    }
+    let text = "export {};\n";
+    for (const [cell, names] of modules)
+      text += `export { ${names.join(", ")} } from "./${prefix}_${cell}";\n`;
+    return text;
+  }
+
+  // ---- the project's own files ----
+
+  /** Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. */
+  private watchImports(source: string, folder = this.folder): void {
+    for (const [, specifier] of source.matchAll(
+      /\b(?:from|import|require)\s*\(?\s*["'](\.{1,2}\/[^"'\n]+)["']/g,
+    )) {
+      const file = fileOf(resolve(folder, specifier));
+      if (!file || this.watched.has(file)) continue;
+      this.watched.add(file);
+      this.watchFolder(dirname(file));
+      if (this.watched.size < 500 && /\.[cm]?[jt]sx?$/.test(file)) {
+        try {
+          this.watchImports(readFileSync(file, "utf8"), dirname(file));
+        } catch {}
+      }
+    }
+  }
+
+  private watchFolder(folder: string): void {
+    if (this.watchers.has(folder)) return;
+    try {
+      const watcher = watch(folder, { persistent: false }, (_event, file) => {
+        const path = file === null ? "" : join(folder, String(file));
+        if (this.watched.has(path) && basename(path) !== configName) this.filesChanged([path]);
+      });
+      watcher.on("error", () => {});
+      this.watchers.set(folder, watcher);
+    } catch {}
+  }
+}
+
+function unchecked(error: unknown): Diagnostic {
+  const message = `Types were not checked: ${(error as Error).message}`;
+  return { line: 1, column: 1, endLine: 1, endColumn: 1, code: 0, message, severity: "warning" };
+}
+
+/** `// @ts-nocheck` in the comments that start a cell. */
+function hasNoCheck(source: string): boolean {
+  const comments = /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];
+  return /\/\/+\s*@ts-nocheck\b/.test(comments);
+}
+
+function cleaned(diagnostic: Diagnostic): Diagnostic {
+  return { ...diagnostic, message: clean(diagnostic.message) };
+}
+
+/** Takes out the names of the documents that stand for cells. */
+function clean(text: string): string {
+  return text
+    .replaceAll(/import\("[^"]*__slimlab_\w+"\)\./g, "")
+    .replaceAll(/(?:typeof )?__carried_/g, "")
+    .replaceAll(/["'][^"']*__slimlab_\w+["']/g, "an earlier cell");
+}
+
+/** "(alias) class C" and the line "import C" below it say how the name came here, which nobody asked. */
+function withoutAlias(text: string): string {
+  return text.replaceAll("(alias) ", "").replaceAll(/\n(?:import|export) [\w$]+(?=\n|$)/g, "");
+}
+
+function firstBlock(markdown: string): string {
+  return (
+    /```\w*\n([\s\S]*?)```/
+      .exec(markdown)?.[1]
+      .replace(/^(?:let|const|var) /, "")
+      .trim() ?? ""
+  );
+}
+
+/** Markdown for a place that shows text only. */
+function plainText(markdown: string): string {
+  return markdown
+    .replaceAll(/```\w*\n?/g, "")
+    .replaceAll(/\*\*?([^*\n]+)\*\*?/g, "$1")
+    .replaceAll(/\[([^\]\n]+)\]\([^)\n]*\)/g, "$1")
+    .replaceAll(/\n{3,}/g, "\n\n")
+    .trim();
+}
+
+/** Names that a cell under way declares at its top level, as far as a glance can tell. */
+function declaredRoughly(source: string): Set<string> {
+  const names = new Set<string>();
+  for (const [, name] of source.matchAll(
+    /\b(?:let|const|var|function\*?|class|enum|namespace|type|interface|using)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)/gu,
+  ))
+    names.add(name);
+  // Patterns and imports: every word in the braces.
+  for (const [, pattern] of source.matchAll(
+    /\b(?:let|const|var|import)\s+(?:type\s+)?([^=;"'()]*?)(?:=|\bfrom\b)/g,
+  )) {
+    for (const [name] of pattern.matchAll(/[\p{ID_Start}$_][\p{ID_Continue}$]*/gu)) names.add(name);
+  }
+  return names;
+}
+
+function wordBefore(source: string, cursor: number): string {
+  return /[\p{ID_Continue}$#]*$/u.exec(source.slice(Math.max(0, cursor - 200), cursor))![0];
+}
+
+function identifierAt(source: string, cursor: number): string {
+  const before = /[\p{ID_Continue}$]*$/u.exec(source.slice(0, cursor))![0];
+  return before + /^[\p{ID_Continue}$]*/u.exec(source.slice(cursor))![0];
+}
+
+/** The server's position of an offset in a cell: the prelude's line comes first. */
+function positionAt(source: string, offset: number): Position {
+  let line = 1;
+  let from = 0;
+  for (let i = source.indexOf("\n"); i >= 0 && i < offset; i = source.indexOf("\n", i + 1)) {
+    line++;
+    from = i + 1;
+  }
+  return { line, character: offset - from };
+}
+
+function offsetAt(source: string, position: Position): number {
+  let from = 0;
+  for (let line = 1; line < position.line; line++) from = source.indexOf("\n", from) + 1;
+  return from + position.character;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** JupyterLab's words for LSP's kinds of completion. */
+function completionType(kind: number | undefined): string {
+  const types: Record<number, string> = {
+    2: "method",
+    3: "function",
+    4: "class",
+    5: "property",
+    6: "variable",
+    7: "class",
+    8: "interface",
+    9: "module",
+    10: "property",
+    13: "enum",
+    14: "keyword",
+    17: "path",
+    19: "path",
+    20: "enum member",
+    21: "constant",
+    22: "class",
+    25: "type",
+  };
+  return types[kind ?? 0] ?? "text";
+}
+
+function resolves(require: NodeJS.Require, name: string): boolean {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function findUp(folder: string, name: string): string | undefined {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, name))) return join(at, name);
+    if (dirname(at) === at) return undefined;
+  }
+}
+
+/** The file that a relative import without its extension means. */
+function fileOf(path: string): string | undefined {
+  const bare = path.replace(/\.([cm]?)js$/, ".$1ts");
+  return [path, bare, `${path}.ts`, `${path}.js`, join(path, "index.ts")].find(
+    (each) => /\.\w+$/.test(each) && existsSync(each),
+  );
+}

@@ -1,0 +1,311 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Diagnostic, LanguageService } from "../../lib/kernel/language.ts";
+import { transformCell } from "../../lib/kernel/transform.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+
+describe("kernel: types for cells", function () {
+  this.timeout(60_000);
+  let folder: string;
+  let language: LanguageService;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "slimlab-language-"));
+    await symlink(join(packageRoot, "node_modules"), join(folder, "node_modules"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+  beforeEach(() => {
+    language = new LanguageService({ folder });
+  });
+  afterEach(() => language.close());
+
+  /** Checks a cell, and lets it have run. */
+  async function cell(source: string): Promise<Diagnostic[]> {
+    const found = await language.check(source, await transformCell(source, { name: "cell" }));
+    language.accept();
+    return found;
+  }
+  async function codes(source: string): Promise<number[]> {
+    return (await cell(source)).map((each) => each.code);
+  }
+  /** Completions where `|` stands. */
+  async function complete(source: string) {
+    const cursor = source.indexOf("|");
+    return language.complete(source.slice(0, cursor) + source.slice(cursor + 1), cursor);
+  }
+  async function inspect(source: string) {
+    const cursor = source.indexOf("|");
+    return language.inspect(source.slice(0, cursor) + source.slice(cursor + 1), cursor);
+  }
+
+  describe("diagnostics", () => {
+    it("tell place, number and message, and nothing about a right cell", async () => {
+      assert.deepEqual(await cell("const n: number = 1;\nn.toFixed()"), []);
+      assert.deepEqual(await cell("1;\n  const wrong: number = 'x';"), [
+        {
+          line: 2,
+          column: 9,
+          endLine: 2,
+          endColumn: 14,
+          code: 2322,
+          message: "Type 'string' is not assignable to type 'number'.",
+          severity: "error",
+        },
+      ]);
+    });
+    it("count columns in UTF-16 units", async () => {
+      const [first] = await cell("/* 注释😀 */ const 名字: number = '文字'");
+      assert.deepEqual([first.line, first.column, first.endColumn], [1, 18, 20]);
+    });
+    it("know names of every kind from earlier cells", async () => {
+      await cell(
+        "let v: number | string = 1; const c = { x: 1 }; var w = 2; function f(a: number) { return String(a) }",
+      );
+      await cell(
+        "class C<T> { constructor(public t: T) {} }\ninterface I { c: C<number> }\ntype T = I | null\nenum E { A, B }\nnamespace N { export const q = 1; export type U = string }",
+      );
+      await cell(
+        "import * as path from 'node:path'; import { readFileSync as read } from 'node:fs'; import type { Stats } from 'node:fs'",
+      );
+      assert.deepEqual(
+        await codes(
+          "v = 'ok'; w++; c.x = 3; f(1).trim(); const i: I = { c: new C(1) }; i.c.t.toFixed(); E.B; N.q; const u: N.U = path.join('a'); const t: T = null; read('x'); let s: Stats",
+        ),
+        [],
+      );
+      assert.deepEqual(await codes("v = true"), [2322]);
+      assert.deepEqual(await codes("c = { x: 2 }"), [2588]);
+      assert.deepEqual(await codes("f('x')"), [2345]);
+      assert.deepEqual(
+        await codes("new C(1).t.trim(); E.C; N.nothing; path.nothing; class D extends C<string> {}"),
+        [2339, 2339, 2339, 2339],
+      );
+      assert.deepEqual(await codes("const st: Stats = 1; const tt: T = 1"), [2322, 2322]);
+    });
+    it("take the newest declaration, and keep earlier cells as they were", async () => {
+      await cell("const a = 1");
+      await cell("const b = a");
+      await cell("const a = 'text'");
+      assert.deepEqual(await codes("a.trim(); b.toFixed()"), []);
+      await cell("function a() {}");
+      assert.deepEqual(await codes("a(); a.trim()"), [2339]);
+      await cell("class a { x = 1 }");
+      assert.deepEqual(await codes("new a().x.toFixed(); const a2: a = new a()"), []);
+      await cell("interface Shape { side: number }");
+      await cell("interface Shape { radius: number }");
+      assert.deepEqual(await codes("const s: Shape = { radius: 1 }"), []);
+    });
+    it("allow a cell to redeclare what it does not use from before", async () => {
+      await cell("const same = 1; class Same {}");
+      assert.deepEqual(await codes("const same = 'x'; same.trim(); class Same { y = 1 } new Same().y"), []);
+    });
+    it("leave a cell's names out until it is accepted", async () => {
+      const source = "const pending = 1";
+      await language.check(source, await transformCell(source, { name: "cell" }));
+      assert.deepEqual(await codes("pending"), [2304]);
+    });
+    it("accept exports, top-level await, decorators, enums, using and import = require", async () => {
+      assert.deepEqual(
+        await codes(
+          "export const e1 = await Promise.resolve(1); export default e1; export { e1 as e2 }; export type Ex = number",
+        ),
+        [],
+      );
+      assert.deepEqual(await codes("const e3: Ex = e1; e3.toFixed(); for await (const x of [1]) x"), []);
+      assert.deepEqual(
+        await codes(
+          "function dec(c: unknown, ctx: ClassDecoratorContext) {}\n@dec class Dc { accessor x = 1 }\nabstract class Ab { abstract m(): void }\nconst sat = { a: 1 } satisfies Record<string, number>",
+        ),
+        [],
+      );
+      assert.deepEqual(
+        await codes(
+          "import fs = require('node:fs'); fs.readFileSync('x'); using r = { [Symbol.dispose]() {} }; label: for (;;) break label",
+        ),
+        [],
+      );
+      assert.deepEqual(await codes("export = 1"), []);
+    });
+    it("honour @ts-nocheck, @ts-ignore and @ts-expect-error", async () => {
+      assert.deepEqual(await codes("// @ts-nocheck\nconst x: number = 'x'"), []);
+      assert.deepEqual(await codes("/* first */ // @ts-nocheck\nconst x: number = 'x'"), []);
+      assert.deepEqual(await codes("const x: number = 'x' // @ts-nocheck"), [2322]);
+      assert.deepEqual(await codes("// @ts-ignore\nconst x: number = 'x'"), []);
+      assert.deepEqual(await codes("// @ts-expect-error\nconst x: number = 1"), [2578]);
+      assert.deepEqual(await codes("x.toFixed()"), [], "a cell without checks still declares");
+    });
+    it("know Node's globals and the kernel's own", async () => {
+      assert.deepEqual(
+        await codes(
+          "process.version; Buffer.from('x'); fetch('x'); new URL('x'); setTimeout(() => {}, 1); structuredClone({}); performance.now(); console.log(1); require('node:fs'); WebAssembly.compile(new Uint8Array())",
+        ),
+        [],
+      );
+      assert.deepEqual(
+        await codes("display(1); const answer: string | null = await prompt('name'); import.meta.url"),
+        [],
+      );
+    });
+    it("see a folder's own modules, JSON and types, and edits of them", async () => {
+      await mkdir(join(folder, "own"), { recursive: true });
+      await writeFile(join(folder, "own/deep.ts"), "export const deep = 1;\n");
+      await writeFile(
+        join(folder, "own/module.ts"),
+        "export { deep } from './deep.ts';\nexport const made = 'here';\n",
+      );
+      await writeFile(join(folder, "own/data.json"), '{ "a": 1 }');
+      assert.deepEqual(
+        await codes(
+          "import { made, deep } from './own/module.ts'; import data from './own/data.json' with { type: 'json' }\nmade.trim(); deep.toFixed(); data.a.toFixed()",
+        ),
+        [],
+      );
+      assert.deepEqual(
+        await codes("import { nothing } from './own/module.ts'; import './nowhere.ts'"),
+        [2305, 2882],
+      );
+      await writeFile(join(folder, "own/deep.ts"), "export const deep = 'now text';\n");
+      for (let i = 0; i < 100 && (await codes("deep.trim()")).length > 0; i++)
+        await new Promise((r) => setTimeout(r, 20));
+      assert.deepEqual(await codes("deep.trim()"), []);
+    });
+    it("do not read a folder's strictness, and do read its decorators", async () => {
+      const project = join(folder, "project");
+      await mkdir(project, { recursive: true });
+      await writeFile(
+        join(project, "tsconfig.json"),
+        '{ "compilerOptions": { "strict": false, "noUnusedLocals": true, "experimentalDecorators": true, "outDir": "out", "composite": true, "types": [] }, "include": ["src"] }',
+      );
+      await language.close();
+      language = new LanguageService({ folder: project });
+      assert.deepEqual(
+        await codes(
+          "function old(target: object, key: string) {}\nclass Old { @old a = 1 }\nconst un: number = null",
+        ),
+        [2322],
+      );
+    });
+  });
+
+  describe("completion", () => {
+    it("of members, with types, and of names from all cells", async () => {
+      await cell("const first = { alpha: 1, beta: 'b' }; class Gamma {}");
+      await cell("let second = [1]; type Delta = 1; enum Eps { One }");
+      const members = await complete("first.|");
+      assert.deepEqual(members.matches, ["alpha", "beta"]);
+      assert.deepEqual([members.cursorStart, members.cursorEnd], [6, 6]);
+      assert.deepEqual(members.metadata._jupyter_types_experimental?.[0], {
+        start: 6,
+        end: 6,
+        text: "alpha",
+        type: "property",
+        signature: "(property) alpha: number",
+      });
+      assert.deepEqual((await complete("first.al|")).matches, ["alpha"]);
+      assert.ok((await complete("second.|")).matches.includes("reduce"));
+      assert.ok((await complete("'text'.|")).matches.includes("padStart"));
+      for (const [source, name] of [
+        ["fir|", "first"],
+        ["sec|", "second"],
+        ["new Gam|", "Gamma"],
+        ["let d: Del|", "Delta"],
+        ["Ep|", "Eps"],
+        ["const own = 1; ow|", "own"],
+        ["f(fir|", "first"],
+      ])
+        assert.ok((await complete(source)).matches.includes(name), source);
+      assert.deepEqual((await complete("Eps.|")).matches, ["One"]);
+      assert.ok(!(await complete("_|")).matches.some((name) => /carried|slimlab/.test(name)));
+    });
+    it("of modules, files and imported names", async () => {
+      await writeFile(join(folder, "near.ts"), "export const near = 1;\n");
+      assert.ok((await complete("import x from 'node:f|'")).matches.includes("node:fs"));
+      assert.ok((await complete("import { readFileS| } from 'node:fs'")).matches.includes("readFileSync"));
+      assert.ok((await complete("import x from './ne|'")).matches.some((name) => name.startsWith("near")));
+      const inside = await complete("import { tensor } from '@tensorflow/tf|'");
+      assert.ok(inside.matches.includes("tfjs"), String(inside.matches));
+      assert.equal("import { tensor } from '@tensorflow/".length, inside.cursorStart);
+    });
+    it("in unfinished code and after other alphabets", async () => {
+      await cell("const values = [1, 2]");
+      assert.ok((await complete("/* 注释😀 */ if (x) { values.ma|")).matches.includes("map"));
+      assert.deepEqual((await complete("values.nothingLikeThis|")).matches, []);
+    });
+    it("while a check is under way", async () => {
+      await cell("import * as tf from '@tensorflow/tfjs'");
+      const source = "const big = tf.sequential()";
+      const checking = language.check(source, await transformCell(source, { name: "c" }));
+      const [, completed] = await Promise.all([checking, complete("tf.tensor1|")]);
+      assert.deepEqual(completed.matches, ["tensor1d"]);
+    });
+  });
+
+  describe("inspection", () => {
+    it("shows type and documentation, also of names from earlier cells", async () => {
+      await cell(
+        "/** How many there are. */\nconst count = 3;\n/**\n * Doubles.\n * @param n what to double\n */\nfunction double(n: number) { return 2 * n }\n/** A thing. */\nclass Thing {\n  /** Its size. */\n  size = 1\n}",
+      );
+      const count = await inspect("cou|nt");
+      assert.match(count!.markdown, /```typescript\nconst count: 3\n```\nHow many there are\./);
+      assert.equal(count!.plain, "const count: 3\nHow many there are.");
+      assert.match(
+        (await inspect("double|"))!.plain,
+        /^function double\(n: number\): number\nDoubles\.[\s\S]*what to double/,
+      );
+      assert.match((await inspect("new Thi|ng().size"))!.plain, /Thing\(?.*\nA thing\./);
+      assert.match((await inspect("new Thing().siz|e"))!.plain, /size: number\nIts size\./);
+      assert.match((await inspect("/* 😀 */ const count = 'own'; cou|nt"))!.plain, /^const count: "own"$/);
+    });
+    it("shows a call's signature inside its parentheses", async () => {
+      await cell("/** Adds. */\nfunction add(a: number, b: number) { return a + b }");
+      assert.match((await inspect("add(1, |"))!.plain, /^add\(a: number, b: number\): number\nAdds\./);
+      assert.match((await inspect("'x'.padStart(|)"))!.plain, /^padStart\(targetLength: number/);
+    });
+    it("has nothing to say about blanks and unknown names", async () => {
+      assert.equal(await inspect("  |  "), undefined);
+      assert.equal(await inspect("1 + |"), undefined);
+    });
+  });
+
+  describe("keeps going", () => {
+    it("in JavaScript: completion and inspection, no type errors", async () => {
+      await language.close();
+      language = new LanguageService({ folder, javascript: true });
+      const source = "/** A list. */\nconst list = [1, 2]; const n = list.nothing";
+      const options = { name: "c", javascript: true };
+      assert.deepEqual(await language.check(source, await transformCell(source, options)), []);
+      language.accept();
+      assert.ok((await complete("list.|")).matches.includes("map"));
+      assert.match((await inspect("lis|t"))!.plain, /const list: number\[\]\nA list\./);
+    });
+    it("when the server dies: it comes back with its documents", async () => {
+      await cell("const survivor = { kept: 1 }");
+      for (let i = 0; i < 2; i++) {
+        process.kill(language.state.pid!, "SIGKILL");
+        await new Promise((r) => setTimeout(r, 50));
+        assert.deepEqual(await codes("survivor.kept.toFixed(); survivor.gone"), [2339]);
+        assert.deepEqual((await complete("survivor.|")).matches, ["kept"]);
+      }
+    });
+    it("when the server does not answer: the cell is unchecked and says so", async () => {
+      await language.close();
+      language = new LanguageService({ folder, timeout: 300 });
+      await language.start();
+      process.kill(language.state.pid!, "SIGSTOP");
+      const [only] = await cell("const x: number = 'x'");
+      assert.equal(only.severity, "warning");
+      assert.match(only.message, /Types were not checked: .*0\.3 s/);
+      assert.deepEqual((await complete("x.|")).matches, []);
+    });
+    it("with few documents, however many cells redeclare their names", async () => {
+      for (let i = 0; i < 300; i++) {
+        const source = `const step = ${i}; function act() { return step }`;
+        language.accept(source, await transformCell(source, { name: "c" }));
+      }
+      assert.deepEqual(await codes("act().toFixed(); step"), []);
+      assert.ok(language.state.cells <= 2, `${language.state.cells} cells are open`);
+    });
+  });
+});
