@@ -52,6 +52,8 @@ export interface TrainOptions {
   forward?: (x: tf.Tensor) => tf.Tensor2D;
   /** What to make small; by default the mean cross-entropy with the labels. */
   loss?: (inputs: LossInputs) => tf.Scalar;
+  /** Trained along with the model: what belongs to the loss or the forward pass, not to the model. */
+  variables?: tf.Variable[];
   /** Changes the gradients before each step: by variable name, in a tidy. */
   onGradients?: (gradients: tf.NamedTensorMap) => tf.NamedTensorMap;
   onBatch?: (batch: { epoch: number; batch: number; batches: number; loss: number }) => void;
@@ -128,7 +130,9 @@ export async function train(
   await ensureBackend();
 
   const optimizer = optimizers[name](typeof rate === "number" ? rate : rate(0));
-  const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
+  const variables = model.trainableWeights
+    .map((weight) => weight.read() as tf.Variable)
+    .concat(options.variables ?? []);
   const maskTensors = applyMasks(model, masks);
   const random = seeded(seed);
   const order = Uint32Array.from({ length: data.count }, (_, i) => i);

@@ -1,0 +1,244 @@
+// §3.4 Knowledge distillation applied to models: soft targets (Hinton 2015), hints from intermediate layers
+// (A. Romero et al., "FitNets", ICLR 2015), several teachers, and self-distillation (T. Furlanello et al., "Born again
+// neural networks", ICML 2018). Any teacher, any student, as long as they tell the same classes apart.
+import type { Split } from "../datasets/index.ts";
+import {
+  ensureBackend,
+  firstOf,
+  type History,
+  type LossInputs,
+  logitsOf,
+  predict,
+  type TrainOptions,
+  tf,
+  train,
+} from "../nn/index.ts";
+import { checkInteger, checkNumber, shown } from "../util/check.ts";
+import { normal, seeded } from "../util/random.ts";
+import { checkTemperature, combineTeachers } from "./loss.ts";
+
+/** Asks a student's layer to carry what a teacher's layer does. */
+export interface Hint {
+  teacherLayer: string;
+  studentLayer: string;
+  /** Which of the teachers, counted from 0; the first by default. */
+  teacher?: number;
+  /** Factor of this hint's mean squared error in the loss. Default 1. */
+  weight?: number;
+}
+
+/** Options of {@link distill}, beside those of training. */
+export interface DistillOptions extends Omit<TrainOptions, "loss" | "forward" | "variables"> {
+  /** Above 0; 4 by default. */
+  temperature?: number;
+  /** Share of the soft targets in the loss, 0 to 1; 0.9 by default. */
+  mixing?: number;
+  /** How much each of several teachers counts; equal by default. */
+  teacherWeights?: readonly number[];
+  hints?: readonly Hint[];
+}
+
+/**
+ * Trains `student` in place to give the class scores of its teacher or teachers (§3.4).
+ *
+ * The teachers look at the images once, before training; with augmentation (`shift`) they look at each moved image
+ * anew. A hint's features may differ in size: a linear map from the student's to the teacher's is learnt with it, and
+ * thrown away.
+ *
+ * @throws RangeError when teacher and student have different classes, a layer does not exist, or an option is out of range
+ */
+export async function distill(
+  student: tf.LayersModel,
+  teacher: tf.LayersModel | readonly tf.LayersModel[],
+  data: Split,
+  options: DistillOptions = {},
+): Promise<History> {
+  const { temperature = 4, mixing = 0.9, teacherWeights, hints = [], ...training } = options;
+  const teachers = Array.isArray(teacher)
+    ? (teacher as readonly tf.LayersModel[])
+    : [teacher as tf.LayersModel];
+  checkTemperature(temperature);
+  checkNumber("mixing", mixing, 0, 1);
+  checkInteger("number of teachers", teachers.length, 1);
+  const classes = student.outputs[0].shape.at(-1) as number;
+  for (const { name, outputs } of teachers) {
+    if (outputs[0].shape.at(-1) === classes) continue;
+    throw new RangeError(
+      `teacher ${name} must have ${classes} classes as the student has, got ${outputs[0].shape.at(-1)}`,
+    );
+  }
+  await ensureBackend();
+
+  const soft = await softTargets(teachers, classes, data, {
+    temperature,
+    weights: teacherWeights,
+    live: training.shift! > 0,
+  });
+  const guides = hints.map((hint, i) => new Guide(hint, student, teachers, data, (training.seed ?? 1) + i));
+  // One pass through the student gives its class scores and every layer that a hint looks at.
+  const watched = [...new Set(guides.map(({ studentOutput }) => studentOutput))];
+  const probe = tf.model({ inputs: student.inputs, outputs: [student.outputs[0], ...watched] });
+  let features: tf.Tensor[] = [];
+  const forward = (x: tf.Tensor): tf.Tensor2D => {
+    const [logits, ...others] = logitsOf(probe, x, { training: true }) as unknown as tf.Tensor[];
+    features = others;
+    return logits as tf.Tensor2D;
+  };
+  const loss = (inputs: LossInputs): tf.Scalar => {
+    let total = softLoss(inputs, soft(inputs), classes, temperature, mixing);
+    for (const guide of guides) {
+      total = total.add(guide.loss(features[watched.indexOf(guide.studentOutput)], inputs.x)) as tf.Scalar;
+    }
+    return total;
+  };
+  try {
+    return await train(student, data, {
+      ...training,
+      ...(guides.length > 0 ? { forward, variables: guides.map(({ map }) => map) } : {}),
+      loss,
+    });
+  } finally {
+    for (const guide of guides) guide.dispose();
+  }
+}
+
+/**
+ * Self-distillation (§3.4): each generation is a new student of the same kind, taught by the one before.
+ *
+ * @param teacher the first teacher, trained
+ * @param build makes a fresh student; its argument is the generation, from 1, a seed to start from
+ * @returns the generations in order, the last one last; the caller disposes of them
+ */
+export async function selfDistill(
+  teacher: tf.LayersModel,
+  build: (generation: number) => tf.LayersModel,
+  data: Split,
+  { generations = 1, ...options }: DistillOptions & { generations?: number } = {},
+): Promise<tf.LayersModel[]> {
+  checkInteger("generations", generations, 1);
+  const students: tf.LayersModel[] = [];
+  for (let generation = 1; generation <= generations; generation++) {
+    const student = build(generation);
+    await distill(student, students.at(-1) ?? teacher, data, options);
+    students.push(student);
+  }
+  return students;
+}
+
+/** The same loss as in loss.ts, as tensors, so that gradients run back into the student. */
+function softLoss(
+  { logits, labels }: LossInputs,
+  targets: tf.Tensor2D,
+  classes: number,
+  temperature: number,
+  mixing: number,
+): tf.Scalar {
+  const hard = tf.losses.softmaxCrossEntropy(tf.oneHot(labels, classes), logits);
+  const student = tf.logSoftmax(logits.div(temperature));
+  const teacher = tf.logSoftmax(targets.div(temperature));
+  const divergence = teacher.exp().mul(teacher.sub(student)).sum(1).mean();
+  return hard.mul(1 - mixing).add(divergence.mul(mixing * temperature ** 2)) as tf.Scalar;
+}
+
+/** What the teachers say: looked up where the images are always the same, asked anew where they are moved about. */
+async function softTargets(
+  teachers: readonly tf.LayersModel[],
+  classes: number,
+  data: Split,
+  { temperature, weights, live }: { temperature: number; weights?: readonly number[]; live: boolean },
+): Promise<(inputs: LossInputs) => tf.Tensor2D> {
+  const combine = (logits: Float32Array[]) =>
+    logits.length === 1 ? logits[0] : combineTeachers(logits, classes, { temperature, weights });
+  if (live) {
+    return ({ x }) =>
+      tf.tidy(() => {
+        const logits = teachers.map(
+          (teacher) => logitsOf(teacher, fitted(x, teacher)).dataSync() as Float32Array,
+        );
+        return tf.tensor2d(combine(logits), [x.shape[0], classes]);
+      });
+  }
+  const logits: Float32Array[] = [];
+  for (const teacher of teachers) logits.push((await predict(teacher, data)).logits);
+  const all = combine(logits);
+  return ({ indices }) => {
+    const rows = new Float32Array(indices.length * classes);
+    for (const [i, index] of indices.entries()) {
+      rows.set(all.subarray(index * classes, (index + 1) * classes), i * classes);
+    }
+    return tf.tensor2d(rows, [indices.length, classes]);
+  };
+}
+
+/** One hint: the teacher's features, and the linear map that the student's must reach them through. */
+class Guide {
+  readonly studentOutput: tf.SymbolicTensor;
+  /** [student features, teacher features]. */
+  readonly map: tf.Variable<tf.Rank.R2>;
+  readonly #weight: number;
+  readonly #teacher: tf.LayersModel;
+  readonly #scale: number;
+
+  constructor(
+    hint: Hint,
+    student: tf.LayersModel,
+    teachers: readonly tf.LayersModel[],
+    data: Split,
+    seed: number,
+  ) {
+    const teacher = teachers[checkInteger("hint.teacher", hint.teacher ?? 0, 0, teachers.length - 1)];
+    this.#weight = checkNumber("hint.weight", hint.weight ?? 1, 0);
+    this.studentOutput = outputOf(student, "studentLayer", hint.studentLayer);
+    const teacherOutput = outputOf(teacher, "teacherLayer", hint.teacherLayer);
+    this.#teacher = tf.model({ inputs: teacher.inputs, outputs: teacherOutput });
+    const [from, to] = [featuresOf(this.studentOutput), featuresOf(teacherOutput)];
+    const random = seeded(seed);
+    const start = Float32Array.from({ length: from * to }, () => normal(random) / Math.sqrt(from));
+    this.map = tf.tidy(() => tf.variable(tf.tensor2d(start, [from, to])));
+    // Features come in any unit: their mean square over a few images makes hints of all layers comparable.
+    this.#scale = tf.tidy(() => {
+      const few = firstOf(data, Math.min(64, data.count));
+      const x = tf.tensor(
+        Float32Array.from(few.images, (v) => v / 255),
+        [few.count, ...student.inputs[0].shape.slice(1)] as number[],
+      );
+      const meanSquare = this.#features(x).square().mean().dataSync()[0];
+      return meanSquare > 0 ? 1 / meanSquare : 1;
+    });
+  }
+
+  /** Mean squared difference, relative to the teacher's mean square. */
+  loss(studentFeatures: tf.Tensor, x: tf.Tensor): tf.Tensor {
+    const wanted = this.#features(x);
+    const given = studentFeatures.reshape([x.shape[0], -1]).matMul(this.map);
+    return given
+      .sub(wanted)
+      .square()
+      .mean()
+      .mul(this.#scale * this.#weight);
+  }
+
+  #features(x: tf.Tensor): tf.Tensor2D {
+    return (this.#teacher.apply(fitted(x, this.#teacher)) as tf.Tensor).reshape([x.shape[0], -1]);
+  }
+
+  dispose(): void {
+    this.map.dispose();
+  }
+}
+
+/** The same images in the shape that another model wants: rows of pixels or pictures. */
+function fitted(x: tf.Tensor, model: tf.LayersModel): tf.Tensor {
+  return x.reshape([x.shape[0], ...(model.inputs[0].shape.slice(1) as number[])]);
+}
+
+function outputOf(model: tf.LayersModel, argument: string, name: string): tf.SymbolicTensor {
+  const layer = model.layers.find((candidate) => candidate.name === name);
+  if (layer) return layer.output as tf.SymbolicTensor;
+  const known = model.layers.map((candidate) => candidate.name).join(", ");
+  throw new RangeError(`hint.${argument} must be a layer of ${model.name} (${known}), got ${shown(name)}`);
+}
+
+function featuresOf(output: tf.SymbolicTensor): number {
+  return (output.shape.slice(1) as number[]).reduce((product, n) => product * n, 1);
+}

@@ -1,0 +1,3 @@
+// §3.4: knowledge distillation.
+export { type DistillOptions, distill, type Hint, selfDistill } from "./distill.ts";
+export { combineTeachers, type DistillationLoss, distillationLoss, softmaxAt } from "./loss.ts";
