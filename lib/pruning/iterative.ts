@@ -43,7 +43,7 @@ export interface IterativeOptions<State> {
   rewindTo?: State;
   /** Called after each step. */
   onStep?: (step: PruneStep) => void;
-  /** Stops the loop between steps; what was reached is returned. */
+  /** Ends the loop; what was reached is returned. */
   signal?: AbortSignal;
 }
 
@@ -120,7 +120,12 @@ export async function iterativePrune<State>(
     }
     const masks = select(await model.score(), sparsity, best.masks);
     if (rewindTo !== undefined) await model.restore(rewindTo);
-    await model.fineTune(masks, history.length);
+    try {
+      await model.fineTune(masks, history.length);
+    } catch (error) {
+      if (signal?.aborted) return finish("aborted");
+      throw error;
+    }
     const step = await record(masks);
     if (step.met) {
       best = { ...step, state: await model.save(), masks };

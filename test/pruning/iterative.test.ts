@@ -219,6 +219,21 @@ describe("§3.1.4 iterative pruning", () => {
     });
     assert.equal(stopped.ended, "aborted");
     assert.equal(stopped.best.step, 2);
+    const midway = regression();
+    const interrupt = new AbortController();
+    const fineTune = midway.fineTune;
+    midway.fineTune = (masks, step) => {
+      fineTune(masks, step);
+      if (step === 3) interrupt.abort();
+      interrupt.signal.throwIfAborted();
+    };
+    const half = await iterativePrune(midway, { plan: endlessPlan(0.1), signal: interrupt.signal });
+    assert.deepEqual([half.ended, half.best.step, half.history.length], ["aborted", 2, 3]);
+    assert.equal(midway.evaluate(), half.best.accuracy);
+    midway.fineTune = () => {
+      throw new Error("the loss is NaN");
+    };
+    await assert.rejects(iterativePrune(midway, { plan: [0.5] }), /the loss is NaN/);
     const nothing = await iterativePrune(regression(), { plan: endlessPlan(0.5) });
     assert.equal(nothing.ended, "nothing left");
     assert.equal(nothing.best.sparsity, 1);
