@@ -6,6 +6,7 @@ import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, classCount, inputShape } from "./batches.ts";
 import { logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
+import { checkWeightsFinite } from "./weights.ts";
 
 /** What {@link evaluate} found. */
 export interface Evaluation {
@@ -29,7 +30,7 @@ export interface EvaluateOptions {
 /**
  * Loss and accuracy of a model on a split.
  *
- * @throws Error when an output is NaN or infinite, since accuracy would then say nothing
+ * @throws RangeError when a weight is NaN or infinite, Error when an output is: accuracy would then say nothing
  */
 export async function evaluate(
   model: tf.LayersModel,
@@ -97,6 +98,7 @@ async function* logitBatches(
   checkInteger("batch", batch, 1);
   checkSplit(model, split);
   await ensureBackend();
+  checkWeightsFinite(model);
   const shape = inputShape(model);
   for (let from = 0; from < split.count; from += batch) {
     signal?.throwIfAborted();
@@ -118,7 +120,7 @@ async function* logitBatches(
 function checkOutputs(model: tf.LayersModel, logits: Float32Array): void {
   for (const value of logits) {
     if (!Number.isFinite(value))
-      throw new Error(`${model.name} gives ${value}: its weights hold NaN or Infinity, or are far too large`);
+      throw new Error(`${model.name} gives ${value} for a class score: its weights are far too large`);
   }
 }
 

@@ -13,6 +13,8 @@ export { type Batch, batchOf, firstOf, inputShape } from "./batches.ts";
 export { loadDanfo } from "./danfo.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
+export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
+export { type HessianOptions, hessianDiagonalOf } from "./hessian.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
 export { lenet5, lenet300 } from "./models.ts";
 export {

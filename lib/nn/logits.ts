@@ -18,7 +18,8 @@ export function logitsOf(model: tf.LayersModel, x: tf.Tensor, { training = false
   return withoutSoftmax(model, () => model.apply(x, { training }) as tf.Tensor2D);
 }
 
-function withoutSoftmax<T>(model: tf.LayersModel, run: () => T): T {
+/** Runs `run` while the model's final softmax, if it has one, lets everything through unchanged. */
+export function withoutSoftmax<T>(model: tf.LayersModel, run: () => T): T {
   const last = model.outputs[0].sourceLayer as LastLayer;
   if (last.activation?.getClassName() === "softmax") {
     const softmax = last.activation;

@@ -9,7 +9,7 @@ import { batchOf, checkSplit, classCount, inputShape, shiftImages } from "./batc
 import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
-import { checkMasks, kernelLayers, kernelOf } from "./weights.ts";
+import { checkMasks, checkWeightsFinite, kernelLayers, kernelOf } from "./weights.ts";
 
 const optimizers = {
   adam: (rate: number): tf.Optimizer => tf.train.adam(rate),
@@ -129,11 +129,11 @@ export async function train(
   if (earlyStopping) checkEarlyStopping(earlyStopping, validation);
   await ensureBackend();
 
+  const maskTensors = applyMasks(model, masks);
   const optimizer = optimizers[name](typeof rate === "number" ? rate : rate(0));
   const variables = model.trainableWeights
     .map((weight) => weight.read() as tf.Variable)
     .concat(options.variables ?? []);
-  const maskTensors = applyMasks(model, masks);
   const random = seeded(seed);
   const order = Uint32Array.from({ length: data.count }, (_, i) => i);
   const batches = Math.ceil(data.count / batchSize);
@@ -166,6 +166,7 @@ export async function train(
     });
 
   try {
+    checkWeightsFinite(model);
     for (let epoch = 1; epoch <= epochs; epoch++) {
       const start = performance.now();
       shuffle(order, random);
@@ -178,7 +179,9 @@ export async function train(
         const from = batch * batchSize;
         const to = Math.min(data.count, from + batchSize);
         const result = step(from, to);
-        if (!Number.isFinite(result.loss)) throw diverged(result.loss, epoch, batch + 1, optimizer);
+        if (!Number.isFinite(result.loss)) {
+          throw diverged(`the loss is ${result.loss} in batch ${batch + 1}`, epoch, optimizer);
+        }
         lossSum += result.loss * (to - from);
         correct += result.correct;
         options.onBatch?.({ epoch, batch: batch + 1, batches, loss: result.loss });
@@ -209,6 +212,8 @@ export async function train(
   } finally {
     best.dispose();
     optimizer.dispose();
+    // SGD and momentum keep their rate as a tensor, which their dispose forgets.
+    (optimizer as unknown as { c?: tf.Tensor }).c?.dispose();
     tf.dispose([...maskTensors.values()]);
   }
 }
@@ -248,12 +253,9 @@ function setRate(optimizer: tf.Optimizer, rate: number): void {
   else (optimizer as unknown as { learningRate: number }).learningRate = rate;
 }
 
-function diverged(loss: number, epoch: number, batch: number, optimizer: tf.Optimizer): Error {
+function diverged(what: string, epoch: number, optimizer: tf.Optimizer): Error {
   const { learningRate } = optimizer as unknown as { learningRate: number };
-  return new Error(
-    `training diverged: the loss is ${loss} in epoch ${epoch}, batch ${batch}. ` +
-      `Lower learningRate (${learningRate}), or look for NaN among the weights`,
-  );
+  return new Error(`training diverged in epoch ${epoch}: ${what}. Lower learningRate (${learningRate})`);
 }
 
 function checkLabels(model: tf.LayersModel, split: Split): void {

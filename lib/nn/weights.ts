@@ -1,6 +1,6 @@
 // A model's weights as the algorithms see them: flat Float32Arrays by layer name.
 
-import { checkLength } from "../util/check.ts";
+import { checkFinite, checkLength } from "../util/check.ts";
 import { tf } from "./tf.ts";
 
 type Layer = tf.layers.Layer;
@@ -126,4 +126,13 @@ export function checkMasks(model: tf.LayersModel, masks: Record<string, Uint8Arr
     if (wrong >= 0)
       throw new RangeError(`mask of ${name} must hold 0 and 1, got ${mask[wrong]} at index ${wrong}`);
   }
+}
+
+/**
+ * Throws a RangeError that names the first weight of a model that is NaN or infinite. Backends disagree on what a ReLU
+ * makes of NaN, and on WASM it is 0: without this a broken model would quietly give plausible numbers.
+ */
+export function checkWeightsFinite(model: tf.LayersModel): void {
+  for (const weight of model.weights)
+    checkFinite(`weights of ${weight.originalName}`, weight.read().dataSync());
 }

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { lenet5, loadModel, saveModel, tf, useBackend, weightsOf } from "slimlab/nn";
+
+describe("nn/models and nn/files", () => {
+  let folder: string;
+
+  before(async () => {
+    await useBackend("wasm");
+  });
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), "slimlab-"));
+  });
+  afterEach(async () => {
+    await rm(folder, { recursive: true });
+  });
+
+  it("LeNet-5 has Caffe's 431,080 parameters and the seed fixes them", () => {
+    const model = lenet5(1);
+    assert.equal(model.countParams(), 431080);
+    const sizes = Object.entries(weightsOf(model)).map(([name, weights]) => [name, weights.length]);
+    assert.deepEqual(sizes, [
+      ["conv1", 500],
+      ["conv2", 25000],
+      ["fc1", 400000],
+      ["fc2", 5000],
+    ]);
+    assert.deepEqual(weightsOf(lenet5(1)), weightsOf(model));
+    assert.notDeepEqual(weightsOf(lenet5(2)).conv1, weightsOf(model).conv1);
+    assert.throws(() => lenet5(-1), /seed must be a whole number from 0/);
+  });
+
+  it("a saved model comes back bit for bit, by folder or by file, and nothing else is left in the folder", async () => {
+    const model = lenet5(5);
+    await saveModel(model, join(folder, "new"));
+    assert.deepEqual((await readdir(join(folder, "new"))).sort(), ["model.json", "weights.bin"]);
+    for (const path of [join(folder, "new"), join(folder, "new", "model.json")]) {
+      const loaded = await loadModel(path);
+      assert.deepEqual(weightsOf(loaded), weightsOf(model));
+      assert.deepEqual(
+        loaded.layers.map((layer) => layer.name),
+        model.layers.map((layer) => layer.name),
+      );
+    }
+    // What TensorFlow.js itself makes of it.
+    const json = JSON.parse(await readFile(join(folder, "new", "model.json"), "utf8"));
+    const bytes = new Uint8Array(await readFile(join(folder, "new", "weights.bin")));
+    const { weightsManifest, ...rest } = json;
+    const theirs = await tf.loadLayersModel(
+      tf.io.fromMemory({ ...rest, weightSpecs: weightsManifest[0].weights, weightData: bytes.buffer }),
+    );
+    assert.deepEqual(weightsOf(theirs), weightsOf(model));
+  });
+
+  it("a model of one's own in several weight files, as TensorFlow's converter writes them, loads", async () => {
+    const model = tf.sequential({ layers: [tf.layers.dense({ name: "fc", units: 2, inputShape: [3] })] });
+    await saveModel(model, folder);
+    const path = join(folder, "model.json");
+    const json = JSON.parse(await readFile(path, "utf8"));
+    const bytes = await readFile(join(folder, "weights.bin"));
+    delete json.userDefinedMetadata;
+    json.weightsManifest[0].paths = ["group1-shard1of2.bin", "group1-shard2of2.bin"];
+    await writeFile(join(folder, "group1-shard1of2.bin"), bytes.subarray(0, 10));
+    await writeFile(join(folder, "group1-shard2of2.bin"), bytes.subarray(10));
+    await writeFile(path, JSON.stringify(json));
+    assert.deepEqual(weightsOf(await loadModel(folder)), weightsOf(model));
+  });
+
+  it("what is no model, or not whole, is an error that names the file", async () => {
+    await assert.rejects(loadModel(folder), /there is no model at .*model\.json: ENOENT/);
+    const path = join(folder, "model.json");
+    await writeFile(path, "{");
+    await assert.rejects(loadModel(folder), /model\.json is not JSON/);
+    await writeFile(path, "{}");
+    await assert.rejects(loadModel(folder), /model\.json is not a TensorFlow\.js layers model/);
+    await writeFile(path, '{"format":"graph-model"}');
+    await assert.rejects(loadModel(folder), /model\.json is a graph model/);
+
+    await saveModel(lenet5(1), folder);
+    const bin = join(folder, "weights.bin");
+    const bytes = await readFile(bin);
+    bytes[99] ^= 1;
+    await writeFile(bin, bytes);
+    await assert.rejects(
+      loadModel(folder),
+      /weights beside .*model\.json are not the ones that were saved with it/,
+    );
+    await truncate(bin, 1000);
+    await assert.rejects(loadModel(folder), /must be 1724320 bytes, but there are 1000/);
+    await rm(bin);
+    await assert.rejects(loadModel(folder), /needs weights\.bin beside it: ENOENT/);
+
+    const json = JSON.parse(await readFile(path, "utf8"));
+    json.weightsManifest[0].paths = ["../secret.bin"];
+    await writeFile(path, JSON.stringify(json));
+    await assert.rejects(loadModel(folder), /names "\.\.\/secret\.bin", which is not beside it/);
+  });
+});
