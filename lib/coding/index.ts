@@ -1,0 +1,42 @@
+export {
+  canonicalCodes,
+  codedBits,
+  codeLengths,
+  countSymbols,
+  huffmanDecode,
+  huffmanEncode,
+  maxCodeLength,
+} from "./huffman.ts";
+export { packageMerge } from "./package-merge.ts";
+export { rangeDecode, rangeEncode } from "./range-coder.ts";
+export {
+  bestGapBits,
+  fromRelative,
+  type RelativeIndex,
+  relativeEntries,
+  type Sparsable,
+  toRelative,
+} from "./relative-index.ts";
+export {
+  decodeSlim,
+  encodeSlim,
+  readSlim,
+  type SlimModel,
+  type SlimOptions,
+  type SlimPart,
+  slimParts,
+  slimWeights,
+  writeSlim,
+} from "./slim.ts";
+export { type Coding, codings, decodeSymbols, encodeSymbols, symbolBits } from "./symbols.ts";
+export {
+  type CodebookTensor,
+  type DenseTensor,
+  type LowRankTensor,
+  type QuantizedTensor,
+  type RelativeTensor,
+  type SlimTensor,
+  type SparseTensor,
+  shapeOf,
+  tensorValues,
+} from "./tensors.ts";

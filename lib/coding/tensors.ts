@@ -1,0 +1,299 @@
+// The tensors of a .slim file: in which forms a compressed model keeps its weights, how each form is taken apart into
+// streams of numbers and symbols, and what Float32Array it stands for.
+import { multiplyFactors } from "../lowrank/factorize.ts";
+import { dequantize, type Grid, type Quantized } from "../quantization/fixed-point.ts";
+import { emptyCodes } from "../quantization/packing.ts";
+import { codeRange, isSignGrid } from "../quantization/range.ts";
+import { checkSparse, type SparseMatrix, toDense } from "../sparse/matrix.ts";
+import { checkInteger, checkLength, checkOneOf } from "../util/check.ts";
+import { bestGapBits, fromRelative, type RelativeIndex, toRelative } from "./relative-index.ts";
+import { symbolBits } from "./symbols.ts";
+
+/** Every weight as a 32-bit float. */
+export interface DenseTensor {
+  kind: "dense";
+  shape: number[];
+  values: Float32Array;
+}
+
+/** The weights that are not 0, in lines (`slimlab/sparse`). */
+export interface SparseTensor {
+  kind: "sparse";
+  shape: number[];
+  matrix: SparseMatrix;
+}
+
+/** The weights that are not 0, with the gaps between them. */
+export interface RelativeTensor {
+  kind: "relative";
+  shape: number[];
+  entries: RelativeIndex<Float32Array>;
+}
+
+/** Codes on an affine or symmetric grid, per tensor or per channel (`slimlab/quantization`); the grid has the shape. */
+export interface QuantizedTensor {
+  kind: "quantized";
+  quantized: Quantized;
+}
+
+/** Codes into a codebook (`clusterWeights` of `slimlab/quantization`); with a mask, pruned weights take no code. */
+export interface CodebookTensor {
+  kind: "codebook";
+  shape: number[];
+  codes: Uint8Array | Uint16Array;
+  codebook: Float32Array;
+  /** 1 = kept, 0 = pruned. */
+  mask?: Uint8Array;
+  /** Bits a gap between kept weights; by default the width that takes least. */
+  gapBits?: number;
+}
+
+/** The product of two matrices, each in a form of its own (`slimlab/lowrank`). */
+export interface LowRankTensor {
+  kind: "lowrank";
+  /** Its product is rows x cols: any shape with `shape[last]` = cols. */
+  shape: number[];
+  /** Shape [rows, rank]. */
+  a: SlimTensor;
+  /** Shape [rank, cols]. */
+  b: SlimTensor;
+}
+
+export type SlimTensor =
+  | DenseTensor
+  | SparseTensor
+  | RelativeTensor
+  | QuantizedTensor
+  | CodebookTensor
+  | LowRankTensor;
+
+const kinds = ["dense", "sparse", "relative", "quantized", "codebook", "lowrank"] as const;
+
+/** A tensor's shape. */
+export function shapeOf(tensor: SlimTensor): number[] {
+  return tensor.kind === "quantized" ? tensor.quantized.shape : tensor.shape;
+}
+
+/** The weights that a tensor stands for, row-major. */
+export function tensorValues(tensor: SlimTensor): Float32Array {
+  switch (tensor.kind) {
+    case "dense":
+      return tensor.values.slice();
+    case "sparse":
+      return toDense(tensor.matrix);
+    case "relative":
+      return fromRelative(tensor.entries);
+    case "quantized":
+      return dequantize(tensor.quantized);
+    case "codebook": {
+      const { codes, codebook, mask } = tensor;
+      return Float32Array.from(codes, (code, i) => (mask?.[i] === 0 ? 0 : codebook[code]));
+    }
+    case "lowrank": {
+      const [rows, rank] = shapeOf(tensor.a);
+      const [a, b] = [tensorValues(tensor.a), tensorValues(tensor.b)];
+      return multiplyFactors({ a, b, rows, rank, cols: shapeOf(tensor.b)[1] });
+    }
+  }
+}
+
+/** A tensor taken apart: what the header says of it, and its streams in order. */
+export interface Parts {
+  /** Goes into the header as it is. */
+  fields: Record<string, unknown> & { kind: SlimTensor["kind"]; shape: number[] };
+  streams: Stream[];
+  /** For a product: its two factors. */
+  factors?: [Parts, Parts];
+}
+
+export type Numbers = Float32Array | Int32Array | Uint32Array | Uint16Array;
+
+/** Numbers as they are, or symbols to be coded. */
+export type Stream =
+  | { name: string; numbers: Numbers }
+  | { name: string; symbols: ArrayLike<number>; alphabet: number };
+
+/** Takes a tensor apart; checks that it is whole. */
+export function takeApart(tensor: SlimTensor): Parts {
+  const kind = checkOneOf("kind", tensor.kind, kinds);
+  const shape = shapeOf(tensor);
+  const size = sizeOf(shape);
+  switch (tensor.kind) {
+    case "dense":
+      checkLength("values", tensor.values, size);
+      return { fields: { kind, shape }, streams: [{ name: "values", numbers: tensor.values }] };
+    case "sparse": {
+      const { format, rows, cols, values, indices, pointers } = checkSparse(tensor.matrix);
+      checkInteger("rows × cols", rows * cols, size, size);
+      return {
+        fields: { kind, shape, format, rows, cols, wide: indices instanceof Uint32Array },
+        streams: [
+          { name: "values", numbers: values },
+          { name: "indices", numbers: indices },
+          { name: "pointers", numbers: pointers },
+        ],
+      };
+    }
+    case "relative": {
+      const { bits, length, gaps, values } = tensor.entries;
+      checkInteger("length", length, size, size);
+      checkInteger("bits", bits, 1, 8);
+      checkLength("gaps", gaps, values.length);
+      return {
+        fields: { kind, shape, bits },
+        streams: [
+          { name: "gaps", symbols: gaps, alphabet: 2 ** bits },
+          { name: "values", numbers: values },
+        ],
+      };
+    }
+    case "quantized": {
+      const { codes, bits, scheme, signed, scale, zeroPoint, axis } = tensor.quantized;
+      checkLength("codes", codes, size);
+      const { from, step, alphabet } = gridSymbols(tensor.quantized);
+      const symbols = Uint16Array.from(codes, (code) => (code - from) / step);
+      return {
+        fields: { kind, shape, bits, scheme, signed, ...(axis === undefined ? {} : { axis }) },
+        streams: [
+          { name: "scale", numbers: scale },
+          ...(scheme === "affine" ? [{ name: "zeroPoint", numbers: zeroPoint }] : []),
+          { name: "codes", symbols, alphabet },
+        ],
+      };
+    }
+    case "codebook": {
+      const { codes, codebook, mask } = tensor;
+      checkLength("codes", codes, size);
+      checkInteger("codebook length", codebook.length, 1, 65535);
+      const book: Stream = { name: "codebook", numbers: codebook };
+      if (!mask) {
+        const stream = { name: "codes", symbols: codes, alphabet: codebook.length };
+        return { fields: { kind, shape }, streams: [book, stream] };
+      }
+      checkLength("mask", mask, size);
+      // 0 is for what is pruned, and for the bridges over long gaps.
+      const marked = Uint16Array.from(codes, (code, i) => (mask[i] === 0 ? 0 : code + 1));
+      const gapBits = tensor.gapBits ?? bestGapBits(marked, symbolBits(codebook.length + 1)).bits;
+      const { gaps, values } = toRelative(marked, gapBits);
+      return {
+        fields: { kind, shape, gapBits },
+        streams: [
+          book,
+          { name: "gaps", symbols: gaps, alphabet: 2 ** gapBits },
+          { name: "codes", symbols: values, alphabet: codebook.length + 1 },
+        ],
+      };
+    }
+    case "lowrank": {
+      checkProduct(shape, shapeOf(tensor.a), shapeOf(tensor.b));
+      return { fields: { kind, shape }, streams: [], factors: [takeApart(tensor.a), takeApart(tensor.b)] };
+    }
+  }
+}
+
+/** Reads streams in the order in which {@link takeApart} gave them. */
+export interface StreamReader {
+  numbers<T extends Numbers>(name: string, type: new (buffer: ArrayBuffer) => T, count?: number): T;
+  /** At most `most` symbols below `alphabet`; exactly `count` of them where that is given. */
+  symbols(name: string, alphabet: number, most: number, count?: number): Uint8Array | Uint16Array;
+  /** The next factor of a product. */
+  factor(): SlimTensor;
+}
+
+/** Puts a tensor together from its fields and streams; the inverse of {@link takeApart}, and as strict. */
+export function putTogether(fields: Record<string, unknown>, read: StreamReader): SlimTensor {
+  const kind = fields.kind as SlimTensor["kind"];
+  checkOneOf("kind", kind, kinds);
+  const shape = fields.shape as number[];
+  if (!Array.isArray(shape)) throw new RangeError("shape must be a list of whole numbers");
+  const size = sizeOf(shape);
+  switch (kind) {
+    case "dense":
+      return { kind, shape, values: read.numbers("values", Float32Array, size) };
+    case "sparse": {
+      const { format, rows, cols } = fields as { format: "csr" | "csc"; rows: number; cols: number };
+      const values = read.numbers("values", Float32Array);
+      const indices: Uint16Array | Uint32Array = fields.wide
+        ? read.numbers("indices", Uint32Array, values.length)
+        : read.numbers("indices", Uint16Array, values.length);
+      const pointers = read.numbers("pointers", Uint32Array);
+      const matrix = checkSparse({ format, rows, cols, values, indices, pointers });
+      checkInteger("rows × cols", rows * cols, size, size);
+      return { kind, shape, matrix };
+    }
+    case "relative": {
+      const bits = checkInteger("bits", fields.bits as number, 1, 8);
+      const gaps = read.symbols("gaps", 2 ** bits, size) as Uint8Array;
+      const values = read.numbers("values", Float32Array, gaps.length);
+      const entries = { bits, length: size, gaps, values };
+      fromRelative(entries);
+      return { kind, shape, entries };
+    }
+    case "quantized": {
+      const { scheme, signed, axis } = fields as unknown as Grid;
+      const bits = checkInteger("bits", fields.bits as number, 1, 16);
+      checkOneOf("scheme", scheme, ["symmetric", "affine"]);
+      if (typeof signed !== "boolean") throw new RangeError("signed must be true or false");
+      if (axis !== undefined) checkInteger("axis", axis, 0, shape.length - 1);
+      const channels = axis === undefined ? 1 : shape[axis];
+      const scale = read.numbers("scale", Float32Array, channels);
+      const zeroPoint =
+        scheme === "affine" ? read.numbers("zeroPoint", Int32Array, channels) : new Int32Array(channels);
+      const grid = { bits, scheme, signed, axis, shape, scale, zeroPoint };
+      const { from, step, alphabet } = gridSymbols(grid);
+      const symbols = read.symbols("codes", alphabet, size, size);
+      const codes = emptyCodes(size, bits, signed);
+      for (let i = 0; i < size; i++) codes[i] = symbols[i] * step + from;
+      return { kind, quantized: { ...grid, codes } };
+    }
+    case "codebook": {
+      const codebook = read.numbers("codebook", Float32Array);
+      checkInteger("codebook length", codebook.length, 1, 65535);
+      if (fields.gapBits === undefined)
+        return { kind, shape, codes: read.symbols("codes", codebook.length, size, size), codebook };
+      const gapBits = checkInteger("gapBits", fields.gapBits as number, 1, 8);
+      const gaps = read.symbols("gaps", 2 ** gapBits, size) as Uint8Array;
+      const values = read.symbols("codes", codebook.length + 1, size, gaps.length);
+      const marked = fromRelative({ bits: gapBits, length: size, gaps, values });
+      const codes = codebook.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
+      const mask = new Uint8Array(size);
+      for (let i = 0; i < size; i++) {
+        if (marked[i] === 0) continue;
+        mask[i] = 1;
+        codes[i] = marked[i] - 1;
+      }
+      return { kind, shape, codes, codebook, mask, gapBits };
+    }
+    case "lowrank": {
+      const [a, b] = [read.factor(), read.factor()];
+      checkProduct(shape, shapeOf(a), shapeOf(b));
+      return { kind, shape, a, b };
+    }
+  }
+}
+
+/** How the codes of a grid are numbered from 0: code = symbol * step + from. */
+function gridSymbols(grid: Grid): { from: number; step: number; alphabet: number } {
+  if (isSignGrid(grid)) return { from: -1, step: 2, alphabet: 2 };
+  const { low, high } = codeRange(grid);
+  return { from: low, step: 1, alphabet: high - low + 1 };
+}
+
+function checkProduct(shape: number[], a: number[], b: number[]): void {
+  const fits = a.length === 2 && b.length === 2 && a[1] === b[0] && sizeOf(shape) === a[0] * b[1];
+  if (!fits)
+    throw new RangeError(
+      `shape must be the product's, got ${shape.join(" × ")} for ${a.join(" × ")} times ${b.join(" × ")}`,
+    );
+}
+
+/** The number of elements; a bound keeps a wrong header from asking for all of the memory. */
+function sizeOf(shape: number[]): number {
+  for (const n of shape) checkInteger("shape", n, 0);
+  return checkInteger(
+    "elements",
+    shape.reduce((product, n) => product * n, 1),
+    0,
+    2 ** 30,
+  );
+}
