@@ -15,6 +15,7 @@ export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predi
 export { loadModel, saveModel } from "./files.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
 export { type HessianOptions, hessianDiagonalOf } from "./hessian.ts";
+export { layerShapesOf } from "./layers.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
 export { lenet5, lenet300 } from "./models.ts";
 export {
