@@ -105,7 +105,6 @@ export function chooseRange(
     const alpha = quantile(values.map(Math.abs), percentile / 100);
     return [-alpha, alpha];
   }
-  const half = Math.max(-min, max);
   if (method === "kl") {
     // A range on one side of 0 has all levels there; otherwise each side has half of them.
     const oneSided = (!symmetric || !levels.signed) && (min === 0 || max === 0);
@@ -113,29 +112,38 @@ export function chooseRange(
     const threshold = klThreshold(absoluteHistogram(values), count);
     return symmetric ? [-threshold, threshold] : [Math.max(min, -threshold), Math.min(max, threshold)];
   }
-  if (half === 0) return [0, 0];
-  return symmetric ? symmetricSearch(values, half, levels) : affineSearch(values, min, max, levels);
-}
-
-function symmetricSearch(values: Float32Array, half: number, levels: Levels): [number, number] {
   if (isSignGrid(levels)) {
     // Two levels ±α: Σ(|w|−α)² is smallest at the mean of |w| (Rastegari et al., "XNOR-Net", 2016).
     let sum = 0;
     for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]);
-    const alpha = sum / values.length;
-    return [-alpha, alpha];
+    return [-sum / values.length, sum / values.length];
   }
-  const best = searchShare((share) => gridError(values, -half * share, half * share, levels));
-  return [-half * best, half * best];
+  return searchRange((from, to) => gridError(values, from, to, levels), min, max, levels.scheme);
 }
 
-function affineSearch(values: Float32Array, min: number, max: number, levels: Levels): [number, number] {
+/**
+ * The range within [min, max] with the least error, by search over shrunken ranges.
+ *
+ * @param error of a range; min is at most 0 and max at least 0
+ */
+export function searchRange(
+  error: (min: number, max: number) => number,
+  min: number,
+  max: number,
+  scheme: Levels["scheme"],
+): [number, number] {
+  const half = Math.max(-min, max);
+  if (half === 0) return [0, 0];
+  if (scheme === "symmetric") {
+    const best = searchShare((share) => error(-half * share, half * share));
+    return [-half * best, half * best];
+  }
   // Both ends shrink together first, then each in turn: the error is close to separable in the two ends.
-  let low = searchShare((share) => gridError(values, min * share, max * share, levels));
+  let low = searchShare((share) => error(min * share, max * share));
   let high = low;
   for (let round = 0; round < 2; round++) {
-    if (min < 0) low = searchShare((share) => gridError(values, min * share, max * high, levels), low);
-    if (max > 0) high = searchShare((share) => gridError(values, min * low, max * share, levels), high);
+    if (min < 0) low = searchShare((share) => error(min * share, max * high), low);
+    if (max > 0) high = searchShare((share) => error(min * low, max * share), high);
   }
   return [min * low, max * high];
 }

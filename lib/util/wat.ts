@@ -18,13 +18,11 @@ if (stale.length > 0) {
   const { default: load } = await import("wabt");
   const wabt = await load();
   for (const { from, to } of stale) {
-    const module = wabt.parseWat(from, readFileSync(from, "utf8"), {
-      simd: true,
-      threads: true,
-      bulk_memory: true,
-    });
+    const features = { simd: true, threads: true, bulk_memory: true };
+    const module = wabt.parseWat(from, readFileSync(from, "utf8"), features);
     try {
-      module.validate();
+      // It takes the features as parseWat does, which its types leave out.
+      Reflect.apply(module.validate, module, [features]);
       await writeFileAtomic(to, module.toBinary({ write_debug_names: true }).buffer);
     } finally {
       module.destroy();

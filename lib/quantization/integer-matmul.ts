@@ -1,0 +1,286 @@
+// §3.2.2 Inference in integers: 8-bit codes multiplied, 32-bit accumulators.
+//
+// Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018:
+// Σ (a − zₐ)(b − z_b) is a sum of whole numbers; the scales wait outside until `requantize`.
+import { Worker } from "node:worker_threads";
+import { checkInteger, checkLength } from "../util/check.ts";
+import { instantiateWasm } from "../util/wasm.ts";
+
+/** 8-bit codes. */
+export type Codes8 = Int8Array | Uint8Array;
+
+/** A right factor, unpacked once and used for many products: see `packRight`. */
+export interface PackedRight {
+  rows: number;
+  cols: number;
+  /** Codes less zero point, in panels of 8 columns: for each pair of rows, the pair of each column. */
+  panels: Int16Array;
+}
+
+interface Kernel {
+  matmul(
+    a: number,
+    b: number,
+    c: number,
+    panelsA: number,
+    panelsB: number,
+    pairs: number,
+    block: number,
+    stride: number,
+  ): void;
+  bits(a: number, b: number, c: number, m: number, n: number, words: number, both: number): void;
+}
+
+// The pool's memory begins with its counters; matrices follow.
+const counters = { next: 0, job: 1, running: 2, idle: 3 } as const;
+const start = 64;
+// 512 pairs of a B panel are 16 KB: half of a usual first-level cache.
+const block = 512;
+
+const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared: true });
+let kernel: Kernel | undefined;
+
+/** The compiled kernel on the shared memory, with at least `bytes` of room. */
+function kernelWith(bytes: number): Kernel {
+  const missing = bytes - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+  kernel ??= instantiateWasm("quantization/integer.wasm", { env: { memory } }).exports as unknown as Kernel;
+  return kernel;
+}
+
+/**
+ * Unpacks a right factor once, for many products.
+ *
+ * @param b codes, row-major [rows, cols]
+ * @param zero the zero point: one, or one a column
+ */
+export function packRight(b: Codes8, rows: number, cols: number, zero: number | Int32Array = 0): PackedRight {
+  checkInteger("rows", rows, 0);
+  checkInteger("cols", cols, 0);
+  checkLength("b", b, rows * cols);
+  if (typeof zero !== "number") checkLength("zero", zero, cols);
+  const pairs = Math.ceil(rows / 2);
+  const panels = new Int16Array(Math.ceil(cols / 8) * pairs * 16);
+  for (let j = 0; j < cols; j++) {
+    const z = typeof zero === "number" ? zero : zero[j];
+    // A column at a time reads with a stride, but eight neighbours share the cache lines, and writing is the dearer part.
+    let at = (j >> 3) * pairs * 16 + (j & 7) * 2;
+    let from = j;
+    for (let k = 0; k + 1 < rows; k += 2) {
+      panels[at] = b[from] - z;
+      panels[at + 1] = b[from + cols] - z;
+      at += 16;
+      from += 2 * cols;
+    }
+    if (rows & 1) panels[at] = b[from] - z;
+  }
+  return { rows, cols, panels };
+}
+
+/** Options of `integerMatmul`. */
+export interface MatmulOptions {
+  /** Zero point of the left factor, default 0. */
+  zeroA?: number;
+  /** Zero point of the right factor: one, or one a column; default 0. With a packed factor it is packed already. */
+  zeroB?: number | Int32Array;
+  /** Threads that share the work, default 1. The others start at the first use and help once they run. */
+  threads?: number;
+}
+
+/**
+ * The product of 8-bit matrices with 32-bit accumulators, Σ_k (a[i,k] − zₐ)·(b[k,j] − z_b): exact, in WebAssembly SIMD.
+ *
+ * @param a codes, row-major [m, k]
+ * @param b codes, row-major [k, n], or what `packRight` made of them
+ * @returns row-major [m, n]
+ * @throws RangeError for lengths that do not fit, and for k above 33,025, where an accumulator could overflow
+ */
+export function integerMatmul(
+  a: Codes8,
+  b: Codes8 | PackedRight,
+  m: number,
+  k: number,
+  n: number,
+  options: MatmulOptions = {},
+): Int32Array {
+  const { zeroA = 0, zeroB = 0, threads = 1 } = options;
+  checkInteger("m", m, 0);
+  // 33,025 products of at most 255² stay below 2^31.
+  checkInteger("k", k, 0, 33025);
+  checkInteger("n", n, 0);
+  checkLength("a", a, m * k);
+  checkInteger("zeroA", zeroA, -128, 255);
+  checkInteger("threads", threads, 1, 64);
+  const right = "panels" in b ? b : packRight(b, k, n, zeroB);
+  if (right.rows !== k || right.cols !== n) {
+    throw new RangeError(`b must be ${k} x ${n}, got ${right.rows} x ${right.cols}`);
+  }
+  if (m === 0 || n === 0 || k === 0) return new Int32Array(m * n);
+
+  const pairs = Math.ceil(k / 2);
+  const panelsA = Math.ceil(m / 4);
+  const panelsB = Math.ceil(n / 8);
+  const atB = start + panelsA * pairs * 16;
+  const atC = atB + panelsB * pairs * 32;
+  const stride = panelsB * 32;
+  const wasm = kernelWith(atC + panelsA * 4 * stride);
+  packLeft(a, m, k, zeroA, new Int16Array(memory.buffer, start, panelsA * pairs * 8));
+  new Int16Array(memory.buffer, atB, right.panels.length).set(right.panels);
+
+  const state = new Int32Array(memory.buffer, 0, 16);
+  Atomics.store(state, counters.next, 0);
+  const job = [start, atB, atC, panelsA, panelsB, pairs, block, stride] as const;
+  const helpers = threads > 1 ? callHelpers(state, threads - 1, job) : 0;
+  wasm.matmul(...job);
+  // All columns are dealt out; wait for those that helpers still hold.
+  if (helpers > 0) dismissHelpers(state);
+
+  const result = new Int32Array(m * n);
+  const padded = new Int32Array(memory.buffer, atC, m * (stride / 4));
+  if (stride === n * 4) result.set(padded);
+  else for (let i = 0; i < m; i++) result.set(padded.subarray((i * stride) / 4, (i * stride) / 4 + n), i * n);
+  return result;
+}
+
+/** Unpacks the left factor into panels of 4 rows: for each pair of k's, the pair of each row. Missing rows and k's are 0. */
+function packLeft(a: Codes8, m: number, k: number, zero: number, panels: Int16Array): void {
+  const pairs = Math.ceil(k / 2);
+  const rows = Math.ceil(m / 4) * 4;
+  for (let i = 0; i < rows; i++) {
+    const at = (i >> 2) * pairs * 8 + (i & 3) * 2;
+    if (i >= m) {
+      for (let p = 0; p < pairs; p++) panels[at + p * 8] = panels[at + p * 8 + 1] = 0;
+      continue;
+    }
+    const from = i * k;
+    for (let p = 0; p < k >> 1; p++) {
+      panels[at + p * 8] = a[from + 2 * p] - zero;
+      panels[at + p * 8 + 1] = a[from + 2 * p + 1] - zero;
+    }
+    if (k & 1) {
+      panels[at + (pairs - 1) * 8] = a[from + k - 1] - zero;
+      panels[at + (pairs - 1) * 8 + 1] = 0;
+    }
+  }
+}
+
+// Helper threads sleep on `job` until its number changes, take columns until none are left, and sign off in `running`.
+// A helper that has not started yet is not waited for: the caller then does all the work.
+const helpers: Worker[] = [];
+
+function callHelpers(state: Int32Array, count: number, job: readonly number[]): number {
+  while (helpers.length < count) {
+    const worker = new Worker(new URL("./integer-worker.js", import.meta.url), { workerData: { memory } });
+    // A sleeping helper must not keep the process alive.
+    worker.unref();
+    helpers.push(worker);
+  }
+  state.set(job, 8);
+  // Bit 0 of `job` opens it; helpers that come after it is closed leave it alone.
+  Atomics.add(state, counters.job, 1);
+  Atomics.notify(state, counters.job);
+  return count;
+}
+
+function dismissHelpers(state: Int32Array): void {
+  Atomics.add(state, counters.job, 1);
+  for (
+    let busy = Atomics.load(state, counters.running);
+    busy > 0;
+    busy = Atomics.load(state, counters.running)
+  ) {
+    Atomics.wait(state, counters.running, busy, 1);
+  }
+}
+
+/** The loop of a helper thread: see integer-worker.ts. */
+export function help(shared: WebAssembly.Memory): never {
+  const wasm = instantiateWasm("quantization/integer.wasm", { env: { memory: shared } })
+    .exports as unknown as Kernel;
+  const state = new Int32Array(shared.buffer, 0, 16);
+  for (let seen = Atomics.load(state, counters.job); ; seen = Atomics.load(state, counters.job)) {
+    if (seen & 1) {
+      // Sign on first and look again: a caller that closed the job in between must see it or not be disturbed.
+      Atomics.add(state, counters.running, 1);
+      if (Atomics.load(state, counters.job) === seen) {
+        const [a, b, c, panelsA, panelsB, pairs, size, stride] = state.slice(8, 16);
+        wasm.matmul(a, b, c, panelsA, panelsB, pairs, size, stride);
+      }
+      Atomics.sub(state, counters.running, 1);
+      Atomics.notify(state, counters.running);
+    }
+    Atomics.wait(state, counters.job, seen);
+  }
+}
+
+/** Matrices of single bits, rows padded to whole 64-bit words with zeros. */
+export interface BitMatrix {
+  rows: number;
+  cols: number;
+  /** Row after row, the first column in the lowest bit of the first word. */
+  words: Uint32Array;
+}
+
+/**
+ * Packs a matrix to single bits: 1 where the value is above 0, so that {−1, +1} and {0, 1} codes both pack.
+ *
+ * @param values row-major [rows, cols]
+ */
+export function packBits(values: ArrayLike<number>, rows: number, cols: number): BitMatrix {
+  checkInteger("rows", rows, 0);
+  checkInteger("cols", cols, 0);
+  checkLength("values", values, rows * cols);
+  const stride = Math.ceil(cols / 64) * 2;
+  const words = new Uint32Array(rows * stride);
+  for (let i = 0; i < rows; i++) {
+    for (let j = 0; j < cols; j++) {
+      if (values[i * cols + j] > 0) words[i * stride + (j >> 5)] |= 1 << (j & 31);
+    }
+  }
+  return { rows, cols, words };
+}
+
+/**
+ * The product of binary matrices without multiplication (Rastegari et al., "XNOR-Net", 2016): of k pairs of ±1, those
+ * that agree give +1 and the others −1, so Σ a·b = k − 2·popcount(a xor b).
+ *
+ * @param a signs [m, k]
+ * @param b signs of the right factor, transposed: [n, k]
+ * @returns row-major [m, n]
+ */
+export function xnorMatmul(a: BitMatrix, b: BitMatrix): Int32Array {
+  return bitProduct(a, b, false).map((different) => a.cols - 2 * different);
+}
+
+/**
+ * The product of {0, 1} activations with ±1 weights: Σ a·b = 2·popcount(a and b) − popcount(a) (§3.2.2, item 2).
+ *
+ * @param a bits [m, k]
+ * @param b signs of the right factor, transposed: [n, k]
+ * @returns row-major [m, n]
+ */
+export function binaryMatmul(a: BitMatrix, b: BitMatrix): Int32Array {
+  const ones = new Int32Array(a.rows);
+  const stride = a.rows === 0 ? 0 : a.words.length / a.rows;
+  for (let i = 0; i < a.words.length; i++) {
+    for (let word = a.words[i]; word !== 0; word &= word - 1) ones[Math.floor(i / stride)]++;
+  }
+  return bitProduct(a, b, true).map((both, i) => 2 * both - ones[Math.floor(i / b.rows)]);
+}
+
+function bitProduct(a: BitMatrix, b: BitMatrix, both: boolean): Int32Array {
+  if (a.cols !== b.cols) throw new RangeError(`b must have ${a.cols} columns as a has, got ${b.cols}`);
+  const [m, n, words] = [a.rows, b.rows, Math.ceil(a.cols / 64)];
+  if (m === 0 || n === 0 || words === 0) return new Int32Array(m * n);
+  const padded = Math.ceil(n / 4) * 4;
+  const atB = start + m * words * 8;
+  const atC = atB + padded * words * 8;
+  const wasm = kernelWith(atC + m * padded * 4);
+  new Uint32Array(memory.buffer, start, a.words.length).set(a.words);
+  new Uint32Array(memory.buffer, atB, padded * words * 2).fill(0).set(b.words);
+  wasm.bits(start, atB, atC, m, padded, words, both ? 1 : 0);
+  const all = new Int32Array(memory.buffer, atC, m * padded);
+  const result = new Int32Array(m * n);
+  for (let i = 0; i < m; i++) result.set(all.subarray(i * padded, i * padded + n), i * n);
+  return result;
+}

@@ -1,0 +1,52 @@
+// §3.2 Gradients through quantization. Rounding is flat almost everywhere: its true gradient is 0 and nothing learns.
+//
+// The straight-through estimator (Bengio, Léonard, Courville, 2013) pretends that rounding was not there: between the
+// lowest and the highest level the gradient passes as it is; beyond, where clipping holds the output, it is 0.
+import { checkLength, checkNumber } from "../util/check.ts";
+import { codeRange, type Levels } from "./range.ts";
+
+/**
+ * The straight-through gradient, for every quantizer of §3.2: fixed point, binary (levels 0 to scale) and ternary
+ * (−scale to scale).
+ *
+ * @param upstream gradient of the loss by the quantized values
+ * @param values the values before quantization
+ * @param lowest the lowest level, in units of the values
+ * @param highest the highest level
+ * @returns gradient of the loss by the values
+ */
+export function straightThrough(
+  upstream: Float32Array,
+  values: Float32Array,
+  lowest: number,
+  highest: number,
+): Float32Array {
+  checkLength("upstream", upstream, values.length);
+  return upstream.map((g, i) => (values[i] >= lowest && values[i] <= highest ? g : 0));
+}
+
+/**
+ * The gradient of the loss by the scale of a fixed-point grid, Σ g·(round(x/s) − x/s) inside and Σ g·level beyond
+ * (Esser et al., "Learned step size quantization", 2020), without its normalisation.
+ *
+ * @param upstream gradient of the loss by the quantized values
+ * @param values the values before quantization
+ */
+export function scaleGradient(
+  upstream: Float32Array,
+  values: Float32Array,
+  grid: Levels & { scale: number; zeroPoint: number },
+): number {
+  checkLength("upstream", upstream, values.length);
+  checkNumber("scale", grid.scale, Number.MIN_VALUE);
+  const { low, high } = codeRange(grid);
+  const bottom = low - grid.zeroPoint;
+  const top = high - grid.zeroPoint;
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) {
+    const steps = values[i] / grid.scale;
+    const rounded = steps + 6755399441055744 - 6755399441055744;
+    sum += upstream[i] * (steps <= bottom ? bottom : steps >= top ? top : rounded - steps);
+  }
+  return sum;
+}
