@@ -170,10 +170,9 @@ function sliderControl(
     });
   });
   show();
-  const label = make("label");
-  label.append(`${name} `, output, input);
+  input.setAttribute("aria-label", name);
   const control = make("div", { className: "control" });
-  control.append(label);
+  control.append(`${name} `, output, input);
   return control;
 }
 

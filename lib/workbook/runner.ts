@@ -1,0 +1,288 @@
+// Runs notebooks headless: a Jupyter client like any other, over the kernel's real sockets. What passes here passes in
+// JupyterLab. Results go to a copy; the notebook itself is never written.
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import {
+  type ExecuteResult,
+  type KernelClient,
+  KernelDiedError,
+  type StartOptions,
+  startKernel,
+} from "../kernel/client.ts";
+import { checkInteger, checkNumber } from "../util/check.ts";
+import { packageRoot, writeFileAtomic } from "../util/files.ts";
+import {
+  type Cell,
+  type Chapter,
+  checkKernel,
+  type Notebook,
+  type Output,
+  readNotebook,
+  textOf,
+  titleOf,
+} from "./notebook.ts";
+import type { ChapterReport, Failure, RunReport } from "./report.ts";
+
+/** Options of {@link runNotebooks}. */
+export interface RunOptions {
+  /** Folder of the executed copies and of run.json. */
+  output: string;
+  /** Seconds that a cell may take; 0 sets no limit. Default 600. */
+  timeout?: number;
+  /** How many notebooks run at once. Default: the cores there are. */
+  jobs?: number;
+  /** Goes on after a cell that fails. */
+  allowErrors?: boolean;
+  /** How kernels are started, where not as the slimlab kernel in the notebook's folder. */
+  kernel?: StartOptions;
+  /** Which backend runs, for the report; may be found out while the notebooks run. */
+  backend?: Promise<string>;
+  /** Ends the run: kernels are stopped, what is done is kept. */
+  signal?: AbortSignal;
+  /** Called as cells end: how many of all cells are done, and which was the last. */
+  onProgress?: (done: number, total: number, note: string) => void;
+  /** Called as each notebook ends. */
+  onChapter?: (report: ChapterReport) => void;
+}
+
+/** Where a notebook's copy lies within the folder of copies. */
+export function copyName(chapter: Chapter): string {
+  return `${chapter.language === "en" ? "" : `${chapter.language}/`}${chapter.slug}.ipynb`;
+}
+
+/**
+ * Runs notebooks, several at once, and writes their copies and run.json. A notebook that fails, never ends or kills its
+ * process is reported, and the others run all the same.
+ */
+export async function runNotebooks(chapters: Chapter[], options: RunOptions): Promise<RunReport> {
+  checkNumber("timeout", options.timeout ?? 600, 0);
+  const jobs = checkInteger("jobs", options.jobs ?? availableParallelism(), 1, 64);
+  const names = new Map<string, string>();
+  for (const chapter of chapters) {
+    const target = resolve(options.output, copyName(chapter));
+    if (target === resolve(chapter.path)) {
+      throw new Error(`the copy of ${chapter.path} would overwrite it: choose another --output`);
+    }
+    const other = names.get(target);
+    if (other) throw new Error(`${other} and ${chapter.path} have one name: run them apart`);
+    names.set(target, chapter.path);
+  }
+
+  const started = new Date();
+  const reports: ChapterReport[] = new Array(chapters.length);
+  const loaded = await Promise.all(
+    chapters.map((chapter) =>
+      readNotebook(chapter.path).then(
+        (notebook) => notebook,
+        (error: Error) => error,
+      ),
+    ),
+  );
+  const total = loaded.reduce(
+    (sum, notebook) => sum + (notebook instanceof Error ? 0 : codeCells(notebook).length),
+    0,
+  );
+  let done = 0;
+  let next = 0;
+  const worker = async () => {
+    while (next < chapters.length && !options.signal?.aborted) {
+      const index = next++;
+      const chapter = chapters[index];
+      const report = await runChapter(chapter, loaded[index], options, (cell, cells) => {
+        options.onProgress?.(++done, total, `${chapter.slug}, cell ${cell} of ${cells}`);
+      });
+      done += report.cells - report.executed - (report.failure && report.status !== "invalid" ? 1 : 0); // cells that will not run
+      reports[index] = report;
+      options.onChapter?.(report);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(jobs, chapters.length) }, worker));
+
+  const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
+  const report: RunReport = {
+    slimlab: version,
+    node: process.versions.node,
+    ...(options.backend && { backend: await options.backend }),
+    started: started.toISOString(),
+    seconds: rounded((Date.now() - started.getTime()) / 1000),
+    chapters: reports.filter(Boolean),
+  };
+  const earlier = await earlierReports(options.output);
+  const ran = new Set(report.chapters.map((chapter) => chapter.notebook));
+  const kept = earlier.filter((chapter) => !ran.has(chapter.notebook));
+  await writeFileAtomic(
+    join(options.output, "run.json"),
+    `${JSON.stringify({ ...report, chapters: [...report.chapters, ...kept] }, null, 2)}\n`,
+  );
+  return report;
+}
+
+/** What run.json says of notebooks that are not run again now. */
+async function earlierReports(output: string): Promise<ChapterReport[]> {
+  try {
+    const { chapters } = JSON.parse(await readFile(join(output, "run.json"), "utf8")) as RunReport;
+    return Array.isArray(chapters) ? chapters : [];
+  } catch {
+    return []; // None yet, or damaged: written anew.
+  }
+}
+
+async function runChapter(
+  chapter: Chapter,
+  source: Notebook | Error,
+  options: RunOptions,
+  onCell: (cell: number, cells: number) => void,
+): Promise<ChapterReport> {
+  const started = performance.now();
+  const report: ChapterReport = {
+    notebook: copyName(chapter),
+    language: chapter.language,
+    title: chapter.slug,
+    status: "ok",
+    seconds: 0,
+    cells: 0,
+    executed: 0,
+  };
+  const invalid = (message: string): ChapterReport => ({
+    ...report,
+    status: "invalid",
+    failure: { cell: 0, name: "", message, traceback: [] },
+  });
+  if (source instanceof Error) return invalid(source.message);
+  try {
+    checkKernel(chapter.path, source);
+  } catch (error) {
+    return invalid((error as Error).message);
+  }
+  const notebook = structuredClone(source);
+  for (const cell of notebook.cells) {
+    if (cell.cell_type !== "code") continue;
+    cell.outputs = [];
+    cell.execution_count = null;
+  }
+  report.title = titleOf(notebook, chapter.slug);
+  report.cells = codeCells(notebook).length;
+
+  let kernel: KernelClient;
+  try {
+    kernel = await startKernel({ cwd: dirname(resolve(chapter.path)), ...options.kernel });
+  } catch (error) {
+    return invalid(`the kernel did not start: ${(error as Error).message}`);
+  }
+  const stop = () => void kernel.shutdown();
+  options.signal?.addEventListener("abort", stop, { once: true });
+  try {
+    await runCells(kernel, notebook, report, options, onCell);
+  } finally {
+    options.signal?.removeEventListener("abort", stop);
+    await kernel.shutdown();
+  }
+  const language = (kernel.info as { language_info?: object }).language_info;
+  if (language) notebook.metadata.language_info = language;
+  report.seconds = rounded((performance.now() - started) / 1000);
+  await writeFileAtomic(join(options.output, copyName(chapter)), `${JSON.stringify(notebook, null, 1)}\n`);
+  return report;
+}
+
+async function runCells(
+  kernel: KernelClient,
+  notebook: Notebook,
+  report: ChapterReport,
+  options: RunOptions,
+  onCell: (cell: number, cells: number) => void,
+): Promise<void> {
+  const timeout = options.timeout ?? 600;
+  for (const { cell, number } of codeCells(notebook)) {
+    const fail = (status: ChapterReport["status"], failure: Failure) => {
+      report.status = status;
+      report.failure ??= failure;
+    };
+    const limit = new AbortController();
+    // Longer than a timer can count means: no limit.
+    const timer = timeout > 0 && timeout < 2e6 ? setTimeout(() => limit.abort(), timeout * 1000) : undefined;
+    let result: ExecuteResult | undefined;
+    let trouble: Error | undefined;
+    // Of a cell whose kernel dies there is no result, but what it put out until then is worth reading.
+    const soFar: Output[] = [];
+    try {
+      result = await kernel.execute(textOf(cell.source), {
+        signal: limit.signal,
+        onMessage: ({ header: { msg_type }, content }) => {
+          if (msg_type === "stream")
+            soFar.push({ output_type: "stream", name: content.name, text: content.text });
+          if (msg_type === "display_data") {
+            soFar.push({ output_type: "display_data", data: content.data, metadata: content.metadata });
+          }
+        },
+      });
+    } catch (error) {
+      trouble = error as Error;
+    } finally {
+      clearTimeout(timer);
+    }
+    onCell(report.executed + 1, report.cells);
+    cell.outputs = (result?.outputs as Output[] | undefined) ?? soFar;
+    cell.execution_count = result?.executionCount ?? null;
+    if (limit.signal.aborted || trouble) {
+      const name = limit.signal.aborted
+        ? "Timeout"
+        : trouble instanceof KernelDiedError
+          ? "KernelDied"
+          : trouble!.name;
+      const message = limit.signal.aborted
+        ? `the cell took more than ${timeout} s${trouble ? " and had to be ended by force" : ""}`
+        : trouble!.message;
+      const [headline, ...more] = message.split("\n");
+      cell.outputs.push({
+        output_type: "error",
+        ename: name,
+        evalue: headline,
+        traceback: [`${name}: ${headline}`, ...more],
+      });
+      fail(limit.signal.aborted ? "timeout" : "died", {
+        cell: number,
+        name,
+        message: headline,
+        traceback: more,
+      });
+      return;
+    }
+    if (result!.status !== "ok" && !cell.metadata.tags?.includes("raises-exception")) {
+      const error = result!.outputs.find((output) => output.output_type === "error");
+      fail("failed", {
+        cell: number,
+        line: lineOf(error?.traceback ?? []),
+        name: error?.ename ?? "Error",
+        message: error?.evalue ?? "the kernel gave no reason",
+        traceback: error?.traceback ?? [],
+      });
+      if (!options.allowErrors) return;
+    }
+    report.executed++;
+  }
+}
+
+/** The code cells that have something to run, each with its number in the notebook. */
+function codeCells(notebook: Notebook): { cell: Cell; number: number }[] {
+  return notebook.cells
+    .map((cell, index) => ({ cell, number: index + 1 }))
+    .filter(
+      ({ cell }) =>
+        cell.cell_type === "code" &&
+        textOf(cell.source).trim() !== "" &&
+        !cell.metadata.tags?.includes("skip-execution"),
+    );
+}
+
+/** The line in the cell that a traceback points at: its first place in a cell. */
+function lineOf(traceback: string[]): number | undefined {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: tracebacks come with colours
+  const text = traceback.join("\n").replace(/\x1b\[[0-9;]*m/g, "");
+  const place = /\bcell[^\n]{0,40}?:(\d+)(?::\d+)?/i.exec(text) ?? /<cell>:(\d+)/.exec(text);
+  return place ? Number(place[1]) : undefined;
+}
+
+function rounded(seconds: number): number {
+  return Math.round(seconds * 100) / 100;
+}

@@ -1,0 +1,33 @@
+// Real Chromium for tests of pages.
+import { existsSync } from "node:fs";
+import { type Browser, chromium } from "playwright-core";
+
+const candidates = [
+  process.env.SLIMLAB_CHROMIUM,
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+];
+
+/** The browser's program; undefined where there is none, which CI does not forgive. */
+export function browserPath(): string | undefined {
+  const path = candidates.find((candidate) => candidate && existsSync(candidate));
+  if (!path && process.env.CI) throw new Error("CI must have Chromium: apt-get install chromium");
+  return path;
+}
+
+/** Starts it, without the connections that it would make by itself. */
+export function startBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: browserPath(),
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
