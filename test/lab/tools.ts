@@ -160,7 +160,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A page that records every request to another place than the server, and every error. */
+/** A page that records every request to another place than the server, and every error of our own script. */
 export interface WatchedPage {
   page: Page;
   outside: string[];
@@ -174,9 +174,23 @@ export async function openPage(browser: Browser, size = { width: 1280, height: 1
     const { protocol, hostname } = new URL(request.url());
     if (/^(http|ws)s?:$/.test(protocol) && hostname !== "127.0.0.1") watched.outside.push(request.url());
   });
-  page.on("pageerror", (error) => watched.errors.push(String(error)));
+  // Notebook 7 throws a few of its own; ours come from our script.
+  page.on("pageerror", (error) => {
+    if (error.stack?.includes("/slimlab/")) watched.errors.push(error.stack);
+  });
   page.setDefaultTimeout(30_000);
   return watched;
+}
+
+/** Chooses from the menu bar, submenus included: `menu(page, "Settings", "Theme", "JupyterLab Dark")`. */
+export async function menu(page: Page, bar: string, ...items: string[]): Promise<void> {
+  await page.locator(".lm-MenuBar-itemLabel", { hasText: new RegExp(`^${bar}$`) }).click();
+  for (const item of items) {
+    await page
+      .locator(".lm-Menu-itemLabel", { hasText: new RegExp(`^${item}`) })
+      .last()
+      .click();
+  }
 }
 
 /** Keeps a screenshot under .slimlab/screenshots. */
@@ -186,27 +200,26 @@ export async function screenshot(page: Page | Locator, name: string): Promise<vo
   await page.screenshot({ path: join(folder, `${name}.png`) });
 }
 
+/** A cell of a test's notebook: its source, or its source with outputs already there. */
+export type Cell = string | { source: string; outputs: object[] };
+
 /** A notebook of code cells, as its file's text. */
-export function notebook(cells: string[], kernel = "slimlab"): string {
-  const typescript = kernel === "slimlab";
+export function notebook(cells: Cell[], kernel = "slimlab"): string {
+  const language = kernel === "slimlab" ? "typescript" : kernel;
   return JSON.stringify({
     nbformat: 4,
     nbformat_minor: 5,
     metadata: {
-      kernelspec: {
-        name: kernel,
-        display_name: typescript ? "TypeScript (slimlab)" : kernel,
-        language: typescript ? "typescript" : "python",
-      },
-      language_info: { name: typescript ? "typescript" : "python" },
+      kernelspec: { name: kernel, display_name: kernel, language },
+      language_info: { name: language },
     },
-    cells: cells.map((source, i) => ({
+    cells: cells.map((cell, i) => ({
       cell_type: "code",
       id: `cell-${i}`,
       metadata: {},
       execution_count: null,
-      outputs: [],
-      source,
+      outputs: typeof cell === "string" ? [] : cell.outputs,
+      source: typeof cell === "string" ? cell : cell.source,
     })),
   });
 }
