@@ -1,15 +1,28 @@
 // Types for cells: diagnostics, completion and hover from TypeScript's native language server.
 //
-// Each accepted cell is a module that exists only in the server's memory. It imports the names it takes from earlier
-// cells, and exports those it declares. Variables come in as `declare let a: typeof …`, because a cell may assign to
-// an earlier cell's variable and not to an import.
+// Each accepted cell is a module that exists only in the server's memory and exports the names it declares. A later
+// cell takes them in on a line before its own: `import C = __cell3.C` for what may also be a type, and
+// `declare let a: typeof __cell4.a` for variables, because a cell may assign to an earlier cell's variable.
 //
-// What makes it fast: the server answers in a few milliseconds when one document's text has changed, and in several
-// times that when its list of imported modules has. So the cell at work is one document that never goes away and
-// always imports the same one module, `__names`, which hands on the newest declaration of every name. Accepting a
-// cell does change the list of modules; that happens after the cell has been checked, while it runs.
-import { existsSync, type FSWatcher, readFileSync, watch } from "node:fs";
+// What makes it fast: the server answers in a millisecond or two when one document's text has changed, and needs ten
+// to forty times that when a document's list of imported modules has, because then it builds its program anew. So
+// every cell imports the same one module, `__slimlab_names`, which never changes: it names all cells' modules, those
+// still empty too. An accepted cell fills an empty module; one whose names are all redeclared is free for another.
+//
+// Opening a document rebuilds the program too. So modules are files in a folder of their own, which the server reads
+// without opening them; only cells with imports are documents in the notebook's folder, where imports are looked up.
+import {
+  existsSync,
+  type FSWatcher,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { packageRoot } from "../util/files.ts";
@@ -89,20 +102,22 @@ interface Name {
   declared: Declared;
 }
 
-/** An accepted cell's document. */
-interface CellDocument {
-  name: string;
-  text: string;
+/** An accepted cell's module. */
+interface CellModule {
   /** Names whose newest declaration is here. */
   newest: number;
-  /** Open cells that import from here. */
+  /** Cells that take names from here. */
   users: number;
-  /** Cells that it imports from. */
+  /** Cells that it takes names from. */
   uses: number[];
 }
 
 const configName = "tsconfig.__slimlab.json";
 const prefix = "__slimlab";
+const globalsName = `${prefix}_globals.d.ts`;
+/** Empty modules at the start: for cells without imports (files) and for cells with imports (open documents). */
+const fileModules = 256;
+const openModules = 24;
 
 /** Errors that make sense in a module and not in a cell. */
 const meaningless = new Set([
@@ -123,7 +138,6 @@ export class LanguageService {
   private readonly folder: string;
   private readonly javascript: boolean;
   private readonly timeout: number;
-  private readonly extension: string;
   private client: LspClient | undefined;
   private ready: Promise<void> | undefined;
   private closed = false;
@@ -134,21 +148,28 @@ export class LanguageService {
 
   private version = 1;
   private readonly documents = new Map<string, string>();
-  private readonly cells = new Map<number, CellDocument>();
+  private readonly cells = new Map<number, CellModule>();
   private readonly names = new Map<string, Name>();
-  private nextCell = 1;
+  /** Each module's path without the extension; a cell's number is its place here. */
+  private readonly modules: { path: string; open: boolean }[] = [];
+  private readonly free = { open: [] as number[], files: [] as number[] };
+  private readonly home: string;
+  private readonly namesModule: string;
   private checked: { source: string; cell: CellCode } | undefined;
   private readonly watchers = new Map<string, FSWatcher>();
   private readonly watched = new Set<string>();
 
   constructor(options: LanguageServiceOptions) {
     this.folder = resolve(options.folder);
+    this.namesModule = slashes(join(this.folder, `${prefix}_names`));
     this.javascript = options.javascript ?? false;
     this.timeout = options.timeout ?? 15_000;
-    this.extension = this.javascript ? "js" : "ts";
     this.documents.set(configName, JSON.stringify(this.config()));
-    this.documents.set(`${prefix}_globals.d.ts`, globalTypes);
-    this.documents.set(`${prefix}_names.ts`, "export {};\n");
+    this.documents.set(globalsName, globalTypes);
+    this.home = realpathSync(mkdtempSync(join(tmpdir(), "slimlab-types-")));
+    process.once("exit", this.removeHome);
+    this.addModules("open", openModules);
+    this.addModules("files", fileModules);
     this.documents.set(this.document("cell"), this.prelude([]));
     this.documents.set(this.document("edit"), this.prelude([]));
   }
@@ -191,8 +212,9 @@ export class LanguageService {
     this.checked = undefined;
     if (!accepted || accepted.cell.declared.length === 0) return;
     this.add(accepted.source, accepted.cell);
-    // The server does its work now, while the cell runs, and not when the next cell waits for it.
-    if (this.live) void this.diagnostics(this.document("cell")).catch(() => undefined);
+    // A cell's own imports would make the next cell's list of modules differ.
+    this.change(this.document("cell"), this.prelude([]));
+    this.settle();
   }
 
   /** Completions at a place in a cell that is being written. */
@@ -251,7 +273,7 @@ export class LanguageService {
     const text = (item: CompletionItem) => item.textEdit?.newText ?? item.insertText ?? item.label;
     const wanted = (item: CompletionItem, sensitive: boolean) => {
       const full = text(item);
-      if (full.startsWith(prefix) || item.label.startsWith("__carried_")) return false;
+      if (full.startsWith(prefix) || /^__cell\d+$/.test(item.label)) return false;
       if (sensitive) return full.startsWith(typed);
       return full.toLowerCase().startsWith(typed.toLowerCase());
     };
@@ -263,7 +285,7 @@ export class LanguageService {
     const list = [...unique].slice(0, 1000);
     // A signature costs the server work for each item, so it is asked for when only few are left.
     const details =
-      list.length <= 12
+      list.length <= 8
         ? await this.details(
             list.map(([, item]) => item),
             defaults?.data,
@@ -338,11 +360,13 @@ export class LanguageService {
     return withoutAlias(clean(typeof contents === "string" ? contents : contents.value)) || undefined;
   }
 
-  /** Hover on the import behind a carried variable, which shows the declaration's documentation. */
+  /** Hover on the module's name behind a carried variable, which shows the declaration's documentation. */
   private async originOf(name: string, first: string, word: string): Promise<string | undefined> {
-    const at = first.indexOf(` ${word} as __carried_`);
-    if (!word || at < 0) return undefined;
-    return this.hover(name, { line: 0, character: at + 1 });
+    const found = word ? this.names.get(word) : undefined;
+    const text = found ? `: typeof __cell${found.cell}.${word};` : "";
+    const at = found ? first.indexOf(text) : -1;
+    if (at < 0) return undefined;
+    return this.hover(name, { line: 0, character: at + text.length - word.length - 1 });
   }
 
   private async signature(name: string, position: Position): Promise<string | undefined> {
@@ -385,7 +409,13 @@ export class LanguageService {
     this.watchers.clear();
     this.client?.kill();
     this.client = undefined;
+    process.removeListener("exit", this.removeHome);
+    this.removeHome();
   }
+
+  private readonly removeHome = (): void => {
+    rmSync(this.home, { recursive: true, force: true });
+  };
 
   // ---- the server ----
 
@@ -430,8 +460,17 @@ export class LanguageService {
         this.timeout,
       );
       client.notify("initialized", {});
+      // Each opening rebuilds the program, so documents are opened while there is hardly anything else in it.
+      const names = this.document("names");
+      const full = new Map([names, configName].map((name) => [name, this.documents.get(name)!]));
+      const small = { compilerOptions: { noLib: true, types: [] }, files: [names] };
+      this.documents.set(configName, JSON.stringify(small));
+      this.documents.set(names, this.namesText(false));
       this.live = true;
-      for (const [name, text] of this.documents) this.open(name, text);
+      for (const name of new Set([configName, names, ...this.documents.keys()])) {
+        this.open(name, this.documents.get(name)!);
+      }
+      for (const [name, text] of full) this.change(name, text);
     } catch (error) {
       // There is no server for this platform, or it does not start: cells run unchecked.
       this.unavailable = (error as Error).message;
@@ -453,7 +492,7 @@ export class LanguageService {
   }
 
   private document(kind: string): string {
-    return `${prefix}_${kind}.${this.extension}`;
+    return `${prefix}_${kind}.ts`;
   }
 
   private uri(name: string): string {
@@ -461,7 +500,7 @@ export class LanguageService {
   }
 
   private open(name: string, text: string): void {
-    const languageId = name.endsWith(".json") ? "json" : name.endsWith(".js") ? "javascript" : "typescript";
+    const languageId = name.endsWith(".json") ? "json" : "typescript";
     if (this.live)
       this.client!.notify("textDocument/didOpen", {
         textDocument: { uri: this.uri(name), languageId, version: this.version++, text },
@@ -502,7 +541,7 @@ export class LanguageService {
    */
   private config(): object {
     const require = createRequire(join(this.folder, "noop.js"));
-    const files = [this.document("cell"), this.document("edit"), `${prefix}_globals.d.ts`];
+    const files = [this.document("cell"), this.document("edit"), globalsName];
     const own = findUp(this.folder, "tsconfig.json");
     const compilerOptions: Record<string, unknown> = {
       strict: true,
@@ -561,47 +600,72 @@ export class LanguageService {
     return [...this.names.keys()].filter((name) => !own.has(name));
   }
 
-  /** The line before a cell's own first line. Always one import of one module, or the server would rebuild its program. */
+  /** The line before a cell's own first line. */
   private prelude(names: string[]): string {
-    return this.importLine(new Map([[`${prefix}_names`, names]]));
-  }
-
-  private importLine(modules: Map<string, string[]>): string {
-    let imports = "";
-    let variables = "";
-    for (const [module, names] of modules) {
-      const specifiers: string[] = [];
-      for (const name of names) {
-        const { kind } = this.names.get(name)!.declared;
-        const variable = !this.javascript && (kind === "let" || kind === "const" || kind === "var");
-        if (!variable) specifiers.push(name);
-        else {
-          specifiers.push(`${name} as __carried_${name}`);
-          variables += ` declare ${kind === "const" ? "const" : "let"} ${name}: typeof __carried_${name};`;
-        }
-      }
-      imports += `import { ${specifiers.join(", ")} } from "./${module}"; `;
+    const cells = new Set<number>();
+    let taken = "";
+    for (const name of names) {
+      const { cell, declared } = this.names.get(name)!;
+      const { kind } = declared;
+      cells.add(cell);
+      if (kind === "let" || kind === "const" || kind === "var") {
+        taken += ` declare ${kind === "const" ? "const" : "let"} ${name}: typeof __cell${cell}.${name};`;
+      } else taken += ` import ${name} = __cell${cell}.${name};`;
     }
-    return `${imports}${variables}\n`;
+    const modules = [...cells].map((cell) => `__cell${cell}`).join(", ");
+    // The last semicolon is a statement: right after an import, the server would complete an import clause only.
+    return `import { ${modules} } from "${this.namesModule}";${taken} ;\n`;
   }
 
-  /** Opens an accepted cell's document and makes its names the newest. */
+  /** More empty modules for cells: this rebuilds the program, so they come by the dozen. */
+  private addModules(kind: "open" | "files", count: number): void {
+    for (let i = 0; i < count; i++) {
+      const number = this.modules.length;
+      const open = kind === "open";
+      this.modules.push({ path: join(open ? this.folder : this.home, `${prefix}_${number}`), open });
+      if (!open) writeFileSync(`${this.modules[number].path}.ts`, this.prelude([]));
+      // The lowest numbers go first: they come off the end.
+      this.free[kind].unshift(number);
+    }
+    this.change(this.document("names"), this.namesText(true));
+    if (kind === "open") {
+      for (const number of this.free.open)
+        this.change(`${basename(this.modules[number].path)}.ts`, this.prelude([]));
+    }
+  }
+
+  private namesText(files: boolean): string {
+    let text = "export {};\n";
+    for (const [number, { path, open }] of this.modules.entries()) {
+      if (open || files) text += `export * as __cell${number} from ${JSON.stringify(slashes(path))};\n`;
+    }
+    return text;
+  }
+
+  private fill(number: number, text: string): void {
+    const { path, open } = this.modules[number];
+    if (open) {
+      this.change(`${basename(path)}.ts`, text);
+      return;
+    }
+    writeFileSync(`${path}.ts`, text);
+    this.filesChanged([`${path}.ts`]);
+  }
+
+  /** Fills a module with an accepted cell and makes its names the newest. */
   private add(source: string, cell: CellCode): void {
-    const number = this.nextCell++;
-    const name = `${prefix}_${number}.${this.extension}`;
-    const modules = new Map<string, string[]>();
-    const uses = new Set<number>();
-    for (const each of this.carried(cell)) {
-      const from = this.names.get(each)!.cell;
-      uses.add(from);
-      const module = `${prefix}_${from}`;
-      modules.set(module, [...(modules.get(module) ?? []), each]);
-    }
-    const exported = cell.declared.filter((each) => !each.exported).map((each) => each.name);
-    const text = `${this.importLine(modules)}${source}\nexport { ${exported.join(", ")} };\n`;
-    const document: CellDocument = { name, text, newest: 0, users: 0, uses: [...uses] };
-    this.cells.set(number, document);
+    const kind = /\b(import|require|from|module)\b|^\s*\/\/\//m.test(source) ? "open" : "files";
+    if (this.free[kind].length === 0) this.addModules(kind, kind === "open" ? openModules : fileModules);
+    const number = this.free[kind].pop()!;
+    const carried = this.carried(cell);
+    const uses = new Set(carried.map((name) => this.names.get(name)!.cell));
     for (const from of uses) this.cells.get(from)!.users++;
+    const exported = cell.declared.filter((each) => !each.exported).map((each) => each.name);
+    const text = `${this.prelude(carried)}${source}\nexport { ${exported.join(", ")} };\n`;
+    const module: CellModule = { newest: 0, users: 0, uses: [...uses] };
+    this.cells.set(number, module);
+    this.fill(number, text);
+    this.settle();
     const left = new Set<number>();
     for (const declared of cell.declared) {
       const before = this.names.get(declared.name);
@@ -610,24 +674,20 @@ export class LanguageService {
         this.cells.get(before.cell)!.newest--;
         left.add(before.cell);
       }
+      // Deleted first, so that the newest names come last.
       this.names.delete(declared.name);
       this.names.set(declared.name, { cell: number, declared });
-      document.newest++;
+      module.newest++;
     }
-    this.documents.set(name, text);
-    this.open(name, text);
-    this.change(`${prefix}_names.ts`, this.namesText());
     for (const each of left) this.release(each);
   }
 
-  /** Closes a cell's document when no name leads to it any more, and those that only it used. */
+  /** Empties a cell's module when no name leads to it any more, and those that only it used. */
   private release(number: number): void {
     const cell = this.cells.get(number);
     if (!cell || cell.newest > 0 || cell.users > 0) return;
     this.cells.delete(number);
-    this.documents.delete(cell.name);
-    if (this.live)
-      this.client!.notify("textDocument/didClose", { textDocument: { uri: this.uri(cell.name) } });
+    this.free[this.modules[number].open ? "open" : "files"].push(number);
     for (const from of cell.uses) {
       const used = this.cells.get(from);
       if (!used) continue;
@@ -636,17 +696,11 @@ export class LanguageService {
     }
   }
 
-  private namesText(): string {
-    const modules = new Map<number, string[]>();
-    for (const [name, { cell }] of this.names) {
-      const list = modules.get(cell);
-      if (list) list.push(name);
-      else modules.set(cell, [name]);
-    }
-    let text = "export {};\n";
-    for (const [cell, names] of modules)
-      text += `export { ${names.join(", ")} } from "./${prefix}_${cell}";\n`;
-    return text;
+  /** Has the server take in a change now, while the cell runs, and not together with the next change. */
+  private settle(): void {
+    if (!this.live) return;
+    const textDocument = { uri: this.uri(this.document("cell")) };
+    this.client!.request("custom/projectInfo", { textDocument }, this.timeout).catch(() => undefined);
   }
 
   // ---- the project's own files ----
@@ -681,6 +735,10 @@ export class LanguageService {
   }
 }
 
+function slashes(path: string): string {
+  return path.replaceAll("\\", "/");
+}
+
 function unchecked(error: unknown): Diagnostic {
   const message = `Types were not checked: ${(error as Error).message}`;
   return { line: 1, column: 1, endLine: 1, endColumn: 1, code: 0, message, severity: "warning" };
@@ -700,13 +758,13 @@ function cleaned(diagnostic: Diagnostic): Diagnostic {
 function clean(text: string): string {
   return text
     .replaceAll(/import\("[^"]*__slimlab_\w+"\)\./g, "")
-    .replaceAll(/(?:typeof )?__carried_/g, "")
+    .replaceAll(/\b__cell\d+\./g, "")
     .replaceAll(/["'][^"']*__slimlab_\w+["']/g, "an earlier cell");
 }
 
-/** "(alias) class C" and the line "import C" below it say how the name came here, which nobody asked. */
+/** "(alias) class C" and the line "import C = …" below it say how the name came here, which nobody asked. */
 function withoutAlias(text: string): string {
-  return text.replaceAll("(alias) ", "").replaceAll(/\n(?:import|export) [\w$]+(?=\n|$)/g, "");
+  return text.replace("(alias) ", "").replaceAll(/\n(?:import|export) [\w$]+(?: = [\w$.]+)?(?=\n```|$)/g, "");
 }
 
 function firstBlock(markdown: string): string {
