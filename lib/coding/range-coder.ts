@@ -20,6 +20,7 @@ class Model {
   readonly alphabet: number;
   readonly size: number;
   total: number;
+  start = 0;
 
   constructor(alphabet: number) {
     this.alphabet = alphabet;
@@ -38,17 +39,19 @@ class Model {
     return sum;
   }
 
-  /** The symbol into whose share `target`, from 0 to total - 1, falls. */
+  /** The symbol into whose share `target`, from 0 to total - 1, falls; `start` is then where its share begins. */
   find(target: number): number {
     const { tree, alphabet } = this;
     let at = 0;
+    let left = target | 0; // totals stay below 2^24: compare as integers
     for (let step = this.size; step > 0; step >>>= 1) {
       const next = at + step;
-      if (next <= alphabet && tree[next] <= target) {
+      if (next <= alphabet && tree[next] <= left) {
         at = next;
-        target -= tree[next];
+        left -= tree[next];
       }
     }
+    this.start = target - left;
     return at;
   }
 
@@ -150,7 +153,7 @@ export function rangeDecode(bytes: Uint8Array, alphabet: number, count: number):
       throw new RangeError(`the bytes are no code of ${count} symbols: symbol ${i} is beyond its range`);
     const symbol = model.find(target);
     symbols[i] = symbol;
-    code -= model.below(symbol) * unit;
+    code -= model.start * unit;
     range = model.counts[symbol] * unit;
     for (; range < bottom; range *= 256) code = code * 256 + (at < bytes.length ? bytes[at++] : 0);
     model.learn(symbol);

@@ -16,12 +16,12 @@ import { writeFileAtomic } from "../util/files.ts";
 import { type Coding, codings, decodeSymbols, encodeSymbols } from "./symbols.ts";
 import {
   type Numbers,
-  type Parts,
   putTogether,
   type SlimTensor,
   type StreamReader,
   takeApart,
   tensorValues,
+  variants,
 } from "./tensors.ts";
 
 const magic = Uint8Array.from([0x53, 0x4c, 0x49, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -62,23 +62,11 @@ type Entry = [name: string, bytes: number] | [name: string, bytes: number, count
 export function encodeSlim(model: SlimModel, { coding = "auto" }: SlimOptions = {}): Uint8Array {
   checkOneOf("coding", coding, [...codings, "auto"]);
   const chunks: Uint8Array[] = [];
-  const write = ({ fields, streams, factors }: Parts): object => ({
-    ...fields,
-    streams: streams.map((stream): Entry => {
-      if ("numbers" in stream) {
-        const bytes = littleEndian(stream.numbers);
-        chunks.push(bytes);
-        return [stream.name, bytes.length];
-      }
-      const coded = encodeSymbols(stream.symbols, stream.alphabet, coding);
-      chunks.push(coded.bytes);
-      return [stream.name, coded.bytes.length, stream.symbols.length, codings.indexOf(coded.coding)];
-    }),
-    ...(factors ? { factors: factors.map(write) } : {}),
-  });
   const tensors = Object.entries(model.tensors).map(([name, tensor]) => {
     try {
-      return { name, ...write(takeApart(tensor)) };
+      const encoded = encodeTensor(tensor, coding);
+      chunks.push(...encoded.chunks);
+      return { name, ...encoded.header };
     } catch (error) {
       throw new RangeError(`tensor ${JSON.stringify(name)}: ${(error as Error).message}`);
     }
@@ -101,6 +89,32 @@ export function encodeSlim(model: SlimModel, { coding = "auto" }: SlimOptions = 
   }
   bytes.set(createHash("sha256").update(bytes.subarray(0, at)).digest(), at);
   return bytes;
+}
+
+/** A tensor's entry in the header and its streams, in the smallest of the forms it may take. */
+function encodeTensor(tensor: SlimTensor, coding: Coding | "auto"): { header: object; chunks: Uint8Array[] } {
+  const encoded = variants(tensor).map((variant) => {
+    const { fields, streams, factors } = takeApart(variant);
+    const chunks: Uint8Array[] = [];
+    const entries = streams.map((stream): Entry => {
+      if ("numbers" in stream) {
+        const bytes = littleEndian(stream.numbers);
+        chunks.push(bytes);
+        return [stream.name, bytes.length];
+      }
+      const coded = encodeSymbols(stream.symbols, stream.alphabet, coding);
+      chunks.push(coded.bytes);
+      return [stream.name, coded.bytes.length, stream.symbols.length, codings.indexOf(coded.coding)];
+    });
+    const header: Record<string, unknown> = { ...fields, streams: entries };
+    if (factors) {
+      const parts = factors.map((factor) => encodeTensor(factor, coding));
+      header.factors = parts.map((part) => part.header);
+      for (const part of parts) chunks.push(...part.chunks);
+    }
+    return { header, chunks, bytes: chunks.reduce((sum, chunk) => sum + chunk.length, 0) };
+  });
+  return encoded.reduce((best, other) => (other.bytes < best.bytes ? other : best));
 }
 
 /**

@@ -44,7 +44,10 @@ export interface CodebookTensor {
   codebook: Float32Array;
   /** 1 = kept, 0 = pruned. */
   mask?: Uint8Array;
-  /** Bits a gap between kept weights; by default the width that takes least. */
+  /**
+   * How a mask is kept: 1 to 8 by gaps of so many bits between kept weights, 0 by giving pruned weights a code of
+   * their own. By default whichever takes least.
+   */
   gapBits?: number;
 }
 
@@ -103,7 +106,7 @@ export interface Parts {
   fields: Record<string, unknown> & { kind: SlimTensor["kind"]; shape: number[] };
   streams: Stream[];
   /** For a product: its two factors. */
-  factors?: [Parts, Parts];
+  factors?: [SlimTensor, SlimTensor];
 }
 
 export type Numbers = Float32Array | Int32Array | Uint32Array | Uint16Array;
@@ -171,9 +174,12 @@ export function takeApart(tensor: SlimTensor): Parts {
         return { fields: { kind, shape }, streams: [book, stream] };
       }
       checkLength("mask", mask, size);
-      // 0 is for what is pruned, and for the bridges over long gaps.
-      const marked = Uint16Array.from(codes, (code, i) => (mask[i] === 0 ? 0 : code + 1));
-      const gapBits = tensor.gapBits ?? bestGapBits(marked, symbolBits(codebook.length + 1)).bits;
+      const marked = markPruned(codes, mask);
+      const gapBits = checkInteger("gapBits", tensor.gapBits ?? bestGaps(marked, codebook), 0, 8);
+      if (gapBits === 0) {
+        const stream = { name: "codes", symbols: marked, alphabet: codebook.length + 1 };
+        return { fields: { kind, shape, gapBits }, streams: [book, stream] };
+      }
       const { gaps, values } = toRelative(marked, gapBits);
       return {
         fields: { kind, shape, gapBits },
@@ -186,7 +192,7 @@ export function takeApart(tensor: SlimTensor): Parts {
     }
     case "lowrank": {
       checkProduct(shape, shapeOf(tensor.a), shapeOf(tensor.b));
-      return { fields: { kind, shape }, streams: [], factors: [takeApart(tensor.a), takeApart(tensor.b)] };
+      return { fields: { kind, shape }, streams: [], factors: [tensor.a, tensor.b] };
     }
   }
 }
@@ -251,18 +257,15 @@ export function putTogether(fields: Record<string, unknown>, read: StreamReader)
       checkInteger("codebook length", codebook.length, 1, 65535);
       if (fields.gapBits === undefined)
         return { kind, shape, codes: read.symbols("codes", codebook.length, size, size), codebook };
-      const gapBits = checkInteger("gapBits", fields.gapBits as number, 1, 8);
+      const gapBits = checkInteger("gapBits", fields.gapBits as number, 0, 8);
+      if (gapBits === 0) {
+        const marked = read.symbols("codes", codebook.length + 1, size, size);
+        return { kind, shape, ...unmark(marked, codebook), gapBits };
+      }
       const gaps = read.symbols("gaps", 2 ** gapBits, size) as Uint8Array;
       const values = read.symbols("codes", codebook.length + 1, size, gaps.length);
       const marked = fromRelative({ bits: gapBits, length: size, gaps, values });
-      const codes = codebook.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
-      const mask = new Uint8Array(size);
-      for (let i = 0; i < size; i++) {
-        if (marked[i] === 0) continue;
-        mask[i] = 1;
-        codes[i] = marked[i] - 1;
-      }
-      return { kind, shape, codes, codebook, mask, gapBits };
+      return { kind, shape, ...unmark(marked, codebook), gapBits };
     }
     case "lowrank": {
       const [a, b] = [read.factor(), read.factor()];
@@ -270,6 +273,33 @@ export function putTogether(fields: Record<string, unknown>, read: StreamReader)
       return { kind, shape, a, b };
     }
   }
+}
+
+/** A codebook tensor with each way to keep its mask that may be the smallest; any other tensor as it is. */
+export function variants(tensor: SlimTensor): SlimTensor[] {
+  if (tensor.kind !== "codebook" || !tensor.mask || tensor.gapBits !== undefined) return [tensor];
+  return [tensor, { ...tensor, gapBits: 0 }];
+}
+
+/** Codes from 1 up; 0 is for what is pruned, and for the bridges over long gaps. */
+function markPruned(codes: ArrayLike<number>, mask: Uint8Array): Uint16Array {
+  return Uint16Array.from(codes, (code, i) => (mask[i] === 0 ? 0 : code + 1));
+}
+
+function unmark(marked: ArrayLike<number>, codebook: Float32Array) {
+  const size = marked.length;
+  const codes = codebook.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
+  const mask = new Uint8Array(size);
+  for (let i = 0; i < size; i++) {
+    if (marked[i] === 0) continue;
+    mask[i] = 1;
+    codes[i] = marked[i] - 1;
+  }
+  return { codes, codebook, mask };
+}
+
+function bestGaps(marked: Uint16Array, codebook: Float32Array): number {
+  return bestGapBits(marked, symbolBits(codebook.length + 1)).bits;
 }
 
 /** How the codes of a grid are numbered from 0: code = symbol * step + from. */
