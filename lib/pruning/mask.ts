@@ -44,7 +44,10 @@ export function applyMasks(
     checkLength(`masks.${layer}`, masks[layer], weights[layer].length);
   }
   return Object.fromEntries(
-    Object.entries(weights).map(([layer, w]) => [layer, layer in masks ? applyMask(w, masks[layer]) : w]),
+    Object.entries(weights).map(([layer, w]) => [
+      layer,
+      Object.hasOwn(masks, layer) ? applyMask(w, masks[layer]) : w,
+    ]),
   );
 }
 

@@ -40,7 +40,7 @@ export interface SelectOptions {
 export function globalSparsity(scores: Scores, sparsity: number, options: SelectOptions = {}): Masks {
   checkNumber("sparsity", sparsity, 0, 1);
   const lists = rankedOf(scores, options);
-  return recordOf(lists, pruneLowest(lists, sparsity, options));
+  return recordOf(scores, pruneLowest(lists, sparsity, options));
 }
 
 /**
@@ -76,7 +76,7 @@ export function layerThreshold(scores: Scores, threshold: PerLayer, options: Sel
     if (taking) for (let i = 0; i < mask.length; i++) mask[i] &= taking[i];
     return mask;
   });
-  return recordOf(lists, masks);
+  return recordOf(scores, masks);
 }
 
 /**
@@ -90,7 +90,7 @@ export function layerRate(scores: Scores, rate: PerLayer, options: SelectOptions
   const rates = perLayer("rate", rate, scores, (name, r) => checkNumber(name, r, 0, 1));
   const lists = rankedOf(scores, options);
   return recordOf(
-    lists,
+    scores,
     lists.flatMap((list, at) => pruneLowest([list], rates[at], options)),
   );
 }
@@ -193,8 +193,8 @@ function rankedOf(scores: Scores, { previous }: SelectOptions): Ranked[] {
   });
 }
 
-const recordOf = (lists: Ranked[], masks: Uint8Array[]): Masks =>
-  Object.fromEntries(lists.map(({ name }, i) => [name.slice("scores.".length), masks[i]]));
+const recordOf = (scores: Scores, masks: Uint8Array[]): Masks =>
+  Object.fromEntries(Object.keys(scores).map((layer, i) => [layer, masks[i]]));
 
 /** One checked number for each layer, in the layers' order. */
 function perLayer(
@@ -208,7 +208,7 @@ function perLayer(
     return Object.keys(layers).map(() => given);
   }
   for (const layer of Object.keys(given)) {
-    if (!(layer in layers)) {
+    if (!Object.hasOwn(layers, layer)) {
       throw new RangeError(
         `${name} names a layer ${shown(layer)} that is not there; there are ${Object.keys(layers).join(", ")}`,
       );
