@@ -25,6 +25,19 @@ export {
   pretrainedManifest,
   pretrainedNames,
 } from "./pretrained.ts";
+export {
+  copyWeights,
+  filterScoresOf,
+  neuronScoresOf,
+  type PruneIterativelyOptions,
+  pruneIteratively,
+  restoreWeights,
+  scoresOf,
+  type UnitScore,
+  unitScores,
+  type WeightScore,
+  weightScores,
+} from "./prune.ts";
 export { tf } from "./tf.ts";
 export {
   type EarlyStopping,
