@@ -11,6 +11,7 @@ export {
 } from "./backend.ts";
 export { type Batch, batchOf, firstOf, inputShape } from "./batches.ts";
 export { loadDanfo } from "./danfo.ts";
+export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
@@ -38,6 +39,8 @@ export {
   type WeightScore,
   weightScores,
 } from "./prune.ts";
+export { cloneModel, layerLike, type Part, rebuild } from "./rebuild.ts";
+export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";
 export { tf } from "./tf.ts";
 export {
   type EarlyStopping,
