@@ -4,7 +4,7 @@ import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from 
 import { type ClusterStart, lloyd, startCentroids } from "./lloyd.ts";
 import { optimalSplits } from "./optimal-clusters.ts";
 import { packedBytes } from "./packing.ts";
-import { sortWeights, sumTo } from "./sorted.ts";
+import { meanBetween, pointsOf } from "./points.ts";
 
 /** Weights as codes into a codebook. */
 export interface Clustered {
@@ -24,7 +24,7 @@ export interface Clustered {
 export interface ClusterOptions {
   /** K, 1 to 65,536. */
   clusters: number;
-  /** Default `optimal`: the exact optimum. `lloyd` iterates from `start`, in less memory. */
+  /** Default `optimal`: the exact optimum (see `pointsOf` for more than 4 million weights). `lloyd` iterates from `start`. */
   method?: "optimal" | "lloyd";
   /** For `lloyd`, default `linear`, which Deep Compression found best. */
   start?: ClusterStart;
@@ -58,16 +58,12 @@ export function clusterWeights(weights: Float32Array, options: ClusterOptions): 
   return { ...assignCodes(weights, codebook, mask), codebook, mask, iterations };
 
   function centroidsOf(): { centroids: Float64Array; iterations: number } {
-    const sorted = sortWeights(kept);
+    const points = pointsOf(kept);
     if (method === "lloyd") {
-      return lloyd(sorted, startCentroids(sorted, clusters, start, seed), maxIterations);
+      return lloyd(points, startCentroids(points, clusters, start, seed), maxIterations);
     }
-    const splits = optimalSplits(sorted.values, clusters);
-    const means = new Float64Array(splits.length - 1);
-    for (let k = 0; k < means.length; k++) {
-      const sum = sumTo(sorted, splits[k + 1]) - sumTo(sorted, splits[k]);
-      means[k] = sorted.center + sum / (splits[k + 1] - splits[k]);
-    }
+    const splits = optimalSplits(points, clusters);
+    const means = Float64Array.from(splits.subarray(1), (end, k) => meanBetween(points, splits[k], end));
     return { centroids: means, iterations: 0 };
   }
 }

@@ -3,7 +3,7 @@
 // Starts: linear, density and random (Forgy) as compared by Han et al., "Deep Compression", 2016, §3.2; k-means++ by
 // Arthur and Vassilvitskii, 2007. Iteration: Lloyd, "Least squares quantization in PCM", 1982.
 import { type Random, seeded } from "../util/random.ts";
-import { lowerBound, type SortedWeights, squaresTo, sumTo } from "./sorted.ts";
+import { lowerBound, meanBetween, type Points } from "./points.ts";
 
 /** Where the centroids begin: see `startCentroids`. */
 export type ClusterStart = "linear" | "density" | "random" | "kmeans++";
@@ -16,41 +16,40 @@ export type ClusterStart = "linear" | "density" | "random" | "kmeans++";
  * - `kmeans++`: weights drawn one by one, with probability proportional to the squared distance from those drawn.
  */
 export function startCentroids(
-  sorted: SortedWeights,
+  points: Points,
   clusters: number,
   start: ClusterStart,
   seed: number,
 ): Float64Array {
-  const { values } = sorted;
-  const last = values.length - 1;
-  const centroids = new Float64Array(clusters);
   const random = seeded(seed);
-  if (start === "kmeans++") return plusPlus(sorted, clusters, random);
+  if (start === "kmeans++") return plusPlus(points, clusters, random);
+  const { values, count } = points;
+  const weights = count[values.length];
+  /** The weight of a given rank. */
+  const ranked = (rank: number) => values[lowerBound(count, rank + 1) - 1];
+  const centroids = new Float64Array(clusters);
   for (let k = 0; k < clusters; k++) {
     if (start === "linear") {
       const share = clusters === 1 ? 0.5 : k / (clusters - 1);
-      centroids[k] = values[0] * (1 - share) + values[last] * share;
+      centroids[k] = values[0] * (1 - share) + values[values.length - 1] * share;
     } else if (start === "density") {
-      centroids[k] = values[Math.min(last, Math.floor(((k + 0.5) / clusters) * values.length))];
+      centroids[k] = ranked(Math.floor(((k + 0.5) / clusters) * weights));
     } else {
-      centroids[k] = values[Math.floor(random() * values.length)];
+      centroids[k] = ranked(Math.floor(random() * weights));
     }
   }
   return centroids.sort();
 }
 
-/** k-means++ on a line: between two neighbouring centroids the squared distances have a closed form in running sums. */
-function plusPlus(sorted: SortedWeights, clusters: number, random: Random): Float64Array {
-  const { values, center } = sorted;
-  const drawn = [values[Math.floor(random() * values.length)]];
-  // Σ (w − c)² over [from, to), as Σd² − 2(c − center)·Σd + n·(c − center)² with d = w − center.
+/** k-means++ on a line: between neighbouring centroids the squared distances have a closed form in running sums. */
+function plusPlus(points: Points, clusters: number, random: Random): Float64Array {
+  const { values, count, sum, square, center } = points;
+  const drawn = [values[lowerBound(count, Math.floor(random() * count[values.length]) + 1) - 1]];
+  // Σ (w − c)² over the points from … to−1, as Σd² − 2(c − center)·Σd + n·(c − center)² with d = w − center.
   const mass = (from: number, to: number, c: number): number => {
     const shift = c - center;
-    const squares = squaresTo(sorted, to) - squaresTo(sorted, from);
-    return Math.max(
-      0,
-      squares - 2 * shift * (sumTo(sorted, to) - sumTo(sorted, from)) + (to - from) * shift * shift,
-    );
+    const squares = square[to] - square[from] - 2 * shift * (sum[to] - sum[from]);
+    return Math.max(0, squares + (count[to] - count[from]) * shift * shift);
   };
   while (drawn.length < clusters) {
     // Each drawn weight owns the piece from the midpoint with the one before it to the midpoint with the next.
@@ -59,7 +58,7 @@ function plusPlus(sorted: SortedWeights, clusters: number, random: Random): Floa
     let draw = random() * masses.reduce((a, b) => a + b, 0);
     let piece = 0;
     while (piece < drawn.length - 1 && draw >= masses[piece]) draw -= masses[piece++];
-    // The weight at which the piece's mass passes the draw.
+    // The point at which the piece's mass passes the draw.
     let low = starts[piece];
     let high = starts[piece + 1];
     while (low < high) {
@@ -73,8 +72,8 @@ function plusPlus(sorted: SortedWeights, clusters: number, random: Random): Floa
   return Float64Array.from(drawn);
 }
 
-/** Where each centroid's piece of the sorted weights begins, with the array's length at the end. */
-function boundaries(values: Float32Array, centroids: ArrayLike<number>): Float64Array {
+/** Where each centroid's piece of the points begins, with their number at the end. */
+function boundaries(values: Float64Array, centroids: ArrayLike<number>): Float64Array {
   const starts = new Float64Array(centroids.length + 1);
   for (let k = 1; k < centroids.length; k++) {
     starts[k] = lowerBound(values, (centroids[k - 1] + centroids[k]) / 2, starts[k - 1]);
@@ -84,33 +83,28 @@ function boundaries(values: Float32Array, centroids: ArrayLike<number>): Float64
 }
 
 /**
- * Lloyd's iteration on sorted weights: split at the midpoints between centroids, move every centroid to the mean of its
- * piece, until no split moves. A centroid that owns nothing stays where it is.
+ * Lloyd's iteration: split at the midpoints between centroids, move every centroid to the mean of its piece, until no
+ * split moves. A centroid that owns nothing stays where it is.
  *
- * Time: O(K·(log n + block)) an iteration, independent of how many weights a cluster holds.
+ * Time: O(K·log n) an iteration, independent of how many weights a cluster holds.
  *
  * @param centroids ascending; not changed
  * @returns the centroids and the number of iterations done
  */
 export function lloyd(
-  sorted: SortedWeights,
+  points: Points,
   centroids: Float64Array,
   maxIterations: number,
 ): { centroids: Float64Array; iterations: number } {
   const current = centroids.slice();
   let before: Float64Array | undefined;
   for (let iteration = 0; iteration < maxIterations; iteration++) {
-    const starts = boundaries(sorted.values, current);
+    const starts = boundaries(points.values, current);
     if (before?.every((start, k) => start === starts[k]))
       return { centroids: current, iterations: iteration };
     before = starts;
-    let below = 0;
     for (let k = 0; k < current.length; k++) {
-      const count = starts[k + 1] - starts[k];
-      if (count === 0) continue;
-      const sum = sumTo(sorted, starts[k + 1]);
-      current[k] = sorted.center + (sum - below) / count;
-      below = sum;
+      if (starts[k] < starts[k + 1]) current[k] = meanBetween(points, starts[k], starts[k + 1]);
     }
   }
   return { centroids: current, iterations: maxIterations };

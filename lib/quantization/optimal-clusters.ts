@@ -1,4 +1,4 @@
-// §3.2.1, item 2: the best clusters there are. On a line k-means is not a gamble: dynamic programming finds the optimum.
+// §3.2.1, item 2: the best clusters there are. On a line k-means is not a gamble: dynamic programming finds them.
 //
 // Wang and Song, "Ckmeans.1d.dp", 2011 (the recurrence); Grønlund et al., "Fast exact k-means, k-medians and Bregman
 // divergence clustering in 1D", 2017 (monotone splits, and the search for a penalty a cluster).
@@ -6,61 +6,7 @@
 // Let D_k(j) be the least squared error of the first j distinct values in k clusters, and e(i, j) the error of the
 // values i … j−1 around their mean. Then D_k(j) = min_i D_{k−1}(i) + e(i, j), and the best i never moves left as j grows.
 
-/** Distinct values in ascending order, with running sums of count, w and w² (of w minus the median). */
-interface Points {
-  values: Float32Array;
-  count: Float64Array;
-  sum: Float64Array;
-  square: Float64Array;
-  center: number;
-}
-
-/**
- * Collapses ascending weights to distinct values and running sums.
- *
- * The error of a cluster is a small difference of large sums. To keep its digits, values are taken relative to the
- * median, and the sums run outwards from it in both directions: near the median, where most weights are and clusters
- * are narrow, they are small and so are their rounding errors. Each sum carries its compensation (Neumaier, 1974).
- */
-function collapse(sorted: Float32Array): Points {
-  let distinct = 0;
-  for (let i = 0; i < sorted.length; i++) if (i === 0 || sorted[i] !== sorted[i - 1]) distinct++;
-  const values = new Float32Array(distinct);
-  const count = new Float64Array(distinct + 1);
-  for (let i = 0, at = -1; i < sorted.length; i++) {
-    if (i === 0 || sorted[i] !== sorted[i - 1]) values[++at] = sorted[i];
-    count[at + 1] = i + 1;
-  }
-  const center = sorted[sorted.length >> 1];
-  let middle = 0;
-  while (values[middle] < center) middle++;
-  const sum = new Float64Array(distinct + 1);
-  const square = new Float64Array(distinct + 1);
-  for (const [target, power] of [
-    [sum, 1],
-    [square, 2],
-  ] as const) {
-    for (const direction of [1, -1]) {
-      let total = 0;
-      let lost = 0;
-      for (let i = middle; direction > 0 ? i < distinct : i > 0; i += direction) {
-        const at = direction > 0 ? i : i - 1;
-        const term = (count[at + 1] - count[at]) * (values[at] - center) ** power * direction;
-        const next = total + term;
-        lost += Math.abs(total) >= Math.abs(term) ? total - next + term : term - next + total;
-        total = next;
-        target[direction > 0 ? i + 1 : i - 1] = total + lost;
-      }
-    }
-  }
-  return { values, count, sum, square, center };
-}
-
-/** e(i, j): squared error of the values i … j−1 around their mean. */
-function error({ count, sum, square }: Points, i: number, j: number): number {
-  const s = sum[j] - sum[i];
-  return Math.max(0, square[j] - square[i] - (s * s) / (count[j] - count[i]));
-}
+import { errorBetween as error, type Points } from "./points.ts";
 
 /**
  * The optimum by dynamic programming over clusters and values, O(K·m·log m): for each number of clusters the best last
@@ -68,13 +14,9 @@ function error({ count, sum, square }: Points, i: number, j: number): number {
  *
  * Simple and sure, but `optimalSplits` is many times faster; it falls back to this one.
  */
-export function optimalSplitsByLayers(sorted: Float32Array, clusters: number): Int32Array {
-  const points = collapse(sorted);
-  return toSorted(points, layers(points, Math.min(clusters, points.values.length)));
-}
-
-function layers(points: Points, clusters: number): Int32Array {
+export function optimalSplitsByLayers(points: Points, clusters: number): Int32Array {
   const m = points.values.length;
+  if (clusters >= m) return Int32Array.from({ length: m + 1 }, (_, i) => i);
   let before = new Float64Array(m + 1);
   let now = new Float64Array(m + 1);
   for (let j = 1; j <= m; j++) before[j] = error(points, 0, j);
@@ -207,28 +149,23 @@ function penalised(points: Points, stride: number, penalty: number): Int32Array 
 }
 
 /**
- * The optimal splits of ascending weights into `clusters` clusters, in O(m·log m) for a handful of penalties.
+ * The optimal splits of weights on a line into `clusters` clusters, in O(m·log m) for a handful of penalties.
  *
  * The least error falls ever more slowly as clusters are added, so for some penalty a cluster the unconstrained optimum
  * has exactly the number asked for, and then it is the optimum for that number (Grønlund et al. 2017, §4). The penalty
  * is found on a thinned problem first, where a try costs nothing. Where values are so regular that no penalty gives the
  * number, the layered dynamic programme decides.
  *
- * @param sorted ascending finite weights, at least one
- * @param clusters at least 1; where there are fewer distinct values, each becomes a cluster
- * @returns where each cluster begins in `sorted`, with its length at the end
+ * @param points at least one
+ * @param clusters at least 1; where there are fewer points, each becomes a cluster
+ * @returns where each cluster begins among the points, with their number at the end
  */
-export function optimalSplits(sorted: Float32Array, clusters: number): Int32Array {
-  const points = collapse(sorted);
+export function optimalSplits(points: Points, clusters: number): Int32Array {
   const m = points.values.length;
-  if (clusters >= m)
-    return toSorted(
-      points,
-      Int32Array.from({ length: m + 1 }, (_, i) => i),
-    );
-  if (clusters === 1) return toSorted(points, Int32Array.of(0, m));
+  if (clusters >= m) return Int32Array.from({ length: m + 1 }, (_, i) => i);
+  if (clusters === 1) return Int32Array.of(0, m);
   // Small problems: the layers cost less than the search.
-  if (m <= 256) return toSorted(points, layers(points, clusters));
+  if (m <= 256) return optimalSplitsByLayers(points, clusters);
   const clustersAt = (stride: number, penalty: number): number =>
     penalised(points, stride, penalty).length - 1;
   const stride = Math.max(1, Math.floor(m / Math.max(4096, 16 * clusters)));
@@ -250,7 +187,7 @@ export function optimalSplits(sorted: Float32Array, clusters: number): Int32Arra
   for (let attempt = 0; attempt < 60; attempt++) {
     const splits = penalised(points, 1, penalty);
     const found = splits.length - 1;
-    if (found === clusters) return toSorted(points, splits);
+    if (found === clusters) return splits;
     if (found > clusters) low = penalty;
     else high = penalty;
     // The error falls about as 1/k², so the penalty about as 1/k³: a step by that law inside the bracket, else halves.
@@ -260,10 +197,5 @@ export function optimalSplits(sorted: Float32Array, clusters: number): Int32Arra
     if (high / low < 1 + 1e-12) break;
     penalty = next;
   }
-  return toSorted(points, layers(points, clusters));
-}
-
-/** Splits among distinct values as places in the sorted weights. */
-function toSorted({ count }: Points, splits: Int32Array): Int32Array {
-  return splits.map((split) => count[split]);
+  return optimalSplitsByLayers(points, clusters);
 }

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import {
   assignCodes,
+  bucketPoints,
   centroidGradients,
   clusteredBytes,
   clusterWeights,
+  distinctPoints,
+  meanBetween,
   optimalSplits,
   optimalSplitsByLayers,
   restoreClusters,
-  sortWeights,
   startCentroids,
   trainCentroids,
 } from "../../lib/quantization/index.ts";
@@ -29,6 +31,12 @@ function errorOf(sorted: Float32Array, splits: ArrayLike<number>): number {
   return sum;
 }
 
+/** Splits as places among the sorted weights. */
+function splitsOf(weights: Float32Array, clusters: number, method: typeof optimalSplits): number[] {
+  const points = distinctPoints(weights);
+  return Array.from(method(points, clusters), (split) => points.count[split]);
+}
+
 /** The least error over every way to split, one by one. */
 function bruteForce(sorted: Float32Array, clusters: number, from = 0): number {
   if (clusters === 1) return errorOf(sorted, [from, sorted.length]);
@@ -41,7 +49,7 @@ function bruteForce(sorted: Float32Array, clusters: number, from = 0): number {
 
 describe("§3.2.1 k-means on weights: starts and Lloyd's iteration", () => {
   it("starts where it says (worked by hand)", () => {
-    const sorted = sortWeights(new Float32Array([10, 0, 1, 2, 3, 4, 5, 6]));
+    const sorted = distinctPoints(new Float32Array([10, 0, 1, 2, 3, 4, 5, 6]));
     assert.deepEqual([...startCentroids(sorted, 3, "linear", 0)], [0, 5, 10]);
     assert.deepEqual([...startCentroids(sorted, 1, "linear", 0)], [5]);
     assert.deepEqual([...startCentroids(sorted, 4, "density", 0)], [1, 3, 5, 10]);
@@ -58,7 +66,7 @@ describe("§3.2.1 k-means on weights: starts and Lloyd's iteration", () => {
 
   it("draws k-means++ by squared distance", () => {
     // Three weights: from 0 the others are drawn 1 : 100; from 1, 1 : 81; from 10, 100 : 81 for 0 and 1.
-    const sorted = sortWeights(new Float32Array([0, 1, 10]));
+    const sorted = distinctPoints(new Float32Array([0, 1, 10]));
     let with10 = 0;
     for (let seed = 0; seed < 3000; seed++)
       if (startCentroids(sorted, 2, "kmeans++", seed * 7919).includes(10)) with10++;
@@ -93,10 +101,9 @@ describe("§3.2.1 k-means on weights: starts and Lloyd's iteration", () => {
     }
   });
 
-  it("sums across block borders", () => {
+  it("has every centroid at the mean of its weights when it ends", () => {
     const many = normals(5000, 3, 0.1).map((w) => w + 3);
     const ours = clusterWeights(many, { clusters: 8, method: "lloyd", start: "density" });
-    // At the fixed point every centroid is the mean of its weights.
     for (let k = 0; k < 8; k++) {
       const own = [...many].filter((_, i) => ours.codes[i] === k);
       assert.ok(Math.abs(own.reduce((a, b) => a + b) / own.length - ours.codebook[k]) < 1e-5);
@@ -116,7 +123,7 @@ describe("§3.2.1 k-means on weights: the exact optimum", () => {
       const distinct = new Set(values).size;
       for (let clusters = 1; clusters <= Math.min(5, distinct); clusters++) {
         const best = bruteForce(sorted, clusters);
-        assert.ok(errorOf(sorted, optimalSplits(sorted, clusters)) <= best + 1e-12);
+        assert.ok(errorOf(sorted, splitsOf(sorted, clusters, optimalSplits)) <= best + 1e-12);
         assert.ok(Math.abs(clusterWeights(values, { clusters }).inertia - best) < 1e-5);
       }
     }
@@ -140,8 +147,8 @@ describe("§3.2.1 k-means on weights: the exact optimum", () => {
     ];
     for (const [index, sorted] of cases.entries()) {
       for (const clusters of [2, 3, 7, 16, 33, 200]) {
-        const fast = errorOf(sorted, optimalSplits(sorted, clusters));
-        const sure = errorOf(sorted, optimalSplitsByLayers(sorted, clusters));
+        const fast = errorOf(sorted, splitsOf(sorted, clusters, optimalSplits));
+        const sure = errorOf(sorted, splitsOf(sorted, clusters, optimalSplitsByLayers));
         assert.ok(
           Math.abs(fast - sure) <= 1e-9 * sure + 1e-15,
           `case ${index}, K ${clusters}: ${fast} ${sure}`,
@@ -153,7 +160,7 @@ describe("§3.2.1 k-means on weights: the exact optimum", () => {
   it("has exactly the clusters asked for", () => {
     const sorted = normals(3000, 5).sort();
     for (const clusters of [1, 2, 64, 255, 1000, 2500]) {
-      const splits = optimalSplits(sorted, clusters);
+      const splits = splitsOf(sorted, clusters, optimalSplits);
       assert.equal(splits.length, clusters + 1);
       for (let k = 0; k < clusters; k++) assert.ok(splits[k] < splits[k + 1]);
     }
@@ -171,7 +178,7 @@ describe("§3.2.1 k-means on weights: the exact optimum", () => {
     const near = far.map((w) => w - 1e4);
     const a = clusterWeights(far, { clusters: 20 });
     const b = clusterWeights(near, { clusters: 20 });
-    assert.deepEqual(optimalSplits(far.slice().sort(), 20), optimalSplits(near.slice().sort(), 20));
+    assert.deepEqual(splitsOf(far, 20, optimalSplits), splitsOf(near, 20, optimalSplits));
     assert.ok(Math.abs(a.inertia / b.inertia - 1) < 0.02);
     const outlier = normals(2000, 7, 1e-3);
     outlier[5] = 1e6;
@@ -181,6 +188,31 @@ describe("§3.2.1 k-means on weights: the exact optimum", () => {
         clusterWeights(outlier, { clusters: 9 }).inertia / clusterWeights(rest, { clusters: 8 }).inertia - 1,
       ) < 1e-6,
     );
+  });
+});
+
+describe("§3.2.1 weights in buckets, for more weights than memory can sort", () => {
+  it("keep counts and sums, and lose next to nothing", () => {
+    for (const shift of [0, 50]) {
+      const many = normals(30000, 8).map((w) => w ** 3 + shift);
+      const points = bucketPoints(many);
+      const exact = distinctPoints(many);
+      const size = points.values.length;
+      assert.ok(size < exact.values.length);
+      assert.equal(points.count[size], 30000);
+      for (let i = 1; i < size; i++) assert.ok(points.values[i] > points.values[i - 1]);
+      for (const clusters of [4, 16, 64]) {
+        const inertiaOf = (from: typeof points) => {
+          const splits = optimalSplits(from, clusters);
+          return assignCodes(
+            many,
+            Float32Array.from(splits.subarray(1), (end, k) => meanBetween(from, splits[k], end)),
+          ).inertia;
+        };
+        assert.ok(inertiaOf(points) < inertiaOf(exact) * 1.001, `${inertiaOf(points)} ${inertiaOf(exact)}`);
+      }
+    }
+    assert.equal(bucketPoints(new Float32Array(7)).values.length, 1);
   });
 });
 
