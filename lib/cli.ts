@@ -17,6 +17,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "build the book from run notebooks; --serve shows it",
     load: () => import("./workbook/book.ts"),
   },
+  grade: {
+    summary: "run readers' notebooks and count the exercises that they solved",
+    load: () => import("./workbook/grade.ts"),
+  },
   kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./kernel/command.ts") },
   lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./workbook/lab.ts") },
   native: { summary: "install the native TensorFlow backend", load: () => import("./nn/native.ts") },

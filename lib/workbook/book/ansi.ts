@@ -12,8 +12,16 @@ export function ansiToHtml(text: string): string {
   let color = "";
   const emit = (piece: string) => {
     if (!piece) return;
-    const classes = [bold && "ansi-bold", italic && "ansi-italic", underline && "ansi-underline", color].filter(Boolean);
-    html += classes.length > 0 ? `<span class="${classes.join(" ")}">${escapeHtml(piece)}</span>` : escapeHtml(piece);
+    const classes = [
+      bold && "ansi-bold",
+      italic && "ansi-italic",
+      underline && "ansi-underline",
+      color,
+    ].filter(Boolean);
+    html +=
+      classes.length > 0
+        ? `<span class="${classes.join(" ")}">${escapeHtml(piece)}</span>`
+        : escapeHtml(piece);
   };
   let last = 0;
   // CSI sequences (those that end in m set colours), OSC sequences, and two-character escapes.

@@ -17,7 +17,14 @@ hljs.registerLanguage("xml", xml);
 
 /** Code as HTML with highlight.js classes; a language it does not know stays plain. */
 export function highlight(code: string, language = "typescript"): string {
-  const known = { ts: "typescript", js: "typescript", javascript: "typescript", sh: "bash", shell: "bash", html: "xml" };
+  const known = {
+    ts: "typescript",
+    js: "typescript",
+    javascript: "typescript",
+    sh: "bash",
+    shell: "bash",
+    html: "xml",
+  };
   const name = known[language as keyof typeof known] ?? language;
   return hljs.getLanguage(name) ? hljs.highlight(code, { language: name }).value : escapeHtml(code);
 }
@@ -42,10 +49,16 @@ export interface Prose {
 export type Resolve = (target: string, kind: "link" | "image") => string;
 
 // Raw HTML in Markdown stays off on purpose: it shows as text. Prose needs none, and so none has to be sanitised.
-const md = new MarkdownIt({ html: false, linkify: true, typographer: false, highlight: (code, language) => highlight(code, language) });
+const md = new MarkdownIt({
+  html: false,
+  linkify: true,
+  typographer: false,
+  highlight: (code, language) => highlight(code, language),
+});
 md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
 md.use(katexPlugin.default, { throwOnError: false, errorColor: "currentColor" });
-md.renderer.rules.table_open = () => '<div class="table" tabindex="0" role="region" aria-label="table"><table>\n';
+md.renderer.rules.table_open = () =>
+  '<div class="table" tabindex="0" role="region" aria-label="table"><table>\n';
 md.renderer.rules.table_close = () => "</table></div>\n";
 
 /**
@@ -53,7 +66,11 @@ md.renderer.rules.table_close = () => "</table></div>\n";
  *
  * @param usedIds the page's anchors so far; those of this text are added
  */
-export function renderMarkdown(source: string, usedIds: Set<string>, resolve: Resolve = (target) => target): Prose {
+export function renderMarkdown(
+  source: string,
+  usedIds: Set<string>,
+  resolve: Resolve = (target) => target,
+): Prose {
   const tokens = md.parse(source, {});
   const headings: Heading[] = [];
   const words: string[] = [];
@@ -75,7 +92,13 @@ export function renderMarkdown(source: string, usedIds: Set<string>, resolve: Re
     if (token.type === "inline") words.push("\n");
     if (token.type === "heading_open") {
       const text = (tokens[i + 1].children ?? [])
-        .map((child) => (child.type === "softbreak" ? " " : child.type.startsWith("math") || child.type === "text" || child.type === "code_inline" ? child.content : ""))
+        .map((child) =>
+          child.type === "softbreak"
+            ? " "
+            : child.type.startsWith("math") || child.type === "text" || child.type === "code_inline"
+              ? child.content
+              : "",
+        )
         .join("");
       const id = freeId(slugify(text), usedIds);
       token.attrSet("id", id);
@@ -83,8 +106,18 @@ export function renderMarkdown(source: string, usedIds: Set<string>, resolve: Re
     }
   }
   // A wide formula scrolls in its own box; a narrow page stays narrow.
-  const html = md.renderer.render(tokens, md.options, {}).replaceAll('<p class="katex-block">', '<p class="katex-block" tabindex="0">');
-  return { html, headings, hasMath, text: words.join("").replace(/[ \t]+/g, " ").trim() };
+  const html = md.renderer
+    .render(tokens, md.options, {})
+    .replaceAll('<p class="katex-block">', '<p class="katex-block" tabindex="0">');
+  return {
+    html,
+    headings,
+    hasMath,
+    text: words
+      .join("")
+      .replace(/[ \t]+/g, " ")
+      .trim(),
+  };
 }
 
 /** The id, or with the first free number behind it. */

@@ -1,5 +1,5 @@
 // What a cell put out, as HTML: every MIME type that a notebook may hold.
-import { plainTitle, type PlotlyLayout, type PlotlyTrace } from "../../plots/figure.ts";
+import { type PlotlyLayout, type PlotlyTrace, plainTitle } from "../../plots/figure.ts";
 import { renderSvg } from "../../plots/svg.ts";
 import type { Output, StoredBundle } from "../notebook.ts";
 import { textOf } from "../notebook.ts";
@@ -40,14 +40,18 @@ export function renderOutputs(outputs: Output[], page: PageParts): string {
     }
     flush();
     if (output.output_type === "error") {
-      const trace = output.traceback?.length > 0 ? output.traceback.join("\n") : `${output.ename}: ${output.evalue}`;
+      const trace =
+        output.traceback?.length > 0 ? output.traceback.join("\n") : `${output.ename}: ${output.evalue}`;
       html.push(`<pre class="error" role="alert" tabindex="0">${ansiToHtml(trace)}</pre>`);
     } else {
       html.push(renderBundle(output.data ?? {}, page));
     }
   }
   flush();
-  return html.filter(Boolean).map((piece) => `<div class="output">${piece}</div>`).join("\n");
+  return html
+    .filter(Boolean)
+    .map((piece) => `<div class="output">${piece}</div>`)
+    .join("\n");
 }
 
 /** The richest form of a value that a page can show. */
@@ -55,15 +59,21 @@ export function renderBundle(bundle: StoredBundle, page: PageParts): string {
   const plotly = bundle["application/vnd.plotly.v1+json"] as PlotData | undefined;
   if (plotly && Array.isArray(plotly.data)) return renderPlot(plotly, bundle, page);
   // Scripts and markup that a cell puts out are trusted: this is the reader's own run of the reader's own code.
-  if (bundle["text/html"] !== undefined) return `<div class="rich" tabindex="0">${textOf(bundle["text/html"])}</div>`;
-  if (bundle["image/svg+xml"] !== undefined) return `<div class="picture">${inlineSvg(textOf(bundle["image/svg+xml"]))}</div>`;
+  if (bundle["text/html"] !== undefined)
+    return `<div class="rich" tabindex="0">${textOf(bundle["text/html"])}</div>`;
+  if (bundle["image/svg+xml"] !== undefined)
+    return `<div class="picture">${inlineSvg(textOf(bundle["image/svg+xml"]))}</div>`;
   for (const type of ["image/png", "image/jpeg", "image/gif", "image/webp"]) {
     if (bundle[type] === undefined) continue;
     const alt = textOf(bundle["text/plain"]) || "Picture put out by the cell";
     return `<div class="picture"><img src="data:${type};base64,${textOf(bundle[type]).replace(/\s/g, "")}" alt="${escapeHtml(alt)}"></div>`;
   }
   const markdown =
-    bundle["text/markdown"] !== undefined ? textOf(bundle["text/markdown"]) : bundle["text/latex"] !== undefined ? asMath(textOf(bundle["text/latex"])) : undefined;
+    bundle["text/markdown"] !== undefined
+      ? textOf(bundle["text/markdown"])
+      : bundle["text/latex"] !== undefined
+        ? asMath(textOf(bundle["text/latex"]))
+        : undefined;
   if (markdown !== undefined) {
     const prose = renderMarkdown(markdown, page.usedIds);
     page.hasMath ||= prose.hasMath;
@@ -87,7 +97,8 @@ function renderPlot(plotly: PlotData, bundle: StoredBundle, page: PageParts): st
   const index = page.plots.push(plotly) - 1;
   const layout = plotly.layout ?? {};
   const title = plainTitle(layout);
-  const alt = (layout.meta as { alt?: string } | undefined)?.alt || title || textOf(bundle["text/plain"]) || "Chart";
+  const alt =
+    (layout.meta as { alt?: string } | undefined)?.alt || title || textOf(bundle["text/plain"]) || "Chart";
   let svg: string;
   try {
     svg = renderSvg(plotly.data, layout, { title: false }); // the page shows the title as a caption that wraps

@@ -35,7 +35,9 @@ export function renderPage(page: PageParts): string {
   const index = pages.findIndex((other) => other.slug === link.slug);
   const front = link.slug === "index";
   const title = titleIn(link.language, link.title);
-  const previous = front ? undefined : (pages[index - 1] ?? { slug: "index", number: "", title: t.title, language: link.language });
+  const previous = front
+    ? undefined
+    : (pages[index - 1] ?? { slug: "index", number: "", title: t.title, language: link.language });
   const next = front ? pages[0] : pages[index + 1];
   const toc = page.headings.filter(({ level }) => level === 2 || level === 3);
   const home = link.language === "en" ? "index.html" : "index.html";
@@ -82,7 +84,10 @@ ${chapterList(pages, link)}
 ${
   toc.length > 1
     ? `<nav class="toc" aria-label="${t.onThisPage}"><p class="nav-title">${t.onThisPage}</p><ul>${toc
-        .map(({ level, id, text }) => `<li class="level-${level}"><a href="#${encodeURIComponent(id)}">${escapeHtml(text)}</a></li>`)
+        .map(
+          ({ level, id, text }) =>
+            `<li class="level-${level}"><a href="#${encodeURIComponent(id)}">${escapeHtml(text)}</a></li>`,
+        )
         .join("")}</ul></nav>`
     : ""
 }
@@ -93,7 +98,11 @@ ${
 }
 
 /** The chapters as a nested list; `current` is marked. `extra` adds to each entry. */
-export function chapterList(pages: PageLink[], current?: PageLink, extra: (page: PageLink) => string = () => ""): string {
+export function chapterList(
+  pages: PageLink[],
+  current?: PageLink,
+  extra: (page: PageLink) => string = () => "",
+): string {
   if (pages.length === 0) return "";
   const t = words[pages[0].language];
   const groups = new Map<string, PageLink[]>();
@@ -109,14 +118,18 @@ export function chapterList(pages: PageLink[], current?: PageLink, extra: (page:
         const here = page.slug === current?.slug ? ' aria-current="page"' : "";
         return `<li><a href="${page.slug}.html"${here}>${linkText(page)}</a>${extra(page)}</li>`;
       });
-      const heading = name && !alone ? `<p class="group">${section ? `${section} ` : ""}${escapeHtml(name)}</p>` : "";
+      const heading =
+        name && !alone ? `<p class="group">${section ? `${section} ` : ""}${escapeHtml(name)}</p>` : "";
       return `${heading}<ul${alone ? ' class="alone"' : ""}>${items.join("")}</ul>`;
     })
     .join("\n");
 }
 
 function linkText(page: PageLink): string {
-  return (page.number ? `<span class="number">${page.number}</span> ` : "") + escapeHtml(titleIn(page.language, page.title));
+  return (
+    (page.number ? `<span class="number">${page.number}</span> ` : "") +
+    escapeHtml(titleIn(page.language, page.title))
+  );
 }
 
 /** A script that hands data to the pages' own script; unlike fetch, it works from file:// too. */

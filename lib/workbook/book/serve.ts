@@ -49,7 +49,11 @@ export function serveFolder(folder: string, port: number): Promise<Server> {
   });
   return new Promise((done, fail) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
-      fail(error.code === "EADDRINUSE" ? new Error(`port ${port} is taken: choose another, --serve ${port + 1}`) : error);
+      fail(
+        error.code === "EADDRINUSE"
+          ? new Error(`port ${port} is taken: choose another, --serve ${port + 1}`)
+          : error,
+      );
     });
     server.listen(port, "127.0.0.1", () => done(server));
   });

@@ -72,7 +72,8 @@ export async function buildBook(options: BookOptions): Promise<Book> {
     await mkdir(join(building, "assets"), { recursive: true });
     const pages = await writePages(options, building);
     await writeAssets(building, join(output, "assets"));
-    if (options.report) await writeFile(join(building, "run.json"), `${JSON.stringify(options.report, null, 2)}\n`);
+    if (options.report)
+      await writeFile(join(building, "run.json"), `${JSON.stringify(options.report, null, 2)}\n`);
     const bytes = await folderSize(building);
     const old = `${building}.old`;
     if (existsSync(output)) await rename(output, old);
@@ -104,7 +105,14 @@ async function writePages(options: BookOptions, building: string): Promise<numbe
     const texts = await textContents(language, options.notebooks, building);
     const pages = [...notebooks, ...texts.filter(({ link }) => link.slug !== "index")];
     if (language !== "en" && pages.length === 0) continue;
-    pages.unshift(frontPage(language, pages, texts.find(({ link }) => link.slug === "index"), options.report));
+    pages.unshift(
+      frontPage(
+        language,
+        pages,
+        texts.find(({ link }) => link.slug === "index"),
+        options.report,
+      ),
+    );
     contents.set(language, pages);
   }
 
@@ -116,9 +124,12 @@ async function writePages(options: BookOptions, building: string): Promise<numbe
     const other = language === "en" ? "zh" : "en";
     for (const page of pages) {
       const { link, plots } = page;
-      const twin = contents.get(other)?.some((candidate) => candidate.link.slug === link.slug) ? link.slug : "index";
+      const twin = contents.get(other)?.some((candidate) => candidate.link.slug === link.slug)
+        ? link.slug
+        : "index";
       const way = language === "en" ? "zh/" : "../";
-      if (plots.length > 0) await writeFile(join(folder, `${link.slug}.plots.js`), dataScript("slimlabPlots", plots));
+      if (plots.length > 0)
+        await writeFile(join(folder, `${link.slug}.plots.js`), dataScript("slimlabPlots", plots));
       if (page.notebook) await copyFile(page.notebook, join(folder, `${link.slug}.ipynb`));
       const html = renderPage({
         ...page,
@@ -148,10 +159,27 @@ async function notebookContent(chapter: Chapter, options: BookOptions, building:
     ran = true;
     notebook = { nbformat: 4, nbformat_minor: 5, metadata: {}, cells: [] };
     const message = error instanceof Error ? error.message : String(error);
-    notebook.cells.push({ cell_type: "markdown", metadata: {}, source: `# ${chapter.number} ${titleOf(notebook, chapter.slug)}\n\n${message}` });
+    notebook.cells.push({
+      cell_type: "markdown",
+      metadata: {},
+      source: `# ${chapter.number} ${titleOf(notebook, chapter.slug)}\n\n${message}`,
+    });
   }
-  const link: PageLink = { slug: chapter.slug, language: chapter.language, number: chapter.number, title: titleOf(notebook, chapter.slug) };
-  const page: Content = { link, article: "", headings: [], hasMath: false, plots: [], search: [], notebook: chapter.path };
+  const link: PageLink = {
+    slug: chapter.slug,
+    language: chapter.language,
+    number: chapter.number,
+    title: titleOf(notebook, chapter.slug),
+  };
+  const page: Content = {
+    link,
+    article: "",
+    headings: [],
+    hasMath: false,
+    plots: [],
+    search: [],
+    notebook: chapter.path,
+  };
   const usedIds = new Set(["main", "chapters", "results"]);
   const parts = { plots: page.plots, usedIds, hasMath: false };
   const html: string[] = [];
@@ -172,7 +200,12 @@ async function notebookContent(chapter: Chapter, options: BookOptions, building:
   return page;
 }
 
-function codeCell(cell: Cell, number: number, parts: Parameters<typeof renderOutputs>[1], showCode: string): string {
+function codeCell(
+  cell: Cell,
+  number: number,
+  parts: Parameters<typeof renderOutputs>[1],
+  showCode: string,
+): string {
   const code = `<pre class="code" tabindex="0"><code>${highlight(textOf(cell.source))}</code></pre>`;
   const hidden = cell.metadata.tags?.includes("hide-input");
   const count = cell.execution_count ?? "";
@@ -188,20 +221,30 @@ function codeCell(cell: Cell, number: number, parts: Parameters<typeof renderOut
 
 /** A cell tagged `solution` waits behind its summary until the reader wants it. */
 function fold(cell: Cell, html: string, summary: string): string {
-  return cell.metadata.tags?.includes("solution") ? `<details class="solution"><summary>${summary}</summary>${html}</details>` : html;
+  return cell.metadata.tags?.includes("solution")
+    ? `<details class="solution"><summary>${summary}</summary>${html}</details>`
+    : html;
 }
 
 /** The line below the title: how long it ran, where it failed, the notebook to take away. */
-function facts(chapter: Chapter, report: ChapterReport | undefined, ran: boolean, notebook: Notebook): string {
+function facts(
+  chapter: Chapter,
+  report: ChapterReport | undefined,
+  ran: boolean,
+  notebook: Notebook,
+): string {
   const t = words[chapter.language];
-  const cells = notebook.cells.filter((cell) => cell.cell_type === "code" && textOf(cell.source).trim()).length;
+  const cells = notebook.cells.filter(
+    (cell) => cell.cell_type === "code" && textOf(cell.source).trim(),
+  ).length;
   const items = [t.cells(cells)];
   if (report && report.status !== "invalid") items.push(t.seconds(report.seconds));
   items.push(`<a href="${chapter.slug}.ipynb" download>${t.download}</a>`);
   const line = `<p class="facts">${items.join(" · ")}</p>`;
   if (report && report.status !== "ok") {
     const { cell = 0, line: at, name = "", message = "" } = report.failure ?? {};
-    const where = cell > 0 ? `: <a href="#cell-${cell}">${t.cell(cell)}</a>${at ? `, ${t.line(at)}` : ""}` : "";
+    const where =
+      cell > 0 ? `: <a href="#cell-${cell}">${t.cell(cell)}</a>${at ? `, ${t.line(at)}` : ""}` : "";
     const what = [name, message].filter(Boolean).join(": ");
     return `${line}<p class="notice failed" role="alert">${t.notes[report.status]}${where}. ${escapeHtml(what)}</p>`;
   }
@@ -262,13 +305,22 @@ async function proseOf(
 /** Markdown files beside the notebooks: `index.md` opens the book, the others follow the chapters. */
 async function textContents(language: Language, notebooks: string, building: string): Promise<Content[]> {
   const folder = language === "en" ? notebooks : join(notebooks, language);
-  const names = (await readdir(folder).catch(() => [] as string[])).filter((name) => name.endsWith(".md")).sort();
+  const names = (await readdir(folder).catch(() => [] as string[]))
+    .filter((name) => name.endsWith(".md"))
+    .sort();
   return Promise.all(
     names.map(async (name) => {
       const source = await readFile(join(folder, name), "utf8");
       const slug = name.replace(/\.md$/, "");
       const title = titleOf({ cells: [{ cell_type: "markdown", source }] } as Notebook, slug);
-      const page: Content = { link: { slug, language, number: "", title }, article: "", headings: [], hasMath: false, plots: [], search: [] };
+      const page: Content = {
+        link: { slug, language, number: "", title },
+        article: "",
+        headings: [],
+        hasMath: false,
+        plots: [],
+        search: [],
+      };
       // One entry in the search for each heading, as in a notebook's cells.
       const html: string[] = [];
       const usedIds = new Set(["main", "chapters", "results"]);
@@ -283,9 +335,15 @@ async function textContents(language: Language, notebooks: string, building: str
   );
 }
 
-function frontPage(language: Language, pages: Content[], text: Content | undefined, report: RunReport | undefined): Content {
+function frontPage(
+  language: Language,
+  pages: Content[],
+  text: Content | undefined,
+  report: RunReport | undefined,
+): Content {
   const t = words[language];
-  const own = text?.article ?? `<section class="prose"><h1>${t.title}: ${t.subtitle}</h1><p>${t.intro}</p></section>`;
+  const own =
+    text?.article ?? `<section class="prose"><h1>${t.title}: ${t.subtitle}</h1><p>${t.intro}</p></section>`;
   const list = chapterList(
     pages.map((page) => page.link),
     undefined,
@@ -313,11 +371,20 @@ async function writeAssets(building: string, previous: string): Promise<void> {
   await mkdir(join(assets, "katex", "fonts"), { recursive: true });
   // Every browser of the last ten years reads woff2: the two older formats would triple the fonts' weight.
   const css = await readFile(join(katex, "katex.min.css"), "utf8");
-  await writeFile(join(assets, "katex", "katex.min.css"), css.replace(/,url\(fonts\/[^)]*\.(woff|ttf)\) format\("[a-z]+"\)/g, ""));
-  await cp(join(katex, "fonts"), join(assets, "katex", "fonts"), { recursive: true, filter: (path) => !/\.(woff|ttf)$/.test(path) });
+  await writeFile(
+    join(assets, "katex", "katex.min.css"),
+    css.replace(/,url\(fonts\/[^)]*\.(woff|ttf)\) format\("[a-z]+"\)/g, ""),
+  );
+  await cp(join(katex, "fonts"), join(assets, "katex", "fonts"), {
+    recursive: true,
+    filter: (path) => !/\.(woff|ttf)$/.test(path),
+  });
 
   const style = await readFile(join(packageRoot, "lib/workbook/assets/book.css"), "utf8");
-  await writeFile(join(assets, "book.css"), (await esbuild.transform(style, { loader: "css", minify: true })).code);
+  await writeFile(
+    join(assets, "book.css"),
+    (await esbuild.transform(style, { loader: "css", minify: true })).code,
+  );
   // One classic script: from file:// a browser refuses modules.
   await esbuild.build({
     entryPoints: [join(packageRoot, "dist/lib/workbook/client/book.js")],
@@ -329,8 +396,14 @@ async function writeAssets(building: string, previous: string): Promise<void> {
   const { version } = JSON.parse(await readFile(join(dirname(plotly), "package.json"), "utf8"));
   const made = `${JSON.stringify({ plotly: version })}\n`;
   const kept = join(previous, "plotly.json");
-  if (existsSync(join(previous, "plotly.js")) && existsSync(kept) && (await readFile(kept, "utf8")) === made) {
-    await link(join(previous, "plotly.js"), join(assets, "plotly.js")).catch(() => copyFile(join(previous, "plotly.js"), join(assets, "plotly.js")));
+  if (
+    existsSync(join(previous, "plotly.js")) &&
+    existsSync(kept) &&
+    (await readFile(kept, "utf8")) === made
+  ) {
+    await link(join(previous, "plotly.js"), join(assets, "plotly.js")).catch(() =>
+      copyFile(join(previous, "plotly.js"), join(assets, "plotly.js")),
+    );
   } else {
     const source = await readFile(plotly, "utf8");
     const { code } = await esbuild.transform(source, { minify: true, legalComments: "inline" });
@@ -342,6 +415,10 @@ async function writeAssets(building: string, previous: string): Promise<void> {
 async function folderSize(folder: string): Promise<number> {
   const { stat } = await import("node:fs/promises");
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const sizes = await Promise.all(entries.filter((entry) => entry.isFile()).map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size));
+  const sizes = await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size),
+  );
   return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -1,0 +1,169 @@
+// Exercises that check themselves: a cell calls check(), and its value shows what is right and what is not yet.
+import { shown } from "../util/check.ts";
+
+/** What a check found, one line for each of its cases. */
+export interface CheckCase {
+  name: string;
+  passed: boolean;
+  /** Why not; empty where it passed. */
+  message: string;
+}
+
+/** A test of the reader's work: it throws or returns false where that is not right yet. */
+export type Test = () => unknown;
+
+/** The MIME type by which `slimlab grade` finds results among a notebook's outputs. */
+export const checkMime = "application/vnd.slimlab.check+json";
+
+const display: unique symbol = Symbol.for("Jupyter.display") as never;
+
+/** The result of a check. It shows itself in green or red. */
+export class CheckResult {
+  readonly name: string;
+  readonly cases: CheckCase[];
+
+  constructor(name: string, cases: CheckCase[]) {
+    this.name = name;
+    this.cases = cases;
+  }
+
+  get passed(): boolean {
+    return this.cases.every((one) => one.passed);
+  }
+
+  [display](): Record<string, unknown> {
+    // Code cells are the same in both editions of the book, so the verdict stands in both languages.
+    const verdict = this.passed ? "solved · 完成" : "not yet · 尚未完成";
+    const sign = (passed: boolean) => (passed ? "✓" : "✗");
+    const lines = this.cases.filter((one) => one.name || one.message);
+    const color = this.passed ? "#009E73" : "#D55E00";
+    const items = lines.map(({ name, passed, message }) => {
+      const why =
+        message &&
+        `<pre style="margin:0.2em 0 0.4em;white-space:pre-wrap;background:none;border:0;padding:0">${escapeHtml(message)}</pre>`;
+      return `<li style="list-style:none">${name ? `${sign(passed)} ${escapeHtml(name)}` : ""}${why}</li>`;
+    });
+    return {
+      [checkMime]: { name: this.name, passed: this.passed, cases: this.cases },
+      "text/html": `<div class="check" role="status" style="border-left:5px solid ${color};padding:0.4em 1em"><strong>${sign(this.passed)} ${escapeHtml(this.name)}: ${verdict}</strong><ul style="margin:0.3em 0 0;padding:0">${items.join("")}</ul></div>`,
+      "text/plain": [
+        `${sign(this.passed)} ${this.name}: ${verdict}`,
+        ...lines.map(
+          ({ name, passed, message }) => `  ${sign(passed)} ${[name, message].filter(Boolean).join(": ")}`,
+        ),
+      ].join("\n"),
+    };
+  }
+}
+
+/**
+ * Checks the reader's work. Nothing is thrown: an exercise that is not solved yet must not stop the notebook.
+ *
+ * ```ts
+ * check("3.1.1-a", {
+ *   "a tenth of the size": () => expectClose(sparsityNeeded(784, 300, 10), 0.9329, 1e-3),
+ *   "no gain needs a third": () => expectClose(sparsityNeeded(784, 300, 1), 0.335, 1e-2),
+ * })
+ * ```
+ *
+ * @param name the exercise, by its chapter
+ * @param tests one test, or several by what they are about
+ * @returns the result, or the promise of it where a test is asynchronous: `await check(...)`
+ */
+export function check(name: string, tests: Test | Record<string, Test>): CheckResult | Promise<CheckResult> {
+  const entries: [string, Test][] = typeof tests === "function" ? [["", tests]] : Object.entries(tests ?? {});
+  if (entries.length === 0 || entries.some(([, test]) => typeof test !== "function")) {
+    throw new TypeError(`check(${shown(name)}, tests) needs a function, or an object of functions by name`);
+  }
+  const results = entries.map(([about, test]) => {
+    try {
+      const value = test();
+      if (!isPromise(value)) return judge(about, value);
+      return value.then(
+        (settled) => judge(about, settled),
+        (error) => failure(about, error),
+      );
+    } catch (error) {
+      return failure(about, error);
+    }
+  });
+  if (!results.some(isPromise)) return new CheckResult(name, results as CheckCase[]);
+  return Promise.all(results).then((cases) => new CheckResult(name, cases));
+}
+
+/**
+ * Throws unless numbers, or arrays of them, agree within `tolerance` (absolute).
+ *
+ * @param what names the value in the message
+ */
+export function expectClose(
+  actual: number | ArrayLike<number>,
+  expected: number | ArrayLike<number>,
+  tolerance = 1e-6,
+  what = "the value",
+): void {
+  if (typeof expected === "number") {
+    if (typeof actual !== "number") throw new Error(`${what} should be a number, got ${shown(actual)}`);
+    if (!(Math.abs(actual - expected) <= tolerance)) {
+      throw new Error(`${what} should be ${short(expected)} (within ${tolerance}), got ${short(actual)}`);
+    }
+    return;
+  }
+  if (typeof actual !== "object" || actual === null || typeof actual.length !== "number") {
+    throw new Error(`${what} should be an array of ${expected.length} numbers, got ${shown(actual)}`);
+  }
+  if (actual.length !== expected.length) {
+    throw new Error(`${what} should have ${expected.length} elements, got ${actual.length}`);
+  }
+  for (let i = 0; i < expected.length; i++) {
+    if (Math.abs(actual[i] - expected[i]) <= tolerance) continue;
+    throw new Error(
+      `${what} should be ${short(expected[i])} (within ${tolerance}) at index ${i}, got ${short(actual[i])}`,
+    );
+  }
+}
+
+/** Throws unless two values are the same: numbers, strings, or arrays element by element. */
+export function expectEqual(actual: unknown, expected: unknown, what = "the value"): void {
+  if (isList(expected)) {
+    if (!isList(actual)) throw new Error(`${what} should be an array, got ${shown(actual)}`);
+    if (actual.length !== expected.length) {
+      throw new Error(`${what} should have ${expected.length} elements, got ${actual.length}`);
+    }
+    for (let i = 0; i < expected.length; i++) {
+      if (!Object.is(actual[i], expected[i])) {
+        throw new Error(`${what} should be ${shown(expected[i])} at index ${i}, got ${shown(actual[i])}`);
+      }
+    }
+  } else if (!Object.is(actual, expected)) {
+    throw new Error(`${what} should be ${shown(expected)}, got ${shown(actual)}`);
+  }
+}
+
+function judge(name: string, value: unknown): CheckCase {
+  return { name, passed: value !== false, message: "" };
+}
+
+function failure(name: string, error: unknown): CheckCase {
+  const message = error instanceof Error ? error.message : String(error);
+  const kind =
+    error instanceof Error && !["Error", "AssertionError"].includes(error.name) ? `${error.name}: ` : "";
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: assertion messages may come with colours
+  return { name, passed: false, message: kind + message.replace(/\x1b\[[0-9;]*m/g, "") };
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof (value as { then?: unknown } | null)?.then === "function";
+}
+
+function isList(value: unknown): value is ArrayLike<unknown> {
+  return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+}
+
+function short(value: number): string {
+  return String(Number(value?.toPrecision?.(6) ?? Number.NaN));
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
+}

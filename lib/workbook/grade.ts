@@ -1,0 +1,139 @@
+// `slimlab grade`: runs readers' notebooks and says which exercises they have solved.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, dirname, join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { writeFileAtomic } from "../util/files.ts";
+import { type CheckResult, checkMime } from "./check.ts";
+import { type Cell, type Notebook, readNotebook, textOf } from "./notebook.ts";
+import { runNotebooks } from "./runner.ts";
+
+const help = `Usage: slimlab grade [OPTION]... NOTEBOOK...
+
+Runs notebooks, also past errors, and says which exercises (cells that call check of slimlab/workbook) are solved.
+Ends with 0 if every exercise of every notebook is. Notebooks are programs: grade those of people you trust, or inside
+a sandbox.
+
+  --original NOTEBOOK  the notebook as it was handed out: its cells with checks replace those of the same exercise
+                       (a check therefore stands in a cell of its own, apart from the reader's answer)
+  --timeout S          seconds that a cell may take (default: 600)
+  --json FILE          also write the results there`;
+
+/** What a notebook got. */
+export interface Grade {
+  notebook: string;
+  solved: number;
+  exercises: { name: string; passed: boolean; cases: CheckResult["cases"] }[];
+  /** Exercises of the original that left no result: their cell failed, or is gone. */
+  missing: string[];
+}
+
+/** Runs notebooks and gathers the results of their checks. */
+export async function gradeNotebooks(
+  paths: string[],
+  options: { original?: string; timeout?: number } = {},
+): Promise<Grade[]> {
+  const original = options.original ? await readNotebook(options.original) : undefined;
+  const folder = await mkdtemp(join(tmpdir(), "slimlab-grade-"));
+  try {
+    const grades: Grade[] = [];
+    for (const [index, path] of paths.entries()) {
+      const notebook = await readNotebook(path);
+      const wanted = exercisesOf(original ?? notebook);
+      if (original) restoreChecks(notebook, original);
+      // Each in a folder of its own, since a class hands in many notebooks of one name; run where the reader had it.
+      const place = join(folder, String(index));
+      const copy = join(place, "in", basename(path));
+      await writeFileAtomic(copy, JSON.stringify(notebook));
+      await runNotebooks([{ path: copy, language: "en", slug: basename(path, ".ipynb"), number: "" }], {
+        output: place,
+        allowErrors: true,
+        timeout: options.timeout,
+        jobs: 1,
+        kernel: { cwd: dirname(resolve(path)) },
+      });
+      const ran = await readNotebook(join(place, `${basename(path, ".ipynb")}.ipynb`)).catch(() => notebook);
+      const exercises = resultsIn(ran);
+      const missing = wanted.filter((name) => !exercises.some((exercise) => exercise.name === name));
+      grades.push({
+        notebook: path,
+        solved: exercises.filter(({ passed }) => passed).length,
+        exercises,
+        missing,
+      });
+    }
+    return grades;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** The names of the exercises that cells check. */
+function exercisesOf(notebook: Notebook): string[] {
+  return [...new Set(notebook.cells.flatMap((cell) => checksIn(cell)))];
+}
+
+function checksIn(cell: Cell): string[] {
+  if (cell.cell_type !== "code") return [];
+  return [...textOf(cell.source).matchAll(/\bcheck\(\s*(["'`])(.+?)\1/g)].map((match) => match[2]);
+}
+
+/** Puts the handed-out checks in place of the reader's; where one is gone, at the end. */
+function restoreChecks(notebook: Notebook, original: Notebook): void {
+  for (const cell of original.cells) {
+    const names = checksIn(cell);
+    if (names.length === 0) continue;
+    const own = notebook.cells.find((candidate) => checksIn(candidate).some((name) => names.includes(name)));
+    if (own) own.source = cell.source;
+    else notebook.cells.push(structuredClone(cell));
+  }
+}
+
+/** The last result of each exercise among a notebook's outputs. */
+function resultsIn(notebook: Notebook): Grade["exercises"] {
+  const found = new Map<string, Grade["exercises"][0]>();
+  for (const cell of notebook.cells) {
+    for (const output of cell.outputs ?? []) {
+      if (output.output_type !== "display_data" && output.output_type !== "execute_result") continue;
+      const result = output.data[checkMime] as Grade["exercises"][0] | undefined;
+      if (typeof result?.name === "string") found.set(result.name, result);
+    }
+  }
+  return [...found.values()];
+}
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      help: { type: "boolean", short: "h" },
+      original: { type: "string" },
+      timeout: { type: "string", default: "600" },
+      json: { type: "string" },
+    },
+  });
+  if (values.help || positionals.length === 0) {
+    console.log(help);
+    return values.help ? 0 : 2;
+  }
+  const grades = await gradeNotebooks(positionals, {
+    original: values.original,
+    timeout: Number(values.timeout),
+  });
+  for (const { notebook, solved, exercises, missing } of grades) {
+    console.log(`${notebook}: ${solved} of ${exercises.length + missing.length} solved`);
+    for (const { name, passed, cases } of exercises) {
+      const why = cases.find((one) => !one.passed);
+      const reason = why ? `: ${[why.name, why.message.split("\n")[0]].filter(Boolean).join(": ")}` : "";
+      console.log(`  ${passed ? "✓" : "✗"} ${name}${reason}`);
+    }
+    for (const name of missing) console.log(`  ✗ ${name}: no result (its cell failed, or is gone)`);
+  }
+  if (values.json) await writeFileAtomic(values.json, `${JSON.stringify(grades, null, 2)}\n`);
+  return grades.every(
+    ({ exercises, missing }) => missing.length === 0 && exercises.every(({ passed }) => passed),
+  )
+    ? 0
+    : 1;
+}
