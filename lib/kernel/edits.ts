@@ -20,76 +20,108 @@ export interface Moved {
 /** From a 0-based place in the edited text to the 0-based place in the source. */
 export type PlaceInSource = (line: number, column: number) => [line: number, column: number];
 
+/** Text put together from pieces of a source and from other text, which knows where each piece came from. */
+class Pieces {
+  text = "";
+  private readonly source: string;
+  /** Where each piece starts in the text, and where it came from. Text that is not of the source has its place only. */
+  private readonly starts: number[] = [];
+  private readonly origins: { at: number; copied: boolean }[] = [];
+
+  constructor(source: string) {
+    this.source = source;
+  }
+
+  copy(start: number, end: number): void {
+    if (end <= start) return;
+    this.mark(start, true);
+    this.text += this.source.slice(start, end);
+  }
+
+  /** Text that stands for what was at `at` in the source. */
+  add(text: string, at: number): void {
+    if (!text) return;
+    this.mark(at, false);
+    this.text += text;
+  }
+
+  /** The source from `start` to `end` with edits. */
+  apply(start: number, end: number, edits: Edit[]): void {
+    edits.sort((a, b) => a.start - b.start || a.end - b.end);
+    let at = start;
+    for (const edit of edits) {
+      if (edit.start < at) continue;
+      this.copy(at, edit.start);
+      this.add(edit.text, edit.start);
+      at = edit.end;
+    }
+    this.copy(at, end);
+  }
+
+  places(): PlaceInSource {
+    const lines = lineStarts(this.text);
+    const sourceLines = lineStarts(this.source);
+    return (line, column) => {
+      const offset = (lines[line] ?? this.text.length) + column;
+      const index = Math.max(0, lastUpTo(this.starts, offset));
+      const origin = this.origins[index] ?? { at: 0, copied: false };
+      const at = origin.copied ? origin.at + offset - this.starts[index] : origin.at;
+      const sourceLine = lastUpTo(sourceLines, at);
+      return [sourceLine, at - sourceLines[sourceLine]];
+    };
+  }
+
+  private mark(at: number, copied: boolean): void {
+    this.starts.push(this.text.length);
+    this.origins.push({ at, copied });
+  }
+}
+
+function lineStarts(text: string): number[] {
+  const starts = [0];
+  for (let i = text.indexOf("\n"); i >= 0; i = text.indexOf("\n", i + 1)) starts.push(i + 1);
+  return starts;
+}
+
+/** The index of the last number that is at most `value`, in ascending numbers. */
+function lastUpTo(numbers: number[], value: number): number {
+  let low = 0;
+  let high = numbers.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (numbers[middle] <= value) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
 /**
  * Applies edits, and puts the pieces of `head` on lines of their own above the text; `block` puts the rest in braces.
- * Edits must keep the number of lines. The answer's `lines` leads back to the source.
+ * The answer's `place` leads back to the source.
  */
 export function editedText(
   source: string,
   edits: Edit[],
   head: Moved[],
   block: boolean,
-): { text: string; lines: PlaceInSource } {
+): { text: string; place: PlaceInSource } {
+  const pieces = new Pieces(source);
   const moved = edits.filter((edit) => edit.moved);
   const within = (edit: Edit, piece: { start: number; end: number }) =>
     !edit.moved && edit.start >= piece.start && edit.end <= piece.end;
-  let text = "";
-  // For each line of the head: the source's line, and how far its columns have moved.
-  const origins: { line: number; shift: number }[] = [];
   for (const each of head) {
     const inner = edits.filter((edit) => within(edit, each));
     if (each.skip) inner.push({ start: each.skip[0], end: each.skip[1], text: "" });
-    const piece = `${each.prefix}${applied(source, each.start, each.end, inner)};\n`;
-    const start = placeOf(source, each.start);
-    origins.push({ line: start.line, shift: start.column - each.prefix.length });
-    const lines = lineCount(piece);
-    for (let i = 1; i < lines; i++) origins.push({ line: start.line + i, shift: 0 });
-    text += piece;
+    pieces.add(each.prefix, each.start);
+    pieces.apply(each.start, each.end, inner);
+    pieces.add(";\n", each.end);
   }
-  if (block) {
-    text += "{\n";
-    origins.push({ line: 0, shift: 0 });
-  }
+  if (block) pieces.add("{\n", 0);
   const rest =
     moved.length === 0 ? edits : edits.filter((edit) => !moved.some((piece) => within(edit, piece)));
-  text += applied(source, 0, source.length, rest);
-  if (block) text += "\n}";
-  return {
-    text,
-    lines: (line, column) => {
-      const origin = origins[line];
-      if (!origin) return [line - origins.length, column];
-      return [origin.line, Math.max(0, column + origin.shift)];
-    },
-  };
-}
-
-function lineCount(text: string): number {
-  let count = 0;
-  for (let i = text.indexOf("\n"); i >= 0; i = text.indexOf("\n", i + 1)) count++;
-  return count;
-}
-
-function applied(source: string, start: number, end: number, edits: Edit[]): string {
-  edits.sort((a, b) => a.start - b.start || a.end - b.end);
-  let text = "";
-  let at = start;
-  for (const edit of edits) {
-    if (edit.start < at) continue;
-    text += source.slice(at, edit.start) + edit.text;
-    at = edit.end;
-  }
-  return text + source.slice(at, end);
-}
-
-function placeOf(source: string, offset: number): { line: number; column: number } {
-  let line = 0;
-  let from = 0;
-  for (let i = source.indexOf("\n"); i >= 0 && i < offset; i = source.indexOf("\n", i + 1)) {
-    line++;
-    from = i + 1;
-  }
-  return { line, column: offset - from };
+  pieces.apply(0, source.length, rest);
+  if (block) pieces.add("\n}", source.length);
+  return { text: pieces.text, place: pieces.places() };
 }
 
 const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -145,6 +177,48 @@ export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
     lastColumn = column;
   }
   return { version: 3, sources: map.sources, sourcesContent: [], names: [], mappings: out };
+}
+
+/** The map of text that runs as it is: a mapping for each word and sign. */
+export function wordMap(text: string, place: PlaceInSource): SourceMap {
+  let mappings = "";
+  let lastLine = 0;
+  let lastColumn = 0;
+  let line = 0;
+  let from = 0;
+  let lastGenerated = 0;
+  let before = Word.space;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 10) {
+      mappings += ";";
+      line++;
+      from = i + 1;
+      lastGenerated = 0;
+      before = Word.space;
+      continue;
+    }
+    const kind = kindOf(c);
+    if (kind !== Word.space && (kind !== before || kind === Word.sign)) {
+      const [sourceLine, sourceColumn] = place(line, i - from);
+      if (mappings && !mappings.endsWith(";")) mappings += ",";
+      mappings += `${vlq(i - from - lastGenerated)}A${vlq(sourceLine - lastLine)}${vlq(sourceColumn - lastColumn)}`;
+      lastGenerated = i - from;
+      lastLine = sourceLine;
+      lastColumn = sourceColumn;
+    }
+    before = kind;
+  }
+  return { version: 3, sources: [], sourcesContent: [], names: [], mappings };
+}
+
+const Word = { space: 0, word: 1, sign: 2 };
+
+function kindOf(c: number): number {
+  if (c <= 32) return Word.space;
+  const word =
+    c > 127 || (c >= 97 && c <= 122) || (c >= 65 && c <= 90) || (c >= 48 && c <= 57) || c === 95 || c === 36;
+  return word ? Word.word : Word.sign;
 }
 
 function vlq(value: number): string {

@@ -5,11 +5,11 @@
 // a `let` (or stays a class), and a redefinition always works whatever the name was before. TypeScript still sees
 // the cell as written, so assigning to a `const` is still reported.
 //
-// One parse finds names, imports and exports. The edits are made on the TypeScript text, and keep each statement on
-// its line; esbuild then takes the types out and lowers what the running Node lacks.
+// One parse finds names, imports and exports. The edits are made on the TypeScript text; esbuild then takes the types
+// out and lowers what the running Node lacks. A cell that has neither runs as edited.
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import { transform as esbuildTransform, type Message, type TransformOptions } from "esbuild";
-import { type Edit, editedText, type Moved, shiftMap } from "./edits.ts";
+import { type Edit, editedText, type Moved, type PlaceInSource, shiftMap, wordMap } from "./edits.ts";
 
 export type DeclaredKind =
   | "let"
@@ -110,24 +110,30 @@ export async function transformCell(source: string, options: TransformCellOption
   const tree = parseCell(source, options);
   const cell = new CellRewriter(source, tree, options);
   cell.rewrite();
-  const { text, lines } = editedText(source, cell.edits, cell.head, cell.block);
-  let result: { code: string; map: string };
-  try {
-    result = await esbuildTransform(text, esbuildOptions(options));
-  } catch (error) {
-    throw fromEsbuild(error, source, lines);
-  }
-  let { code } = result;
-  // esbuild declares enums and namespaces with `var`, which clashes with an earlier `let`: the first line declares them.
-  for (const name of cell.mergedNames)
-    code = code.replaceAll(new RegExp(`^var (${escaped(name)})\\b`, "gm"), "    $1");
+  const { text, place } = editedText(source, cell.edits, cell.head, cell.block);
+  let code = text;
+  let map: SourceMap;
   let lead = ";";
-  if (cell.lowered) {
-    // esbuild's helpers and temporaries (`_init`) belong to this cell: a block keeps them from the next cell's.
-    code = `{\n${code.replaceAll(/^var (_[\w$]*)/gm, "let $1")}\n}`;
-    lead = ";;";
+  if (!cell.typed && !cell.lowered) map = wordMap(text, place);
+  else {
+    let result: { code: string; map: string };
+    try {
+      result = await esbuildTransform(text, esbuildOptions(options));
+    } catch (error) {
+      throw fromEsbuild(error, source, place);
+    }
+    code = result.code;
+    map = shiftMap(JSON.parse(result.map) as SourceMap, place);
+    // esbuild declares enums and namespaces with `var`, which clashes with an earlier `let`: the first line declares them.
+    for (const name of cell.mergedNames) {
+      code = code.replaceAll(new RegExp(`^var (${escaped(name)})\\b`, "gm"), "    $1");
+    }
+    if (cell.lowered) {
+      // esbuild's helpers and temporaries (`_init`) belong to this cell: a block keeps them from the next cell's.
+      code = `{\n${code.replaceAll(/^var (_[\w$]*)/gm, "let $1")}\n}`;
+      lead = ";;";
+    }
   }
-  const map = shiftMap(JSON.parse(result.map) as SourceMap, lines);
   map.mappings = lead + map.mappings;
   map.sources = [options.name];
   map.sourcesContent = [source];
@@ -223,6 +229,8 @@ class CellRewriter {
   block = false;
   /** Enums and namespaces: esbuild declares them with `var`. */
   readonly mergedNames = new Set<string>();
+  /** There are types, which Node does not run. */
+  typed = false;
   /** esbuild has something to lower and will make helpers and temporaries. */
   lowered = false;
 
@@ -246,6 +254,8 @@ class CellRewriter {
     const { body, directives } = this.tree;
     const last = body.at(-1);
     this.showsResult = isResult(last) || (body.length === 0 && directives.length > 0);
+    const { interpreter } = this.tree;
+    if (interpreter) this.replace(interpreter.start, interpreter.end, "");
     if (this.tree.bareObject) {
       this.insert(last.start, "(");
       this.insert(last.end, ")");
@@ -533,6 +543,7 @@ class CellRewriter {
 
   /** Collects identifiers, and rewrites what can stand anywhere: `import()`, `import.meta`, nested `var`s. */
   private walk(node: Node, top: boolean): void {
+    this.typed ||= isTyped(node);
     switch (node.type) {
       case "Identifier":
       case "JSXIdentifier":
@@ -670,6 +681,20 @@ function isUsing(node: Node): boolean {
   return node.type === "VariableDeclaration" && (node.kind === "using" || node.kind === "await using");
 }
 
+/** Syntax that TypeScript alone has. */
+function isTyped(node: Node): boolean {
+  return (
+    node.type.startsWith("TS") ||
+    (node.optional && !node.type.startsWith("Optional")) ||
+    node.declare ||
+    node.abstract ||
+    node.accessibility ||
+    node.override ||
+    node.readonly ||
+    node.definite
+  );
+}
+
 /** Syntax that needs helpers in the Node versions that slimlab runs on. */
 function isLowered(node: Node): boolean {
   return node.type === "Decorator" || node.type === "ClassAccessorProperty" || isUsing(node);
@@ -769,17 +794,13 @@ function fromBabel(error: unknown, source: string): unknown {
   return new CellSyntaxError(text, loc.line, loc.column + 1, source);
 }
 
-function fromEsbuild(
-  error: unknown,
-  source: string,
-  lines: (line: number, column: number) => [number, number],
-): unknown {
+function fromEsbuild(error: unknown, source: string, place: PlaceInSource): unknown {
   const message = (error as { errors?: Message[] }).errors?.[0];
   if (!message?.location) return error;
   // esbuild counts columns in UTF-8 bytes.
   const { line, column, lineText } = message.location;
   const units = Buffer.from(lineText).subarray(0, column).toString().length;
-  const [cellLine, cellColumn] = lines(line - 1, units);
+  const [cellLine, cellColumn] = place(line - 1, units);
   return new CellSyntaxError(message.text, cellLine + 1, cellColumn + 1, source);
 }
 
