@@ -2,22 +2,64 @@
 // A string, because tsc does not copy .d.ts files to dist, and only dist is published.
 
 export const globalTypes = `
+/** What \`display\` takes beside the value. */
+interface DisplayOptions {
+  /** The value is a MIME bundle already: \`{ "text/html": "<b>bold</b>" }\`. */
+  raw?: boolean;
+  /** A name for the output, by which it can be replaced. */
+  display_id?: string;
+  /** Replaces the outputs of that name instead of adding one. */
+  update?: boolean;
+  metadata?: Record<string, unknown>;
+}
+
+/** An output that has been shown and can be replaced. */
+interface DisplayHandle {
+  readonly id: string;
+  /** Shows a value in the place of what was shown. */
+  update(value: unknown, options?: Pick<DisplayOptions, "raw" | "metadata">): void;
+}
+
 /**
- * Shows a value below the cell, as its last expression would be shown. A value with a method
- * \`[Symbol.for("Jupyter.display")]()\` answers its own MIME bundle.
- * @param value anything; with \`raw: true\` a MIME bundle such as \`{ "text/html": "<b>bold</b>" }\`
- * @param options \`display_id\` names the output, and \`update: true\` replaces the outputs of that name
+ * Shows a value below the cell, as the cell's last expression would be shown.
+ *
+ * A value with a method \`[Symbol.for("Jupyter.display")]()\` answers its own MIME bundle, or a promise of one. The
+ * handle that is returned can replace the output later, even from a timer or another cell.
  */
-declare function display(
-  value: unknown,
-  options?: { raw?: boolean; display_id?: string; update?: boolean; metadata?: Record<string, unknown> },
-): Promise<void>;
+declare function display(value: unknown, options?: DisplayOptions): DisplayHandle;
+declare namespace display {
+  /** Shows HTML. */
+  function html(text: string): DisplayHandle;
+  /** Shows Markdown. */
+  function markdown(text: string): DisplayHandle;
+  /** Shows LaTeX: \`$e = mc^2$\`. */
+  function latex(text: string): DisplayHandle;
+  /** Shows an SVG drawing. */
+  function svg(text: string): DisplayHandle;
+  /** Shows text as it is. */
+  function text(text: string): DisplayHandle;
+  /** Runs JavaScript in the browser. */
+  function javascript(text: string): DisplayHandle;
+  /** Shows a JSON value as a tree. */
+  function json(value: unknown): DisplayHandle;
+  /** Shows a PNG, JPEG, GIF or WebP image from its bytes. */
+  function image(bytes: Uint8Array): DisplayHandle;
+  /** Removes the cell's outputs; with \`wait: true\` when the next one comes, so that nothing flickers. */
+  function clear(options?: { wait?: boolean }): void;
+}
 
-/** Asks the person at the notebook for a line of text; null when there is nobody to ask. */
-declare function prompt(message?: string, defaultValue?: string): Promise<string | null>;
+/**
+ * Asks the person at the notebook for a line of text; null when there is nobody to ask.
+ * @param message what to ask
+ * @param fallback the answer when the line stays empty
+ */
+declare function prompt(message?: string, fallback?: string): string | null;
 
-/** Asks the person at the notebook for a line of text. With \`password: true\` the text is not shown. */
-declare function input(message?: string, options?: { password?: boolean }): Promise<string>;
+/**
+ * Asks the person at the notebook for a line of text.
+ * @param options with \`password: true\` the text is not shown
+ */
+declare function input(message?: string, options?: { password?: boolean }): string;
 
 /** Node has it; its types are in the DOM's library, which cells leave out because Node has no DOM. */
 declare namespace WebAssembly {

@@ -144,7 +144,9 @@ describe("kernel: types for cells", function () {
         [],
       );
       assert.deepEqual(
-        await codes("display(1); const answer: string | null = await prompt('name'); import.meta.url"),
+        await codes(
+          "display(1).update(2); display.html('x'); const answer: string | null = prompt('name'); const line: string = input('x', { password: true }); import.meta.url",
+        ),
         [],
       );
     });
