@@ -16,6 +16,15 @@ export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predi
 export { loadModel, saveModel } from "./files.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
 export { type HessianOptions, hessianDiagonalOf } from "./hessian.ts";
+export {
+  filterScoresOf,
+  neuronScoresOf,
+  scoresOf,
+  type UnitScore,
+  unitScores,
+  type WeightScore,
+  weightScores,
+} from "./importance.ts";
 export { layerShapesOf } from "./layers.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
 export { lenet5, lenet300 } from "./models.ts";
@@ -28,16 +37,15 @@ export {
 } from "./pretrained.ts";
 export {
   copyWeights,
-  filterScoresOf,
-  neuronScoresOf,
+  type MergeUnitsOptions,
+  mergeUnits,
+  type PrunedUnits,
   type PruneIterativelyOptions,
+  type PruneLoopOptions,
+  type PruneUnitsOptions,
   pruneIteratively,
+  pruneUnitsIteratively,
   restoreWeights,
-  scoresOf,
-  type UnitScore,
-  unitScores,
-  type WeightScore,
-  weightScores,
 } from "./prune.ts";
 export { cloneModel, layerLike, type Part, rebuild } from "./rebuild.ts";
 export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";

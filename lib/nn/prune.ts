@@ -1,174 +1,43 @@
-// §3.1 on models: scores from a network and real images, and the loop of §3.1.4 with training in it. What is
-// computed here are only inputs; scores and strategies are lib/pruning's.
+// §3.1 on models: the loop of §3.1.4 with training in it, for weights (masks), for filters and neurons (surgery), and
+// the merging of neurons that say the same. Scores and strategies are lib/pruning's.
 
 import type { Split } from "../datasets/index.ts";
 import {
-  activeShare,
+  duplicateNeurons,
   endlessPlan,
-  filterGradientNorm,
-  filterNorm,
-  geometricMedian,
-  gradientTimesWeight,
+  foldMerges,
   type IterativeResult,
   iterativePrune,
+  keepAtLeast,
   type Masks,
-  magnitude,
-  meanAbsoluteGradient,
-  meanActivation,
-  obdSaliency,
-  outputNorm,
+  type Merge,
+  mergeMask,
+  normalizeByLayer,
   type PruneStep,
   prunePlan,
   type Schedule,
   type Scores,
   select,
-  taylorActivation,
-  taylorWeight,
 } from "../pruning/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { firstOf } from "./batches.ts";
+import { dependenciesOf } from "./dependency.ts";
 import { evaluate } from "./evaluate.ts";
-import { type Activations, activationsOf, gradientsOf } from "./gradients.ts";
-import { hessianDiagonalOf } from "./hessian.ts";
+import { activationsOf } from "./gradients.ts";
+import {
+  scoresOf,
+  type UnitScore,
+  unitGroups,
+  unitScores,
+  unitScoresOf,
+  type WeightScore,
+  weightScores,
+} from "./importance.ts";
+import { cloneModel } from "./rebuild.ts";
+import { pruneGroups } from "./surgery.ts";
 import { tf } from "./tf.ts";
 import { type TrainOptions, train } from "./train.ts";
-import { kernelLayers, kernelOf, weightsOf } from "./weights.ts";
-
-/** Scores of weights: |w|, |g·w|, ½·h·w². */
-export const weightScores = ["magnitude", "gradient", "obd"] as const;
-export type WeightScore = (typeof weightScores)[number];
-
-/**
- * Importance of every weight in every kernel.
- *
- * @param split the images that gradients and curvature are taken from; `magnitude` needs none
- * @throws RangeError for an unknown score, or one that needs images when there are none
- * @see §3.1.1
- */
-export async function scoresOf(
-  model: tf.LayersModel,
-  split: Split | undefined,
-  score: WeightScore = "magnitude",
-  options: { signal?: AbortSignal } = {},
-): Promise<Scores> {
-  checkOneOf("score", score, weightScores);
-  const weights = weightsOf(model);
-  if (score === "magnitude") return byLayer(weights, (w) => magnitude(w));
-  const images = needed(split, score);
-  if (score === "gradient") {
-    const gradients = await gradientsOf(model, images, options);
-    return byLayer(weights, (w, layer) => gradientTimesWeight(w, gradients[layer]));
-  }
-  const diagonal = await hessianDiagonalOf(model, images, options);
-  return byLayer(weights, (w, layer) => obdSaliency(w, diagonal[layer]));
-}
-
-/** What a score of filters or neurons may look at; their number is the last dimension of each. */
-interface Unit {
-  count: number;
-  weights: Float32Array;
-  gradients: Float32Array;
-  outputs: Float32Array;
-  outputGradients: Float32Array;
-  examples: number;
-}
-
-/** Each score with what has to be computed for it. */
-const units = {
-  l1: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 1) },
-  l2: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 2) },
-  geometricMedian: { needs: [], of: ({ weights, count }) => geometricMedian(weights, count) },
-  gradientNorm: { needs: ["gradients"], of: ({ gradients, count }) => filterGradientNorm(gradients, count) },
-  taylorWeight: {
-    needs: ["gradients"],
-    of: ({ weights, gradients, count }) => taylorWeight(weights, gradients, count),
-  },
-  meanActivation: { needs: ["outputs"], of: ({ outputs, count }) => meanActivation(outputs, count) },
-  outputNorm: { needs: ["outputs"], of: ({ outputs, count }) => outputNorm(outputs, count) },
-  activeShare: { needs: ["outputs"], of: ({ outputs, count }) => activeShare(outputs, count) },
-  meanAbsoluteGradient: {
-    needs: ["outputs", "outputGradients"],
-    of: ({ outputGradients, count }) => meanAbsoluteGradient(outputGradients, count),
-  },
-  taylorActivation: {
-    needs: ["outputs", "outputGradients"],
-    of: ({ outputs, outputGradients, count, examples }) =>
-      taylorActivation(outputs, outputGradients, count, examples),
-  },
-} satisfies Record<string, { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array }>;
-
-/** Scores of filters and of neurons, named as lib/pruning's functions (`l1` and `l2` are filterNorm's). */
-export type UnitScore = keyof typeof units;
-/** Their names. */
-export const unitScores = Object.keys(units) as UnitScore[];
-
-/**
- * Importance of every filter of every convolution (but one that gives the model's output).
- *
- * @param split the images that gradients and activations are taken from; scores of weights need none
- * @throws RangeError for an unknown score, or one that needs images when there are none
- * @see §3.1.2
- */
-export function filterScoresOf(
-  model: tf.LayersModel,
-  split: Split | undefined,
-  score: UnitScore = "l1",
-  options: { signal?: AbortSignal } = {},
-): Promise<Scores> {
-  return unitScoresOf(model, hiddenLayers(model, "Conv2D"), split, score, options);
-}
-
-/**
- * Importance of every neuron of every dense layer (but the last, whose neurons are the classes).
- *
- * @param split the images that gradients and activations are taken from; scores of weights need none
- * @throws RangeError for an unknown score, or one that needs images when there are none
- * @see §3.1.3
- */
-export function neuronScoresOf(
-  model: tf.LayersModel,
-  split: Split | undefined,
-  score: UnitScore = "meanActivation",
-  options: { signal?: AbortSignal } = {},
-): Promise<Scores> {
-  return unitScoresOf(model, hiddenLayers(model, "Dense"), split, score, options);
-}
-
-async function unitScoresOf(
-  model: tf.LayersModel,
-  layers: string[],
-  split: Split | undefined,
-  score: UnitScore,
-  options: { signal?: AbortSignal },
-): Promise<Scores> {
-  checkOneOf("score", score, unitScores);
-  const { needs, of }: { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array } = units[score];
-  const weights = weightsOf(model);
-  const nothing = new Float32Array();
-  let gradients: Record<string, Float32Array> = {};
-  let activations: Record<string, Activations> = {};
-  if (needs.includes("gradients")) gradients = await gradientsOf(model, needed(split, score), options);
-  if (needs.includes("outputs")) {
-    const withGradients = needs.includes("outputGradients");
-    activations = await activationsOf(model, needed(split, score), layers, {
-      ...options,
-      gradients: withGradients,
-    });
-  }
-  return Object.fromEntries(
-    layers.map((layer) => [
-      layer,
-      of({
-        count: (model.getLayer(layer).outputShape as number[]).at(-1)!,
-        weights: weights[layer],
-        gradients: gradients[layer] ?? nothing,
-        outputs: activations[layer]?.values ?? nothing,
-        outputGradients: activations[layer]?.gradients ?? nothing,
-        examples: activations[layer]?.shape[0] ?? 0,
-      }),
-    ]),
-  );
-}
+import { biasesOf, kernelLayers, setBiases, setWeights, weightsOf } from "./weights.ts";
 
 /** A copy of all of a model's weights, biases included, for {@link restoreWeights}. */
 export function copyWeights(model: tf.LayersModel): Float32Array[] {
@@ -182,14 +51,11 @@ export function restoreWeights(model: tf.LayersModel, weights: Float32Array[]): 
   });
 }
 
-export interface PruneIterativelyOptions {
-  /** Weights are scored by `magnitude` (default), `gradient` or `obd`. */
-  score?: WeightScore;
-  /** Whether all layers' weights compete (`globalSparsity`, default) or each layer loses the same share (`layerRate`). */
+/** What the loops over weights and over units have in common. */
+export interface PruneLoopOptions {
+  /** Whether all layers compete (`globalSparsity`, default) or each loses the same share (`layerRate`). */
   strategy?: "globalSparsity" | "layerRate";
-  /** The layers to prune; all with a kernel by default. */
-  layers?: string[];
-  /** The sparsity to reach. */
+  /** The share to prune, from 0 to 1. */
   target?: number;
   /** In how many steps (default 5) … */
   steps?: number;
@@ -202,12 +68,19 @@ export interface PruneIterativelyOptions {
   refine?: number;
   /** How to train after each step; `epochs` is 1 by default, and 0 means not at all. */
   fineTune?: Omit<TrainOptions, "masks" | "signal">;
-  /** How many training images `gradient` and `obd` are computed from (default 500). */
+  /** How many training images scores are computed from (default 500). */
   scoreImages?: number;
-  /** From {@link copyWeights}: before each fine-tuning, the weights go back to these (the lottery ticket). */
-  rewindTo?: Float32Array[];
   onStep?: (step: PruneStep) => void;
   signal?: AbortSignal;
+}
+
+export interface PruneIterativelyOptions extends PruneLoopOptions {
+  /** Weights are scored by `magnitude` (default), `gradient` or `obd`. */
+  score?: WeightScore;
+  /** The layers to prune; all with a kernel by default. */
+  layers?: string[];
+  /** From {@link copyWeights}: before each fine-tuning, the weights go back to these (the lottery ticket). */
+  rewindTo?: Float32Array[];
 }
 
 /**
@@ -223,82 +96,227 @@ export async function pruneIteratively(
   data: { train: Split; test: Split },
   options: PruneIterativelyOptions,
 ): Promise<IterativeResult<Float32Array[]>> {
-  const {
-    score = "magnitude",
-    strategy = "globalSparsity",
-    target,
-    accuracyFloor,
-    fineTune,
-    signal,
-  } = options;
-  checkOneOf("strategy", strategy, ["globalSparsity", "layerRate"]);
+  const { score = "magnitude", signal } = options;
+  const { loop, images, training } = loopOf(data, options);
   checkOneOf("score", score, weightScores);
-  if (target === undefined && accuracyFloor === undefined) {
-    throw new RangeError("give a target sparsity, an accuracyFloor, or both");
-  }
-  if (accuracyFloor !== undefined) checkNumber("accuracyFloor", accuracyFloor, 0, 1);
   const known = kernelLayers(model).map(({ name }) => name);
   const layers = options.layers ?? known;
   for (const layer of layers) checkOneOf("layer", layer, known);
-  const scoreImages = checkInteger("scoreImages", options.scoreImages ?? 500, 1);
-  const images = firstOf(data.train, Math.min(scoreImages, data.train.count));
   return iterativePrune<Float32Array[]>(
     {
       async score() {
-        const scores = await scoresOf(model, images, score);
+        const scores = await scoresOf(model, images, score, { signal });
         return Object.fromEntries(layers.map((layer) => [layer, scores[layer]]));
       },
-      async fineTune(masks: Masks, step: number) {
-        // Another order of the images in each step, and the same in each run.
-        const seed = (fineTune?.seed ?? 1) + step;
-        await train(model, data.train, { epochs: 1, ...fineTune, seed, masks, signal });
+      async fineTune(masks, step) {
+        await train(model, data.train, { ...training(step), masks });
       },
       evaluate: async () => (await evaluate(model, data.test)).accuracy,
       save: () => copyWeights(model),
       restore: (state) => restoreWeights(model, state),
     },
-    {
-      plan:
-        target === undefined
-          ? endlessPlan(options.rate)
-          : prunePlan({ schedule: options.schedule, target, steps: options.steps ?? 5 }),
-      select: (scores, sparsity, previous) => select(scores, { strategy, amount: sparsity }, { previous }),
-      accuracyFloor,
-      refine: options.refine,
-      rewindTo: options.rewindTo,
-      onStep: options.onStep,
-      signal,
-    },
+    { ...loop, rewindTo: options.rewindTo },
   );
 }
 
-/** Layers of a kind whose units stay inside the model. */
-function hiddenLayers(model: tf.LayersModel, kind: "Conv2D" | "Dense"): string[] {
-  const outputs = outputLayers(model);
-  return model.layers
-    .filter((layer) => layer.getClassName() === kind && !outputs.has(layer))
-    .map(({ name }) => name);
+export interface PruneUnitsOptions extends PruneLoopOptions {
+  /** What to remove: `filters`, `neurons` or `both` (default). */
+  units?: "filters" | "neurons" | "both";
+  /** How to score them (default `l2`). */
+  score?: UnitScore;
+  /** Whether each layer's scores are divided by their norm, so that layers compare (default: yes). */
+  normalize?: boolean;
 }
 
-/** The layers with a kernel whose units are the model's outputs, maybe through activations, pooling and additions. */
-function outputLayers(model: tf.LayersModel): Set<tf.layers.Layer> {
-  const found = new Set<tf.layers.Layer>();
-  const back = (layer: tf.layers.Layer) => {
-    if (found.has(layer)) return;
-    found.add(layer);
-    if (kernelOf(layer) !== undefined) return;
-    for (const { inboundLayers } of layer.inboundNodes) inboundLayers.forEach(back);
+/** What is left of a model, and how it came about. */
+export interface PrunedUnits {
+  /** The smallest model that met the floor: it really has fewer filters and neurons. */
+  model: tf.LayersModel;
+  /** Its step; `masks` say which of the original units it has, by group. */
+  best: PruneStep & { masks: Masks };
+  history: PruneStep[];
+  ended: IterativeResult<unknown>["ended"];
+}
+
+/**
+ * Removes filters and neurons step by step, fine-tuning in between, to a target share of units, down to an accuracy
+ * floor, or to whichever comes first. Every group keeps at least one unit.
+ *
+ * @param model stays as it is
+ * @param data trained on `train`, judged on `test`
+ * @throws RangeError if neither a target nor a floor is given, there is nothing to remove, or an option is out of range
+ * @see §3.1.2, §3.1.3, §3.1.4
+ */
+export async function pruneUnitsIteratively(
+  model: tf.LayersModel,
+  data: { train: Split; test: Split },
+  options: PruneUnitsOptions,
+): Promise<PrunedUnits> {
+  const { units = "both", score = "l2", normalize = true, signal } = options;
+  const { loop, images, training } = loopOf(data, options);
+  checkOneOf("score", score, unitScores);
+  const groups = unitGroups(model, units);
+  if (groups.length === 0)
+    throw new RangeError(`${model.name} has no ${units === "both" ? "units" : units} to remove`);
+  const names = new Set(groups.map(({ name }) => name));
+
+  // Scores and masks count the original's units throughout; `alive` says which of them each smaller model still has.
+  type State = { model: tf.LayersModel; alive: Record<string, number[]> };
+  let current: State = {
+    model: cloneModel(model),
+    alive: Object.fromEntries(
+      groups.map(({ name, size }) => [name, Array.from({ length: size }, (_, i) => i)]),
+    ),
   };
-  for (const { sourceLayer } of model.outputs) back(sourceLayer);
-  return found;
+  const made = new Set([current.model]);
+  const finish = (kept?: tf.LayersModel) => {
+    for (const each of made) if (each !== kept) each.dispose();
+  };
+  try {
+    const { best, history, ended } = await iterativePrune<State>(
+      {
+        async score() {
+          const left = unitGroups(current.model, units).filter(({ name }) => names.has(name));
+          const scores = await unitScoresOf(current.model, left, images, score, { signal });
+          const all: Scores = {};
+          for (const { name, size } of groups) {
+            all[name] = new Float32Array(size);
+            current.alive[name].forEach((unit, i) => {
+              all[name][unit] = scores[name][i];
+            });
+          }
+          return normalize ? normalizeByLayer(all) : all;
+        },
+        async fineTune(masks, step) {
+          const { alive } = current;
+          const keep = Object.fromEntries(
+            Object.keys(alive).map((name) => [
+              name,
+              Uint8Array.from(alive[name], (unit) => masks[name][unit]),
+            ]),
+          );
+          current = {
+            model: pruneGroups(current.model, keep),
+            alive: Object.fromEntries(
+              Object.keys(alive).map((name) => [name, alive[name].filter((unit) => masks[name][unit] === 1)]),
+            ),
+          };
+          made.add(current.model);
+          await train(current.model, data.train, training(step));
+        },
+        evaluate: async () => (await evaluate(current.model, data.test)).accuracy,
+        // Each step makes a model of its own, so the state needs no copy.
+        save: () => current,
+        restore: (state) => {
+          current = state;
+        },
+      },
+      {
+        ...loop,
+        select: (scores, sparsity, previous) =>
+          keepAtLeast(loop.select(scores, sparsity, previous), scores, 1, { previous }),
+      },
+    );
+    finish(best.state.model);
+    const { state, ...step } = best;
+    return { model: state.model, best: step, history, ended };
+  } catch (error) {
+    finish();
+    throw error;
+  }
 }
 
-const byLayer = (
-  weights: Record<string, Float32Array>,
-  score: (weights: Float32Array, layer: string) => Float32Array,
-): Scores => Object.fromEntries(Object.entries(weights).map(([layer, w]) => [layer, score(w, layer)]));
+/** Checks what both loops share, and puts it in the terms of iterativePrune. */
+function loopOf(data: { train: Split }, options: PruneLoopOptions) {
+  const { strategy = "globalSparsity", target, accuracyFloor, fineTune, refine, onStep, signal } = options;
+  checkOneOf("strategy", strategy, ["globalSparsity", "layerRate"]);
+  if (target === undefined && accuracyFloor === undefined) {
+    throw new RangeError("give a target, an accuracyFloor, or both");
+  }
+  if (accuracyFloor !== undefined) checkNumber("accuracyFloor", accuracyFloor, 0, 1);
+  const scoreImages = checkInteger("scoreImages", options.scoreImages ?? 500, 1);
+  const plan =
+    target === undefined
+      ? endlessPlan(options.rate)
+      : prunePlan({ schedule: options.schedule, target, steps: options.steps ?? 5 });
+  return {
+    loop: {
+      plan,
+      select: (scores: Scores, sparsity: number, previous: Masks) =>
+        select(scores, { strategy, amount: sparsity }, { previous }),
+      accuracyFloor,
+      refine,
+      onStep,
+      signal,
+    },
+    images: firstOf(data.train, Math.min(scoreImages, data.train.count)),
+    // Another order of the images in each step, and the same in each run.
+    training: (step: number): TrainOptions => ({
+      epochs: 1,
+      ...fineTune,
+      seed: (fineTune?.seed ?? 1) + step,
+      signal,
+    }),
+  };
+}
 
-function needed(split: Split | undefined, score: string): Split {
-  if (split === undefined) throw new RangeError(`score "${score}" needs images, got none: give a split`);
-  return split;
+export interface MergeUnitsOptions {
+  /** What to merge: `filters`, `neurons` (default) or `both`. */
+  units?: "filters" | "neurons" | "both";
+  /** The greatest share of a unit's variance that may be lost, from 0 to 1 (default 0.05). */
+  tolerance?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Removes units that another one of their layer can stand in for, and those that never change, and makes up for them
+ * in the next layer's weights and biases. Nothing is trained.
+ *
+ * Units are compared where the next layer takes them in, after activation, normalisation and pooling. Groups that
+ * feed several layers, a layer without bias, one with other inputs besides, or a convolution that pads with zeros
+ * (there a constant would not be one), stay whole.
+ *
+ * @param model stays as it is
+ * @param split the images that units are compared on
+ * @returns the smaller model, and what was merged, by group
+ * @see §3.1.3
+ */
+export async function mergeUnits(
+  model: tf.LayersModel,
+  split: Split,
+  { units = "neurons", tolerance = 0.05, signal }: MergeUnitsOptions = {},
+): Promise<{ model: tf.LayersModel; merges: Record<string, Merge[]> }> {
+  checkNumber("tolerance", tolerance, 0, 1);
+  const { sites, placeOf } = dependenciesOf(model);
+  const [weights, biases] = [weightsOf(model), biasesOf(model)];
+  const merges: Record<string, Merge[]> = {};
+  const keep: Masks = {};
+  const [newWeights, newBiases]: Record<string, Float32Array>[] = [{}, {}];
+  for (const group of unitGroups(model, units)) {
+    const site = sites.find(({ layer }) => layer.name === group.consumers[0])!;
+    const isAlone = site?.incoming.every((unit, i) => {
+      const place = placeOf(unit);
+      return place?.group === group.name && place.index === i % group.size;
+    });
+    const pads = (site?.layer.getConfig() as { padding?: string } | undefined)?.padding === "same";
+    if (group.consumers.length !== 1 || !isAlone || pads || !biases[site.layer.name]) continue;
+    const source = site.inputs[0].sourceLayer.name;
+    const outputs = (await activationsOf(model, split, [source], { signal }))[source].values;
+    let found = duplicateNeurons(outputs, group.size, tolerance);
+    // If all of them never change, one has to stay for the layers to connect.
+    if (found.length === group.size) found = found.slice(1);
+    merges[group.name] = found;
+    keep[group.name] = mergeMask(found, group.size);
+    const consumer = site.layer.name;
+    const next = { weights: weights[consumer], bias: biases[consumer] };
+    const folded = foldMerges(found, next, group.size);
+    newWeights[consumer] = folded.weights;
+    newBiases[consumer] = folded.bias;
+  }
+  const copy = cloneModel(model);
+  setWeights(copy, newWeights);
+  setBiases(copy, newBiases);
+  const smaller = pruneGroups(copy, keep);
+  copy.dispose();
+  return { model: smaller, merges };
 }

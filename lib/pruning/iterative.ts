@@ -51,7 +51,7 @@ export interface IterativeResult<State> {
   /** The sparsest model that met the floor (without a floor, the last). The model itself is in that state, too. */
   best: PruneStep & { state: State; masks: Masks };
   history: PruneStep[];
-  /** Why it ended. */
+  /** Why it ended; `nothing left` is all that may be pruned. */
   ended: "plan done" | "floor missed" | "nothing left" | "aborted";
 }
 
@@ -106,6 +106,8 @@ export async function iterativePrune<State>(
 
   const steps = plan[Symbol.iterator]();
   let missedAt: number | undefined;
+  let asked = 0;
+  let scores: Scores | undefined;
   for (;;) {
     if (signal?.aborted) return finish("aborted");
     if (best.sparsity === 1) return finish("nothing left");
@@ -118,7 +120,14 @@ export async function iterativePrune<State>(
       if (trials-- === 0) return finish("floor missed");
       sparsity = (best.sparsity + missedAt) / 2;
     }
-    const masks = select(await model.score(), sparsity, best.masks);
+    scores ??= await model.score();
+    const masks = select(scores, sparsity, best.masks);
+    // A step that asks for more and prunes nothing, because it is too small or the strategy keeps the rest, is none.
+    const idle = sparsity > asked && sparsityOf(masks) === best.sparsity;
+    if (idle && sparsity === 1) return finish("nothing left");
+    asked = Math.max(asked, sparsity);
+    if (idle) continue;
+    scores = undefined;
     if (rewindTo !== undefined) await model.restore(rewindTo);
     try {
       await model.fineTune(masks, history.length);

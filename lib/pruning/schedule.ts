@@ -47,7 +47,7 @@ export function prunePlan({ schedule = "cubic", target, steps, initial = 0 }: Pl
 }
 
 /**
- * A plan without an end, for pruning down to an accuracy floor: each step prunes the share `rate` of what is left.
+ * A plan that ends with nothing left, for pruning down to an accuracy floor: each step prunes the share `rate` of what is left.
  *
  * @param rate from above 0 to below 1
  * @throws RangeError if the rate is outside that
@@ -57,7 +57,9 @@ export function endlessPlan(rate = 0.2): Iterable<number> {
   checkNumber("rate", rate, Number.MIN_VALUE, 1 - Number.EPSILON);
   return {
     *[Symbol.iterator]() {
-      for (let left = 1 - rate; ; left *= 1 - rate) yield 1 - left;
+      // With less than a billionth left, nothing of a real model is.
+      for (let left = 1 - rate; left > 1e-9; left *= 1 - rate) yield 1 - left;
+      yield 1;
     },
   };
 }

@@ -1,7 +1,7 @@
 // §3.1.1 step 2: from scores to masks. A strategy knows nothing of what a score means or of what it scores,
 // so the same four serve weights, filters and neurons.
 
-import { checkLength, checkNumber, checkOneOf, shown } from "../util/check.ts";
+import { checkInteger, checkLength, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { masksByBracket } from "./bracket.ts";
 import type { Masks } from "./mask.ts";
 import { cutAt, masksAt, type Ranked, scoreOf } from "./rank.ts";
@@ -152,15 +152,25 @@ function standardDeviation(values: Float32Array): number {
  * @param masks from any strategy; not changed
  * @param scores that the masks were selected from
  * @param count how many each layer keeps at least (all, where it has fewer)
+ * @param options.previous masks from before: what they prune stays pruned all the same
+ * @throws RangeError if scores or previous masks do not fit, or count is not a whole number
  */
-export function keepAtLeast(masks: Masks, scores: Scores, count = 1): Masks {
+export function keepAtLeast(
+  masks: Masks,
+  scores: Scores,
+  count = 1,
+  { previous }: Pick<SelectOptions, "previous"> = {},
+): Masks {
+  checkInteger("count", count, 0);
   return Object.fromEntries(
     Object.entries(masks).map(([layer, mask]) => {
       checkLength(`scores.${layer}`, scores[layer], mask.length);
       const kept = Uint8Array.from(mask);
       const missing = Math.min(count, mask.length) - kept.reduce((n, m) => n + m, 0);
       if (missing > 0) {
-        const pruned = Array.from(kept.keys()).filter((i) => kept[i] === 0);
+        const before = previous?.[layer];
+        if (before) checkLength(`previous.${layer}`, before, mask.length);
+        const pruned = Array.from(kept.keys()).filter((i) => kept[i] === 0 && before?.[i] !== 0);
         pruned.sort((a, b) => scores[layer][b] - scores[layer][a]);
         for (const i of pruned.slice(0, missing)) kept[i] = 1;
       }

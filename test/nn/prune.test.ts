@@ -2,19 +2,28 @@ import assert from "node:assert/strict";
 import { loadDataset } from "slimlab/datasets";
 import {
   activationsOf,
+  biasesOf,
+  cloneModel,
   copyWeights,
   evaluate,
   filterScoresOf,
   firstOf,
   gradientsOf,
+  groupsOf,
   hessianDiagonalOf,
   lenet5,
   loadPretrained,
+  mergeUnits,
   neuronScoresOf,
+  predict,
+  pruneGroups,
   pruneIteratively,
+  pruneUnitsIteratively,
   restoreWeights,
   scoresOf,
+  setBiases,
   setWeights,
+  shapesOf,
   tf,
   unitScores,
   useBackend,
@@ -32,6 +41,21 @@ import {
 } from "slimlab/pruning";
 
 type Data = Awaited<ReturnType<typeof loadDataset>>;
+
+/** Two convolutions whose outputs are added, one between them, and a dense layer. */
+function residual(): tf.LayersModel {
+  const seed = { kernelInitializer: tf.initializers.glorotUniform({ seed: 5 }) };
+  const conv = (name: string, filters: number) =>
+    tf.layers.conv2d({ name, filters, kernelSize: 3, padding: "same", activation: "relu", ...seed });
+  const input = tf.input({ shape: [28, 28, 1] });
+  const a = conv("a", 6).apply(input) as tf.SymbolicTensor;
+  const b = conv("b", 4).apply(a) as tf.SymbolicTensor;
+  const c = conv("c", 6).apply(b) as tf.SymbolicTensor;
+  const sum = tf.layers.add().apply([a, c]) as tf.SymbolicTensor;
+  const pooled = tf.layers.globalAveragePooling2d({}).apply(sum);
+  const output = tf.layers.dense({ name: "out", units: 10, activation: "softmax", ...seed }).apply(pooled);
+  return tf.model({ inputs: input, outputs: output as tf.SymbolicTensor });
+}
 
 describe("§3.1 pruning of models", () => {
   let data: { train: Data["train"]; test: Data["test"] };
@@ -169,6 +193,131 @@ describe("§3.1 pruning of models", () => {
     restoreWeights(lenet, trained);
   });
 
+  it("adds the scores of filters that go together", async () => {
+    const model = residual();
+    const [l1, groups] = [await filterScoresOf(model, undefined, "l1"), groupsOf(model)];
+    const names = groups.map(({ name }) => name);
+    assert.deepEqual(Object.keys(l1), ["a+c", "b"]);
+    assert.deepEqual(names, ["a+c", "b"]);
+    const weights = weightsOf(model);
+    const [a, c] = [filterNorm(weights.a, 6, 1), filterNorm(weights.c, 6, 1)];
+    assert.deepEqual(
+      l1["a+c"],
+      a.map((score, i) => score + c[i]),
+    );
+  });
+
+  it("removes filters and neurons step by step, and leaves the original alone", async () => {
+    const before = copyWeights(lenet);
+    const result = await pruneUnitsIteratively(lenet, data, { target: 0.5, steps: 2, score: "taylorWeight" });
+    assert.equal(result.ended, "plan done");
+    assert.equal(Math.round(result.best.sparsity * 400), 200);
+    const kept = Object.fromEntries(
+      Object.entries(result.best.masks).map(([name, mask]) => [name, mask.reduce((n, m) => n + m, 0)]),
+    );
+    assert.deepEqual(shapesOf(result.model), {
+      fc1: [784, kept.fc1],
+      fc2: [kept.fc1, kept.fc2],
+      fc3: [kept.fc2, 10],
+    });
+    assert.equal((await evaluate(result.model, data.test)).accuracy, result.best.accuracy);
+    assert.ok(result.best.accuracy > result.history[0].accuracy - 0.03);
+    assert.deepEqual(copyWeights(lenet), before);
+  });
+
+  it("removes exactly the units that its masks say", async () => {
+    const result = await pruneUnitsIteratively(lenet, data, {
+      target: 0.3,
+      steps: 3,
+      schedule: "linear",
+      fineTune: { epochs: 0 },
+    });
+    // Untrained, three steps of surgery give what one gives on the original.
+    const { loss } = await evaluate(pruneGroups(lenet, result.best.masks), data.test);
+    assert.ok(Math.abs(loss - (await evaluate(result.model, data.test)).loss) < 1e-6);
+  });
+
+  it("removes units down to a floor, through residual additions, but never a whole layer", async () => {
+    const model = residual();
+    const { best, ended } = await pruneUnitsIteratively(model, data, {
+      accuracyFloor: 0,
+      rate: 0.5,
+      fineTune: { epochs: 0 },
+    });
+    assert.equal(ended, "nothing left");
+    assert.deepEqual(
+      Object.entries(best.masks).map(([name, mask]) => [name, mask.reduce((n, m) => n + m, 0)]),
+      [
+        ["a+c", 1],
+        ["b", 1],
+      ],
+    );
+  });
+
+  it("merges neurons that others can stand in for, without training", async () => {
+    const model = cloneModel(lenet);
+    // Three copies of neurons, scaled and so that ReLU keeps the relation, and a constant one.
+    const [weights, biases] = [weightsOf(model), biasesOf(model)];
+    for (const [copy, of, scale] of [
+      [7, 3, 2],
+      [250, 10, 0.5],
+      [299, 3, 1.5],
+    ]) {
+      for (let i = 0; i < 784; i++) weights.fc1[i * 300 + copy] = scale * weights.fc1[i * 300 + of];
+      biases.fc1[copy] = scale * biases.fc1[of];
+    }
+    for (let i = 0; i < 784; i++) weights.fc1[i * 300 + 100] = 0;
+    biases.fc1[100] = 0.7;
+    setWeights(model, weights);
+    setBiases(model, biases);
+    const images = firstOf(data.train, 300);
+    const { model: smaller, merges } = await mergeUnits(model, images, { tolerance: 1e-6 });
+    const gone = new Set(merges.fc1.map(({ neuron }) => neuron));
+    assert.ok([100, 250].some((neuron) => gone.has(neuron)));
+    assert.equal([3, 7, 299].filter((neuron) => gone.has(neuron)).length, 2, "of three alike one stays");
+    assert.equal(shapesOf(smaller).fc1[1], 300 - merges.fc1.length);
+    const [one, other] = [await predict(model, images), await predict(smaller, images)];
+    for (let i = 0; i < one.probabilities.length; i++) {
+      assert.ok(Math.abs(one.probabilities[i] - other.probabilities[i]) < 1e-3);
+    }
+  });
+
+  it("merges filters through pooling and flattening", async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({
+          name: "conv",
+          inputShape: [28, 28, 1],
+          filters: 6,
+          kernelSize: 5,
+          activation: "relu",
+        }),
+        tf.layers.maxPooling2d({ poolSize: 4, strides: 4 }),
+        tf.layers.flatten({}),
+        tf.layers.dense({ name: "out", units: 10, activation: "softmax" }),
+      ],
+    });
+    const { conv } = weightsOf(model);
+    for (let i = 0; i < 25; i++) conv[i * 6 + 4] = 3 * conv[i * 6 + 1];
+    setWeights(model, { conv });
+    const images = firstOf(data.train, 50);
+    const { model: smaller, merges } = await mergeUnits(model, images, { units: "filters", tolerance: 1e-6 });
+    assert.deepEqual(
+      merges.conv.map(({ neuron, into }) => [neuron, into]),
+      [[4, 1]],
+    );
+    assert.ok(Math.abs(merges.conv[0].scale - 3) < 1e-4);
+    const [one, other] = [await predict(model, images), await predict(smaller, images)];
+    for (let i = 0; i < one.probabilities.length; i++) {
+      assert.ok(Math.abs(one.probabilities[i] - other.probabilities[i]) < 1e-5);
+    }
+  });
+
+  it("merges nothing where several layers take the units in, or one that pads them", async () => {
+    const { merges } = await mergeUnits(residual(), firstOf(data.train, 20), { units: "both", tolerance: 1 });
+    assert.deepEqual(merges, {});
+  });
+
   it("refuses what it cannot do", async () => {
     await assert.rejects(scoresOf(lenet, undefined, "obd"), /score "obd" needs images, got none/);
     await assert.rejects(filterScoresOf(lenet5(1), undefined, "taylorWeight"), /needs images, got none/);
@@ -176,10 +325,7 @@ describe("§3.1 pruning of models", () => {
       scoresOf(lenet, undefined, "luck" as "obd"),
       /score must be one of "magnitude", "gradient", "obd", got "luck"/,
     );
-    await assert.rejects(
-      pruneIteratively(lenet, data, {}),
-      /give a target sparsity, an accuracyFloor, or both/,
-    );
+    await assert.rejects(pruneIteratively(lenet, data, {}), /give a target, an accuracyFloor, or both/);
     await assert.rejects(
       pruneIteratively(lenet, data, { target: 0.5, layers: ["fc9"] }),
       /layer must be one of "fc1", "fc2", "fc3", got "fc9"/,
@@ -187,6 +333,22 @@ describe("§3.1 pruning of models", () => {
     await assert.rejects(
       pruneIteratively(lenet, data, { accuracyFloor: 1 }),
       /accuracyFloor must be at most the accuracy before pruning/,
+    );
+    await assert.rejects(
+      pruneUnitsIteratively(lenet, data, { target: 0.5, units: "filters" }),
+      /lenet-300-100 has no filters to remove/,
+    );
+    await assert.rejects(
+      pruneUnitsIteratively(lenet, data, { target: 0.5, score: "magnitude" as "l1" }),
+      /score must be one of "l1", "l2", .*, got "magnitude"/,
+    );
+    await assert.rejects(
+      pruneUnitsIteratively(lenet, data, { target: 0.5, units: "cells" as "both" }),
+      /units must be one of "filters", "neurons", "both", got "cells"/,
+    );
+    await assert.rejects(
+      mergeUnits(lenet, data.train, { tolerance: 2 }),
+      /tolerance must be a number from 0 to 1/,
     );
   });
 });

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import {
   applyMasks,
   endlessPlan,
+  globalSparsity,
   iterativePrune,
+  keepAtLeast,
   layerRate,
   type Masks,
   magnitude,
@@ -239,6 +241,22 @@ describe("§3.1.4 iterative pruning", () => {
     assert.equal(nothing.best.sparsity, 1);
     const none = await iterativePrune(regression(), { plan: [] });
     assert.deepEqual([none.ended, none.best.sparsity, none.history.length], ["plan done", 0, 1]);
+  });
+
+  it("skips steps that prune nothing, and ends where the strategy keeps the rest", async () => {
+    const model = regression();
+    const { best, history, ended } = await iterativePrune(model, {
+      plan: endlessPlan(0.3),
+      select: (scores, sparsity, previous) =>
+        keepAtLeast(globalSparsity(scores, sparsity, { previous }), scores, 2, { previous }),
+    });
+    assert.equal(ended, "nothing left");
+    assert.equal(best.sparsity, 56 / 60);
+    for (let i = 1; i < history.length; i++) assert.ok(history[i].sparsity > history[i - 1].sparsity);
+    const oneShot = await iterativePrune(regression(), {
+      plan: prunePlan({ schedule: "oneShot", target: 0.5, steps: 3 }),
+    });
+    assert.equal(oneShot.history.length, 4, "but a plan may say to fine-tune again");
   });
 
   it("refuses a floor above what the model has, and sparsities outside [0, 1]", async () => {

@@ -193,6 +193,10 @@ describe("§3.1.1 selection of weights", () => {
     assert.deepEqual(keepAtLeast(masks, given), { small: u8(0, 1, 0), large: u8(1, 1, 1), empty: u8() });
     assert.deepEqual(keepAtLeast(masks, given, 2).small, u8(0, 1, 1));
     assert.deepEqual(keepAtLeast(masks, given, 9).small, u8(1, 1, 1));
+    const previous = { small: u8(1, 0, 1), large: u8(1, 1, 1), empty: u8() };
+    assert.deepEqual(keepAtLeast(masks, given, 2, { previous }).small, u8(1, 0, 1));
+    assert.deepEqual(keepAtLeast(masks, given, 3, { previous }).small, u8(1, 0, 1));
+    assert.throws(() => keepAtLeast(masks, given, -1), /count must be a whole number of at least 0, got -1/);
     assert.deepEqual(masks.small, u8(0, 0, 0), "its argument stays as it was");
   });
 

@@ -1,0 +1,191 @@
+// §3.1 on models: scores of weights, filters and neurons from a network and real images. What is computed here are
+// only the scores' inputs: weights, gradients, curvature, activations.
+
+import type { Split } from "../datasets/index.ts";
+import {
+  activeShare,
+  filterGradientNorm,
+  filterNorm,
+  geometricMedian,
+  gradientTimesWeight,
+  magnitude,
+  meanAbsoluteGradient,
+  meanActivation,
+  obdSaliency,
+  outputNorm,
+  type Scores,
+  taylorActivation,
+  taylorWeight,
+} from "../pruning/index.ts";
+import { checkOneOf } from "../util/check.ts";
+import { type Group, groupsOf } from "./dependency.ts";
+import { type Activations, activationsOf, gradientsOf } from "./gradients.ts";
+import { hessianDiagonalOf } from "./hessian.ts";
+import type { tf } from "./tf.ts";
+import { weightsOf } from "./weights.ts";
+
+/** Scores of weights: |w|, |g·w|, ½·h·w². */
+export const weightScores = ["magnitude", "gradient", "obd"] as const;
+export type WeightScore = (typeof weightScores)[number];
+
+/**
+ * Importance of every weight in every kernel.
+ *
+ * @param split the images that gradients and curvature are taken from; `magnitude` needs none
+ * @throws RangeError for an unknown score, or one that needs images when there are none
+ * @see §3.1.1
+ */
+export async function scoresOf(
+  model: tf.LayersModel,
+  split: Split | undefined,
+  score: WeightScore = "magnitude",
+  options: { signal?: AbortSignal } = {},
+): Promise<Scores> {
+  checkOneOf("score", score, weightScores);
+  const weights = weightsOf(model);
+  if (score === "magnitude") return byLayer(weights, (w) => magnitude(w));
+  const images = needed(split, score);
+  if (score === "gradient") {
+    const gradients = await gradientsOf(model, images, options);
+    return byLayer(weights, (w, layer) => gradientTimesWeight(w, gradients[layer]));
+  }
+  const diagonal = await hessianDiagonalOf(model, images, options);
+  return byLayer(weights, (w, layer) => obdSaliency(w, diagonal[layer]));
+}
+
+/** What a score of filters or neurons may look at; their number is the last dimension of each. */
+interface Unit {
+  count: number;
+  weights: Float32Array;
+  gradients: Float32Array;
+  outputs: Float32Array;
+  outputGradients: Float32Array;
+  examples: number;
+}
+
+/** Each score with what has to be computed for it. */
+const units = {
+  l1: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 1) },
+  l2: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 2) },
+  geometricMedian: { needs: [], of: ({ weights, count }) => geometricMedian(weights, count) },
+  gradientNorm: { needs: ["gradients"], of: ({ gradients, count }) => filterGradientNorm(gradients, count) },
+  taylorWeight: {
+    needs: ["gradients"],
+    of: ({ weights, gradients, count }) => taylorWeight(weights, gradients, count),
+  },
+  meanActivation: { needs: ["outputs"], of: ({ outputs, count }) => meanActivation(outputs, count) },
+  outputNorm: { needs: ["outputs"], of: ({ outputs, count }) => outputNorm(outputs, count) },
+  activeShare: { needs: ["outputs"], of: ({ outputs, count }) => activeShare(outputs, count) },
+  meanAbsoluteGradient: {
+    needs: ["outputs", "outputGradients"],
+    of: ({ outputGradients, count }) => meanAbsoluteGradient(outputGradients, count),
+  },
+  taylorActivation: {
+    needs: ["outputs", "outputGradients"],
+    of: ({ outputs, outputGradients, count, examples }) =>
+      taylorActivation(outputs, outputGradients, count, examples),
+  },
+} satisfies Record<string, { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array }>;
+
+/** Scores of filters and of neurons, named as lib/pruning's functions (`l1` and `l2` are filterNorm's). */
+export type UnitScore = keyof typeof units;
+/** Their names. */
+export const unitScores = Object.keys(units) as UnitScore[];
+
+/**
+ * Importance of every filter: one score for each unit of each group of convolutions (see {@link groupsOf}; the group
+ * of a single layer has that layer's name). Where filters of several layers go together, their scores are added.
+ *
+ * @param split the images that gradients and activations are taken from; scores of weights need none
+ * @throws RangeError for an unknown score, or one that needs images when there are none
+ * @see §3.1.2
+ */
+export function filterScoresOf(
+  model: tf.LayersModel,
+  split: Split | undefined,
+  score: UnitScore = "l1",
+  options: { signal?: AbortSignal } = {},
+): Promise<Scores> {
+  return unitScoresOf(model, unitGroups(model, "filters"), split, score, options);
+}
+
+/**
+ * Importance of every neuron: one score for each unit of each group of dense layers, but not for classes.
+ *
+ * @param split the images that gradients and activations are taken from; scores of weights need none
+ * @throws RangeError for an unknown score, or one that needs images when there are none
+ * @see §3.1.3
+ */
+export function neuronScoresOf(
+  model: tf.LayersModel,
+  split: Split | undefined,
+  score: UnitScore = "meanActivation",
+  options: { signal?: AbortSignal } = {},
+): Promise<Scores> {
+  return unitScoresOf(model, unitGroups(model, "neurons"), split, score, options);
+}
+
+/** The groups of a model's filters (units that a convolution has a part in), of its neurons (all others), or both. */
+export function unitGroups(model: tf.LayersModel, units: "filters" | "neurons" | "both"): Group[] {
+  checkOneOf("units", units, ["filters", "neurons", "both"]);
+  const isDense = (layer: string) => model.getLayer(layer).getClassName() === "Dense";
+  return groupsOf(model).filter(
+    ({ layers }) => units === "both" || layers.every(isDense) === (units === "neurons"),
+  );
+}
+
+/** Scores of some groups' units, by group. */
+export async function unitScoresOf(
+  model: tf.LayersModel,
+  groups: Group[],
+  split: Split | undefined,
+  score: UnitScore,
+  options: { signal?: AbortSignal } = {},
+): Promise<Scores> {
+  checkOneOf("score", score, unitScores);
+  const { needs, of }: { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array } = units[score];
+  const layers = [...new Set(groups.flatMap((group) => group.layers))];
+  const weights = weightsOf(model);
+  const nothing = new Float32Array();
+  let gradients: Record<string, Float32Array> = {};
+  let activations: Record<string, Activations> = {};
+  if (needs.includes("gradients")) gradients = await gradientsOf(model, needed(split, score), options);
+  if (needs.includes("outputs")) {
+    const withGradients = needs.includes("outputGradients");
+    activations = await activationsOf(model, needed(split, score), layers, {
+      ...options,
+      gradients: withGradients,
+    });
+  }
+  const byChannel = Object.fromEntries(
+    layers.map((layer) => [
+      layer,
+      of({
+        count: (model.getLayer(layer).outputShape as number[]).at(-1)!,
+        weights: weights[layer],
+        gradients: gradients[layer] ?? nothing,
+        outputs: activations[layer]?.values ?? nothing,
+        outputGradients: activations[layer]?.gradients ?? nothing,
+        examples: activations[layer]?.shape[0] ?? 0,
+      }),
+    ]),
+  );
+  return Object.fromEntries(
+    groups.map(({ name, layers, channels, size }) => [
+      name,
+      new Float32Array(size).map((_, unit) =>
+        layers.reduce((sum, layer) => sum + byChannel[layer][channels[layer][unit]], 0),
+      ),
+    ]),
+  );
+}
+
+const byLayer = (
+  weights: Record<string, Float32Array>,
+  score: (weights: Float32Array, layer: string) => Float32Array,
+): Scores => Object.fromEntries(Object.entries(weights).map(([layer, w]) => [layer, score(w, layer)]));
+
+function needed(split: Split | undefined, score: string): Split {
+  if (split === undefined) throw new RangeError(`score "${score}" needs images, got none: give a split`);
+  return split;
+}
