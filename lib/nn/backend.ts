@@ -129,10 +129,21 @@ async function loadNative(): Promise<void> {
 }
 
 async function loadWasm(): Promise<void> {
-  await import("@tensorflow/tfjs-backend-wasm");
-  registerWasmKernels();
-  // `findBackend` would start it synchronously, which WebAssembly cannot: start it by making it current once.
-  if (!(await tf.setBackend("wasm"))) throw new Error("WebAssembly did not start");
+  // Emscripten's start-up code adds handlers that throw every uncaught error anew, which ends the process: whoever
+  // handles such errors, a Jupyter kernel or mocha, must be left in charge.
+  const events = ["uncaughtException", "unhandledRejection"] as const;
+  const before = events.map((event) => process.listeners(event as "uncaughtException"));
+  try {
+    await import("@tensorflow/tfjs-backend-wasm");
+    registerWasmKernels();
+    // `findBackend` would start it synchronously, which WebAssembly cannot: start it by making it current once.
+    if (!(await tf.setBackend("wasm"))) throw new Error("WebAssembly did not start");
+  } finally {
+    events.forEach((event, i) => {
+      for (const listener of process.listeners(event as "uncaughtException"))
+        if (!before[i].includes(listener)) process.removeListener(event, listener);
+    });
+  }
 }
 
 function firstLine(error: Error): string {

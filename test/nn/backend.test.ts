@@ -85,6 +85,19 @@ describe("nn/backend", () => {
     );
   });
 
+  it("WASM leaves uncaught errors and rejections to whoever handles them", async () => {
+    const script = `
+      import { useBackend } from "slimlab/nn";
+      await useBackend("wasm");
+      process.on("uncaughtException", (error) => console.log("caught", error.message));
+      process.on("unhandledRejection", (error) => console.log("rejected", error.message));
+      Promise.reject(new Error("one"));
+      setTimeout(() => { throw new Error("two"); });
+      setTimeout(() => console.log("alive"), 20);`;
+    const { stdout } = await node(script);
+    assert.equal(stdout, "rejected one\ncaught two\nalive\n");
+  });
+
   it("a cell's own import of @tensorflow/tfjs is the same instance", async () => {
     const own = await import("@tensorflow/tfjs");
     assert.equal(own.engine(), tf.engine());

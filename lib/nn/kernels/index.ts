@@ -9,6 +9,9 @@ import { unsortedSegmentSum } from "./segment.ts";
 
 let registered = false;
 
+/** The backend's own kernels that ours took the place of, for comparison. */
+export const replacedKernels = new Map<string, tf.KernelFunc>();
+
 /** Registers this project's kernels with the WASM backend, once. */
 export function registerWasmKernels(): void {
   if (registered) return;
@@ -27,8 +30,11 @@ export function registerWasmKernels(): void {
   };
   for (const [kernelName, kernelFunc] of Object.entries({ ...missing, ...faster })) {
     const theirs = tf.getKernel(kernelName, "wasm");
-    // Their set-up must still run where ours calls theirs.
-    if (theirs) tf.unregisterKernel(kernelName, "wasm");
+    if (theirs) {
+      replacedKernels.set(kernelName, theirs.kernelFunc);
+      tf.unregisterKernel(kernelName, "wasm");
+    }
+    // With their set-up, which must still run where ours calls theirs.
     tf.registerKernel({
       ...theirs,
       kernelName,
