@@ -12,6 +12,7 @@ import {
   groupsOf,
   hessianDiagonalOf,
   lenet5,
+  lenet300,
   loadPretrained,
   mergeUnits,
   neuronScoresOf,
@@ -191,6 +192,38 @@ describe("§3.1 pruning of models", () => {
     assert.deepEqual(Object.keys(sparsity), ["fc1", "fc2"]);
     assert.ok(Math.abs(sparsity.fc1 - sparsity.fc2) < 1e-4);
     restoreWeights(lenet, trained);
+  });
+
+  it("rewinds to early weights under the masks of the trained ones: the lottery ticket", async () => {
+    const trained = copyWeights(lenet);
+    const early = lenet300(9);
+    const { best } = await pruneIteratively(lenet, data, {
+      target: 0.8,
+      steps: 2,
+      fineTune: { epochs: 0 },
+      rewindTo: copyWeights(early),
+    });
+    const [now, then] = [weightsOf(lenet), weightsOf(early)];
+    for (const [layer, mask] of Object.entries(best.masks)) {
+      assert.ok(now[layer].every((w, i) => w === (mask[i] === 1 ? then[layer][i] : 0)));
+    }
+    restoreWeights(lenet, trained);
+  });
+
+  it("removes a third of LeNet-5's filters and neurons at hardly any loss, untrained", async () => {
+    const lenet5 = await loadPretrained("lenet-5");
+    const { model, best, history } = await pruneUnitsIteratively(lenet5, data, {
+      target: 0.3,
+      steps: 1,
+      score: "geometricMedian",
+      fineTune: { epochs: 0 },
+    });
+    assert.ok(best.accuracy > history[0].accuracy - 0.02);
+    assert.ok(model.countParams() < 0.75 * lenet5.countParams());
+    // Neurons that never fire go into the next layer's bias.
+    const merged = await mergeUnits(lenet5, firstOf(data.train, 500), { tolerance: 0.01 });
+    assert.ok(merged.merges.fc1.length > 50);
+    assert.ok((await evaluate(merged.model, data.test)).accuracy > history[0].accuracy - 0.005);
   });
 
   it("adds the scores of filters that go together", async () => {
