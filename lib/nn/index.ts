@@ -47,6 +47,7 @@ export {
   pruneUnitsIteratively,
   restoreWeights,
 } from "./prune.ts";
+export * from "./quantize.ts";
 export { cloneModel, layerLike, type Part, rebuild } from "./rebuild.ts";
 export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";
 export { tf } from "./tf.ts";

@@ -3,7 +3,7 @@
 // The observers are those of torch.ao.quantization and of TensorRT (Migacz 2017): min-max, moving average, percentile,
 // least squared error, KL divergence. The last three keep a histogram, not the values.
 import { checkFinite, checkNumber, checkOneOf } from "../util/check.ts";
-import { type GridOptions, levelsOf } from "./fixed-point.ts";
+import { levelsOf } from "./fixed-point.ts";
 import { klThreshold } from "./histogram.ts";
 import { codeRange, gridOf, isSignGrid, type Levels, searchRange } from "./range.ts";
 
@@ -33,7 +33,7 @@ export interface Observer {
   /** The range chosen so far, widened to hold 0; [0, 0] before any value. */
   range(): [min: number, max: number];
   /** Scale and zero point for that range, and the options as a grid takes them. */
-  grid(): GridOptions & { range: [number, number]; scale: number; zeroPoint: number };
+  grid(): Levels & { range: [number, number]; scale: number; zeroPoint: number };
 }
 
 // Bins on each side of 0. When values grow beyond the last bin, the bins double their width by merging in pairs: at

@@ -1,0 +1,498 @@
+// §3.2 applied to models: quantized weights, simulated quantized activations, quantization-aware training, and a
+// network that runs in integers. The algorithms are slimlab/quantization's; this file puts them where a model's weights
+// and activations are.
+
+import type { Split } from "../datasets/index.ts";
+import {
+  type ActivationGrid,
+  binarize,
+  binaryThreshold,
+  type Clustered,
+  type ClusterOptions,
+  clusteredBytes,
+  clusterWeights,
+  codeRange,
+  conv2dStep,
+  createObserver,
+  denseStep,
+  dequantize,
+  type GridOptions,
+  type IntegerNetwork,
+  type IntegerStep,
+  type ObserverOptions,
+  type QuantizationError,
+  type Quantized,
+  quantizationError,
+  quantize,
+  quantizedBytes,
+  type RoundingOptions,
+  restoreClusters,
+  restoreThresholded,
+  roundEven,
+  runInteger,
+  straightThrough,
+  type Threshold,
+  ternarize,
+  ternaryThreshold,
+  type Window,
+} from "../quantization/index.ts";
+import { checkInteger, checkOneOf } from "../util/check.ts";
+import { ensureBackend } from "./backend.ts";
+import { batchOf, checkSplit, inputShape } from "./batches.ts";
+import { argMax, type Evaluation } from "./evaluate.ts";
+import { logitsOf } from "./logits.ts";
+import { withProbes } from "./probe.ts";
+import { tf } from "./tf.ts";
+import { type History, type TrainOptions, train } from "./train.ts";
+import { biasesOf, kernelLayers, kernelOf, setWeights, shapesOf, weightsOf } from "./weights.ts";
+
+type Layer = tf.layers.Layer;
+
+/** How a layer's weights are quantized: options of `quantize` without shape and axis, which the layer gives. */
+export interface WeightOptions extends Omit<GridOptions, "shape" | "axis">, RoundingOptions {
+  /** One scale for each output of a layer (the last axis of its kernel); default true. */
+  perChannel?: boolean;
+}
+
+/** Weight options, and exceptions by layer name. */
+export interface ModelWeightOptions extends WeightOptions {
+  layers?: Record<string, Partial<WeightOptions>>;
+}
+
+/** What became of a model's weights. */
+export interface QuantizedWeights {
+  /** Codes and grids, by layer name. */
+  quantized: Record<string, Quantized>;
+  /** What each layer lost. */
+  errors: Record<string, QuantizationError>;
+  /** Bytes of all kernels in storage, packed. */
+  bytes: number;
+}
+
+function gridOptions(
+  { perChannel = true, ...options }: WeightOptions,
+  shape: number[],
+): GridOptions & RoundingOptions {
+  return { ...options, shape, axis: perChannel ? shape.length - 1 : undefined };
+}
+
+function optionsFor({ layers, ...options }: ModelWeightOptions, name: string): WeightOptions {
+  return { ...options, ...layers?.[name] };
+}
+
+/**
+ * Quantizes a model's kernels to fixed point and puts what the codes stand for back into the model (§3.2.1). Biases
+ * stay as they are.
+ *
+ * @throws RangeError for layers that the model does not have and for options out of range
+ */
+export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptions): QuantizedWeights {
+  const weights = weightsOf(model);
+  const shapes = shapesOf(model);
+  for (const name of Object.keys(options.layers ?? {})) checkOneOf("layer", name, Object.keys(weights));
+  const quantized: Record<string, Quantized> = {};
+  for (const [name, values] of Object.entries(weights)) {
+    quantized[name] = quantize(values, gridOptions(optionsFor(options, name), shapes[name]));
+  }
+  return setQuantized(model, quantized);
+}
+
+/** Puts quantized kernels into a model, as the values that their codes stand for. */
+export function setQuantized(model: tf.LayersModel, quantized: Record<string, Quantized>): QuantizedWeights {
+  const before = weightsOf(model);
+  const restored = Object.fromEntries(Object.entries(quantized).map(([name, q]) => [name, dequantize(q)]));
+  setWeights(model, restored);
+  return {
+    quantized,
+    errors: Object.fromEntries(
+      Object.keys(quantized).map((name) => [name, quantizationError(before[name], restored[name])]),
+    ),
+    bytes: Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), 0),
+  };
+}
+
+/** What clustering made of a model's weights. */
+export interface ClusteredWeights {
+  clustered: Record<string, Clustered>;
+  errors: Record<string, QuantizationError>;
+  bytes: number;
+}
+
+/**
+ * Clusters each kernel of a model and puts the centroids in place of the weights (§3.2.1, item 2).
+ *
+ * @param options of `clusterWeights`, with exceptions and masks by layer name
+ */
+export function clusterModel(
+  model: tf.LayersModel,
+  options: Omit<ClusterOptions, "mask"> & {
+    layers?: Record<string, Partial<ClusterOptions>>;
+    masks?: Record<string, Uint8Array>;
+  },
+): ClusteredWeights {
+  const { layers = {}, masks = {}, ...shared } = options;
+  const weights = weightsOf(model);
+  for (const name of [...Object.keys(layers), ...Object.keys(masks)]) {
+    checkOneOf("layer", name, Object.keys(weights));
+  }
+  const clustered: Record<string, Clustered> = {};
+  const restored: Record<string, Float32Array> = {};
+  for (const [name, values] of Object.entries(weights)) {
+    clustered[name] = clusterWeights(values, { ...shared, mask: masks[name], ...layers[name] });
+    restored[name] = restoreClusters(clustered[name]);
+  }
+  setWeights(model, restored);
+  return {
+    clustered,
+    errors: Object.fromEntries(
+      Object.keys(weights).map((name) => [name, quantizationError(weights[name], restored[name])]),
+    ),
+    bytes: Object.values(clustered).reduce((sum, c) => sum + clusteredBytes(c), 0),
+  };
+}
+
+/** How the values at one place are quantized: fixed point, {0, 1} or {−1, 0, 1} times a scale. */
+export type ActivationQuantizer =
+  | ({ kind: "fixed" } & ActivationGrid)
+  | ({ kind: "binary" | "ternary" } & Threshold);
+
+/** Quantizers for a model's input and for the outputs of its layers, by name; a layer without one keeps its floats. */
+export interface ActivationQuantizers {
+  input?: ActivationQuantizer;
+  layers: Record<string, ActivationQuantizer>;
+}
+
+/** How activations are calibrated. */
+export interface CalibrateOptions extends Partial<ObserverOptions> {
+  /** Default `fixed`, with 8 bits. For `binary` and `ternary` the thresholds of least squared error. */
+  kind?: ActivationQuantizer["kind"];
+  /** The layers whose outputs are quantized; default: those with a kernel but the last, whose outputs are the logits. */
+  layers?: string[];
+  /** Whether the input gets a quantizer too (always fixed point); default true. */
+  input?: boolean;
+  /** Images at a time, default 128. */
+  batch?: number;
+}
+
+/**
+ * Chooses quantizers for activations by showing the model calibration data (§3.2.2).
+ *
+ * @param data a few hundred images are usually enough
+ */
+export async function calibrateActivations(
+  model: tf.LayersModel,
+  data: Split,
+  options: CalibrateOptions = {},
+): Promise<ActivationQuantizers> {
+  const { kind = "fixed", bits = 8, batch = 128, input = true, layers, ...observing } = options;
+  checkOneOf("kind", kind, ["fixed", "binary", "ternary"]);
+  checkInteger("batch", batch, 1);
+  checkSplit(model, data);
+  const names =
+    layers ??
+    kernelLayers(model)
+      .slice(0, -1)
+      .map((layer) => layer.name);
+  for (const name of names)
+    checkOneOf(
+      "layer",
+      name,
+      model.layers.map((layer) => layer.name),
+    );
+  await ensureBackend();
+  const observers = new Map(names.map((name) => [name, createObserver({ ...observing, bits })]));
+  const inputObserver = createObserver({ ...observing, bits: kind === "fixed" ? bits : 8 });
+  // Thresholds need the values themselves: an even sample of them, the same share of every batch.
+  const samples = new Map(names.map((name) => [name, [] as Float32Array[]]));
+  const shape = inputShape(model);
+  for (let from = 0; from < data.count; from += batch) {
+    tf.tidy(() => {
+      const { x } = batchOf(data, shape, from, Math.min(data.count, from + batch));
+      if (input) inputObserver.observe(x.dataSync() as Float32Array);
+      const watch = (name: string, _input: tf.Tensor, output: tf.Tensor): void => {
+        const values = output.dataSync() as Float32Array;
+        const step = Math.max(1, Math.ceil(((values.length / batch) * data.count) / 1e6));
+        if (kind === "fixed") observers.get(name)!.observe(values);
+        else samples.get(name)!.push(values.filter((_, i) => i % step === 0));
+      };
+      withProbes(
+        names.map((name) => model.getLayer(name)),
+        "output",
+        {},
+        watch,
+        () => logitsOf(model, x),
+      );
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const fixed = (observer: ReturnType<typeof createObserver>): ActivationQuantizer => {
+    const grid = observer.grid();
+    return { kind: "fixed", scale: grid.scale, zeroPoint: grid.zeroPoint, ...codeRange(grid) };
+  };
+  const result: ActivationQuantizers = { layers: {} };
+  if (input) result.input = fixed(inputObserver);
+  for (const name of names) {
+    if (kind === "fixed") {
+      result.layers[name] = fixed(observers.get(name)!);
+      continue;
+    }
+    const all = Float32Array.from(samples.get(name)!.flatMap((part) => [...part]));
+    result.layers[name] = { kind, ...(kind === "binary" ? binaryThreshold(all) : ternaryThreshold(all)) };
+  }
+  return result;
+}
+
+/** What the values become, and the lowest and the highest level there are. */
+function applyQuantizer(
+  values: Float32Array,
+  quantizer: ActivationQuantizer,
+): { values: Float32Array; lowest: number; highest: number } {
+  if (quantizer.kind === "fixed") {
+    const { scale, zeroPoint, low, high } = quantizer;
+    const bottom = low - zeroPoint;
+    const top = high - zeroPoint;
+    const restored = values.map((v) => Math.min(top, Math.max(bottom, roundEven(v / scale))) * scale);
+    return { values: restored, lowest: bottom * scale, highest: top * scale };
+  }
+  const codes = quantizer.kind === "binary" ? binarize(values, quantizer) : ternarize(values, quantizer);
+  const lowest = quantizer.kind === "binary" ? 0 : -quantizer.scale;
+  return { values: restoreThresholded(codes), lowest, highest: quantizer.scale };
+}
+
+/**
+ * A tensor through a quantizer with the straight-through gradient: forwards what the codes stand for, backwards the
+ * gradient unchanged where `passes` is 1 and nothing where it is 0.
+ */
+function throughQuantizer(
+  x: tf.Tensor,
+  quantizer: (values: Float32Array) => { values: Float32Array; passes: Float32Array },
+): tf.Tensor {
+  return tf.customGrad((input, save) => {
+    const tensor = input as tf.Tensor;
+    const { values, passes } = quantizer(tensor.dataSync() as Float32Array);
+    (save as tf.GradSaveFunc)([tf.tensor(passes, tensor.shape)]);
+    return {
+      value: tf.tensor(values, tensor.shape),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]),
+    };
+  })(x);
+}
+
+const ones = (length: number): Float32Array => new Float32Array(length).fill(1);
+
+/** A weight tensor through fixed point; the gradient stops where the range clips. */
+function fakeQuantizeWeights(x: tf.Tensor, options: GridOptions & RoundingOptions): tf.Tensor {
+  return throughQuantizer(x, (values) => {
+    const q = quantize(values, options);
+    const { low, high } = codeRange(q);
+    // Scales lie along the last axis, if there are several.
+    const passes = values.map((v, i) => {
+      const c = i % q.scale.length;
+      const steps = v / q.scale[c] + q.zeroPoint[c];
+      // A hair wider: the largest weight is on the last level but for the rounding of the scale.
+      return steps >= low - 1e-4 && steps <= high + 1e-4 ? 1 : 0;
+    });
+    return { values: dequantize(q), passes };
+  });
+}
+
+/** What is simulated in a forward pass. */
+export interface SimulationOptions {
+  /** Quantizes kernels on the way, as they are at that moment; without it they are used as they are. */
+  weights?: ModelWeightOptions;
+  /** Quantizes the input and the outputs of layers; average pooling rounds to the grid of what it reads. */
+  activations?: ActivationQuantizers;
+}
+
+/**
+ * A forward pass that simulates quantization in floating point, for `train` (quantization-aware training with
+ * straight-through estimators) and for `evaluate` (§3.2).
+ *
+ * @returns from images to logits, to be passed as `forward`
+ */
+export function quantizedForward(
+  model: tf.LayersModel,
+  { weights, activations }: SimulationOptions,
+): (x: tf.Tensor) => tf.Tensor2D {
+  const names = model.layers.map((layer) => layer.name);
+  for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, names);
+  for (const name of Object.keys(weights?.layers ?? {})) checkOneOf("layer", name, names);
+  const quantizeActivations = (x: tf.Tensor, quantizer: ActivationQuantizer): tf.Tensor =>
+    throughQuantizer(x, (values) => {
+      const { values: restored, lowest, highest } = applyQuantizer(values, quantizer);
+      return { values: restored, passes: straightThrough(ones(values.length), values, lowest, highest) };
+    });
+  return (x) => {
+    let current = activations?.input;
+    const undo: (() => void)[] = [];
+    try {
+      for (const layer of model.layers) {
+        const kernel = weights && kernelOf(layer);
+        if (kernel)
+          undo.push(
+            replaceKernel(layer, gridOptions(optionsFor(weights, layer.name), kernel.shape as number[])),
+          );
+        const quantizer = activations?.layers[layer.name];
+        const averages = layer.getClassName().includes("AveragePooling");
+        if (quantizer === undefined && !averages) continue;
+        const { call } = layer;
+        const own = Object.hasOwn(layer, "call");
+        layer.call = (inputs, options) => {
+          const result = call.call(layer, inputs, options);
+          const output = Array.isArray(result) ? result[0] : result;
+          current = quantizer ?? current;
+          return current ? quantizeActivations(output, current) : output;
+        };
+        undo.push(() => {
+          if (own) layer.call = call;
+          else delete (layer as Partial<Layer>).call;
+        });
+      }
+      return logitsOf(model, activations?.input ? quantizeActivations(x, activations.input) : x);
+    } finally {
+      for (const step of undo.reverse()) step();
+    }
+  };
+}
+
+/** Lets a layer read its kernel through a quantizer; its variable, which training changes, stays the same. */
+function replaceKernel(layer: Layer, options: GridOptions & RoundingOptions): () => void {
+  const kernel = kernelOf(layer)!;
+  const owner = layer as unknown as Record<string, unknown>;
+  const field = owner.kernel === kernel ? "kernel" : "depthwiseKernel";
+  owner[field] = Object.create(kernel, {
+    read: { value: () => fakeQuantizeWeights(kernel.read(), options) },
+  });
+  return () => {
+    owner[field] = kernel;
+  };
+}
+
+/**
+ * Quantization-aware training (§3.2; Jacob et al. 2018): trains floating-point weights through simulated quantization,
+ * then quantizes them.
+ *
+ * @param simulation what to simulate; activations calibrated before
+ * @param options of `train`
+ */
+export async function trainQuantized(
+  model: tf.LayersModel,
+  data: Split,
+  simulation: SimulationOptions & { weights: ModelWeightOptions },
+  options: Omit<TrainOptions, "forward"> = {},
+): Promise<QuantizedWeights & { history: History }> {
+  const history = await train(model, data, { ...options, forward: quantizedForward(model, simulation) });
+  return { ...quantizeWeights(model, simulation.weights), history };
+}
+
+/**
+ * A sequential model as a network in integers (§3.2.2): dense and convolutional layers with linear or ReLU activation
+ * (softmax at the end is left to the reader of the logits), max and average pooling, flatten; dropout falls away.
+ *
+ * @param weights symmetric, at most 8 bits, by layer: see `quantizeWeights`
+ * @param activations fixed point of at most 8 bits for the input and for every layer with weights but the last
+ * @throws RangeError for layers and grids that it cannot take
+ */
+export function integerNetworkOf(
+  model: tf.LayersModel,
+  weights: Record<string, Quantized>,
+  activations: ActivationQuantizers,
+): IntegerNetwork {
+  const biases = biasesOf(model);
+  const last = kernelLayers(model).at(-1)?.name;
+  const gridFor = (where: string, quantizer: ActivationQuantizer | undefined): ActivationGrid => {
+    if (quantizer?.kind !== "fixed" || quantizer.high - quantizer.low > 255) {
+      throw new RangeError(`${where} must have fixed-point activations of at most 8 bits to run in integers`);
+    }
+    const { scale, zeroPoint, low, high } = quantizer;
+    return { scale, zeroPoint, low, high };
+  };
+  let input = gridFor("the input", activations.input);
+  const network = { inputShape: inputShape(model), input };
+  const steps: IntegerStep[] = [];
+  for (const layer of model.layers) {
+    const type = layer.getClassName();
+    const config = layer.getConfig() as Record<string, unknown>;
+    if (type === "InputLayer" || type === "Dropout") continue;
+    if (type === "Flatten") steps.push({ kind: "flatten" });
+    else if (type === "MaxPooling2D" || type === "AveragePooling2D") {
+      steps.push({
+        kind: type === "MaxPooling2D" ? "maxPool2d" : "averagePool2d",
+        ...windowOf(config, "poolSize"),
+      });
+    } else if (type === "Dense" || type === "Conv2D") {
+      const activation = String(config.activation ?? "linear");
+      if (
+        activation !== "linear" &&
+        activation !== "relu" &&
+        !(activation === "softmax" && layer.name === last)
+      ) {
+        throw new RangeError(
+          `${layer.name} must have activation linear or relu to run in integers, got ${activation}`,
+        );
+      }
+      if (weights[layer.name] === undefined) throw new RangeError(`weights must have ${layer.name}`);
+      const output = layer.name === last ? undefined : gridFor(layer.name, activations.layers[layer.name]);
+      const step = {
+        name: layer.name,
+        kernel: weights[layer.name],
+        bias: biases[layer.name],
+        input,
+        output,
+        relu: activation === "relu",
+      };
+      if (type === "Dense") steps.push(denseStep(step));
+      else {
+        if (
+          String(config.dataFormat ?? "channelsLast") !== "channelsLast" ||
+          [config.dilationRate].flat().some((d) => d !== 1 && d !== undefined && d !== null)
+        ) {
+          throw new RangeError(`${layer.name} must be a plain channels-last convolution to run in integers`);
+        }
+        const { strides, padding } = windowOf(config, "kernelSize");
+        steps.push(conv2dStep({ ...step, strides, padding }));
+      }
+      if (output) input = output;
+    } else {
+      throw new RangeError(`${layer.name} is a ${type}, which does not run in integers here`);
+    }
+  }
+  return { ...network, steps };
+}
+
+function windowOf(config: Record<string, unknown>, sizeName: string): Window {
+  const pair = (value: unknown): [number, number] =>
+    Array.isArray(value) ? [value[0], value[1] ?? value[0]] : [Number(value), Number(value)];
+  const size = pair(config[sizeName]);
+  const strides = config.strides === undefined || config.strides === null ? size : pair(config.strides);
+  return { size, strides, padding: config.padding === "same" ? "same" : "valid" };
+}
+
+/**
+ * Loss and accuracy of an integer network on a split.
+ *
+ * @param options `batch` images at a time, default 250; `threads` that share each product, default 1
+ */
+export function evaluateInteger(
+  network: IntegerNetwork,
+  split: Split,
+  { batch = 250, threads = 1 }: { batch?: number; threads?: number } = {},
+): Evaluation {
+  checkInteger("batch", batch, 1);
+  const pixels = network.inputShape.reduce((a, b) => a * b, 1);
+  let correct = 0;
+  let loss = 0;
+  for (let from = 0; from < split.count; from += batch) {
+    const to = Math.min(split.count, from + batch);
+    const images = Float32Array.from(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
+    const { values, shape } = runInteger(network, images, to - from, threads);
+    for (let i = 0; i < to - from; i++) {
+      const row = values.subarray(i * shape[0], (i + 1) * shape[0]);
+      const label = split.labels[from + i];
+      const best = argMax(row);
+      if (best === label) correct++;
+      loss += Math.log(row.reduce((sum, z) => sum + Math.exp(z - row[best]), 0)) + row[best] - row[label];
+    }
+  }
+  return { loss: loss / split.count, accuracy: correct / split.count, correct, count: split.count };
+}

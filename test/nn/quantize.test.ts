@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { loadDataset, type Split } from "slimlab/datasets";
+import {
+  calibrateActivations,
+  clusterModel,
+  evaluate,
+  evaluateInteger,
+  firstOf,
+  integerNetworkOf,
+  lenet300,
+  loadPretrained,
+  predict,
+  quantizedForward,
+  quantizeWeights,
+  setWeights,
+  tf,
+  trainQuantized,
+  useBackend,
+  weightsOf,
+} from "slimlab/nn";
+import { dequantize, runInteger, simulateInteger } from "slimlab/quantization";
+
+/** Pixels in [0, 1]. */
+const floats = (split: Split) => Float32Array.from(split.images, (p) => p / 255);
+
+describe("nn/quantize: §3.2 applied to models", () => {
+  let train: Split;
+  let test: Split;
+  before(async () => {
+    await useBackend("wasm");
+    const data = await loadDataset("mnist-10k");
+    train = firstOf(data.train, 1500);
+    test = firstOf(data.test, 1000);
+  });
+
+  it("quantizes weights in place: 8 bits cost next to nothing, fewer bits more, and bytes are exact", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const original = weightsOf(model);
+    const { accuracy } = await evaluate(model, test);
+    const losses: number[] = [];
+    for (const bits of [8, 4, 2]) {
+      setWeights(model, original);
+      const { quantized, errors, bytes } = quantizeWeights(model, { bits, range: "mse" });
+      assert.deepEqual(weightsOf(model).fc2, dequantize(quantized.fc2));
+      assert.equal(bytes, (235200 * bits + 30000 * bits + 1000 * bits) / 8 + 4 * 410);
+      assert.ok(errors.fc1.sqnr > 3 * bits);
+      losses.push(accuracy - (await evaluate(model, test)).accuracy);
+    }
+    assert.ok(
+      Math.abs(losses[0]) <= 0.003 && losses[0] <= losses[1] + 0.003 && losses[1] < losses[2] + 0.003,
+      `${losses}`,
+    );
+    setWeights(model, original);
+    const mixed = quantizeWeights(model, { bits: 8, perChannel: false, layers: { fc1: { bits: 3 } } });
+    assert.equal(mixed.quantized.fc1.bits, 3);
+    assert.equal(mixed.quantized.fc1.scale.length, 1);
+    assert.equal(mixed.quantized.fc3.bits, 8);
+    assert.throws(
+      () => quantizeWeights(model, { bits: 8, layers: { fc9: {} } }),
+      /layer must be one of "fc1", "fc2", "fc3", got "fc9"/,
+    );
+    model.dispose();
+  });
+
+  it("clusters weights in place", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const { accuracy } = await evaluate(model, test);
+    const { clustered, bytes } = clusterModel(model, { clusters: 16, layers: { fc3: { clusters: 4 } } });
+    assert.equal(new Set(weightsOf(model).fc1).size, 16);
+    assert.equal(new Set(weightsOf(model).fc3).size, 4);
+    assert.equal(clustered.fc2.codebook.length, 16);
+    assert.equal(bytes, (235200 + 30000) / 2 + 1000 / 4 + 4 * 36);
+    assert.ok((await evaluate(model, test)).accuracy > accuracy - 0.02);
+    model.dispose();
+  });
+
+  it("simulates what quantized weights do, to the bit", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const forward = quantizedForward(model, { weights: { bits: 3 } });
+    const simulated = await predict(model, firstOf(test, 50), { forward });
+    const before = weightsOf(model);
+    quantizeWeights(model, { bits: 3 });
+    const real = await predict(model, firstOf(test, 50));
+    assert.deepEqual(simulated.logits, real.logits);
+    assert.notDeepEqual(before.fc1, weightsOf(model).fc1);
+    model.dispose();
+  });
+
+  it("passes gradients straight through", async () => {
+    const model = lenet300(3);
+    const forward = quantizedForward(model, { weights: { bits: 2 } });
+    const x = tf.ones([1, 784]);
+    const kernels = ["fc1", "fc2", "fc3"].map(
+      (name) => model.getLayer(name).trainableWeights[0].read() as tf.Variable,
+    );
+    const gradient = () =>
+      tf.variableGrads(() => tf.sum(forward(x)) as tf.Scalar, kernels).grads[kernels[2].name];
+    const through = Array.from(gradient().dataSync());
+    // The last kernel's gradient is its input, and with weights in place it is the same.
+    quantizeWeights(model, { bits: 2 });
+    const plain = tf.variableGrads(() => tf.sum(quantizedForward(model, {})(x)) as tf.Scalar, kernels);
+    const expected = Array.from(plain.grads[kernels[2].name].dataSync());
+    through.forEach((g, i) => {
+      assert.ok(Math.abs(g - expected[i]) < 1e-5);
+    });
+    assert.ok(through.some((g) => g !== 0));
+    model.dispose();
+  });
+
+  it("trains through quantization: 2 bits learn back what rounding lost", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const original = weightsOf(model);
+    const weights = { bits: 2, range: "mse", perChannel: false } as const;
+    quantizeWeights(model, weights);
+    const rounded = await evaluate(model, test);
+    setWeights(model, original);
+    const { history, quantized } = await trainQuantized(
+      model,
+      firstOf(train, 640),
+      { weights },
+      { epochs: 2, learningRate: 0.0005 },
+    );
+    const trained = await evaluate(model, test);
+    assert.ok(new Set(weightsOf(model).fc2).size <= 3);
+    assert.ok(trained.loss < rounded.loss, `${trained.loss} ${rounded.loss}`);
+    assert.ok(trained.accuracy > rounded.accuracy, `${trained.accuracy} ${rounded.accuracy}`);
+    assert.equal(history.epochs.length, 2);
+    assert.deepEqual(weightsOf(model).fc1, dequantize(quantized.fc1));
+    model.dispose();
+  });
+
+  it("calibrates activations: fixed point, ternary, binary", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const { accuracy } = await evaluate(model, test);
+    const calibration = firstOf(train, 300);
+    const results: Record<string, number> = {};
+    for (const options of [
+      { bits: 8 },
+      { bits: 4, method: "mse" },
+      { kind: "ternary" },
+      { kind: "binary" },
+    ] as const) {
+      const activations = await calibrateActivations(model, calibration, options);
+      assert.deepEqual(Object.keys(activations.layers), ["fc1", "fc2"]);
+      const { accuracy: found } = await evaluate(model, test, {
+        forward: quantizedForward(model, { activations }),
+      });
+      results[String("kind" in options ? options.kind : options.bits)] = found;
+    }
+    assert.ok(results["8"] > accuracy - 0.005, JSON.stringify(results));
+    assert.ok(results["4"] > accuracy - 0.02, JSON.stringify(results));
+    assert.ok(results.binary > 0.5 && results.ternary > 0.5, JSON.stringify(results));
+    const binary = await calibrateActivations(model, calibration, { kind: "binary", input: false });
+    // Binary activations learn too, by the straight-through estimator.
+    const forward = quantizedForward(model, { activations: binary });
+    const before = await evaluate(model, train, { forward });
+    await trainQuantized(
+      model,
+      train,
+      { weights: { bits: 8 }, activations: binary },
+      { epochs: 2, learningRate: 0.0005 },
+    );
+    const after = await evaluate(model, train, { forward });
+    assert.ok(after.loss < before.loss * 0.7, `${after.loss} ${before.loss}`);
+    await assert.rejects(
+      calibrateActivations(model, calibration, { bits: 0 }),
+      /bits must be a whole number from 1 to 16, got 0/,
+    );
+    await assert.rejects(
+      calibrateActivations(model, calibration, { layers: ["fc7"] }),
+      /layer must be one of/,
+    );
+    model.dispose();
+  });
+
+  for (const name of ["lenet-300-100", "lenet-5"] as const) {
+    it(`runs ${name} in integers, equal to its simulation bit for bit`, async () => {
+      const model = await loadPretrained(name);
+      const part = firstOf(test, name === "lenet-5" ? 300 : 1000);
+      const { accuracy } = await evaluate(model, part);
+      const activations = await calibrateActivations(model, firstOf(train, 200), { bits: 8 });
+      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const network = integerNetworkOf(model, quantized, activations);
+      const few = firstOf(part, name === "lenet-5" ? 12 : 100);
+      const ran = runInteger(network, floats(few), few.count);
+      assert.deepEqual(ran, simulateInteger(network, floats(few), few.count));
+      // TensorFlow.js simulating in float32 adds in another order and rounds biases less: close, not equal.
+      const { logits } = await predict(model, few, { forward: quantizedForward(model, { activations }) });
+      const range = Math.max(...logits) - Math.min(...logits);
+      let far = 0;
+      logits.forEach((z, i) => {
+        if (Math.abs(z - ran.values[i]) > 0.005 * range) far++;
+      });
+      assert.ok(far < 0.02 * logits.length, `${far} of ${logits.length} logits differ`);
+      const found = evaluateInteger(network, part, { threads: 2 });
+      assert.ok(Math.abs(found.accuracy - accuracy) <= 0.005, `${found.accuracy} ${accuracy}`);
+      model.dispose();
+    });
+  }
+
+  it("says which layer cannot run in integers, and why", async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.dense({ name: "a", inputShape: [784], units: 4, activation: "tanh" }),
+        tf.layers.dense({ name: "b", units: 10 }),
+      ],
+    });
+    const activations = await calibrateActivations(model, firstOf(train, 20));
+    const { quantized } = quantizeWeights(model, { bits: 8 });
+    assert.throws(
+      () => integerNetworkOf(model, quantized, activations),
+      /a must have activation linear or relu to run in integers, got tanh/,
+    );
+    const fine = await calibrateActivations(model, firstOf(train, 20), { bits: 12 });
+    assert.throws(
+      () => integerNetworkOf(model, quantized, fine),
+      /the input must have fixed-point activations of at most 8 bits/,
+    );
+    model.dispose();
+  });
+});
