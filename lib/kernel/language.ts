@@ -210,11 +210,13 @@ export class LanguageService {
   accept(source?: string, cell?: CellCode): void {
     const accepted = source !== undefined && cell ? { source, cell } : this.checked;
     this.checked = undefined;
-    if (!accepted || accepted.cell.declared.length === 0) return;
-    this.add(accepted.source, accepted.cell);
-    // A cell's own imports would make the next cell's list of modules differ.
-    this.change(this.document("cell"), this.prelude([]));
-    this.settle();
+    if (!accepted) return;
+    if (accepted.cell.declared.length > 0) this.add(accepted.source, accepted.cell);
+    // A cell's own imports would make the next cell's list of modules differ: that is taken in now, while this one runs.
+    if (hasImports(accepted.source)) {
+      this.change(this.document("cell"), this.prelude([]));
+      this.settle();
+    }
   }
 
   /** Completions at a place in a cell that is being written. */
@@ -565,6 +567,10 @@ export class LanguageService {
       incremental: false,
       declaration: false,
       declarationMap: false,
+      // A project's own package name then means its built types, which belong to the code that runs.
+      rootDir: null,
+      outDir: null,
+      declarationDir: null,
       noUnusedLocals: false,
       noUnusedParameters: false,
       noImplicitReturns: false,
@@ -573,14 +579,16 @@ export class LanguageService {
       types: ["node"],
     };
     // The user's own @types/node goes first; slimlab brings one for folders that have none.
-    if (!resolves(require, "@types/node/package.json")) {
+    if (!resolved(require, "@types/node/package.json")) {
       compilerOptions.types = [];
       const bundled = createRequire(import.meta.url).resolve("@types/node/package.json");
       files.push(join(dirname(bundled), "index.d.ts"));
     }
-    // A notebook outside any project can still import slimlab's modules.
-    if (!resolves(require, "slimlab/package.json")) {
-      compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.d.ts")] };
+    // A notebook outside any project can still import slimlab's modules; inside, the same line lists them to complete.
+    const slimlab = resolved(require, "slimlab/package.json");
+    const hasPaths = own !== undefined && readFileSync(own, "utf8").includes('"paths"');
+    if (!hasPaths && (!slimlab || dirname(slimlab) === packageRoot)) {
+      compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.js")] };
     }
     return { ...(own ? { extends: own } : {}), compilerOptions, files, include: [] };
   }
@@ -654,7 +662,7 @@ export class LanguageService {
 
   /** Fills a module with an accepted cell and makes its names the newest. */
   private add(source: string, cell: CellCode): void {
-    const kind = /\b(import|require|from|module)\b|^\s*\/\/\//m.test(source) ? "open" : "files";
+    const kind = hasImports(source) ? "open" : "files";
     if (this.free[kind].length === 0) this.addModules(kind, kind === "open" ? openModules : fileModules);
     const number = this.free[kind].pop()!;
     const carried = this.carried(cell);
@@ -739,6 +747,11 @@ function slashes(path: string): string {
   return path.replaceAll("\\", "/");
 }
 
+/** The text may name modules or files, which are looked up from the notebook's folder. */
+function hasImports(source: string): boolean {
+  return /\b(import|require|from|module)\b|^\s*\/\/\//m.test(source);
+}
+
 function unchecked(error: unknown): Diagnostic {
   const message = `Types were not checked: ${(error as Error).message}`;
   return { line: 1, column: 1, endLine: 1, endColumn: 1, code: 0, message, severity: "warning" };
@@ -759,6 +772,7 @@ function clean(text: string): string {
   return text
     .replaceAll(/import\("[^"]*__slimlab_\w+"\)\./g, "")
     .replaceAll(/\b__cell\d+\./g, "")
+    .replaceAll(/import\("[^"]*\/node_modules\/((?:@[^/"]+\/)?[^/"]+)[^"]*"\)/g, 'import("$1")')
     .replaceAll(/["'][^"']*__slimlab_\w+["']/g, "an earlier cell");
 }
 
@@ -856,12 +870,11 @@ function completionType(kind: number | undefined): string {
   return types[kind ?? 0] ?? "text";
 }
 
-function resolves(require: NodeJS.Require, name: string): boolean {
+function resolved(require: NodeJS.Require, name: string): string | undefined {
   try {
-    require.resolve(name);
-    return true;
+    return require.resolve(name);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

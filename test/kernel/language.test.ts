@@ -173,6 +173,22 @@ describe("kernel: types for cells", function () {
         await new Promise((r) => setTimeout(r, 20));
       assert.deepEqual(await codes("deep.trim()"), []);
     });
+    it("know slimlab's modules in its own notebooks and in a folder that has nothing installed", async () => {
+      const alone = join(folder, "alone");
+      await mkdir(alone, { recursive: true });
+      await writeFile(join(alone, "package.json"), '{ "name": "alone" }');
+      for (const place of [join(packageRoot, "notebooks"), alone]) {
+        await language.close();
+        language = new LanguageService({ folder: place });
+        assert.deepEqual(
+          await codes(
+            "import { checkInteger } from 'slimlab/util/check'; import * as pruning from 'slimlab/pruning'; pruning.nothingLikeThis; process.version; Buffer.from('x')",
+          ),
+          [2307, 2339],
+        );
+        assert.ok((await complete("import * as p from 'slimlab/pru|'")).matches.includes("pruning"), place);
+      }
+    });
     it("do not read a folder's strictness, and do read its decorators", async () => {
       const project = join(folder, "project");
       await mkdir(project, { recursive: true });
