@@ -11,6 +11,7 @@ import {
   short,
   shortAll,
 } from "./options.ts";
+import { withOpacity } from "./theme.ts";
 
 /** Options of {@link histogram}. */
 export interface HistogramOptions extends PlotOptions {
@@ -49,6 +50,7 @@ export function histogram(
   const width = to > from ? (to - from) / bins : 1;
   const start = to > from ? from : from - (bins * width) / 2; // all equal: one bin in the middle
 
+  const log = typeof options.y === "object" && options.y.log === true;
   const facts: string[] = [];
   const traces = series.map(([name, values], index): PlotlyTrace => {
     const counts = new Float64Array(bins);
@@ -65,12 +67,28 @@ export function histogram(
     facts.push(`${name ? `${name}: ` : ""}${values.length} values, ${percent(zeroShare)} exactly zero`);
     const label =
       zeros === "skip" && zeroCount > 0 ? `${name || "values"} (without ${percent(zeroShare)} zeros)` : name;
+    const heights = shortAll(of === "share" ? counts.map((count) => count / values.length) : counts);
+    // Several histograms are outlines, so that each can be followed where they overlap. On a log axis an empty bin has
+    // no place for an outline: there bars stay bars.
+    if (series.length > 1 && !log) {
+      return {
+        type: "scatter",
+        mode: "lines",
+        name: label,
+        x0: short(start - width / 2)!,
+        dx: width,
+        y: [0, ...heights, 0], // an outline comes down on both sides
+        line: { color: color(index), width: 2, shape: "hvh" },
+        fill: "tozeroy",
+        fillcolor: withOpacity(color(index), 0.2),
+      };
+    }
     return {
       type: "bar",
       name: label,
       x0: short(start + width / 2)!,
       dx: width,
-      y: shortAll(of === "share" ? counts.map((count) => count / values.length) : counts),
+      y: heights,
       marker: { color: color(index) },
       opacity: series.length > 1 ? 0.55 : 0.9,
     };

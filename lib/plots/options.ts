@@ -103,7 +103,8 @@ export function axisLayout(
   }
   return {
     title: { text: (axis.label ?? "") + (axis.unit ? ` (${axis.unit})` : ""), standoff: 10 },
-    ...(axis.log && { type: "log", exponentformat: "power" }),
+    ...(axis.log && { type: "log" }),
+    ...(!axis.format && { exponentformat: "power" }),
     ...(range && { range }),
     ...(axis.format === "percent" && { tickformat: "~%" }),
     ...(axis.format === "si" && { tickformat: "~s" }),

@@ -64,7 +64,8 @@ export function spanOf(data: PlotlyTrace[], layout: PlotlyLayout, id: string): S
     const step = along === "x" ? (trace.dx ?? 1) : (trace.dy ?? 1);
     const edges = trace.type === "heatmap" || (trace.type === "bar" && !amount);
     if (edges) pad = 0;
-    if (amount && !log) barBase = true;
+    const filled = trace.fill === "tozeroy" && along === "y";
+    if ((amount || filled) && !log) barBase = true;
     const error = (trace[`error_${along}`] as { array?: (number | null)[] } | undefined)?.array;
     for (const [i, value] of values.entries()) {
       if (value === null) continue;

@@ -361,6 +361,7 @@ function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
       continue;
     }
     if (pen && line.shape === "hv") path += `H${n(px)}`;
+    else if (pen && line.shape === "hvh") path += `H${n((lastX + px) / 2)}V${n(py)}`;
     else if (pen && line.shape === "vh") path += `V${n(py)}`;
     // Points that fall on the same pixel add nothing but bytes.
     if (!pen || Math.abs(px - lastX) + Math.abs(py - lastY) >= 0.5)
@@ -371,6 +372,10 @@ function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
     marks.push([px, py, i]);
   }
   const parts: string[] = [];
+  if (trace.fill === "tozeroy" && marks.length > 0) {
+    const zero = n(y.place(0));
+    parts.push(`<path d="${path}V${zero}H${n(marks[0][0])}z" fill="${trace.fillcolor ?? stroke}"/>`);
+  }
   if (trace.fill === "toself") parts.push(`<path d="${path}z" fill="${trace.fillcolor ?? stroke}"/>`);
   if (mode.includes("lines") && line.width !== 0) {
     const dash = dashArrays[line.dash ?? ""];

@@ -77,6 +77,7 @@ export async function run(args: string[]): Promise<number> {
   const index = join(resolve(values.output), "index.html");
   if (port === undefined || !existsSync(index)) {
     const book = await makeBook(values.notebooks, values.from, values.output);
+    for (const link of book.brokenLinks) console.error(`slimlab book: broken link in ${link}`);
     console.log(`Built ${book.pages} pages, ${(book.bytes / 1e6).toFixed(1)} MB. ${howToOpen(book)}`);
   }
   if (port === undefined) return 0;

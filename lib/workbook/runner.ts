@@ -250,12 +250,13 @@ async function runCells(
     }
     if (result!.status !== "ok" && !cell.metadata.tags?.includes("raises-exception")) {
       const error = result!.outputs.find((output) => output.output_type === "error");
+      const traceback = plainLines(error?.traceback ?? []);
       fail("failed", {
         cell: number,
-        line: lineOf(error?.traceback ?? []),
+        line: lineOf(traceback, cell.execution_count),
         name: error?.ename ?? "Error",
         message: error?.evalue ?? "the kernel gave no reason",
-        traceback: error?.traceback ?? [],
+        traceback,
       });
       if (!options.allowErrors) return;
     }
@@ -275,12 +276,17 @@ function codeCells(notebook: Notebook): { cell: Cell; number: number }[] {
     );
 }
 
-/** The line in the cell that a traceback points at: its first place in a cell. */
-function lineOf(traceback: string[]): number | undefined {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: tracebacks come with colours
-  const text = traceback.join("\n").replace(/\x1b\[[0-9;]*m/g, "");
-  const place = /\bcell[^\n]{0,40}?:(\d+)(?::\d+)?/i.exec(text) ?? /<cell>:(\d+)/.exec(text);
+/** The line in the cell that a traceback points at: the first place of its own cell, else its first place at all. */
+function lineOf(traceback: string[], count: number | null): number | undefined {
+  const text = traceback.join("\n");
+  const own = new RegExp(`\\bcell \\[${count}\\], line (\\d+)`, "i").exec(text);
+  const place = own ?? /\bcell \[\d+\], line (\d+)/i.exec(text);
   return place ? Number(place[1]) : undefined;
+}
+
+function plainLines(traceback: string[]): string[] {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: tracebacks come with colours
+  return traceback.map((line) => line.replace(/\x1b\[[0-9;]*m/g, ""));
 }
 
 function rounded(seconds: number): number {

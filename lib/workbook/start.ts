@@ -48,6 +48,7 @@ export async function run(args: string[]): Promise<number> {
   });
   if (report.chapters.length < chapters.length) return 130; // interrupted: no book of half a run
   const book = await makeBook(values.notebooks, executed, values.output);
+  for (const link of book.brokenLinks) console.error(`broken link in ${link}`);
   const failed = report.chapters.filter(({ status }) => status !== "ok");
   console.log(
     `\n${report.chapters.length} chapters in ${report.seconds.toFixed(1)} s${failed.length > 0 ? `, ${failed.length} failed` : ""}; the report: ${join(relative(process.cwd(), values.output) || values.output, "run.json")}`,

@@ -42,9 +42,15 @@ describe("plots", () => {
     const figure = histogram({ before: new Float32Array(50_000).fill(0.25), after: [0, 1] }, { bins: 10 });
     assert.deepEqual(
       figure.data.map((trace) => trace.x0),
-      [0.05, 0.05],
+      [-0.05, -0.05], // outlines, with an empty bin before and after
     );
-    assert.equal(figure.data[0].y![2], 50_000);
+    assert.deepEqual(figure.data[0].y, [0, 0, 0, 50_000, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert.deepEqual(figure.data[1].y, [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
+    const logarithmic = histogram({ before: [1, 2], after: [0, 1] }, { y: { log: true } });
+    assert.deepEqual(
+      logarithmic.data.map((trace) => trace.type),
+      ["bar", "bar"],
+    );
     assert.ok(JSON.stringify(figure).length < 3000);
   });
 

@@ -10,7 +10,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { bars, heatmap, histogram, lines, scatter, slider, spectrum } from "../../lib/plots/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import { serveFolder } from "../../lib/workbook/book/serve.ts";
-import { buildBook } from "../../lib/workbook/book/site.ts";
+import { type Book, buildBook } from "../../lib/workbook/book/site.ts";
 import type { Notebook } from "../../lib/workbook/notebook.ts";
 import type { RunReport } from "../../lib/workbook/report.ts";
 import { browserPath, startBrowser } from "./browser.ts";
@@ -24,7 +24,7 @@ const pruned = (threshold: number) => weights.map((w) => (Math.abs(w) < threshol
 function chapter(title: string): Notebook {
   return notebook(
     markdown(
-      `# ${title}\n\nProse with $\\sum_i w_i^2$ and a wide formula:\n\n$$\\hat{w} = \\operatorname{clamp}(\\operatorname{round}(w/\\alpha \\times 2^b), -2^{b-1}, 2^{b-1}-1), \\qquad \\hat{y} = \\sum_i \\hat{w}_i x_i \\times \\alpha$$\n\n[On](3.1.2-filter-pruning.ipynb#the-idea) and [out](https://example.org/).`,
+      `# ${title}\n\nProse with $\\sum_i w_i^2$ and a wide formula:\n\n$$\\hat{w} = \\operatorname{clamp}(\\operatorname{round}(w/\\alpha \\times 2^b), -2^{b-1}, 2^{b-1}-1), \\qquad \\hat{y} = \\sum_i \\hat{w}_i x_i \\times \\alpha$$\n\n[On](3.1.2-filter-pruning.ipynb#the-idea) and [out](https://example.org/), [sparsity](glossary.md#sparsity).`,
     ),
     markdown("## The idea · 想法\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n<b>raw</b>"),
     code(`const wide = "${"x".repeat(300)}";`, [
@@ -127,6 +127,7 @@ describe("the book", function () {
   this.timeout(180_000);
   let folder: string;
   let book: string;
+  let built: Book;
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "slimlab-book-"));
     book = join(folder, "book");
@@ -155,7 +156,7 @@ describe("the book", function () {
         failure: { cell: 3, line: 1, name: "Error", message: "no <way>", traceback: [] },
       },
     ]);
-    await buildBook({
+    built = await buildBook({
       notebooks: join(folder, "notebooks"),
       executed: join(folder, "run"),
       output: book,
@@ -215,6 +216,19 @@ describe("the book", function () {
       await page("4.1-not-run.html"),
       /href="zh\/index\.html"/,
       "where the twin is missing, its front page",
+    );
+  });
+
+  it("explains terms at their links, and knows which links lead nowhere", async () => {
+    const html = await page("3.1.1-weight-pruning.html");
+    assert.match(
+      html,
+      /<a href="glossary\.html#[^"]*" class="term" title="The share of zeros\.">sparsity<\/a>/,
+    );
+    // The Chinese edition of this test has no glossary, and its chapters link to it.
+    assert.deepEqual(
+      built.brokenLinks.map((link) => link.split("#")[0]),
+      ["zh/3.1.1-weight-pruning.html: glossary.html", "zh/3.1.2-filter-pruning.html: glossary.html"],
     );
   });
 

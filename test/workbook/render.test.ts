@@ -108,10 +108,13 @@ describe("prose as HTML", () => {
 
   it("headings have anchors that differ, in any script", () => {
     const used = new Set<string>();
-    const { headings } = renderMarkdown("## The idea\n\n## The idea\n\n## 权重 剪枝!", used);
+    const { headings } = renderMarkdown(
+      "## The idea\n\n## The idea\n\n## 权重 剪枝!\n\n## 掩码 · The mask",
+      used,
+    );
     assert.deepEqual(
       headings.map(({ id }) => id),
-      ["the-idea", "the-idea-2", "权重-剪枝"],
+      ["the-idea", "the-idea-2", "权重-剪枝", "the-mask"],
     );
     assert.equal(slugify("!?"), "section");
   });

@@ -7,6 +7,7 @@ import python from "highlight.js/lib/languages/python";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 import MarkdownIt from "markdown-it";
+import { titleIn } from "../notebook.ts";
 import { escapeHtml, slugify } from "./html.ts";
 
 hljs.registerLanguage("typescript", typescript);
@@ -100,7 +101,8 @@ export function renderMarkdown(
               : "",
         )
         .join("");
-      const id = freeId(slugify(text), usedIds);
+      // "sparsity · 稀疏度" is #sparsity in both languages, so that links need not know which.
+      const id = freeId(slugify(titleIn("en", text)), usedIds);
       token.attrSet("id", id);
       headings.push({ level: Number(token.tag.slice(1)), id, text });
     }

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, cp, link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
 import * as esbuild from "esbuild";
 import { packageRoot } from "../../util/files.ts";
 import {
@@ -43,6 +43,8 @@ export interface Book {
   index: string;
   pages: number;
   bytes: number;
+  /** Links that lead to no page, or to no place on it: `page: target`. */
+  brokenLinks: string[];
 }
 
 interface SearchEntry {
@@ -70,7 +72,7 @@ export async function buildBook(options: BookOptions): Promise<Book> {
   const building = `${output}.${randomBytes(4).toString("hex")}.tmp`;
   try {
     await mkdir(join(building, "assets"), { recursive: true });
-    const pages = await writePages(options, building);
+    const { pages, brokenLinks } = await writePages(options, building);
     await writeAssets(building, join(output, "assets"));
     if (options.report)
       await writeFile(join(building, "run.json"), `${JSON.stringify(options.report, null, 2)}\n`);
@@ -79,7 +81,7 @@ export async function buildBook(options: BookOptions): Promise<Book> {
     if (existsSync(output)) await rename(output, old);
     await rename(building, output);
     await rm(old, { recursive: true, force: true });
-    return { index: join(output, "index.html"), pages, bytes };
+    return { index: join(output, "index.html"), pages, bytes, brokenLinks };
   } finally {
     await rm(building, { recursive: true, force: true });
   }
@@ -96,7 +98,10 @@ async function checkReplaceable(output: string): Promise<void> {
   }
 }
 
-async function writePages(options: BookOptions, building: string): Promise<number> {
+async function writePages(
+  options: BookOptions,
+  building: string,
+): Promise<{ pages: number; brokenLinks: string[] }> {
   const chapters = await findChapters(options.notebooks);
   const contents = new Map<Language, Content[]>();
   for (const language of languages) {
@@ -117,7 +122,9 @@ async function writePages(options: BookOptions, building: string): Promise<numbe
   }
 
   const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
+  const written = new Map<string, string>();
   for (const [language, pages] of contents) {
+    explainTerms(pages);
     const folder = language === "en" ? building : join(building, language);
     await mkdir(folder, { recursive: true });
     const links = pages.map((page) => page.link).filter((link) => link.slug !== "index");
@@ -139,11 +146,46 @@ async function writePages(options: BookOptions, building: string): Promise<numbe
         footer: escapeHtml(words[language].made(version, options.report?.node ?? process.versions.node)),
       });
       await writeFile(join(folder, `${link.slug}.html`), html);
+      written.set(`${language === "en" ? "" : `${language}/`}${link.slug}.html`, html);
     }
     const index = pages.flatMap((page) => page.search);
     await writeFile(join(building, "assets", `search-${language}.js`), dataScript("slimlabIndex", index));
   }
-  return [...contents.values()].reduce((sum, pages) => sum + pages.length, 0);
+  return { pages: written.size, brokenLinks: brokenLinksIn(written) };
+}
+
+/** Links into the glossary show the term's definition before they are followed. */
+function explainTerms(pages: Content[]): void {
+  const glossary = pages.find(({ link }) => link.slug === "glossary");
+  const definitions = new Map(
+    glossary?.search.map(({ id, text }) => [id, text.split("\n").slice(1).join(" ").trim()]),
+  );
+  for (const page of pages) {
+    page.article = page.article.replace(/<a href="glossary\.html#([^"]*)"/g, (anchor, id) => {
+      const definition = definitions.get(decodeURIComponent(id));
+      return definition ? `${anchor} class="term" title="${escapeHtml(definition.slice(0, 300))}"` : anchor;
+    });
+  }
+}
+
+function brokenLinksIn(pages: Map<string, string>): string[] {
+  const anchors = new Map(
+    [...pages].map(([name, html]) => [
+      name,
+      new Set([...html.matchAll(/ id="([^"]*)"/g)].map((match) => match[1])),
+    ]),
+  );
+  const broken: string[] = [];
+  for (const [name, html] of pages) {
+    for (const [, href] of html.matchAll(/<a [^>]*?href="([^":]*)"/g)) {
+      const [file, hash = ""] = href.split("#");
+      if (file && !file.endsWith(".html")) continue; // notebooks and files are copied where they are linked
+      const target = file ? posix.join(posix.dirname(name), decodeURIComponent(file)) : name;
+      const places = anchors.get(target);
+      if (!places || (hash && !places.has(decodeURIComponent(hash)))) broken.push(`${name}: ${href}`);
+    }
+  }
+  return broken;
 }
 
 async function notebookContent(chapter: Chapter, options: BookOptions, building: string): Promise<Content> {
