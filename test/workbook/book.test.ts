@@ -367,7 +367,9 @@ describe("the book", function () {
         before,
       );
       assert.equal(await figure.locator("output").textContent(), "0.1");
-      assert.equal(await figure.locator("figcaption").textContent(), "Pruned at 0.1");
+      await page.waitForFunction(
+        () => document.querySelector("figure.plot:has(input) figcaption")?.textContent === "Pruned at 0.1",
+      );
       assert.equal(await input.getAttribute("aria-valuetext"), "0.1");
       await page.context().close();
     });
