@@ -153,7 +153,7 @@ export class LanguageService {
   /** Each module's path without the extension; a cell's number is its place here. */
   private readonly modules: { path: string; open: boolean }[] = [];
   private readonly free = { open: [] as number[], files: [] as number[] };
-  private readonly home: string;
+  private readonly home: string | undefined;
   private readonly namesModule: string;
   private checked: { source: string; cell: CellCode } | undefined;
   private readonly watchers = new Map<string, FSWatcher>();
@@ -161,15 +161,19 @@ export class LanguageService {
 
   constructor(options: LanguageServiceOptions) {
     this.folder = resolve(options.folder);
-    this.namesModule = slashes(join(this.folder, `${prefix}_names`));
+    this.namesModule = JSON.stringify(slashes(join(this.folder, `${prefix}_names`)));
     this.javascript = options.javascript ?? false;
     this.timeout = options.timeout ?? 15_000;
     this.documents.set(configName, JSON.stringify(this.config()));
     this.documents.set(globalsName, globalTypes);
-    this.home = realpathSync(mkdtempSync(join(tmpdir(), "slimlab-types-")));
-    process.once("exit", this.removeHome);
+    try {
+      this.home = realpathSync(mkdtempSync(join(tmpdir(), "slimlab-types-")));
+      process.once("exit", this.removeHome);
+    } catch {
+      // Nowhere to write: every module is an open document, which works and takes longer.
+    }
     this.addModules("open", openModules);
-    this.addModules("files", fileModules);
+    if (this.home) this.addModules("files", fileModules);
     this.documents.set(this.document("cell"), this.prelude([]));
     this.documents.set(this.document("edit"), this.prelude([]));
   }
@@ -198,7 +202,11 @@ export class LanguageService {
           .filter((each) => !meaningless.has(each.code) && each.line >= 1)
           .map((each) => cleaned(each));
       } catch (error) {
-        if (attempt === 2 || !(error instanceof ServerDied)) return [unchecked(error)];
+        if (error instanceof ServerDied && attempt === 1) continue;
+        // A server that hangs would hold up every cell to come.
+        if (error instanceof NoAnswer && !(error instanceof ServerDied) && this.live)
+          this.replace(error.message);
+        return [unchecked(error)];
       }
     }
   }
@@ -226,7 +234,7 @@ export class LanguageService {
     try {
       await this.started();
       const name = this.document("edit");
-      const line = this.prelude(this.visible(source));
+      const line = this.prelude(this.visible(source, word));
       this.change(name, line + source);
       const textDocument = { uri: this.uri(name) };
       const answer = await this.client!.request<
@@ -416,7 +424,7 @@ export class LanguageService {
   }
 
   private readonly removeHome = (): void => {
-    rmSync(this.home, { recursive: true, force: true });
+    if (this.home) rmSync(this.home, { recursive: true, force: true });
   };
 
   // ---- the server ----
@@ -459,7 +467,7 @@ export class LanguageService {
             },
           },
         },
-        this.timeout,
+        Math.max(this.timeout, 15_000),
       );
       client.notify("initialized", {});
       // Each opening rebuilds the program, so documents are opened while there is hardly anything else in it.
@@ -477,6 +485,11 @@ export class LanguageService {
       // There is no server for this platform, or it does not start: cells run unchecked.
       this.unavailable = (error as Error).message;
     }
+  }
+
+  private replace(reason: string): void {
+    this.client!.kill();
+    this.restart(reason);
   }
 
   /** A dead server comes back with its documents, unless it keeps dying. */
@@ -603,9 +616,14 @@ export class LanguageService {
   }
 
   /** Earlier cells' names that are in scope of a cell that may not parse yet. */
-  private visible(source: string): string[] {
+  private visible(source: string, word = ""): string[] {
     const own = declaredRoughly(source);
-    return [...this.names.keys()].filter((name) => !own.has(name));
+    const names = [...this.names.keys()].filter((name) => !own.has(name));
+    if (names.length <= 200) return names;
+    // Of very many names, those that the cell mentions and those that the word may become.
+    const mentioned = new Set(source.match(/[\p{ID_Start}$_][\p{ID_Continue}$]*/gu));
+    const start = word.slice(0, 2).toLowerCase();
+    return names.filter((name) => mentioned.has(name) || (start && name.toLowerCase().startsWith(start)));
   }
 
   /** The line before a cell's own first line. */
@@ -622,7 +640,7 @@ export class LanguageService {
     }
     const modules = [...cells].map((cell) => `__cell${cell}`).join(", ");
     // The last semicolon is a statement: right after an import, the server would complete an import clause only.
-    return `import { ${modules} } from "${this.namesModule}";${taken} ;\n`;
+    return `import { ${modules} } from ${this.namesModule};${taken} ;\n`;
   }
 
   /** More empty modules for cells: this rebuilds the program, so they come by the dozen. */
@@ -630,7 +648,7 @@ export class LanguageService {
     for (let i = 0; i < count; i++) {
       const number = this.modules.length;
       const open = kind === "open";
-      this.modules.push({ path: join(open ? this.folder : this.home, `${prefix}_${number}`), open });
+      this.modules.push({ path: join(open ? this.folder : this.home!, `${prefix}_${number}`), open });
       if (!open) writeFileSync(`${this.modules[number].path}.ts`, this.prelude([]));
       // The lowest numbers go first: they come off the end.
       this.free[kind].unshift(number);
@@ -662,7 +680,7 @@ export class LanguageService {
 
   /** Fills a module with an accepted cell and makes its names the newest. */
   private add(source: string, cell: CellCode): void {
-    const kind = hasImports(source) ? "open" : "files";
+    const kind = !this.home || hasImports(source) ? "open" : "files";
     if (this.free[kind].length === 0) this.addModules(kind, kind === "open" ? openModules : fileModules);
     const number = this.free[kind].pop()!;
     const carried = this.carried(cell);
