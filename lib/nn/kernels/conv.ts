@@ -2,7 +2,7 @@
 // kernel for the filter's gradient, so no CNN trains on it as it comes, and computes the input's by a plain loop.
 
 import { tf } from "../tf.ts";
-import { floats, floatsAt, type KernelCall, multiply, transpose, withScratch } from "./heap.ts";
+import { floats, floatsAt, type KernelCall, loops, multiply, withScratch } from "./heap.ts";
 
 type ConvInfo = tf.backend_util.Conv2DInfo;
 type Strides = [number, number] | number;
@@ -41,9 +41,7 @@ export function conv2DBackpropFilter({
       const result = from === 0 ? backend.getMemoryOffset(out.dataId) : partial;
       multiply(backend, [patches, gradient, result], [taps, images * area, outChannels]);
       if (from === 0) continue;
-      const sum = floats(backend, out);
-      const part = floatsAt(backend, partial, size);
-      for (let i = 0; i < size; i++) sum[i] += part[i];
+      loops(backend).add(backend.getMemoryOffset(out.dataId), partial, size);
     }
   });
   return out;
@@ -65,12 +63,12 @@ export function conv2DBackpropInput({
   floats(backend, out).fill(0);
   withScratch(backend, (chunk * area + outChannels) * taps, (patches) => {
     const turned = patches + chunk * area * taps * 4;
-    transpose(floats(backend, filter), floatsAt(backend, turned, taps * outChannels), taps, outChannels);
+    loops(backend).transpose(backend.getMemoryOffset(filter.dataId), turned, taps, outChannels);
     for (let from = 0; from < batchSize; from += chunk) {
       const images = Math.min(chunk, batchSize - from);
       const gradient = backend.getMemoryOffset(dy.dataId) + from * area * outChannels * 4;
       multiply(backend, [gradient, turned, patches], [images * area, outChannels, taps]);
-      col2im(floatsAt(backend, patches, images * area * taps), floats(backend, out), info, from, images);
+      col2im(loops(backend).add, patches, backend.getMemoryOffset(out.dataId), info, from, images);
     }
   });
   return out;
@@ -139,12 +137,19 @@ export function im2colTransposed(
 }
 
 /** Adds [image, oy, ox] x [r, s, c] patches back to where they came from in `x`, `images` images from `from`. */
-function col2im(patches: Float32Array, x: Float32Array, info: ConvInfo, from: number, images: number): void {
+function col2im(
+  add: (target: number, source: number, count: number) => void,
+  patches: number,
+  x: number,
+  info: ConvInfo,
+  from: number,
+  images: number,
+): void {
   const { inHeight, inWidth, inChannels, outHeight, outWidth, filterHeight, filterWidth } = info;
   const { strideHeight, strideWidth } = info;
   const { top, left } = info.padInfo;
   const rowTaps = filterWidth * inChannels;
-  let at = 0;
+  let at = patches;
   for (let image = from; image < from + images; image++) {
     for (let oy = 0; oy < outHeight; oy++) {
       for (let ox = 0; ox < outWidth; ox++) {
@@ -152,11 +157,11 @@ function col2im(patches: Float32Array, x: Float32Array, info: ConvInfo, from: nu
         // One row of a patch is one run of memory on both sides, cut at the image's edges.
         const start = Math.max(0, -ix) * inChannels;
         const end = Math.min(filterWidth, inWidth - ix) * inChannels;
-        for (let r = 0; r < filterHeight; r++, at += rowTaps) {
+        for (let r = 0; r < filterHeight; r++, at += rowTaps * 4) {
           const iy = oy * strideHeight - top + r;
-          if (iy < 0 || iy >= inHeight) continue;
+          if (iy < 0 || iy >= inHeight || end <= start) continue;
           const run = ((image * inHeight + iy) * inWidth + ix) * inChannels;
-          for (let i = start; i < end; i++) x[run + i] += patches[at + i];
+          add(x + (run + start) * 4, at + start * 4, end - start);
         }
       }
     }

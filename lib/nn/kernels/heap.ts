@@ -1,12 +1,14 @@
 // TensorFlow.js's WASM heap, as the kernels of this folder use it: tensors are slices of one memory that JavaScript and
 // XNNPACK both see, so data never has to be copied across.
 
+import { instantiateWasm } from "../../util/wasm.ts";
 import type { tf } from "../tf.ts";
 
 /** The part of TensorFlow.js's WASM backend that the kernels call. */
 export interface Backend {
   wasm: {
     HEAPU8: Uint8Array;
+    asm: { memory: WebAssembly.Memory };
     _malloc(bytes: number): number;
     _free(offset: number): void;
     cwrap(name: string, result: null, args: string[]): (...args: unknown[]) => void;
@@ -87,19 +89,31 @@ function shapeBytes(rows: number, columns: number): Uint8Array {
   return new Uint8Array(Int32Array.of(1, rows, columns).buffer);
 }
 
-/** target = source^T for a row-major rows x columns matrix. */
-export function transpose(source: Float32Array, target: Float32Array, rows: number, columns: number): void {
-  // In tiles of 16 x 16: a tile's lines of both matrices stay in the first-level cache while it is turned.
-  const tile = 16;
-  for (let top = 0; top < rows; top += tile) {
-    const bottom = Math.min(rows, top + tile);
-    for (let left = 0; left < columns; left += tile) {
-      const right = Math.min(columns, left + tile);
-      for (let column = left; column < right; column++) {
-        let at = column * rows + top;
-        for (let row = top, from = top * columns + column; row < bottom; row++, from += columns)
-          target[at++] = source[from];
-      }
-    }
+/** The inner loops in heap.wat; offsets in bytes, counts in floats. */
+interface Loops {
+  add(target: number, source: number, count: number): void;
+  transpose(source: number, target: number, rows: number, columns: number): void;
+  maxPoolGrad(
+    x: number,
+    dx: number,
+    dy: number,
+    height: number,
+    width: number,
+    across: number,
+    down: number,
+    channels: number,
+  ): void;
+}
+
+const allLoops = new WeakMap<Backend, Loops>();
+
+/** heap.wat on the memory of TensorFlow.js's WASM backend. */
+export function loops(backend: Backend): Loops {
+  let found = allLoops.get(backend);
+  if (!found) {
+    const { memory } = backend.wasm.asm;
+    found = instantiateWasm("nn/kernels/heap.wasm", { heap: { memory } }).exports as unknown as Loops;
+    allLoops.set(backend, found);
   }
+  return found;
 }

@@ -2,7 +2,7 @@
 // and does all others, among them both gradients of every dense layer, with a loop about twenty times slower.
 
 import { tf } from "../tf.ts";
-import { type Backend, floats, floatsAt, type KernelCall, multiply, transpose, withScratch } from "./heap.ts";
+import { type Backend, type KernelCall, loops, multiply, withScratch } from "./heap.ts";
 
 type Original = (call: KernelCall<{ transposeA: boolean; transposeB: boolean }>) => tf.TensorInfo;
 
@@ -55,7 +55,6 @@ function operand(
 ): number {
   if (!turn) return backend.getMemoryOffset(info.dataId) + start * 4;
   const [rows, columns] = turn;
-  const source = floats(backend, info).subarray(start, start + rows * columns);
-  transpose(source, floatsAt(backend, scratch, rows * columns), rows, columns);
+  loops(backend).transpose(backend.getMemoryOffset(info.dataId) + start * 4, scratch, rows, columns);
   return scratch;
 }

@@ -1,8 +1,8 @@
 // The gradient of max pooling: each output's gradient goes to the input that was the largest of its window, the first
-// one of equals, as in the JavaScript backend. The WASM backend's kernel searches every window once per input.
+// one of equals, as in the JavaScript backend. The WASM backend's kernel goes through them channel by channel.
 
 import { tf } from "../tf.ts";
-import { floats, type KernelCall } from "./heap.ts";
+import { floats, type KernelCall, loops } from "./heap.ts";
 
 interface PoolAttributes {
   filterSize: [number, number] | number;
@@ -21,33 +21,31 @@ export function maxPoolGrad({ inputs, backend, attrs }: KernelCall<PoolAttribute
   const { filterHeight, filterWidth, strideHeight, strideWidth } = info;
   const { top, left } = info.padInfo;
   const out = backend.makeOutput(input.shape, "float32");
-  const dx = floats(backend, out).fill(0);
-  const x = floats(backend, input);
-  const gradient = floats(backend, dy);
-  let at = 0;
+  floats(backend, out).fill(0);
+  const [x, dx] = [input, out].map((tensor) => backend.getMemoryOffset(tensor.dataId));
+  const { maxPoolGrad: window } = loops(backend);
+  const across = inChannels * 4;
+  let gradient = backend.getMemoryOffset(dy.dataId);
   for (let image = 0; image < batchSize; image++) {
     for (let oy = 0; oy < outHeight; oy++) {
       const y0 = Math.max(0, oy * strideHeight - top);
-      const y1 = Math.min(inHeight, oy * strideHeight - top + filterHeight);
-      for (let ox = 0; ox < outWidth; ox++) {
+      const height = Math.min(inHeight, oy * strideHeight - top + filterHeight) - y0;
+      for (let ox = 0; ox < outWidth; ox++, gradient += across) {
         const x0 = Math.max(0, ox * strideWidth - left);
-        const x1 = Math.min(inWidth, ox * strideWidth - left + filterWidth);
-        for (let c = 0; c < inChannels; c++) {
-          let best = Number.NEGATIVE_INFINITY;
-          let place = -1;
-          for (let iy = y0; iy < y1; iy++) {
-            let p = ((image * inHeight + iy) * inWidth + x0) * inChannels + c;
-            for (let ix = x0; ix < x1; ix++, p += inChannels) {
-              if (x[p] > best) {
-                best = x[p];
-                place = p;
-              }
-            }
-          }
-          // A window of nothing but NaN has no largest input.
-          if (place >= 0) dx[place] += gradient[at];
-          at++;
-        }
+        const width = Math.min(inWidth, ox * strideWidth - left + filterWidth) - x0;
+        // With padding of one's own choice a window may lie outside the image.
+        if (height <= 0 || width <= 0) continue;
+        const start = ((image * inHeight + y0) * inWidth + x0) * across;
+        window(
+          x + start,
+          dx + start,
+          gradient,
+          height,
+          width,
+          across,
+          (inWidth - width) * across,
+          inChannels,
+        );
       }
     }
   }
