@@ -28,7 +28,7 @@ import { pathToFileURL } from "node:url";
 import { packageRoot } from "../util/files.ts";
 import { globalTypes } from "./globals.ts";
 import { findServer, LspClient, NoAnswer, ServerDied } from "./lsp.ts";
-import type { CellCode, Declared } from "./transform.ts";
+import { type CellCode, type Declared, findUp } from "./transform.ts";
 
 /** A problem in a cell. Lines and columns count from 1, columns in UTF-16 units. */
 export interface Diagnostic {
@@ -893,13 +893,6 @@ function resolved(require: NodeJS.Require, name: string): string | undefined {
     return require.resolve(name);
   } catch {
     return undefined;
-  }
-}
-
-function findUp(folder: string, name: string): string | undefined {
-  for (let at = folder; ; at = dirname(at)) {
-    if (existsSync(join(at, name))) return join(at, name);
-    if (dirname(at) === at) return undefined;
   }
 }
 

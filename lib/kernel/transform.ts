@@ -7,6 +7,9 @@
 //
 // One parse finds names, imports and exports. The edits are made on the TypeScript text; esbuild then takes the types
 // out and lowers what the running Node lacks. A cell that has neither runs as edited.
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import { transform as esbuildTransform, type Message, type TransformOptions } from "esbuild";
 import { type Edit, editedText, type Moved, type PlaceInSource, shiftMap, wordMap } from "./edits.ts";
@@ -64,9 +67,11 @@ export interface TransformCellOptions {
   name: string;
   /** The cell is JavaScript: no types, and sloppy mode as in Node's own REPL. */
   javascript?: boolean;
-  /** Decorators as TypeScript had them before the standard's, as a folder's tsconfig.json may ask for. */
+  /** The notebook's folder, whose tsconfig.json may ask for experimental decorators. Default: the working directory. */
+  folder?: string;
+  /** Decorators as TypeScript had them before the standard's. Default: what the folder's tsconfig.json says. */
   experimentalDecorators?: boolean;
-  /** Emit `design:type` metadata for experimental decorators' users (only types that are visible as values). */
+  /** Class fields by definition, as the standard has them, or by assignment. Default: what tsconfig.json says. */
   useDefineForClassFields?: boolean;
 }
 
@@ -107,6 +112,7 @@ export async function warmTransform(): Promise<void> {
  * @throws CellSyntaxError with line, column and code frame.
  */
 export async function transformCell(source: string, options: TransformCellOptions): Promise<CellCode> {
+  options = { ...classOptions(options.folder ?? process.cwd()), ...options };
   const tree = parseCell(source, options);
   const cell = new CellRewriter(source, tree, options);
   cell.rewrite();
@@ -144,6 +150,63 @@ export async function transformCell(source: string, options: TransformCellOption
     references: cell.references,
     showsResult: cell.showsResult,
   };
+}
+
+type ClassOptions = Pick<TransformCellOptions, "experimentalDecorators" | "useDefineForClassFields">;
+const knownOptions = new Map<string, ClassOptions>();
+
+/** What the nearest tsconfig.json says of classes; it is read once. */
+function classOptions(folder: string): ClassOptions {
+  let known = knownOptions.get(folder);
+  if (!known) {
+    const config = findUp(folder, "tsconfig.json");
+    known = config ? readClassOptions(config, 0) : {};
+    knownOptions.set(folder, known);
+  }
+  return known;
+}
+
+function readClassOptions(config: string, depth: number): ClassOptions {
+  let parsed: { extends?: string | string[]; compilerOptions?: Record<string, unknown> };
+  try {
+    // tsconfig.json has comments and trailing commas: an object literal, which the parser at hand reads.
+    parsed = literalOf(parseExpression(readFileSync(config, "utf8"))) as typeof parsed;
+  } catch {
+    return {};
+  }
+  const options: ClassOptions = {};
+  for (const base of [parsed.extends ?? []].flat()) {
+    if (depth > 10 || typeof base !== "string") break;
+    try {
+      const path = /^\.{0,2}[\\/]/.test(base)
+        ? resolve(dirname(config), base)
+        : createRequire(config).resolve(base);
+      Object.assign(options, readClassOptions(existsSync(path) ? path : `${path}.json`, depth + 1));
+    } catch {}
+  }
+  const { experimentalDecorators, useDefineForClassFields } = parsed.compilerOptions ?? {};
+  if (typeof experimentalDecorators === "boolean") options.experimentalDecorators = experimentalDecorators;
+  if (typeof useDefineForClassFields === "boolean") options.useDefineForClassFields = useDefineForClassFields;
+  return options;
+}
+
+/** The value of a JSON-like expression. */
+function literalOf(node: Node): unknown {
+  if (node.type === "ArrayExpression") return node.elements.map((each: Node) => literalOf(each));
+  if (node.type !== "ObjectExpression") return node.value ?? undefined;
+  const entries = node.properties.map((each: Node) => [
+    each.key.value ?? each.key.name,
+    literalOf(each.value),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+/** The nearest file of a name, from a folder upwards. */
+export function findUp(folder: string, name: string): string | undefined {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, name))) return join(at, name);
+    if (dirname(at) === at) return undefined;
+  }
 }
 
 function esbuildOptions(options: TransformCellOptions): TransformOptions & { sourcemap: "external" } {

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { CellSyntaxError, completeness, transformCell } from "../../lib/kernel/transform.ts";
 import { Repl } from "./repl.ts";
 
@@ -230,6 +233,30 @@ describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
         ),
         "a,m0,m",
       );
+    });
+    it("experimental decorators where the folder's tsconfig.json, or one that it extends, asks for them", async () => {
+      const folder = await mkdtemp(join(tmpdir(), "slimlab-transform-"));
+      try {
+        await writeFile(
+          join(folder, "base.json"),
+          '{ "compilerOptions": { "experimentalDecorators": true } }',
+        );
+        await writeFile(
+          join(folder, "tsconfig.json"),
+          '// comment\n{ "extends": ["./base"], "compilerOptions": { "strict": true, }, }',
+        );
+        await mkdir(join(folder, "notebooks"));
+        repl.close();
+        repl = new Repl({ folder: join(folder, "notebooks") });
+        assert.equal(
+          await run(
+            "let marked = ''; function mark3(t: object, key: string) { marked = key }\nclass X3 { @mark3 field = 1 }\nmarked",
+          ),
+          "field",
+        );
+      } finally {
+        await rm(folder, { recursive: true });
+      }
     });
     it("using disposes at the cell's end, and the cell's other names stay", async () => {
       await run(
