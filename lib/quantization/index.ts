@@ -1,9 +1,13 @@
 // §3.2 Quantization: numbers with fewer bits.
+
+export * from "./allocate.ts";
 export * from "./as-written.ts";
 export * from "./binary.ts";
 export * from "./clusters.ts";
+export * from "./equalize.ts";
 export * from "./error.ts";
 export * from "./fixed-point.ts";
+export * from "./gptq.ts";
 export * from "./histogram.ts";
 export * from "./integer-matmul.ts";
 export * from "./integer-network.ts";
