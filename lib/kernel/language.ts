@@ -733,10 +733,12 @@ export class LanguageService {
 
   /** Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. */
   private watchImports(source: string, folder = this.folder): void {
-    for (const [, specifier] of source.matchAll(
-      /\b(?:from|import|require)\s*\(?\s*["'](\.{1,2}\/[^"'\n]+)["']/g,
-    )) {
-      const file = fileOf(resolve(folder, specifier));
+    const specifiers = /\b(?:from|import|require)\s*\(?\s*["']((?:\.{1,2}|slimlab)\/[^"'\n]+)["']/g;
+    for (const [, specifier] of source.matchAll(specifiers)) {
+      const built = specifier.startsWith("slimlab/")
+        ? join(packageRoot, "dist/lib", specifier.slice(8), "index.d.ts")
+        : "";
+      const file = fileOf(built || resolve(folder, specifier));
       if (!file || this.watched.has(file)) continue;
       this.watched.add(file);
       this.watchFolder(dirname(file));
@@ -781,8 +783,14 @@ function hasNoCheck(source: string): boolean {
   return /\/\/+\s*@ts-nocheck\b/.test(comments);
 }
 
+/** The message in a notebook's terms, with what to do where that is known. */
 function cleaned(diagnostic: Diagnostic): Diagnostic {
-  return { ...diagnostic, message: clean(diagnostic.message) };
+  let message = clean(diagnostic.message);
+  if (diagnostic.code === 2304) message += " Has the cell that declares it been run?";
+  const module =
+    diagnostic.code === 2307 ? /'((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1] : undefined;
+  if (module && !module.includes(":")) message += ` Is it installed? "npm install ${module}" does it.`;
+  return { ...diagnostic, message };
 }
 
 /** Takes out the names of the documents that stand for cells. */
@@ -898,8 +906,9 @@ function resolved(require: NodeJS.Require, name: string): string | undefined {
 
 /** The file that a relative import without its extension means. */
 function fileOf(path: string): string | undefined {
-  const bare = path.replace(/\.([cm]?)js$/, ".$1ts");
-  return [path, bare, `${path}.ts`, `${path}.js`, join(path, "index.ts")].find(
+  const script = /^(.*)\.([cm]?)[jt]s$/.exec(path);
+  const typed = script ? [`${script[1]}.${script[2]}ts`, `${script[1]}.d.${script[2]}ts`] : [];
+  return [...typed, path, `${path}.ts`, `${path}.js`, join(path, "index.ts")].find(
     (each) => /\.\w+$/.test(each) && existsSync(each),
   );
 }

@@ -59,6 +59,16 @@ describe("kernel: types for cells", function () {
         },
       ]);
     });
+    it("say what to do about names and packages that are not there", async () => {
+      const [name] = await cell("notThere");
+      assert.equal(name.message, "Cannot find name 'notThere'. Has the cell that declares it been run?");
+      const messages = (
+        await cell("import a from 'left-pad/x'; import b from '@no/where'; import c from './no.ts'")
+      ).map((each) => each.message);
+      assert.match(messages[0], /Is it installed\? "npm install left-pad" does it\.$/);
+      assert.match(messages[1], /"npm install @no\/where"/);
+      assert.match(messages[2], /declarations\.$/);
+    });
     it("count columns in UTF-16 units", async () => {
       const [first] = await cell("/* 注释😀 */ const 名字: number = '文字'");
       assert.deepEqual([first.line, first.column, first.endColumn], [1, 18, 20]);
