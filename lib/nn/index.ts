@@ -25,6 +25,7 @@ export {
   type WeightScore,
   weightScores,
 } from "./importance.ts";
+export { type Latency, type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
 export { lenet5, lenet300 } from "./models.ts";

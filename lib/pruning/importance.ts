@@ -2,6 +2,7 @@
 // Plain loops: V8 makes one of each, and map would call a function for every weight.
 
 import { checkFinite, checkLength } from "../util/check.ts";
+import { seeded } from "../util/random.ts";
 
 /**
  * Importance by magnitude: |w|. Small weights change the output least, all inputs being alike.
@@ -54,4 +55,22 @@ export function obdSaliency(weights: Float32Array, hessianDiagonal: Float32Array
   const scores = new Float32Array(weights.length);
   for (let i = 0; i < scores.length; i++) scores[i] = 0.5 * hessianDiagonal[i] * weights[i] ** 2;
   return scores;
+}
+
+/**
+ * The control that every score has to beat: numbers drawn at random, uniform in [0, 1), for weights, filters or
+ * neurons alike.
+ *
+ * @param like scores or weights by layer: only their numbers count
+ * @param seed the same seed gives the same scores
+ * @see §3.1; Mittal, Bhardwaj, Khapra, Ravindran, "Recovering from random pruning", 2018
+ */
+export function randomScores(
+  like: Record<string, ArrayLike<unknown>>,
+  seed: number,
+): Record<string, Float32Array> {
+  const random = seeded(seed);
+  return Object.fromEntries(
+    Object.entries(like).map(([layer, { length }]) => [layer, Float32Array.from({ length }, random)]),
+  );
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { gradientTimesWeight, magnitude, obdSaliency } from "../../lib/pruning/index.ts";
+import { gradientTimesWeight, magnitude, obdSaliency, randomScores } from "../../lib/pruning/index.ts";
 
 const f32 = (...numbers: number[]) => Float32Array.from(numbers);
 
@@ -25,6 +25,27 @@ describe("§3.1.1 importance of weights", () => {
       assert.equal(gradientTimesWeight(weights, slopes)[i], Math.abs(linear(without) - linear(weights)));
       assert.equal(obdSaliency(weights, curves)[i], quadratic(without) - quadratic(weights));
     }
+  });
+
+  it("draws random scores as a control: uniform, by layer, the same for the same seed", () => {
+    const like = { a: new Float32Array(20_000), b: new Uint8Array(3), c: [] };
+    const scores = randomScores(like, 5);
+    assert.deepEqual(
+      Object.entries(scores).map(([layer, s]) => [layer, s.length]),
+      [
+        ["a", 20_000],
+        ["b", 3],
+        ["c", 0],
+      ],
+    );
+    assert.deepEqual(randomScores(like, 5), scores);
+    assert.notDeepEqual(randomScores(like, 6), scores);
+    // Mean 1/2 and variance 1/12, within five standard errors.
+    const mean = scores.a.reduce((sum, s) => sum + s, 0) / 20_000;
+    const variance = scores.a.reduce((sum, s) => sum + (s - mean) ** 2, 0) / 20_000;
+    assert.ok(Math.abs(mean - 0.5) < 0.011, `mean ${mean}`);
+    assert.ok(Math.abs(variance - 1 / 12) < 0.003, `variance ${variance}`);
+    assert.ok(scores.a.every((s) => s >= 0 && s <= 1));
   });
 
   it("leaves its arguments alone and takes empty layers", () => {
