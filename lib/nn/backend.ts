@@ -21,6 +21,8 @@ const loaders: Record<BackendName, () => Promise<void>> = {
 // Each backend is loaded at most once; a failure is kept too, since it will not mend itself within a process.
 const loading = new Map<BackendName, Promise<Error | undefined>>();
 let chosen: BackendName | undefined;
+// What loading has left as TensorFlow.js's current backend where there was none: nobody's choice.
+let leftover: string | undefined;
 
 /**
  * Makes one backend the current one and returns its name.
@@ -64,10 +66,10 @@ export async function availableBackends(): Promise<BackendName[]> {
 
 /** Chooses a backend as `useBackend()` does, unless one has been chosen already. */
 export async function ensureBackend(): Promise<BackendName> {
-  // Code that calls tf.setBackend itself knows what it wants: leave its choice alone.
   const current = backendNames.find((name) => engineNames[name] === tf.getBackend());
-  if (current !== undefined && (chosen !== undefined || current !== "cpu")) return current;
-  return useBackend();
+  // Code that calls tf.setBackend itself knows what it wants. Plain JavaScript alone may be TensorFlow.js's own default.
+  const wanted = chosen !== undefined || (current !== "cpu" && tf.getBackend() !== leftover);
+  return current !== undefined && wanted ? current : useBackend();
 }
 
 /** One line that says which backend runs, for the top of a notebook or of a command's output. */
@@ -105,7 +107,8 @@ function load(name: BackendName): Promise<Error | undefined> {
       )
       .then(async (failure) => {
         // Loading tfjs-node makes it the current backend; asking what works must not change what runs.
-        if (before !== undefined && tf.getBackend() !== before) await tf.setBackend(before);
+        if (before && tf.getBackend() !== before) await tf.setBackend(before);
+        else if (!before) leftover = tf.getBackend();
         return failure;
       });
     loading.set(name, result);

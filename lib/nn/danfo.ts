@@ -1,4 +1,5 @@
 import { ensureBackend } from "./backend.ts";
+import { showDataFrames } from "./display.ts";
 
 /**
  * Loads danfojs, the DataFrame library, on whichever backend runs. It takes about a second, so only tables load it.
@@ -8,7 +9,9 @@ import { ensureBackend } from "./backend.ts";
 export async function loadDanfo(): Promise<typeof import("danfojs-node")> {
   await ensureBackend();
   try {
-    return await import("danfojs-node");
+    const danfo = await import("danfojs-node");
+    showDataFrames(danfo);
+    return danfo;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
     throw new Error("danfojs-node is not installed: npm install danfojs-node", { cause: error });

@@ -1,4 +1,5 @@
 // slimlab/nn: backends, models, training and evaluation; the only room that knows TensorFlow.js.
+import "./display.ts";
 import "./tfjs-node.ts";
 
 export {

@@ -71,6 +71,11 @@ describe("nn/backend", () => {
       assert.equal(stdout, `${name} ${name}\n`);
       assert.equal(stderr, "");
     }
+    const asked = script.replace(
+      "tf.tensor",
+      "await (await import('slimlab/nn')).availableBackends(); tf.tensor",
+    );
+    assert.equal((await node(asked, { SLIMLAB_BACKEND: "cpu" })).stdout, "cpu cpu\n");
     await assert.rejects(
       node(`import { useBackend } from "slimlab/nn"; await useBackend();`, { SLIMLAB_BACKEND: "webgl" }),
       /SLIMLAB_BACKEND must be one of "native", "wasm", "cpu", got "webgl"; these work here/,
