@@ -67,10 +67,10 @@ function cell(value: unknown): string {
 
 /** A table as HTML, and as text with columns that line up. */
 function table(head: string[], rows: string[][], caption?: string): Bundle {
-  const escape = (text: string) =>
+  const html = (text: string) =>
     text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
   const line = (tag: string, cells: string[]) =>
-    `<tr>${cells.map((text) => `<${tag}>${escape(text)}</${tag}>`).join("")}</tr>`;
+    `<tr>${cells.map((text) => `<${tag}>${html(text)}</${tag}>`).join("")}</tr>`;
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
   const text = [head, ...rows].map((row) =>
     row
@@ -81,7 +81,7 @@ function table(head: string[], rows: string[][], caption?: string): Bundle {
   return {
     "text/plain": [...(caption ? [caption] : []), ...text].join("\n"),
     "text/html":
-      `<table>${caption ? `<caption>${escape(caption)}</caption>` : ""}<thead>${line("th", head)}</thead>` +
+      `<table>${caption ? `<caption>${html(caption)}</caption>` : ""}<thead>${line("th", head)}</thead>` +
       `<tbody>${rows.map((row) => line("td", row)).join("")}</tbody></table>`,
   };
 }
