@@ -29,6 +29,17 @@ export {
 export { type Latency, type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
+export {
+  type ConvMethod,
+  convMethods,
+  type DenseMethod,
+  denseMethods,
+  type FactorizedLayer,
+  type FactorizedModel,
+  type FactorizeOptions,
+  factorizeModel,
+  type LayerFactors,
+} from "./lowrank.ts";
 export { lenet5, lenet300 } from "./models.ts";
 export {
   loadPretrained,
