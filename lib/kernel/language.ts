@@ -601,7 +601,7 @@ export class LanguageService {
     const slimlab = resolved(require, "slimlab/package.json");
     const hasPaths = own !== undefined && readFileSync(own, "utf8").includes('"paths"');
     if (!hasPaths && (!slimlab || dirname(slimlab) === packageRoot)) {
-      compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.js")] };
+      compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.d.ts")] };
     }
     return { ...(own ? { extends: own } : {}), compilerOptions, files, include: [] };
   }

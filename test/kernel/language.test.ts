@@ -200,6 +200,13 @@ describe("kernel: types for cells", function () {
           ),
           [2307, 2339],
         );
+        // A type that its room re-exports by name is in the declarations only, not in the JavaScript.
+        assert.deepEqual(
+          await codes(
+            "import { type Cost } from 'slimlab/analysis'; const cost: Cost | undefined = undefined",
+          ),
+          [],
+        );
         assert.ok((await complete("import * as p from 'slimlab/pru|'")).matches.includes("pruning"), place);
       }
     });
