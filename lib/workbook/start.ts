@@ -37,7 +37,7 @@ export async function run(args: string[]): Promise<number> {
     await nn.useBackend();
     const line = nn.describeBackend();
     console.log(`${line.charAt(0).toUpperCase()}${line.slice(1)}`);
-    return line;
+    return line.replace(/^backend: /, "");
   });
   backend.catch(() => {}); // Said below, once the chapters have said what they could not do.
   const report = await runWithProgress(chapters, {
@@ -51,7 +51,7 @@ export async function run(args: string[]): Promise<number> {
   for (const link of book.brokenLinks) console.error(`broken link in ${link}`);
   const failed = report.chapters.filter(({ status }) => status !== "ok");
   console.log(
-    `\n${report.chapters.length} chapters in ${report.seconds.toFixed(1)} s${failed.length > 0 ? `, ${failed.length} failed` : ""}; the report: ${join(relative(process.cwd(), values.output) || values.output, "run.json")}`,
+    `\n${report.chapters.length} ${report.chapters.length === 1 ? "chapter" : "chapters"} in ${report.seconds.toFixed(1)} s${failed.length > 0 ? `, ${failed.length} failed` : ""}; the report: ${join(relative(process.cwd(), values.output) || values.output, "run.json")}`,
   );
   console.log(howToOpen(book));
   return failed.length > 0 ? 1 : 0;
