@@ -3,6 +3,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { parse } from "@babel/parser";
+
 import { writeFileAtomic } from "../util/files.ts";
 import { type CheckResult, checkMime } from "./check.ts";
 import { type Cell, type Notebook, readNotebook, textOf } from "./notebook.ts";
@@ -14,10 +16,11 @@ Runs notebooks, also past errors, and says which exercises (cells that call chec
 Ends with 0 if every exercise of every notebook is. Notebooks are programs: grade those of people you trust, or inside
 a sandbox.
 
-  --original NOTEBOOK  the notebook as it was handed out: its cells with checks replace those of the same exercise
-                       (a check therefore stands in a cell of its own, apart from the reader's answer)
+  --original NOTEBOOK  the notebook as it was handed out: its checks replace the reader's own
   --timeout S          seconds that a cell may take (default: 600)
   --json FILE          also write the results there`;
+
+type Statement = ReturnType<typeof parse>["program"]["body"][number];
 
 /** What a notebook got. */
 export interface Grade {
@@ -70,22 +73,55 @@ export async function gradeNotebooks(
 
 /** The names of the exercises that cells check. */
 function exercisesOf(notebook: Notebook): string[] {
-  return [...new Set(notebook.cells.flatMap((cell) => checksIn(cell)))];
+  return [...new Set(notebook.cells.flatMap(checksIn).map(({ name }) => name))];
 }
 
-function checksIn(cell: Cell): string[] {
-  if (cell.cell_type !== "code") return [];
-  return [...textOf(cell.source).matchAll(/\bcheck\(\s*(["'`])(.+?)\1/g)].map((match) => match[2]);
+/** A statement of a cell that calls check: `check("name", …)`, awaited or not. */
+interface CheckCall {
+  name: string;
+  start: number;
+  end: number;
+  text: string;
 }
 
-/** Puts the handed-out checks in place of the reader's; where one is gone, at the end. */
+function checksIn(cell: Cell): CheckCall[] {
+  const source = textOf(cell.source);
+  if (cell.cell_type !== "code" || !source.includes("check(")) return [];
+  let body: Statement[];
+  try {
+    body = parse(source, { sourceType: "module", plugins: ["typescript"], allowAwaitOutsideFunction: true })
+      .program.body;
+  } catch {
+    return []; // What does not parse does not run: its exercises are missing.
+  }
+  const calls: CheckCall[] = [];
+  for (const statement of body) {
+    if (statement.type !== "ExpressionStatement") continue;
+    const { expression } = statement;
+    const call = expression.type === "AwaitExpression" ? expression.argument : expression;
+    if (call.type !== "CallExpression") continue;
+    const { callee } = call;
+    const called = callee.type === "MemberExpression" ? callee.property : callee;
+    const [first] = call.arguments;
+    if (called.type !== "Identifier" || called.name !== "check" || first?.type !== "StringLiteral") continue;
+    const { start, end } = statement as { start: number; end: number };
+    calls.push({ name: first.value, start, end, text: source.slice(start, end) });
+  }
+  return calls;
+}
+
+/** Puts the handed-out checks in place of the reader's, and nothing else; where one is gone, at the end. */
 function restoreChecks(notebook: Notebook, original: Notebook): void {
-  for (const cell of original.cells) {
-    const names = checksIn(cell);
-    if (names.length === 0) continue;
-    const own = notebook.cells.find((candidate) => checksIn(candidate).some((name) => names.includes(name)));
-    if (own) own.source = cell.source;
-    else notebook.cells.push(structuredClone(cell));
+  for (const { name, text } of original.cells.flatMap(checksIn)) {
+    let found = false;
+    for (const cell of notebook.cells) {
+      const own = checksIn(cell).find((call) => call.name === name);
+      if (!own) continue;
+      const source = textOf(cell.source);
+      cell.source = source.slice(0, own.start) + text + source.slice(own.end);
+      found = true;
+    }
+    if (!found) notebook.cells.push({ cell_type: "code", metadata: {}, source: text });
   }
 }
 

@@ -79,9 +79,10 @@ export function renderMarkdown(
   for (const [i, token] of tokens.entries()) {
     if (token.type === "math_block") hasMath = true;
     if (token.type === "fence" || token.type === "code_block") words.push(token.content);
+    const isHeading = tokens[i - 1]?.type === "heading_open"; // its text is kept apart
     for (const child of token.children ?? []) {
       if (child.type === "math_inline") hasMath = true;
-      if (child.type === "text" || child.type === "code_inline") words.push(child.content);
+      if ((child.type === "text" || child.type === "code_inline") && !isHeading) words.push(child.content);
       if (child.type === "softbreak") words.push(" ");
       if (child.type === "link_open") {
         const href = String(child.attrGet("href") ?? "");
@@ -90,7 +91,7 @@ export function renderMarkdown(
       }
       if (child.type === "image") child.attrSet("src", resolve(String(child.attrGet("src") ?? ""), "image"));
     }
-    if (token.type === "inline") words.push("\n");
+    if (token.type === "inline" && !isHeading) words.push("\n");
     if (token.type === "heading_open") {
       const text = (tokens[i + 1].children ?? [])
         .map((child) =>

@@ -157,9 +157,7 @@ async function writePages(
 /** Links into the glossary show the term's definition before they are followed. */
 function explainTerms(pages: Content[]): void {
   const glossary = pages.find(({ link }) => link.slug === "glossary");
-  const definitions = new Map(
-    glossary?.search.map(({ id, text }) => [id, text.split("\n").slice(1).join(" ").trim()]),
-  );
+  const definitions = new Map(glossary?.search.map(({ id, text }) => [id, text.replaceAll("\n", " ")]));
   for (const page of pages) {
     page.article = page.article.replace(/<a href="glossary\.html#([^"]*)"/g, (anchor, id) => {
       const definition = definitions.get(decodeURIComponent(id));

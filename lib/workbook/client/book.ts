@@ -263,14 +263,18 @@ function find(index: SearchEntry[], query: string): { entry: SearchEntry; at: nu
   const terms = query.toLowerCase().split(/\s+/).filter(Boolean);
   if (terms.length === 0) return [];
   return index
-    .map((entry) => {
+    .map((entry, i) => {
+      // A page's title speaks for its first section only, or it would bring all the others along.
+      const isFirst = index[i - 1]?.page !== entry.page;
       const title = entry.title.toLowerCase();
       const heading = entry.heading.toLowerCase();
       const text = entry.text.toLowerCase();
       let score = 0;
       for (const term of terms) {
         const hit =
-          (title.includes(term) ? 8 : 0) + (heading.includes(term) ? 4 : 0) + (text.includes(term) ? 1 : 0);
+          (isFirst && title.includes(term) ? 8 : 0) +
+          (heading.includes(term) ? 4 : 0) +
+          (text.includes(term) ? 1 : 0);
         if (hit === 0) return { entry, score: 0, at: -1 };
         score += hit;
       }
