@@ -634,7 +634,8 @@ export class LanguageService {
       const { cell, declared } = this.names.get(name)!;
       const { kind } = declared;
       cells.add(cell);
-      if (kind === "let" || kind === "const" || kind === "var") {
+      // `const X = …; type X = …`: only an import carries both.
+      if (!declared.type && (kind === "let" || kind === "const" || kind === "var")) {
         taken += ` declare ${kind === "const" ? "const" : "let"} ${name}: typeof __cell${cell}.${name};`;
       } else taken += ` import ${name} = __cell${cell}.${name};`;
     }

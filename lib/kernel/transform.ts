@@ -301,6 +301,8 @@ class CellRewriter {
   private readonly tree: Node;
   private readonly javascript: boolean;
   private readonly experimental: boolean;
+  /** Declarations in the heads of loops, which have no semicolon of their own. */
+  private readonly loopHeads = new Set<Node>();
   private readonly exportedNames = new Set<string>();
   private readonly hoistedNames = new Set<string>();
   private readonly names = new Map<string, Declared>();
@@ -455,7 +457,7 @@ class CellRewriter {
     const value =
       moduleReference.type === "TSExternalModuleReference"
         ? `require(${this.text(moduleReference.expression)})`
-        : this.text(moduleReference);
+        : aliasOf(this.text(moduleReference));
     if (scoped) this.hoistedNames.add(node.id.name);
     this.replace(node.start, node.end, `${scoped ? "" : "let "}${node.id.name} = ${value};`);
   }
@@ -639,10 +641,17 @@ class CellRewriter {
       case "LabeledStatement":
         this.walk(node.body, top);
         return;
+      case "ForStatement":
+      case "ForInStatement":
+      case "ForOfStatement":
+        this.loopHeads.add(node.init ?? node.left);
+        break;
       case "BreakStatement":
       case "ContinueStatement":
       case "ImportDeclaration":
+        return;
       case "TSImportEqualsDeclaration":
+        if (node.moduleReference.type !== "TSExternalModuleReference") this.walk(node.moduleReference, top);
         return;
       case "ExportNamedDeclaration":
         if (node.source) return;
@@ -687,15 +696,7 @@ class CellRewriter {
       this.declare(id, "var", { value: true });
       this.hoistedNames.add(id.name);
     }
-    const end = node.declarations.at(-1).end;
-    // A loop's head has no semicolon of its own: `for (var i = 0;`, `for (var a of b)`.
-    const loop =
-      node.end === end && /^\s*(?:;|of\b|in\b)/.test(this.source.slice(end)) && this.inLoopHead(node);
-    this.asAssignment(node, !loop);
-  }
-
-  private inLoopHead(node: Node): boolean {
-    return /\bfor\s*(await\s*)?\(\s*$/.test(this.source.slice(Math.max(0, node.start - 40), node.start));
+    this.asAssignment(node, !this.loopHeads.has(node));
   }
 
   private text(node: Node): string {
@@ -726,6 +727,12 @@ const skippedKeys = new Set([
   "label",
   "parameterName",
 ]);
+
+/** The value of `A.B.C`, which may be a type only and then has none. */
+function aliasOf(path: string): string {
+  const [first, ...rest] = path.split(".").map((name) => name.trim());
+  return `typeof ${first} === "undefined" ? undefined : ${[first, ...rest].join("?.")}`;
+}
 
 function lineBreaks(source: string, start: number, end: number): string {
   let breaks = "";

@@ -111,6 +111,26 @@ describe("kernel: types for cells", function () {
       await cell("interface Shape { radius: number }");
       assert.deepEqual(await codes("const s: Shape = { radius: 1 }"), []);
     });
+    it("carry both meanings of a name that is a value and a type", async () => {
+      await cell(
+        "const Both = { a: 1 }; type Both = { b: string }\ntype Other = number; const Other = 'x'\nfunction Merged() {} namespace Merged { export type In = 1 }",
+      );
+      await cell(
+        "namespace Outer { export namespace Inner { export type T = 'inner'; export const v = 1 } export type U = 2 }",
+      );
+      assert.deepEqual(
+        await codes(
+          "const b: Both = { b: 'x' }; Both.a.toFixed(); const o: Other = 1; Other.trim(); const m: Merged.In = 1; Merged()",
+        ),
+        [],
+      );
+      assert.deepEqual(
+        await codes(
+          "import Alias = Outer.Inner; import U = Outer.U; const t: Alias.T = 'inner'; Alias.v.toFixed(); const u: U = 2",
+        ),
+        [],
+      );
+    });
     it("allow a cell to redeclare what it does not use from before", async () => {
       await cell("const same = 1; class Same {}");
       assert.deepEqual(await codes("const same = 'x'; same.trim(); class Same { y = 1 } new Same().y"), []);

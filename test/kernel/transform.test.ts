@@ -258,6 +258,17 @@ describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
         await rm(folder, { recursive: true });
       }
     });
+    it("aliases of namespaces' members, also of types", async () => {
+      await run(
+        "namespace Al { export namespace In { export const v = 3; export type T = 1 } export type U = 2 }\nnamespace OnlyTypes { export type T = 1 }",
+      );
+      assert.deepEqual(
+        await run(
+          "import In2 = Al.In; import U2 = Al.U; import T2 = OnlyTypes.T; [In2.v, typeof U2, typeof T2]",
+        ),
+        [3, "undefined", "undefined"],
+      );
+    });
     it("using disposes at the cell's end, and the cell's other names stay", async () => {
       await run(
         "const log: string[] = [];\nconst resource = (name: string) => ({ name, [Symbol.dispose ?? Symbol.for('Symbol.dispose')]() { log.push(name) } })",
@@ -283,7 +294,7 @@ describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
     it("var in loops and blocks, repeated var, patterns", async () => {
       assert.deepEqual(
         await run(
-          "for (var vi = 0, vj = 10; vi < 3; vi++) { var vk: number = vi }\nfor (var vo of [4, 5]) ;\nfor (var vp in { q: 1 }) ;\n[vi, vj, vk, vo, vp]",
+          "for (var vi = 0, vj = 10; vi < 3; vi++) { var vk: number = vi }\nfor /* a comment */ (var vo of [4, 5]) ;\nfor (var vp in { q: 1 }) ;\n[vi, vj, vk, vo, vp]",
         ),
         [3, 10, 2, 5, "q"],
       );
