@@ -62,6 +62,15 @@ export {
 } from "./prune.ts";
 export * from "./quantize.ts";
 export { cloneModel, layerLike, type Part, rebuild } from "./rebuild.ts";
+export {
+  type Compression,
+  type LoadedSlim,
+  loadSlim,
+  modelOfSlim,
+  type SaveSlimOptions,
+  saveSlim,
+  slimOf,
+} from "./slim.ts";
 export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";
 export { tf } from "./tf.ts";
 export {

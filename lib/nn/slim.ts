@@ -1,0 +1,227 @@
+// §4 A compressed model in one .slim file and back: every kernel in the form that its compression gave it, everything
+// else as 32-bit floats. What is evaluated after loading is exactly what was stored.
+
+import { readFile } from "node:fs/promises";
+import {
+  bestGapBits,
+  decodeSlim,
+  encodeSlim,
+  type SlimModel,
+  type SlimOptions,
+  type SlimTensor,
+  shapeOf,
+  tensorValues,
+  toRelative,
+} from "../coding/index.ts";
+import {
+  type Clustered,
+  dequantize,
+  type Quantized,
+  quantizationError,
+  restoreClusters,
+} from "../quantization/index.ts";
+import { checkLength } from "../util/check.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { ensureBackend } from "./backend.ts";
+import { tf } from "./tf.ts";
+import { checkMasks, checkWeightsFinite, kernelLayers, kernelOf } from "./weights.ts";
+
+/**
+ * What compression knows of a model's kernels beside their values, by layer name. A layer is quantized or clustered,
+ * not both; layers without an entry are plain floats. (Low rank needs no entry: the factors are layers.)
+ */
+export interface Compression {
+  /** 1 = kept, 0 = pruned. */
+  masks: Record<string, Uint8Array>;
+  quantized: Record<string, Quantized>;
+  clustered: Record<string, Pick<Clustered, "codes" | "codebook">>;
+}
+
+/** Options of {@link saveSlim}. */
+export interface SaveSlimOptions extends SlimOptions, Partial<Compression> {
+  /** Anything worth keeping; JSON. */
+  meta?: Record<string, unknown>;
+}
+
+/** What a .slim file holds. */
+export interface LoadedSlim {
+  model: tf.LayersModel;
+  compression: Compression;
+  meta: Record<string, unknown>;
+}
+
+/**
+ * Writes a model with its compression to a .slim file, whole or not at all; resolves to the exact number of bytes.
+ *
+ * @throws RangeError when a kernel is not what its mask or its codes say
+ */
+export async function saveSlim(
+  path: string,
+  model: tf.LayersModel,
+  options: SaveSlimOptions = {},
+): Promise<number> {
+  const bytes = await slimOf(model, options);
+  await writeFileAtomic(path, bytes);
+  return bytes.length;
+}
+
+/** Reads a .slim file that {@link saveSlim} wrote as a model that runs. */
+export async function loadSlim(path: string): Promise<LoadedSlim> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(path);
+  } catch (error) {
+    throw new Error(`there is no model at ${path}: ${(error as NodeJS.ErrnoException).code}`, {
+      cause: error,
+    });
+  }
+  return modelOfSlim(bytes, path);
+}
+
+/** The bytes of the .slim file that {@link saveSlim} would write. */
+export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {}): Promise<Uint8Array> {
+  const { masks = {}, quantized = {}, clustered = {}, meta, coding } = options;
+  checkWeightsFinite(model);
+  checkMasks(model, masks);
+  const names = new Set(kernelLayers(model).map(({ name }) => name));
+  for (const [what, layers] of Object.entries({ quantized, clustered })) {
+    for (const name of Object.keys(layers))
+      if (!names.has(name)) {
+        throw new RangeError(
+          `${what} names ${JSON.stringify(name)}, but ${model.name} has ${[...names].join(", ")}`,
+        );
+      }
+  }
+  const tensors: Record<string, SlimTensor> = {};
+  for (const layer of model.layers) {
+    const kernel = kernelOf(layer);
+    for (const weight of layer.weights) {
+      const shape = weight.shape as number[];
+      const values = Float32Array.from(weight.read().dataSync());
+      const { name } = layer;
+      tensors[weight.originalName] =
+        weight === kernel
+          ? kernelTensor(name, values, shape, masks[name], quantized[name], clustered[name])
+          : { kind: "dense", shape, values };
+    }
+  }
+  const masked = Object.keys(masks);
+  const file: SlimModel = {
+    topology: await topologyOf(model),
+    ...(meta || masked.length > 0 ? { meta: { ...meta, ...(masked.length > 0 ? { masked } : {}) } } : {}),
+    tensors,
+  };
+  return encodeSlim(file, { coding });
+}
+
+/**
+ * A model that runs, from the bytes of a .slim file. In a layer with a mask and without a codebook, a kept weight that
+ * is 0 cannot be told from a pruned one and comes back as pruned.
+ *
+ * @param name what error messages call the file
+ */
+export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): Promise<LoadedSlim> {
+  await ensureBackend();
+  const { topology, meta = {}, tensors } = decodeSlim(bytes, name);
+  if (typeof topology !== "object" || topology === null)
+    throw new Error(`${name} holds weights only: its topology, which saveSlim writes, is missing`);
+  const values = Object.entries(tensors).map(([, tensor]) => tensorValues(tensor));
+  let at = 0;
+  const all = new Float32Array(values.reduce((sum, part) => sum + part.length, 0));
+  for (const part of values) {
+    all.set(part, at);
+    at += part.length;
+  }
+  const model = await tf.loadLayersModel(
+    tf.io.fromMemory({
+      modelTopology: topology,
+      weightSpecs: Object.entries(tensors).map(([tensor, content]) => ({
+        name: tensor,
+        shape: shapeOf(content),
+        dtype: "float32" as const,
+      })),
+      weightData: all.buffer,
+    }),
+  );
+  const { masked = [], ...rest } = meta as { masked?: string[] };
+  const compression: Compression = { masks: {}, quantized: {}, clustered: {} };
+  for (const layer of kernelLayers(model)) {
+    const tensor = tensors[kernelOf(layer)!.originalName];
+    if (tensor.kind === "quantized") compression.quantized[layer.name] = tensor.quantized;
+    if (tensor.kind === "codebook") {
+      const { codes, codebook, mask } = tensor;
+      compression.clustered[layer.name] = { codes, codebook };
+      if (mask) compression.masks[layer.name] = mask;
+    }
+    if (masked.includes(layer.name))
+      compression.masks[layer.name] ??= Uint8Array.from(tensorValues(tensor), (value) => Number(value !== 0));
+  }
+  return { model, compression, meta: rest };
+}
+
+function kernelTensor(
+  layer: string,
+  values: Float32Array,
+  shape: number[],
+  mask: Uint8Array | undefined,
+  quantized: Quantized | undefined,
+  clustered: Pick<Clustered, "codes" | "codebook"> | undefined,
+): SlimTensor {
+  if (quantized && clustered)
+    throw new RangeError(`${layer} must be quantized or clustered, not both: the later one counts`);
+  if (mask) {
+    const revived = values.findIndex((value, i) => mask[i] === 0 && value !== 0);
+    if (revived >= 0)
+      throw new RangeError(
+        `${layer} must be 0 where its mask is, got ${values[revived]} at index ${revived}: set its weights first`,
+      );
+  }
+  if (quantized) {
+    checkStands(layer, values, dequantize(quantized));
+    return { kind: "quantized", quantized: { ...quantized, shape } };
+  }
+  if (clustered) {
+    const { codes, codebook } = clustered;
+    checkLength(`codes of ${layer}`, codes, values.length);
+    checkStands(layer, values, restoreClusters({ codes, codebook, mask, inertia: 0, iterations: 0 }));
+    // A layer that is pruned away whole has no centroid left, and no code stands for anything.
+    if (codebook.length > 0) return { kind: "codebook", shape, codes, codebook, ...(mask ? { mask } : {}) };
+  }
+  const dense: SlimTensor = { kind: "dense", shape, values };
+  if (!mask) return dense;
+  const { bits } = bestGapBits(values, 32);
+  const relative: SlimTensor = { kind: "relative", shape, entries: toRelative(values, bits) };
+  return bytesOf(relative) < bytesOf(dense) ? relative : dense;
+}
+
+/** Throws unless the weights in the model are what the codes stand for. */
+function checkStands(layer: string, values: Float32Array, codes: Float32Array): void {
+  checkLength(`codes of ${layer}`, codes, values.length);
+  if (values.every((value, i) => value === codes[i])) return;
+  const { maxError } = quantizationError(values, codes);
+  throw new RangeError(
+    `${layer} must hold what its codes stand for, but differs by up to ${maxError}: quantize it again before saving`,
+  );
+}
+
+function bytesOf(tensor: SlimTensor): number {
+  return encodeSlim({ tensors: { tensor } }).length;
+}
+
+/** The topology without what a trained model no longer needs: where its weights started from, and settings left empty. */
+async function topologyOf(model: tf.LayersModel): Promise<unknown> {
+  let topology: unknown;
+  await model.save(
+    tf.io.withSaveHandler(async ({ modelTopology }) => {
+      topology = modelTopology;
+      return { modelArtifactsInfo: { dateSaved: new Date(), modelTopologyType: "JSON" as const } };
+    }),
+  );
+  return JSON.parse(
+    JSON.stringify(topology, (key, value) =>
+      (value === null && /(regularizer|constraint)$/.test(key)) || key.endsWith("_initializer")
+        ? undefined
+        : value,
+    ),
+  );
+}

@@ -1,0 +1,207 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { slimParts, writeSlim } from "slimlab/coding";
+import {
+  type Compression,
+  factorizeModel,
+  lenet300,
+  loadPretrained,
+  loadSlim,
+  modelOfSlim,
+  saveSlim,
+  scoresOf,
+  setWeights,
+  slimOf,
+  tf,
+  useBackend,
+  weightsOf,
+} from "slimlab/nn";
+import { applyMasks, globalSparsity } from "slimlab/pruning";
+import { clusterWeights, dequantize, type Quantized, quantize, restoreClusters } from "slimlab/quantization";
+
+type Model = tf.LayersModel;
+
+function outputs(model: Model): Float32Array {
+  return tf.tidy(() => {
+    const shape = [4, ...(model.inputs[0].shape.slice(1) as number[])];
+    const x = tf.randomUniform(shape, 0, 1, "float32", 7);
+    return Float32Array.from((model.predict(x) as tf.Tensor).dataSync());
+  });
+}
+
+async function prune(model: Model, sparsity: number): Promise<Record<string, Uint8Array>> {
+  const masks = globalSparsity(await scoresOf(model, undefined), sparsity);
+  setWeights(model, applyMasks(weightsOf(model), masks));
+  return masks;
+}
+
+function cluster(
+  model: Model,
+  clusters: number,
+  masks: Record<string, Uint8Array>,
+): Compression["clustered"] {
+  const clustered = Object.fromEntries(
+    Object.entries(weightsOf(model)).map(([name, w]) => [
+      name,
+      clusterWeights(w, { clusters, mask: masks[name] }),
+    ]),
+  );
+  setWeights(
+    model,
+    Object.fromEntries(Object.entries(clustered).map(([name, c]) => [name, restoreClusters(c)])),
+  );
+  return clustered;
+}
+
+function fixedPoint(model: Model, bits: number): Record<string, Quantized> {
+  const shapes = Object.fromEntries(
+    model.layers.filter(({ weights }) => weights.length > 0).map((l) => [l.name, l.weights[0].shape]),
+  );
+  const quantized = Object.fromEntries(
+    Object.entries(weightsOf(model)).map(([name, w]) => {
+      const shape = shapes[name] as number[];
+      return [name, quantize(w, { bits, shape, axis: shape.length - 1 })];
+    }),
+  );
+  setWeights(model, Object.fromEntries(Object.entries(quantized).map(([name, q]) => [name, dequantize(q)])));
+  return quantized;
+}
+
+describe("4 nn/slim: a compressed model in one file", () => {
+  let folder: string;
+  before(async () => {
+    await useBackend("wasm");
+    folder = await mkdtemp(join(tmpdir(), "slimlab-"));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  /** Saves and loads, and checks that not a bit of the model changed; the bytes and what came back. */
+  async function roundTrip(model: Model, compression: Partial<Compression>) {
+    const path = join(folder, "model.slim");
+    const bytes = await saveSlim(path, model, { ...compression, meta: { made: "here" } });
+    assert.equal((await stat(path)).size, bytes);
+    const parts = slimParts(await readFile(path));
+    assert.equal(
+      parts.reduce((sum, part) => sum + part.bytes, 0),
+      bytes,
+    );
+    const loaded = await loadSlim(path);
+    assert.deepEqual(weightsOf(loaded.model), weightsOf(model));
+    assert.deepEqual(outputs(loaded.model), outputs(model));
+    assert.deepEqual(loaded.meta, { made: "here" });
+    assert.equal(loaded.model.name, model.name);
+    // Saved again, it takes the same (TensorFlow.js spells out a few settings when it loads a layer).
+    const again = await slimOf(loaded.model, { ...loaded.compression, meta: { made: "here" } });
+    assert.ok(Math.abs(again.length - bytes) < 50);
+    loaded.model.dispose();
+    return { bytes, parts, compression: loaded.compression };
+  }
+
+  it("a plain model takes 4 bytes a parameter and a header", async () => {
+    for (const name of ["lenet-300-100", "lenet-5"] as const) {
+      const model = await loadPretrained(name);
+      const { bytes, compression } = await roundTrip(model, {});
+      const header = bytes - 4 * model.countParams();
+      assert.ok(header > 0 && header < 1500, `${header} bytes beside the parameters`);
+      assert.deepEqual(compression, { masks: {}, quantized: {}, clustered: {} });
+      model.dispose();
+    }
+  });
+
+  it("pruned: masks come back, and what is pruned takes next to nothing", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const masks = await prune(model, 0.92);
+    const { bytes, compression } = await roundTrip(model, { masks });
+    assert.deepEqual(compression.masks, masks);
+    const kept = 0.08 * 266_200;
+    assert.ok(bytes > kept * 4 && bytes < kept * 5.2 + 3500, `${bytes} bytes`);
+    model.dispose();
+  });
+
+  it("clustered after pruning: codebooks, codes and masks come back", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const masks = await prune(model, 0.92);
+    const clustered = cluster(model, 64, masks);
+    const { bytes, compression } = await roundTrip(model, { masks, clustered });
+    assert.deepEqual(compression.masks, masks);
+    for (const [name, { codes, codebook }] of Object.entries(clustered))
+      assert.deepEqual(compression.clustered[name], { codes, codebook });
+    assert.ok(1_066_440 / bytes > 30, `only ${(1_066_440 / bytes).toFixed(1)} times smaller`);
+    model.dispose();
+  });
+
+  it("fixed point: codes and scales come back; with masks too", async () => {
+    const model = await loadPretrained("lenet-5");
+    const quantized = fixedPoint(model, 4);
+    const plain = await roundTrip(model, { quantized });
+    assert.deepEqual(plain.compression.quantized, quantized);
+    assert.ok(plain.bytes < 431_080 / 2 + 8000);
+    const masks = await prune(model, 0.9);
+    const again = fixedPoint(model, 4);
+    const both = await roundTrip(model, { quantized: again, masks });
+    assert.ok(both.bytes < plain.bytes / 2);
+    for (const [name, mask] of Object.entries(masks)) {
+      // A kept weight whose code is 0 counts as pruned; a pruned one never comes back.
+      both.compression.masks[name].forEach((value, i) => {
+        assert.ok(value <= mask[i]);
+      });
+    }
+    model.dispose();
+  });
+
+  it("low rank: the factors are layers, each in its own form", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const { model: small } = await factorizeModel(model, { budget: 0.3 });
+    const { bytes } = await roundTrip(small, {});
+    assert.ok(bytes < 0.31 * 1_066_440);
+    const quantized = fixedPoint(small, 8);
+    assert.ok((await roundTrip(small, { quantized })).bytes < bytes / 3.5);
+    model.dispose();
+    small.dispose();
+  });
+
+  it("graphs with branches, batch normalisation and a layer pruned away whole", async () => {
+    const input = tf.input({ shape: [8, 8, 2] });
+    const a = tf.layers.conv2d({ name: "a", filters: 3, kernelSize: 3, padding: "same" }).apply(input);
+    const b = tf.layers.depthwiseConv2d({ name: "b", kernelSize: 3, padding: "same" }).apply(a);
+    const normal = tf.layers.batchNormalization({ name: "norm" }).apply(b);
+    const sum = tf.layers.add({ name: "sum" }).apply([a, normal] as tf.SymbolicTensor[]);
+    const flat = tf.layers.flatten({ name: "flat" }).apply(sum);
+    const out = tf.layers.dense({ name: "out", units: 4, activation: "softmax" }).apply(flat);
+    const model = tf.model({ inputs: input, outputs: out as tf.SymbolicTensor, name: "graph" });
+    const weights = weightsOf(model);
+    const masks = { b: new Uint8Array(weights.b.length) };
+    setWeights(model, { b: new Float32Array(weights.b.length) });
+    const clustered = { b: { codes: new Uint8Array(weights.b.length), codebook: new Float32Array() } };
+    const { compression } = await roundTrip(model, { masks, clustered });
+    assert.deepEqual(compression.masks, masks);
+    model.dispose();
+  });
+
+  it("refuses a model that is not what its masks and codes say, and files that are not whole", async () => {
+    const model = lenet300(1);
+    const masks = { fc3: new Uint8Array(1000) };
+    await assert.rejects(slimOf(model, { masks }), /fc3 must be 0 where its mask is, got/);
+    const quantized = { fc3: quantize(weightsOf(model).fc3, { bits: 8 }) };
+    await assert.rejects(
+      slimOf(model, { quantized }),
+      /fc3 must hold what its codes stand for, but differs by/,
+    );
+    await assert.rejects(
+      slimOf(model, { clustered: { fc9: { codes: new Uint8Array(1), codebook: new Float32Array(1) } } }),
+      /clustered names "fc9", but lenet-300-100 has fc1, fc2, fc3/,
+    );
+    await assert.rejects(loadSlim(join(folder, "none.slim")), /there is no model at .*none\.slim: ENOENT/);
+    const bytes = await slimOf(model);
+    bytes[bytes.length >> 1] ^= 1;
+    await assert.rejects(modelOfSlim(bytes, "x.slim"), /x\.slim is damaged/);
+    const path = join(folder, "bare.slim");
+    await writeSlim(path, { tensors: { w: { kind: "dense", shape: [1], values: new Float32Array(1) } } });
+    await assert.rejects(loadSlim(path), /holds weights only/);
+    await writeFile(path, "no model");
+    await assert.rejects(loadSlim(path), /is not a \.slim file/);
+    model.dispose();
+  });
+});
