@@ -1,7 +1,7 @@
 // A matrix as a picture: masks, weights, errors, confusion.
 import { checkInteger, checkLength, checkOneOf } from "../util/check.ts";
 import type { Figure } from "./figure.ts";
-import { checkValues, makeFigure, type PlotOptions } from "./options.ts";
+import { checkValues, makeFigure, type PlotOptions, short } from "./options.ts";
 import { scales } from "./theme.ts";
 
 /** Options of {@link heatmap}. */
@@ -54,21 +54,24 @@ export function heatmap(values: ArrayLike<number>, options: HeatmapOptions): Fig
 
   const rowStep = Math.ceil(rows / maxSide);
   const colStep = Math.ceil(cols / maxSide);
-  const step = (high - low) / 200; // finer than the eye tells colours apart
-  const z: number[][] = [];
+  const averaged = rowStep > 1 || colStep > 1;
+  // Of a mean over a block nobody wants to read five digits, and shades a 200th apart look the same.
+  const step = (high - low) / 200;
+  const rounded = (value: number) =>
+    averaged ? Number((low + Math.round((value - low) / step) * step).toPrecision(4)) : short(value);
+  const z: (number | null)[][] = [];
   for (let r0 = 0; r0 < rows; r0 += rowStep) {
     const r1 = Math.min(rows, r0 + rowStep);
-    const line: number[] = [];
+    const line: (number | null)[] = [];
     for (let c0 = 0; c0 < cols; c0 += colStep) {
       const c1 = Math.min(cols, c0 + colStep);
       let sum = 0;
       for (let r = r0; r < r1; r++) for (let c = c0; c < c1; c++) sum += values[r * cols + c];
       const mean = sum / ((r1 - r0) * (c1 - c0));
-      line.push(Number((low + Math.round((mean - low) / step) * step).toPrecision(4)));
+      line.push(rounded(mean));
     }
     z.push(line);
   }
-  const averaged = rowStep > 1 || colStep > 1;
   const label = options.label ?? (scale === "mask" ? (averaged ? "share kept" : "kept") : "value");
   if (options.rowNames) checkLength("rowNames", options.rowNames, rows);
   if (options.colNames) checkLength("colNames", options.colNames, cols);

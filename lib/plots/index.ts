@@ -3,6 +3,7 @@ export { type Amounts, type BarsOptions, bars } from "./bars.ts";
 export { type Datum, Figure, type MimeBundle, type PlotlyLayout, type PlotlyTrace } from "./figure.ts";
 export { type HeatmapOptions, heatmap } from "./heatmap.ts";
 export { type HistogramOptions, histogram } from "./histogram.ts";
+export { type ImagesOptions, images } from "./images.ts";
 export { type Line, type LinesOptions, lines } from "./lines.ts";
 export type { AxisOptions, PlotOptions, Reference } from "./options.ts";
 export { type Point, type ScatterOptions, scatter } from "./scatter.ts";

@@ -1,15 +1,15 @@
 // A heat map inside an SVG is an image: thousands of rectangles would weigh a hundred times as much.
 import { crc32, deflateSync } from "node:zlib";
 
-/** An RGB picture as PNG (the format's signature and three chunks, filter 0 on every line). */
-export function encodePng(width: number, height: number, rgb: Uint8Array): Buffer {
-  const lines = Buffer.alloc(height * (1 + 3 * width));
+/** An RGBA picture as PNG (the format's signature and three chunks, filter 0 on every line). */
+export function encodePng(width: number, height: number, rgba: Uint8Array): Buffer {
+  const lines = Buffer.alloc(height * (1 + 4 * width));
   for (let y = 0; y < height; y++)
-    lines.set(rgb.subarray(3 * width * y, 3 * width * (y + 1)), y * (1 + 3 * width) + 1);
+    lines.set(rgba.subarray(4 * width * y, 4 * width * (y + 1)), y * (1 + 4 * width) + 1);
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  header.set([8, 2, 0, 0, 0], 8); // 8 bits a channel, RGB
+  header.set([8, 6, 0, 0, 0], 8); // 8 bits a channel, RGBA
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   return Buffer.concat([
     signature,

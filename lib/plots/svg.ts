@@ -202,6 +202,7 @@ function drawPanel(panel: Panel, layout: PlotlyLayout): string {
 }
 
 function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
+  if (xAxis.showticklabels === false && yAxis.showticklabels === false) return "";
   const parts: string[] = [];
   let gridlines = "";
   let rotated = false;
@@ -410,7 +411,12 @@ function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
       const shift = side === "right" ? 6 : side === "left" ? -6 : 0;
       const anchor = side === "right" ? "start" : side === "left" ? "end" : "middle";
       parts.push(
-        text(px + shift, vertical === "bottom" ? py + 16 : py - 8, labels[i] ?? "", { size: 11, anchor }),
+        text(
+          px + shift,
+          vertical === "bottom" ? py + 16 : vertical === "top" ? py - 8 : py + 4,
+          labels[i] ?? "",
+          { size: 11, anchor },
+        ),
       );
     }
   }
@@ -439,17 +445,15 @@ function drawHeatmap(trace: PlotlyTrace, x: Scale, y: Scale): string {
   const rows = z.length;
   const cols = z[0].length;
   const { zmin = 0, zmax = 1 } = trace as { zmin?: number; zmax?: number };
-  const rgb = new Uint8Array(rows * cols * 3);
+  const rgba = new Uint8Array(rows * cols * 4);
   const scale = trace.colorscale as ColorScale;
   const upsideDown = y.place(positions(trace, "y")[0]) > y.place(positions(trace, "y")[rows - 1]);
   for (let r = 0; r < rows; r++) {
     const line = z[upsideDown ? rows - 1 - r : r];
     for (let c = 0; c < cols; c++) {
       const value = line[c];
-      rgb.set(
-        value === null ? [255, 255, 255] : colorAt(scale, (value - zmin) / (zmax - zmin)),
-        (r * cols + c) * 3,
-      );
+      if (value === null) continue; // a gap stays transparent
+      rgba.set(colorAt(scale, (value - zmin) / (zmax - zmin)), (r * cols + c) * 4);
     }
   }
   const edge = (s: Scale, places: Datum[], step: number) => {
@@ -459,11 +463,11 @@ function drawHeatmap(trace: PlotlyTrace, x: Scale, y: Scale): string {
   };
   const [left, right] = edge(x, positions(trace, "x"), trace.dx ?? 1);
   const [top, bottom] = edge(y, positions(trace, "y"), trace.dy ?? 1);
-  const png = encodePng(cols, rows, rgb).toString("base64");
+  const png = encodePng(cols, rows, rgba).toString("base64");
   return `<image x="${n(left)}" y="${n(top)}" width="${n(right - left)}" height="${n(bottom - top)}" preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,${png}"/>`;
 }
 
-function colorAt(scale: ColorScale, share: number): [number, number, number] {
+function colorAt(scale: ColorScale, share: number): number[] {
   const t = Math.min(1, Math.max(0, share));
   let i = 1;
   while (i < scale.length - 1 && t > scale[i][0]) i++;
@@ -471,19 +475,15 @@ function colorAt(scale: ColorScale, share: number): [number, number, number] {
   const [to, b] = scale[i];
   const mix = Math.min(1, Math.max(0, (t - from) / (to - from)));
   const channel = (color: string, at: number) => Number.parseInt(color.slice(1 + 2 * at, 3 + 2 * at), 16);
-  return [0, 1, 2].map((at) => Math.round(channel(a, at) * (1 - mix) + channel(b, at) * mix)) as [
-    number,
-    number,
-    number,
-  ];
+  return [...[0, 1, 2].map((at) => Math.round(channel(a, at) * (1 - mix) + channel(b, at) * mix)), 255];
 }
 
 function drawColorbar(trace: PlotlyTrace, left: number, top: number, bottom: number): string {
   const scale = trace.colorscale as ColorScale;
   const { zmin = 0, zmax = 1 } = trace as { zmin?: number; zmax?: number };
-  const rgb = new Uint8Array(64 * 3);
-  for (let i = 0; i < 64; i++) rgb.set(colorAt(scale, 1 - i / 63), 3 * i);
-  const png = encodePng(1, 64, rgb).toString("base64");
+  const rgba = new Uint8Array(64 * 4);
+  for (let i = 0; i < 64; i++) rgba.set(colorAt(scale, 1 - i / 63), 4 * i);
+  const png = encodePng(1, 64, rgba).toString("base64");
   const span: NumberSpan = { log: false, range: [zmin, zmax], reversed: false };
   const place = makeScale(span, bottom, top).place;
   const labels = ticks(span, 5).map((tick) => text(left + 18, place(tick) + 4, formatNumber(tick)));

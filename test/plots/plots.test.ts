@@ -5,6 +5,7 @@ import {
   type Figure,
   heatmap,
   histogram,
+  images,
   lines,
   scatter,
   slider,
@@ -73,8 +74,31 @@ describe("plots", () => {
     const png = Buffer.from(/<image[^>]*href="data:image\/png;base64,([^"]*)"/.exec(svg)![1], "base64");
     const start = png.indexOf("IDAT") + 4;
     const lines = inflateSync(png.subarray(start, start + png.readUInt32BE(start - 8)));
-    assert.deepEqual([...lines.subarray(1, 7)], [0x00, 0x72, 0xb2, 0xe3, 0xe3, 0xe3]);
-    assert.deepEqual([...lines.subarray(8, 14)], [0xe3, 0xe3, 0xe3, 0xe3, 0xe3, 0xe3]);
+    assert.deepEqual([...lines.subarray(1, 9)], [0x00, 0x72, 0xb2, 0xff, 0xe3, 0xe3, 0xe3, 0xff]);
+    assert.deepEqual([...lines.subarray(10, 18)], [0xe3, 0xe3, 0xe3, 0xff, 0xe3, 0xe3, 0xe3, 0xff]);
+  });
+
+  it("images: puts pictures in a grid with gaps between them", () => {
+    const figure = images([1, 2, 3, 4, 5, 6], { rows: 1, cols: 2, perRow: 2 });
+    assert.deepEqual(figure.data[0].z, [
+      [null, null, null, null, null],
+      [1, 2, null, 3, 4],
+      [null, null, null, null, null],
+      [5, 6, null, null, null],
+    ]);
+    const labelled = images(new Uint8Array(3 * 784).fill(255), {
+      rows: 28,
+      cols: 28,
+      labels: ["7", "2", "1"],
+    });
+    assert.deepEqual(labelled.data[1].text, ["7", "2", "1"]);
+    assert.match(labelled.alt, /3 pictures of 28 × 28 pixels: 7, 2, 1/);
+    checkWellFormed(labelled.toSvg());
+    assert.throws(
+      () => images([1, 2, 3], { rows: 2, cols: 2 }),
+      /a whole number of pictures of 2 × 2, got 3 values/,
+    );
+    assert.throws(() => images([1], { rows: 1, cols: 1, labels: [] }), /labels must have 1 elements, got 0/);
   });
 
   it("bars: the SVG's bars are as long as their amounts", () => {
