@@ -5,14 +5,15 @@
 // a `let` (or stays a class), and a redefinition always works whatever the name was before. TypeScript still sees
 // the cell as written, so assigning to a `const` is still reported.
 //
-// One parse finds names, imports and exports. The edits are made on the TypeScript text; esbuild then takes the types
-// out and lowers what the running Node lacks. A cell that has neither runs as edited.
+// One parse finds names, imports, exports and types, and all edits are made on the cell's text. Where that is not
+// enough (enums, decorators, what the running Node lacks), esbuild compiles the edited TypeScript.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import { transform as esbuildTransform, type Message, type TransformOptions } from "esbuild";
 import { type Edit, editedText, type Moved, type PlaceInSource, shiftMap, wordMap } from "./edits.ts";
+import { hasValues, TypeEraser } from "./erase.ts";
 
 export type DeclaredKind =
   | "let"
@@ -73,6 +74,8 @@ export interface TransformCellOptions {
   experimentalDecorators?: boolean;
   /** Class fields by definition, as the standard has them, or by assignment. Default: what tsconfig.json says. */
   useDefineForClassFields?: boolean;
+  /** Have esbuild take the types out even where taking their text away is enough: the two must agree. */
+  compile?: boolean;
 }
 
 /** The cell is not TypeScript (or JavaScript) that can be read. */
@@ -116,11 +119,17 @@ export async function transformCell(source: string, options: TransformCellOption
   const tree = parseCell(source, options);
   const cell = new CellRewriter(source, tree, options);
   cell.rewrite();
-  const { text, place } = editedText(source, cell.edits, cell.head, cell.block);
+  const compiles =
+    options.compile ||
+    cell.lowered ||
+    cell.types.needsCompiler ||
+    (cell.types.found && options.useDefineForClassFields === false);
+  const edits = compiles ? cell.edits : cell.edits.concat(cell.types.edits);
+  const { text, place } = editedText(source, edits, cell.head, cell.block);
   let code = text;
   let map: SourceMap;
   let lead = ";";
-  if (!cell.typed && !cell.lowered) map = wordMap(text, place);
+  if (!compiles) map = wordMap(text, place);
   else {
     let result: { code: string; map: string };
     try {
@@ -292,8 +301,7 @@ class CellRewriter {
   block = false;
   /** Enums and namespaces: esbuild declares them with `var`. */
   readonly mergedNames = new Set<string>();
-  /** There are types, which Node does not run. */
-  typed = false;
+  readonly types: TypeEraser;
   /** esbuild has something to lower and will make helpers and temporaries. */
   lowered = false;
 
@@ -309,6 +317,7 @@ class CellRewriter {
 
   constructor(source: string, tree: Node, options: TransformCellOptions) {
     this.source = source;
+    this.types = new TypeEraser(source);
     this.tree = tree;
     this.javascript = options.javascript ?? false;
     // These decorators take class declarations only, and need no temporaries that cells could share.
@@ -608,7 +617,12 @@ class CellRewriter {
 
   /** Collects identifiers, and rewrites what can stand anywhere: `import()`, `import.meta`, nested `var`s. */
   private walk(node: Node, top: boolean): void {
-    this.typed ||= isTyped(node);
+    const erased = this.types.enter(node);
+    this.visit(node, top);
+    this.types.leave(erased);
+  }
+
+  private visit(node: Node, top: boolean): void {
     switch (node.type) {
       case "Identifier":
       case "JSXIdentifier":
@@ -751,20 +765,6 @@ function isUsing(node: Node): boolean {
   return node.type === "VariableDeclaration" && (node.kind === "using" || node.kind === "await using");
 }
 
-/** Syntax that TypeScript alone has. */
-function isTyped(node: Node): boolean {
-  return (
-    node.type.startsWith("TS") ||
-    (node.optional && !node.type.startsWith("Optional")) ||
-    node.declare ||
-    node.abstract ||
-    node.accessibility ||
-    node.override ||
-    node.readonly ||
-    node.definite
-  );
-}
-
 /** Syntax that needs helpers in the Node versions that slimlab runs on. */
 function isLowered(node: Node): boolean {
   return node.type === "Decorator" || node.type === "ClassAccessorProperty" || isUsing(node);
@@ -780,16 +780,6 @@ function contains(node: Node, test: (node: Node) => boolean): boolean {
     } else if (typeof value.type === "string" && contains(value, test)) return true;
   }
   return false;
-}
-
-/** A namespace that holds only types has no value. */
-function hasValues(node: Node): boolean {
-  const body = node.body?.type === "TSModuleBlock" ? node.body.body : node.body ? [node.body] : [];
-  return body.some((each: Node) => {
-    const inner = each.declaration ?? each;
-    if (inner.type === "TSModuleDeclaration") return hasValues(inner);
-    return !/^TS(Interface|TypeAlias)/.test(inner.type) && !inner.declare;
-  });
 }
 
 /** The identifiers that a pattern binds. */

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { transform } from "esbuild";
 import { CellSyntaxError, completeness, transformCell } from "../../lib/kernel/transform.ts";
+import { packageRoot } from "../../lib/util/files.ts";
 import { Repl } from "./repl.ts";
+import { tricky } from "./tricky.ts";
 
 describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
   let repl: Repl;
@@ -327,6 +330,37 @@ describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
         3,
       );
       assert.equal(await run("label: for (;;) { for (;;) break label }\n5"), 5);
+    });
+  });
+
+  describe("taking types away agrees with esbuild, which compiles", () => {
+    /** One way to write a program, whatever its spaces and empty statements. */
+    async function normal(code: string): Promise<string> {
+      const options = { loader: "js", treeShaking: false, charset: "utf8", minifyWhitespace: true } as const;
+      const { code: printed } = await transform(code, { ...options, supported: { "top-level-await": true } });
+      return printed
+        .replace(/^"use strict";/, "")
+        .replaceAll(/[;\n]+/g, ";")
+        .replaceAll(/([{}]);/g, "$1")
+        .replaceAll(";}", "}")
+        .replace(/^;|;$/g, "");
+    }
+    async function compare(source: string): Promise<void> {
+      const [ours, theirs] = await Promise.all(
+        [false, true].map((compile) => transformCell(source, { name: "c", folder: packageRoot, compile })),
+      );
+      assert.equal(await normal(ours.code), await normal(theirs.code), source);
+    }
+    it("where it is tricky", async () => {
+      for (const source of tricky) await compare(source);
+    });
+    it("in slimlab's own modules", async () => {
+      for (const room of ["kernel", "util", "pruning"]) {
+        const folder = join(packageRoot, "lib", room);
+        for (const file of await readdir(folder)) {
+          if (file.endsWith(".ts")) await compare(await readFile(join(folder, file), "utf8"));
+        }
+      }
     });
   });
 
