@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
-import { transform as esbuildTransform, type Message, type TransformOptions } from "esbuild";
+import type { Message, TransformOptions } from "esbuild";
 import { type Edit, editedText, type Moved, type PlaceInSource, shiftMap, wordMap } from "./edits.ts";
 import { hasValues, TypeEraser } from "./erase.ts";
 
@@ -104,7 +104,7 @@ const nodeTarget = `node${process.versions.node.split(".").slice(0, 2).join(".")
 export const importFunction = "__slimlab_import";
 export const metaName = "__slimlab_meta";
 
-/** Starts esbuild's service, so that the first cell does not wait for it. */
+/** Warms what every cell goes through, so that the first cell does not wait for it. */
 export async function warmTransform(): Promise<void> {
   await transformCell("const warm: number = await Promise.resolve(1)", { name: "warm" });
 }
@@ -133,7 +133,9 @@ export async function transformCell(source: string, options: TransformCellOption
   else {
     let result: { code: string; map: string };
     try {
-      result = await esbuildTransform(text, esbuildOptions(options));
+      // Most cells need no compiler, so it starts with the first that does.
+      const { transform } = await import("esbuild");
+      result = await transform(text, esbuildOptions(options));
     } catch (error) {
       throw fromEsbuild(error, source, place);
     }
