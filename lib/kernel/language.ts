@@ -24,7 +24,7 @@ import {
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { packageRoot } from "../util/files.ts";
 import { globalTypes } from "./globals.ts";
 import { findServer, LspClient, NoAnswer, ServerDied } from "./lsp.ts";
@@ -329,8 +329,11 @@ export class LanguageService {
     return Promise.all(answers);
   }
 
-  /** The type and the documentation of what stands at a place, and a call's signature when that is a call's argument. */
-  async inspect(source: string, cursor: number, _detail = 0): Promise<Inspection | undefined> {
+  /**
+   * The type and the documentation of what stands at a place, or the signature of the call whose argument stands there.
+   * With `detail` 1 (`name??` in consoles) the source of its declaration as well.
+   */
+  async inspect(source: string, cursor: number, detail = 0): Promise<Inspection | undefined> {
     try {
       await this.started();
       const name = this.document("edit");
@@ -339,10 +342,11 @@ export class LanguageService {
       this.change(name, first + source);
       const word = identifierAt(source, cursor);
       const onWord = /[\p{ID_Continue}$]/u.test(source.charAt(cursor)) ? cursor : cursor - 1;
-      const [hover, origin, help] = await Promise.all([
+      const [hover, origin, help, declaration] = await Promise.all([
         word ? this.hover(name, positionAt(source, onWord)) : undefined,
         this.originOf(name, first, word),
         this.signature(name, positionAt(source, cursor)),
+        detail > 0 && word ? this.declaration(name, first, word, positionAt(source, onWord)) : undefined,
       ]);
       const parts: string[] = [];
       if (hover) {
@@ -352,6 +356,7 @@ export class LanguageService {
           parts[0] = origin;
       } else if (help) parts.push(help);
       if (parts.length === 0) return undefined;
+      if (declaration) parts.push(`\`\`\`typescript\n${declaration}\n\`\`\``);
       const markdown = parts.join("\n\n");
       return { markdown, plain: plainText(markdown) };
     } catch {
@@ -372,11 +377,49 @@ export class LanguageService {
 
   /** Hover on the module's name behind a carried variable, which shows the declaration's documentation. */
   private async originOf(name: string, first: string, word: string): Promise<string | undefined> {
+    const position = this.behind(first, word);
+    return position && this.hover(name, position);
+  }
+
+  /** Where the line before a cell names the declaration of a carried variable. */
+  private behind(first: string, word: string): Position | undefined {
     const found = word ? this.names.get(word) : undefined;
-    const text = found ? `: typeof __cell${found.cell}.${word};` : "";
-    const at = found ? first.indexOf(text) : -1;
-    if (at < 0) return undefined;
-    return this.hover(name, { line: 0, character: at + text.length - word.length - 1 });
+    if (!found) return undefined;
+    const text = `: typeof __cell${found.cell}.${word};`;
+    const at = first.indexOf(text);
+    return at < 0 ? undefined : { line: 0, character: at + text.length - word.length - 1 };
+  }
+
+  /** The source of what a name at a place means. */
+  private async declaration(
+    name: string,
+    first: string,
+    word: string,
+    position: Position,
+  ): Promise<string | undefined> {
+    const ask = async (at: Position) => {
+      const answer = await this.client!.request<{ targetUri: string; targetRange: Range }[] | null>(
+        "textDocument/definition",
+        { textDocument: { uri: this.uri(name) }, position: at },
+        Math.min(this.timeout, 5000),
+      );
+      return answer?.[0];
+    };
+    let target = await ask(position);
+    const carried = this.behind(first, word);
+    if (carried && target?.targetUri === this.uri(name) && target.targetRange.start.line === 0) {
+      target = await ask(carried);
+    }
+    if (!target) return undefined;
+    const path = fileURLToPath(target.targetUri);
+    const open = dirname(path) === this.folder ? this.documents.get(basename(path)) : undefined;
+    const { start, end } = target.targetRange;
+    const lines = (open ?? readFileSync(path, "utf8")).split("\n").slice(start.line, end.line + 1);
+    if (lines.length === 0) return undefined;
+    lines[lines.length - 1] = lines[lines.length - 1].slice(0, end.character);
+    lines[0] = lines[0].slice(start.character);
+    if (lines.length > 200) lines.splice(200, lines.length, "…");
+    return lines.join("\n");
   }
 
   private async signature(name: string, position: Position): Promise<string | undefined> {
@@ -455,6 +498,7 @@ export class LanguageService {
                 completionList: { itemDefaults: ["commitCharacters", "editRange", "data"] },
               },
               hover: { contentFormat: ["markdown"] },
+              definition: { linkSupport: true },
               signatureHelp: { signatureInformation: { documentationFormat: ["markdown"] } },
             },
           },

@@ -322,6 +322,22 @@ describe("kernel: types for cells", function () {
       assert.match((await inspect("add(1, |"))!.plain, /^add\(a: number, b: number\): number\nAdds\./);
       assert.match((await inspect("'x'.padStart(|)"))!.plain, /^padStart\(targetLength: number/);
     });
+    it("shows a declaration's source when asked for more", async () => {
+      await cell(
+        "/** Adds. */\nfunction add(a: number, b: number) {\n  return a + b;\n}\nconst settings = {\n  depth: 3,\n};",
+      );
+      const more = await language.inspect("add(1, 2)", 1, 1);
+      assert.match(
+        more!.plain,
+        /^function add\(a: number, b: number\): number\nAdds\.\n+function add\(a: number, b: number\) \{\n {2}return a \+ b;\n\}$/,
+      );
+      const variable = await language.inspect("settings", 1, 1);
+      assert.match(variable!.plain, /settings = \{\n {2}depth: 3,\n\};$/);
+      assert.match(
+        (await language.inspect("Math.max(1)", 6, 1))!.plain,
+        /max\(\.\.\.values: number\[\]\): number;$/,
+      );
+    });
     it("has nothing to say about blanks and unknown names", async () => {
       assert.equal(await inspect("  |  "), undefined);
       assert.equal(await inspect("1 + |"), undefined);
