@@ -14,6 +14,7 @@
 import {
   existsSync,
   type FSWatcher,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   realpathSync,
@@ -21,6 +22,7 @@ import {
   watch,
   writeFileSync,
 } from "node:fs";
+import { readdir, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
@@ -115,6 +117,7 @@ interface CellModule {
 const configName = "tsconfig.__slimlab.json";
 const prefix = "__slimlab";
 const globalsName = `${prefix}_globals.d.ts`;
+const homePrefix = "slimlab-types-";
 /** Empty modules at the start: for cells without imports (files) and for cells with imports (open documents). */
 const fileModules = 256;
 const openModules = 24;
@@ -167,7 +170,7 @@ export class LanguageService {
     this.documents.set(configName, JSON.stringify(this.config()));
     this.documents.set(globalsName, globalTypes);
     try {
-      this.home = realpathSync(mkdtempSync(join(tmpdir(), "slimlab-types-")));
+      this.home = realpathSync(mkdtempSync(join(tmpdir(), `${homePrefix}${process.pid}-`)));
       process.once("exit", this.removeHome);
     } catch {
       // Nowhere to write: every module is an open document, which works and takes longer.
@@ -180,6 +183,7 @@ export class LanguageService {
 
   /** Starts the server and loads the standard library's types; answers when it is warm. Calls need not wait for it. */
   async start(): Promise<void> {
+    void sweep();
     this.ready = this.launch();
     await this.ready;
     await this.diagnostics(this.document("cell")).catch(() => undefined);
@@ -719,7 +723,13 @@ export class LanguageService {
       this.change(`${basename(path)}.ts`, text);
       return;
     }
-    writeFileSync(`${path}.ts`, text);
+    try {
+      writeFileSync(`${path}.ts`, text);
+    } catch {
+      // Something cleaned the temporary folder: what the server has read already it keeps.
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(`${path}.ts`, text);
+    }
     this.filesChanged([`${path}.ts`]);
   }
 
@@ -805,6 +815,30 @@ export class LanguageService {
       watcher.on("error", () => {});
       this.watchers.set(folder, watcher);
     } catch {}
+  }
+}
+
+/** Removes what kernels that were killed have left in the temporary folder. */
+async function sweep(): Promise<void> {
+  const top = tmpdir();
+  for (const name of await readdir(top).catch(() => [])) {
+    const pid = name.startsWith(homePrefix) ? Number.parseInt(name.slice(homePrefix.length), 10) : 0;
+    if (!pid || runs(pid)) continue;
+    const path = join(top, name);
+    try {
+      // Its kernel may run where this process cannot see it (another container): after a day it does not.
+      const { mtimeMs } = await stat(path);
+      if (Date.now() - mtimeMs > 86_400_000) await rm(path, { recursive: true, force: true });
+    } catch {}
+  }
+}
+
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Diagnostic, LanguageService } from "../../lib/kernel/language.ts";
@@ -377,6 +377,16 @@ describe("kernel: types for cells", function () {
       assert.match(only.message, /Types were not checked: .*1\.5 s/);
       // The next cell has a new server.
       assert.deepEqual(await codes("const y: string = before; x"), [2322]);
+    });
+    it("when its temporary folder is cleaned away, and leaves none behind", async () => {
+      await cell("const early = 1");
+      const mine = async () =>
+        (await readdir(tmpdir())).filter((name) => name.startsWith(`slimlab-types-${process.pid}-`));
+      for (const name of await mine()) await rm(join(tmpdir(), name), { recursive: true });
+      await cell("const late = early + 1");
+      assert.deepEqual(await codes("late.toFixed(); early.trim()"), [2339]);
+      await language.close();
+      assert.deepEqual(await mine(), []);
     });
     it("with few documents, however many cells redeclare their names", async () => {
       for (let i = 0; i < 300; i++) {
