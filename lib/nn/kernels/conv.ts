@@ -25,10 +25,8 @@ export function conv2DBackpropFilter({
 }: KernelCall<GradientAttributes & { filterShape: [number, number, number, number] }>): tf.TensorInfo {
   const { x, dy } = inputs;
   const info = convInfo(x.shape, attrs.filterShape, attrs);
-  const { batchSize, outHeight, outWidth, outChannels } = info;
-  const taps = info.filterHeight * info.filterWidth * info.inChannels;
-  const area = outHeight * outWidth;
-  const chunk = Math.max(1, Math.min(batchSize, Math.floor(scratchFloats / (taps * area))));
+  const { batchSize, outChannels } = info;
+  const { taps, area, chunk } = partsOf(info);
   const out = backend.makeOutput(attrs.filterShape, "float32");
   const size = taps * outChannels;
   withScratch(backend, chunk * taps * area + size, (patches) => {
@@ -55,10 +53,8 @@ export function conv2DBackpropInput({
 }: KernelCall<GradientAttributes & { inputShape: [number, number, number, number] }>): tf.TensorInfo {
   const { dy, filter } = inputs;
   const info = convInfo(attrs.inputShape, filter.shape, attrs);
-  const { batchSize, outHeight, outWidth, outChannels } = info;
-  const taps = info.filterHeight * info.filterWidth * info.inChannels;
-  const area = outHeight * outWidth;
-  const chunk = Math.max(1, Math.min(batchSize, Math.floor(scratchFloats / (taps * area))));
+  const { batchSize, outChannels } = info;
+  const { taps, area, chunk } = partsOf(info);
   const out = backend.makeOutput(attrs.inputShape, "float32");
   floats(backend, out).fill(0);
   withScratch(backend, (chunk * area + outChannels) * taps, (patches) => {
@@ -72,6 +68,14 @@ export function conv2DBackpropInput({
     }
   });
   return out;
+}
+
+/** What one filter sees at a place, how many places an image has, and how many images fit the scratch memory. */
+function partsOf(info: ConvInfo): { taps: number; area: number; chunk: number } {
+  const taps = info.filterHeight * info.filterWidth * info.inChannels;
+  const area = info.outHeight * info.outWidth;
+  const chunk = Math.floor(scratchFloats / (taps * area));
+  return { taps, area, chunk: Math.max(1, Math.min(info.batchSize, chunk)) };
 }
 
 function convInfo(
