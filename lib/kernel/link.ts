@@ -1,0 +1,100 @@
+// What the two threads of the kernel say to each other: the server (sockets) and the main thread (the user's code).
+import type { Content, Header } from "./wire.ts";
+
+/** What a request brings along for all that it causes: its header, by which clients find the cell to show output in. */
+export interface Origin {
+  header: Partial<Header>;
+  /** Nothing of it is published. */
+  silent: boolean;
+  /** It may ask for input. */
+  stdin: boolean;
+}
+
+/** A cell, ready to run. */
+export interface RunRequest {
+  type: "run";
+  run: number;
+  origin: Origin;
+  /** The cell's name in stack traces: `Cell[3]`. */
+  name: string;
+  /** What to call it before a person: `Cell [3]`. */
+  title: string;
+  count: number;
+  code: string;
+  map: { mappings: string };
+  source: string;
+  showsResult: boolean;
+  /** Expressions (JavaScript by now) to evaluate after it. */
+  expressions: Record<string, string>;
+}
+
+export type ToMain =
+  | RunRequest
+  | { type: "interrupt"; ping: number }
+  | {
+      type: "comm";
+      origin: Origin;
+      msgType: string;
+      content: Content;
+      metadata: Content;
+      buffers: Uint8Array[];
+    }
+  | { type: "ask"; id: number; question: string; content: Content }
+  | { type: "exit" };
+
+/** An error as Jupyter's messages carry it. */
+export interface ErrorContent {
+  ename: string;
+  evalue: string;
+  traceback: string[];
+}
+
+export type ToServer =
+  | { type: "up" }
+  | { type: "stream"; origin: Origin; name: "stdout" | "stderr"; text: string }
+  | {
+      type: "publish";
+      origin: Origin;
+      msgType: string;
+      content: Content;
+      metadata?: Content;
+      buffers?: Uint8Array[];
+    }
+  | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, Content> }
+  | { type: "handled"; origin: Origin }
+  | { type: "pong"; ping: number }
+  | { type: "answer"; id: number; content: Content }
+  | { type: "input"; origin: Origin; prompt: string; password: boolean };
+
+/** The numbers that both threads see at once. */
+export const shared = {
+  /** Bytes of output on the way to the sockets: past a limit the cell waits, so that none is lost. */
+  backlog: 0,
+  /** Raised by one for each answer to `prompt()`. */
+  input: 1,
+  /** Where the user's code is, for an interrupt: see `guard` below. */
+  guard: 2,
+  length: 3,
+} as const;
+
+/** Values of `shared.guard`. */
+export const guard = {
+  /** The user's code does not run inside the part that SIGINT stops. */
+  outside: 0,
+  /** It does: SIGINT would stop it and nothing else. */
+  inside: 1,
+  /** The server has sent SIGINT: the main thread must not leave that part before it arrives. */
+  struck: 2,
+} as const;
+
+/** Output on the way at which a cell begins to wait. */
+export const backlogLimit = 8 << 20;
+
+export interface ServerData {
+  connectionFile: string;
+  javascript: boolean;
+  check: "error" | "warning" | "off";
+  folder: string;
+  shared: Int32Array;
+  inputPort: import("node:worker_threads").MessagePort;
+}

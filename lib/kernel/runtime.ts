@@ -1,0 +1,479 @@
+// Runs cells on the main thread, in V8's REPL mode: names stay from cell to cell and can be declared again.
+import { AsyncLocalStorage, executionAsyncId } from "node:async_hooks";
+import { Session } from "node:inspector";
+import { createRequire } from "node:module";
+import { types } from "node:util";
+import vm from "node:vm";
+import { type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
+import type { MimeBundle } from "./client.ts";
+import { Comms } from "./comms.ts";
+import { display, setDisplaySink, tslabModule } from "./display.ts";
+import { describeError, KernelError, nameCellsInStacks, rememberCell } from "./errors.ts";
+import { repairName } from "./interrupt.ts";
+import {
+  guard,
+  type Origin,
+  type RunRequest,
+  type ServerData,
+  shared,
+  type ToMain,
+  type ToServer,
+} from "./link.ts";
+import { ownModules, provideModules } from "./modules.ts";
+import { bundleOf } from "./show.ts";
+import { captureStreams } from "./streams.ts";
+import type { Content } from "./wire.ts";
+
+/** A cell that runs, or has run: whose output it is. */
+interface Scope {
+  origin: Origin;
+  title: string;
+  /** Ends the cell; undefined for what is no cell (a comm's callback), and once it has ended. */
+  end?: (outcome: Outcome) => void;
+  /** What the cell's end waits for. */
+  held: Set<Promise<unknown>>;
+}
+
+type Outcome =
+  | { value: unknown }
+  | { error: unknown; thrownAt?: { file: string; line: number; column: number } };
+
+/** Connects the main thread to the server and to the user's code. */
+export function startRuntime(
+  server: Worker,
+  inputPort: MessagePort,
+  data: ServerData,
+  reallyExit: (code: number) => void,
+): void {
+  const post = (message: ToServer) => server.postMessage(message);
+  const numbers = data.shared;
+  const scopes = new AsyncLocalStorage<Scope>();
+  const nobody: Scope = { origin: { header: {}, silent: false, stdin: false }, title: "", held: new Set() };
+  /** Whose turn it is, for code that has lost its context. */
+  let last = nobody;
+  const scope = () => scopes.getStore() ?? last;
+  const streams = captureStreams(post, () => scope().origin, numbers);
+  const running = new Set<Scope>();
+
+  const publish = (msgType: string, content: Content, metadata?: Content, buffers?: Uint8Array[]) => {
+    streams.flush();
+    post({ type: "publish", origin: scope().origin, msgType, content, metadata, buffers });
+  };
+
+  // ---- The user's code, where an interrupt can reach it ----
+
+  const script = new vm.Script(`globalThis[Symbol.for("slimlab.enter")]()`, { filename: "node:slimlab" });
+  const async = asyncRecords();
+  let entered = false;
+
+  /** Calls `body` where SIGINT stops it. Returns whether it was stopped. */
+  function guarded(body: () => void): boolean {
+    if (entered) {
+      body();
+      return false;
+    }
+    (globalThis as Record<symbol, unknown>)[Symbol.for("slimlab.enter")] = () => {
+      Atomics.store(numbers, shared.guard, guard.inside);
+      try {
+        body();
+        // What the cell does between here and its first real wait belongs in here too.
+        (process as unknown as { _tickCallback?: () => void })._tickCallback?.();
+      } finally {
+        if (Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.outside) === guard.struck) {
+          for (;;); // SIGINT is on its way, and must find us here.
+        }
+      }
+    };
+    const before = executionAsyncId();
+    entered = true;
+    try {
+      script.runInThisContext({ breakOnSigint: true });
+      return false;
+    } catch (error) {
+      if (error !== null && (error as { code?: string }).code !== "ERR_SCRIPT_EXECUTION_INTERRUPTED")
+        throw error;
+      // The code was cut off between Node's records of entering and of leaving a callback.
+      async.leaveTo(before);
+      return true;
+    } finally {
+      entered = false;
+      Atomics.store(numbers, shared.guard, guard.outside);
+    }
+  }
+  Object.defineProperty(globalThis, Symbol.for(repairName), {
+    value: () => async.clear(),
+    enumerable: false,
+  });
+
+  const interruption = (): KernelError => {
+    const error = new KernelError("KeyboardInterrupt", "the cell was interrupted");
+    return error;
+  };
+
+  function interruptAll(): void {
+    for (const one of [...running]) one.end?.({ error: interruption() });
+  }
+  process.on("SIGINT", interruptAll);
+
+  // ---- Evaluation ----
+
+  const session = new Session();
+  session.connect();
+  let taken: unknown;
+  Object.defineProperty(globalThis, Symbol.for("slimlab.take"), {
+    value: (value: unknown) => {
+      taken = value;
+    },
+    enumerable: false,
+  });
+
+  interface Remote {
+    type: string;
+    objectId?: string;
+    value?: unknown;
+    unserializableValue?: string;
+  }
+
+  /** The value itself, where the inspector has only a handle on it. */
+  function take(remote: Remote): unknown {
+    if (remote.objectId === undefined) {
+      if (remote.unserializableValue === undefined) return remote.value;
+      const text = remote.unserializableValue;
+      return text.endsWith("n") ? BigInt(text.slice(0, -1)) : Number(text);
+    }
+    taken = undefined;
+    session.post("Runtime.callFunctionOn", {
+      objectId: remote.objectId,
+      arguments: [{ objectId: remote.objectId }],
+      functionDeclaration: `function (value) { globalThis[Symbol.for("slimlab.take")](value); }`,
+      silent: true,
+    });
+    const value = taken;
+    taken = undefined;
+    return value;
+  }
+
+  function evaluate(code: string, end: (outcome: Outcome) => void): void {
+    session.post(
+      "Runtime.evaluate",
+      { expression: code, replMode: true, awaitPromise: true, objectGroup: "cell", silent: true },
+      (error, reply) => {
+        if (error) {
+          end({ error: new KernelError("Error", error.message) });
+          return;
+        }
+        const { exceptionDetails, result } = reply as unknown as {
+          result: Remote;
+          exceptionDetails?: {
+            exception?: Remote;
+            text: string;
+            url?: string;
+            lineNumber: number;
+            columnNumber: number;
+            stackTrace?: { callFrames: { url: string; lineNumber: number; columnNumber: number }[] };
+          };
+        };
+        if (!exceptionDetails) {
+          end({ value: take(result) });
+          return;
+        }
+        const at = exceptionDetails.stackTrace?.callFrames[0] ?? exceptionDetails;
+        end({
+          error: exceptionDetails.exception
+            ? take(exceptionDetails.exception)
+            : new KernelError("Error", exceptionDetails.text),
+          thrownAt: at.url
+            ? { file: at.url, line: at.lineNumber + 1, column: at.columnNumber + 1 }
+            : undefined,
+        });
+      },
+    );
+  }
+
+  // ---- Cells ----
+
+  function runCell(request: RunRequest): void {
+    const { origin, title, name } = request;
+    rememberCell(name, title, request.source, request.map.mappings);
+    const own: Scope = { origin, title, held: new Set() };
+    let outcome: Outcome | undefined;
+    own.end = (first) => {
+      if (outcome) {
+        if ("value" in outcome && "error" in first) outcome = first;
+        return;
+      }
+      outcome = first;
+      // Errors that nobody caught show themselves one turn later: they are the cell's too.
+      setImmediate(() => finish());
+    };
+    last = own;
+    running.add(own);
+
+    const done = (end: Outcome) => {
+      running.delete(own);
+      own.end = undefined;
+      streams.flush();
+      session.post("Runtime.releaseObjectGroup", { objectGroup: "cell" });
+      if ("error" in end) {
+        const error = describeError(end.error, end.thrownAt);
+        post({ type: "done", run: request.run, error });
+      } else {
+        post({ type: "done", run: request.run, expressions: evaluateExpressions(request, own) });
+      }
+    };
+
+    const finish = () => {
+      if (!outcome) return;
+      if ("error" in outcome) {
+        done(outcome);
+        return;
+      }
+      const { value } = outcome;
+      // From here on, a failure or an interrupt ends the wait for what shows the value.
+      let isOver = false;
+      own.end = (end) => {
+        if ("value" in outcome!) outcome = end;
+        over();
+      };
+      const over = () => {
+        if (isOver) return;
+        isOver = true;
+        done(outcome!);
+      };
+      const settle = () => {
+        if (own.held.size === 0) {
+          over();
+          return;
+        }
+        Promise.all(own.held).then(
+          () => {
+            own.held.clear();
+            settle();
+          },
+          (error) => own.end?.({ error }),
+        );
+      };
+      const stopped = guarded(() =>
+        scopes.run(own, () => {
+          try {
+            if (request.showsResult) showResult(value, request.count, own);
+          } catch (error) {
+            own.end?.({ error });
+          }
+        }),
+      );
+      if (stopped) own.end?.({ error: interruption() });
+      settle();
+    };
+
+    const stopped = guarded(() =>
+      scopes.run(own, () => evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end))),
+    );
+    if (stopped) own.end?.({ error: interruption() });
+  }
+
+  function showResult(value: unknown, count: number, own: Scope): void {
+    if (value === undefined) return;
+    const result = (bundle: MimeBundle) =>
+      publish("execute_result", { execution_count: count, data: bundle, metadata: {} });
+    if (types.isPromise(value)) {
+      own.held.add(value.then((settled) => showResult(settled, count, own)));
+      return;
+    }
+    const bundle = bundleOf(value);
+    if (types.isPromise(bundle)) own.held.add(bundle.then((settled) => result(settled as MimeBundle)));
+    else result(bundle as MimeBundle);
+  }
+
+  function evaluateExpressions(request: RunRequest, own: Scope): Record<string, Content> {
+    const out: Record<string, Content> = {};
+    for (const [key, code] of Object.entries(request.expressions)) {
+      let end: Outcome | undefined;
+      const stopped = guarded(() =>
+        scopes.run(own, () =>
+          evaluate(code, (outcome) => {
+            end = outcome;
+          }),
+        ),
+      );
+      if (stopped) end = { error: interruption() };
+      end ??= {
+        error: new KernelError("Error", "the expression waits for something: a cell may, it may not"),
+      };
+      if ("error" in end) out[key] = { status: "error", ...describeError(end.error, end.thrownAt) };
+      else {
+        const bundle = bundleOf(end.value);
+        out[key] = { status: "ok", data: types.isPromise(bundle) ? {} : bundle, metadata: {} };
+      }
+    }
+    return out;
+  }
+
+  // ---- What would end the process ----
+
+  /** An error that nobody caught ends its cell, or is shown below it when the cell has ended. */
+  function uncaught(error: unknown): void {
+    const own = scope();
+    if (own.end) {
+      own.end({ error });
+      return;
+    }
+    const { traceback } = describeError(error);
+    const text = `An error after ${own.title || "the last cell"} had ended:\n${traceback.join("\n")}\n`;
+    streams.flush();
+    post({ type: "stream", origin: own.origin, name: "stderr", text });
+  }
+  process.on("uncaughtException", uncaught);
+  process.on("unhandledRejection", uncaught);
+
+  const exit = (code: unknown = process.exitCode ?? 0): never => {
+    const error = new KernelError("SystemExit", String(code));
+    error.note = `process.exit(${code}) ends the cell; the kernel goes on`;
+    // Even where the cell's own code catches the error, the cell is over.
+    scope().end?.({ error });
+    throw error;
+  };
+  process.exit = exit as typeof process.exit;
+  (process as unknown as { reallyExit: unknown }).reallyExit = exit;
+  process.abort = () => exit(134);
+
+  // ---- Input ----
+
+  function ask(prompt: string, password: boolean): string | undefined {
+    const { origin } = scope();
+    if (!origin.stdin) return undefined;
+    streams.flush();
+    while (receiveMessageOnPort(inputPort)); // Answers to questions that were interrupted.
+    const before = Atomics.load(numbers, shared.input);
+    post({ type: "input", origin, prompt, password });
+    for (let seen = before; ; seen = Atomics.load(numbers, shared.input)) {
+      const received = receiveMessageOnPort(inputPort);
+      if (received) {
+        const { value, interrupted } = received.message as { value?: string; interrupted?: boolean };
+        if (interrupted) throw interruption();
+        return value ?? "";
+      }
+      Atomics.wait(numbers, shared.input, seen, 1000);
+    }
+  }
+
+  // ---- Globals ----
+
+  const define = (name: string, value: unknown) =>
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  define("display", display);
+  define("prompt", (message = "", fallback = "") => {
+    const answer = ask(`${message}${fallback ? ` [${fallback}]` : ""} `.trimStart(), false);
+    return answer === undefined ? null : answer || String(fallback);
+  });
+  define("input", (message = "", options: { password?: boolean } = {}) => {
+    const answer = ask(String(message), options.password === true);
+    if (answer === undefined)
+      throw new Error("input() needs somebody to ask: this run of the notebook allows no input");
+    return answer;
+  });
+  setDisplaySink({
+    publish,
+    hold(promise) {
+      const own = scope();
+      if (!own.end) {
+        promise.catch(uncaught);
+        return;
+      }
+      own.held.add(promise);
+      promise.catch(() => {}); // The cell's end looks at it.
+    },
+  });
+  const comms = new Comms((msgType, content, metadata, buffers) =>
+    publish(msgType, content, metadata, buffers),
+  );
+  define("comms", comms);
+  ownModules.set("tslab", () => tslab());
+  let tslabApi: Record<string, unknown> | undefined;
+  const tslab = () => {
+    tslabApi ??= tslabModule(versionOf("tslab") ?? "1.0.22", versionOf("typescript") ?? "");
+    return tslabApi;
+  };
+  provideModules(data.folder);
+  nameCellsInStacks();
+
+  // ---- From the server ----
+
+  server.on("message", (message: ToMain) => {
+    switch (message.type) {
+      case "run":
+        runCell(message);
+        break;
+      case "interrupt":
+        interruptAll();
+        post({ type: "pong", ping: message.ping });
+        break;
+      case "comm": {
+        const { origin, msgType, content, metadata, buffers } = message;
+        const own: Scope = { origin, title: "", held: new Set() };
+        const over = () => {
+          streams.flush();
+          post({ type: "handled", origin });
+        };
+        const stopped = guarded(() =>
+          scopes.run(own, () => {
+            try {
+              const result = comms.handle(msgType, content, metadata, buffers);
+              if (types.isPromise(result)) result.catch(uncaught).then(over, over);
+              else over();
+            } catch (error) {
+              uncaught(error);
+              over();
+            }
+          }),
+        );
+        if (stopped) over();
+        break;
+      }
+      case "ask":
+        post({ type: "answer", id: message.id, content: {} });
+        break;
+      case "exit":
+        streams.flush();
+        try {
+          process.emit("exit", 0);
+        } catch {
+          // The user's own farewell failed.
+        }
+        reallyExit(0);
+    }
+  });
+  post({ type: "up" });
+}
+
+function versionOf(name: string): string | undefined {
+  try {
+    return createRequire(import.meta.url)(`${name}/package.json`).version;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Node's records of which callback runs, which an interrupt leaves behind out of order. */
+function asyncRecords(): { leaveTo(id: number): void; clear(): void } {
+  let binding: { popAsyncContext(id: number): boolean; clearAsyncIdStack(): void } | undefined;
+  const warn = process.emitWarning;
+  try {
+    process.emitWarning = () => {}; // It is deprecated, and has no other door.
+    binding = (process as unknown as { binding(name: string): never }).binding("async_wrap");
+  } catch {
+    // A Node without it keeps no such records.
+  } finally {
+    process.emitWarning = warn;
+  }
+  return {
+    leaveTo(id) {
+      for (let i = 0; binding && executionAsyncId() !== id && i < 10_000; i++) {
+        if (!binding.popAsyncContext(executionAsyncId())) break;
+      }
+    },
+    clear() {
+      binding?.clearAsyncIdStack();
+    },
+  };
+}
