@@ -28,11 +28,16 @@ export interface DisplayOptions {
   metadata?: Record<string, unknown>;
 }
 
-/** An output that has been shown and can be replaced. */
-export interface DisplayHandle {
+/** An output that has been shown and can be replaced. As a cell's result it shows nothing: its output is there. */
+export class DisplayHandle {
   readonly id: string;
+  constructor(id: string) {
+    this.id = id;
+  }
   /** Shows `value` in the place of what was shown. */
-  update(value: unknown, options?: Pick<DisplayOptions, "raw" | "metadata">): void;
+  update(value: unknown, options: Pick<DisplayOptions, "raw" | "metadata"> = {}): void {
+    show(value, options, this.id, true);
+  }
 }
 
 /**
@@ -44,10 +49,7 @@ export interface DisplayHandle {
 export function display(value: unknown, options: DisplayOptions = {}): DisplayHandle {
   const id = options.display_id ?? randomUUID();
   show(value, options, id, options.update === true);
-  return {
-    id,
-    update: (next, more = {}) => show(next, more, id, true),
-  };
+  return new DisplayHandle(id);
 }
 
 function show(value: unknown, options: DisplayOptions, id: string, update: boolean): void {

@@ -91,10 +91,63 @@ declare namespace WebAssembly {
   function instantiate(module: Module, imports?: Imports): Promise<Instance>;
 }
 
+/**
+ * Forgets the project's own modules, so that the next import reads them anew: after an edit of \`./model.ts\`, run
+ * \`reload()\` and the cells that import it. Packages in node_modules stay.
+ */
+declare function reload(): void;
+
+interface CommMessage {
+  data: Record<string, any>;
+  metadata: Record<string, any>;
+  buffers: Uint8Array[];
+}
+
+/** One line between a cell and the front end. Either side may open it, send on it, and close it. */
+interface Comm {
+  readonly id: string;
+  readonly target: string;
+  readonly isOpen: boolean;
+  onMessage: ((message: CommMessage) => unknown) | undefined;
+  onClose: ((message: CommMessage) => unknown) | undefined;
+  send(data: object, options?: { metadata?: object; buffers?: Uint8Array[] }): void;
+  close(data?: object): void;
+}
+
+/** Jupyter's comms: messages between cells and the front end's own code. */
+declare const comms: {
+  /** Opens a comm to the front end's \`target\`. */
+  open(target: string, data?: object, options?: { id?: string; metadata?: object; buffers?: Uint8Array[] }): Comm;
+  /** Names a target that the front end may open. */
+  register(target: string, onOpen: (comm: Comm, message: CommMessage) => unknown): void;
+  unregister(target: string): void;
+  get(id: string): Comm | undefined;
+};
+
 interface ImportMeta {
   url: string;
   dirname: string;
   filename: string;
   resolve(specifier: string): string;
+}
+
+declare module "tslab" {
+  interface TslabDisplay {
+    javascript(s: string): void;
+    html(s: string): void;
+    markdown(s: string): void;
+    latex(s: string): void;
+    svg(s: string): void;
+    png(b: Uint8Array): void;
+    jpeg(b: Uint8Array): void;
+    gif(b: Uint8Array): void;
+    pdf(b: Uint8Array): void;
+    text(s: string): void;
+    raw(contentType: string, b: string | Uint8Array): any;
+  }
+  /** An output that each call overwrites. */
+  export function newDisplay(): TslabDisplay;
+  export const display: TslabDisplay;
+  export const versions: { tslab: string; typescript: string; node: string };
 }
 `;

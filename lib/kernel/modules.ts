@@ -1,7 +1,7 @@
 // Imports in cells: ES modules, CommonJS modules, JSON, and the project's own TypeScript, seen from the notebook's folder.
 import { existsSync, readFileSync } from "node:fs";
 import Module, { createRequire, isBuiltin } from "node:module";
-import { dirname, isAbsolute, join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../util/files.ts";
@@ -35,13 +35,24 @@ export function provideModules(folder: string): void {
       tsx ??= useTsx();
       await tsx;
     }
-    return importFrom(pathToFileURL(file).href + queryOf(specifier), attributes);
+    const found = await importFrom(pathToFileURL(file).href + queryOf(specifier), attributes);
+    return withNames(found as ModuleNamespace, file);
+  }
+
+  function resolved(specifier: string): string | undefined {
+    try {
+      return require.resolve(specifier);
+    } catch {
+      return undefined; // An ES module whose package has no entry for require.
+    }
   }
 
   async function loadPackage(specifier: string, attributes?: ImportCallOptions): Promise<unknown> {
     try {
       if (specifier.endsWith(".json")) return jsonModule(require.resolve(specifier));
-      return await importFrom(specifier, attributes);
+      const found = (await importFrom(specifier, attributes)) as ModuleNamespace;
+      // Only a CommonJS module has a default export that require knows.
+      return "default" in found ? withNames(found, resolved(specifier)) : found;
     } catch (error) {
       const { code } = error as { code?: string };
       // Notebooks outside of slimlab's folder find its library too.
@@ -76,6 +87,32 @@ export function provideModules(folder: string): void {
   define("require", require);
   adoptTslab();
 }
+
+/**
+ * A module with a name for each property of its `module.exports`. Node finds those names by reading the source, which
+ * misses many; a cell imports a module that has been loaded, so what is there can be seen.
+ */
+function withNames(found: ModuleNamespace, file: string | undefined): ModuleNamespace {
+  const exports = found.default;
+  if (
+    file === undefined ||
+    (typeof exports !== "object" && typeof exports !== "function") ||
+    exports === null
+  ) {
+    return found;
+  }
+  if (createdRequire.cache[file]?.exports !== exports) return found;
+  const missing = Object.keys(exports).filter((name) => !(name in found));
+  if (missing.length === 0) return found;
+  const all: ModuleNamespace = Object.create(null);
+  for (const name of Object.keys(found)) all[name] = found[name];
+  for (const name of missing) {
+    Object.defineProperty(all, name, { get: () => (exports as ModuleNamespace)[name], enumerable: true });
+  }
+  return all;
+}
+
+const createdRequire = createRequire(import.meta.url);
 
 /** Node's own `import()` as a file at `base` would call it. */
 function importer(base: string): (specifier: string, attributes?: ImportCallOptions) => Promise<unknown> {
@@ -146,9 +183,4 @@ function adoptTslab(): void {
     if (own && (request === "tslab" || /[\\/]tslab[\\/]dist[\\/]public\.js$/.test(request))) return own();
     return load.call(this, request, ...rest);
   };
-}
-
-/** The folder of a module's package, for messages. */
-export function folderOf(url: string): string {
-  return dirname(url.startsWith("file:") ? fileURLToPath(url) : url);
 }

@@ -7,7 +7,7 @@ import vm from "node:vm";
 import { type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import type { MimeBundle } from "./client.ts";
 import { Comms } from "./comms.ts";
-import { display, setDisplaySink, tslabModule } from "./display.ts";
+import { DisplayHandle, display, setDisplaySink, tslabModule } from "./display.ts";
 import { describeError, KernelError, nameCellsInStacks, rememberCell } from "./errors.ts";
 import { repairName } from "./interrupt.ts";
 import {
@@ -66,6 +66,20 @@ export function startRuntime(
   const async = asyncRecords();
   let entered = false;
 
+  /** What a cell does before its first real wait belongs to the part that SIGINT stops. */
+  function runMicrotasks(): void {
+    const before = executionAsyncId();
+    for (;;) {
+      try {
+        (process as unknown as { _tickCallback?: () => void })._tickCallback?.();
+        return;
+      } catch (error) {
+        async.leaveTo(before);
+        uncaught(error);
+      }
+    }
+  }
+
   /** Calls `body` where SIGINT stops it. Returns whether it was stopped. */
   function guarded(body: () => void): boolean {
     if (entered) {
@@ -76,8 +90,7 @@ export function startRuntime(
       Atomics.store(numbers, shared.guard, guard.inside);
       try {
         body();
-        // What the cell does between here and its first real wait belongs in here too.
-        (process as unknown as { _tickCallback?: () => void })._tickCallback?.();
+        runMicrotasks();
       } finally {
         if (Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.outside) === guard.struck) {
           for (;;); // SIGINT is on its way, and must find us here.
@@ -273,7 +286,7 @@ export function startRuntime(
   }
 
   function showResult(value: unknown, count: number, own: Scope): void {
-    if (value === undefined) return;
+    if (value === undefined || value instanceof DisplayHandle) return;
     const result = (bundle: MimeBundle) =>
       publish("execute_result", { execution_count: count, data: bundle, metadata: {} });
     if (types.isPromise(value)) {

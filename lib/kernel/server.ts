@@ -433,7 +433,8 @@ async function execute(request: Request): Promise<Content> {
     code: cell.code,
     map: cell.map,
     source,
-    showsResult: cell.showsResult && !silent,
+    // esbuild leaves out a last statement that is only `undefined`.
+    showsResult: cell.showsResult && !silent && !/(^|[;\n}])\s*(undefined|void 0)[\s;]*$/.test(source),
     expressions,
   };
   post(message);

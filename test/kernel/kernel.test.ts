@@ -1,0 +1,732 @@
+// The kernel over its real sockets, by the client that the runner uses.
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import * as zmq from "zeromq";
+import { type ExecuteResult, type KernelClient, type Output, startKernel } from "../../lib/kernel/client.ts";
+import { address, encode, header } from "../../lib/kernel/wire.ts";
+
+function text(result: ExecuteResult): unknown {
+  const output = result.outputs.find((one) => one.output_type === "execute_result");
+  return output?.data["text/plain"];
+}
+
+function stdout(result: ExecuteResult): string {
+  return result.outputs
+    .map((one) => (one.output_type === "stream" && one.name === "stdout" ? one.text : ""))
+    .join("");
+}
+
+function errorOf(result: ExecuteResult): Extract<Output, { output_type: "error" }> {
+  const error = result.outputs.find((one) => one.output_type === "error");
+  assert.ok(error, `an error was expected, got ${JSON.stringify(result.outputs)}`);
+  return error as Extract<Output, { output_type: "error" }>;
+}
+
+function plain(lines: string[]): string {
+  return stripVTControlCharacters(lines.join("\n"));
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+describe("kernel: a session over the sockets", () => {
+  let kernel: KernelClient;
+  let folder: string;
+  const run = (code: string, options = {}) => kernel.execute(code, options);
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "slimlab-notebook-"));
+    await writeFile(join(folder, "data.json"), '{"answer": 42}');
+    await writeFile(join(folder, "common.cjs"), "module.exports = { twice: (x) => 2 * x };");
+    await writeFile(join(folder, "module.mjs"), "export const here = import.meta.url; export default 'esm';");
+    await writeFile(
+      join(folder, "project.ts"),
+      "interface Pair { a: number; b: number }\nexport function add(pair: Pair): number {\n  return pair.a + pair.b;\n}\n" +
+        "export function fail(): never {\n  throw new RangeError('from the project');\n}\n",
+    );
+    await mkdir(join(folder, "node_modules", "left"), { recursive: true });
+    await writeFile(
+      join(folder, "node_modules", "left", "package.json"),
+      '{"name":"left","type":"module","exports":"./index.js"}',
+    );
+    await writeFile(join(folder, "node_modules", "left", "index.js"), "export const side = 'left';");
+    kernel = await startKernel({ cwd: folder, env: { SLIMLAB_HISTORY: join(folder, "history.jsonl") } });
+  });
+  after(async () => {
+    await kernel?.shutdown();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  describe("kernel_info", () => {
+    it("names the kernel, the language and the protocol", () => {
+      const { info } = kernel;
+      assert.equal(info.status, "ok");
+      assert.equal(info.protocol_version, "5.4");
+      assert.equal(info.implementation, "slimlab");
+      assert.equal(info.language_info.name, "typescript");
+      assert.equal(info.language_info.file_extension, ".ts");
+      assert.match(info.banner, /slimlab/);
+    });
+    it("answers on control as well", async () => {
+      const reply = await kernel.request("control", "kernel_info_request");
+      assert.equal(reply.header.msg_type, "kernel_info_reply");
+    });
+  });
+
+  describe("execute", () => {
+    it("publishes status, input, streams and the result, in order, each with the request as its parent", async () => {
+      const seen: string[] = [];
+      const parents = new Set<string | undefined>();
+      const result = await run("console.log('out'); console.error('err'); 6 * 7", {
+        onMessage: (message: { header: { msg_type: string }; parent_header: { msg_id?: string } }) => {
+          seen.push(message.header.msg_type);
+          parents.add(message.parent_header.msg_id);
+        },
+      });
+      assert.deepEqual(seen, ["status", "execute_input", "stream", "stream", "execute_result", "status"]);
+      assert.equal(parents.size, 1);
+      assert.equal(result.status, "ok");
+      assert.equal(text(result), "42");
+      assert.deepEqual(result.outputs.slice(0, 2), [
+        { output_type: "stream", name: "stdout", text: "out\n" },
+        { output_type: "stream", name: "stderr", text: "err\n" },
+      ]);
+      assert.deepEqual(result.content.payload, []);
+      assert.deepEqual(result.content.user_expressions, {});
+    });
+    it("counts", async () => {
+      const first = await run("1");
+      const second = await run("2");
+      assert.equal(second.executionCount, first.executionCount + 1);
+      const silent = await run("3", { silent: true });
+      assert.deepEqual(silent.outputs, []);
+      assert.equal(silent.executionCount, second.executionCount);
+      assert.equal((await run("4", { storeHistory: false })).executionCount, second.executionCount);
+      assert.equal((await run("5")).executionCount, second.executionCount + 1);
+    });
+    it("shows no result for a statement, for undefined, and for an empty cell", async () => {
+      for (const code of ["const nothing = 1", "undefined", "", "  \n", "// a comment"]) {
+        assert.deepEqual((await run(code)).outputs, [], code);
+      }
+    });
+    it("keeps names, and lets them be declared again as something else", async () => {
+      await run("let kept = 1; const fixed = 'a'; class Shape { sides = 3 }; function f() { return 1 }");
+      await run("kept += 1");
+      assert.equal(text(await run("kept")), "2");
+      await run("const kept = 'now text'; let fixed = [1]; class Shape { sides = 4 }; const f = () => 2;");
+      assert.equal(text(await run("[kept, fixed, new Shape().sides, f()]")), "[ 'now text', [ 1 ], 4, 2 ]");
+    });
+    it("awaits at the top level, and a result that is a promise", async () => {
+      assert.equal(
+        text(await run("const late = await new Promise<number>((r) => setTimeout(r, 10, 7)); late")),
+        "7",
+      );
+      assert.equal(text(await run("Promise.resolve([1, 2])")), "[ 1, 2 ]");
+    });
+    it("runs types, enums, generics and interfaces across cells", async () => {
+      await run(
+        "interface Point { x: number; y: number }\nenum Colour { Red, Green }\ntype Pair<T> = [T, T]",
+      );
+      const result = await run(
+        "const p: Point = { x: 1, y: 2 }; const pair: Pair<Colour> = [Colour.Red, Colour.Green]; p.x + ' ' + pair",
+      );
+      assert.equal(text(result), "'1 0,1'");
+    });
+    it("evaluates user_expressions", async () => {
+      const { content } = await run("const side = 3", {
+        userExpressions: { area: "side * side", bad: "nowhere.x" },
+      });
+      assert.deepEqual(content.user_expressions.area, {
+        status: "ok",
+        data: { "text/plain": "9" },
+        metadata: {},
+      });
+      assert.equal(content.user_expressions.bad.status, "error");
+      assert.equal(content.user_expressions.bad.ename, "ReferenceError");
+    });
+    it("keeps the parent of output that comes after its cell has ended", async () => {
+      const late = new Promise<string>((resolve) => {
+        const stop = kernel.onMessage((message) => {
+          if (message.header.msg_type !== "stream" || message.content.text !== "late\n") return;
+          stop();
+          resolve(message.parent_header.msg_id!);
+        });
+      });
+      let own: string | undefined;
+      await run("setTimeout(() => console.log('late'), 60)", {
+        onMessage: (message: { parent_header: { msg_id?: string } }) => {
+          own = message.parent_header.msg_id;
+        },
+      });
+      await run("'another cell'");
+      assert.equal(await late, own);
+    });
+  });
+
+  describe("errors", () => {
+    it("stops a cell with a type error before it runs, and points at the place", async () => {
+      const result = await run("console.log('never');\nconst wrong: number = 'text';");
+      assert.equal(result.status, "error");
+      assert.equal(stdout(result), "");
+      const error = errorOf(result);
+      assert.equal(error.ename, "TypeScriptError");
+      assert.match(error.evalue, /Type 'string' is not assignable to type 'number'/);
+      const shown = plain(error.traceback);
+      assert.match(shown, /Cell \[\d+\], line 2, column 7/);
+      assert.match(shown, /> 2 \| const wrong: number = 'text';\n +\| {7}\^\^\^\^\^/);
+      assert.equal(result.content.ename, "TypeScriptError");
+    });
+    it("stops a cell with a syntax error, and points at the place", async () => {
+      const error = errorOf(await run("let a = 1;\nlet b = = 2;"));
+      assert.equal(error.ename, "SyntaxError");
+      assert.match(plain(error.traceback), /line 2, column 9/);
+    });
+    it("names cell, line and column of an error in TypeScript's own terms, without the kernel's frames", async () => {
+      const result = await run(
+        "interface Long {\n  a: string;\n}\nfunction inner(x: any): Long {\n  return x.b.c;\n}\ninner({});",
+      );
+      const error = errorOf(result);
+      assert.equal(error.ename, "TypeError");
+      const shown = plain(error.traceback);
+      assert.match(shown, new RegExp(`Cell \\[${result.executionCount}\\], line 5, column 14`));
+      assert.match(shown, /> 5 \| {3}return x\.b\.c;/);
+      assert.match(shown, /at inner \(Cell \[\d+\]:5:14\)\n\s+at Cell \[\d+\]:7:1$/);
+      assert.doesNotMatch(shown, /node:|kernel\/runtime/);
+      assert.ok(!`${error.evalue}${error.ename}`.includes("\u001b"));
+    });
+    it("names the line of the project's own .ts file", async () => {
+      const error = errorOf(await run("import { fail } from './project.ts';\nfail();"));
+      assert.equal(error.ename, "RangeError");
+      const shown = plain(error.traceback);
+      assert.match(shown, /project\.ts:6:9/);
+      assert.match(shown, /Cell \[\d+\], line 2, column 1/);
+    });
+    it("shows causes", async () => {
+      const error = errorOf(await run("throw new Error('outer', { cause: new TypeError('inner') })"));
+      assert.match(plain(error.traceback), /outer[\s\S]*caused by:\nTypeError: inner/);
+    });
+    it("takes thrown values that are no errors", async () => {
+      for (const [code, evalue] of [
+        ["throw 42", "42"],
+        ["throw 'text'", "'text'"],
+        ["throw null", "null"],
+        ["throw undefined", "undefined"],
+        ["throw { a: 1 }", "{ a: 1 }"],
+      ]) {
+        const error = errorOf(await run(code));
+        assert.deepEqual([error.ename, error.evalue], ["Uncaught", evalue]);
+      }
+      assert.equal(errorOf(await run("class Mine extends Error {}; throw new Mine('x')")).ename, "Mine");
+    });
+    it("survives errors that fight back", async () => {
+      const code =
+        "throw new Proxy({}, { get() { throw new Error('no'); }, getPrototypeOf() { throw new Error('no'); } })";
+      assert.equal((await run(code)).status, "error");
+      assert.equal(
+        (await run("throw { get stack() { throw 1 }, get message() { throw 2 } }")).status,
+        "error",
+      );
+      assert.equal(text(await run("1 + 1")), "2");
+    });
+    it("lets process.exit, an unhandled rejection and an uncaught error end the cell, not the kernel", async () => {
+      for (const [code, ename] of [
+        ["process.exit(3)", "SystemExit"],
+        ["try { process.exit(3) } catch {}; 'caught'", "SystemExit"],
+        ["Promise.reject(new TypeError('nobody')); 1", "TypeError"],
+        ["setTimeout(() => { throw new RangeError('timer') }, 5); await new Promise(() => {})", "RangeError"],
+        ["setTimeout(() => process.exit(1), 5); await new Promise(() => {})", "SystemExit"],
+        ["process.nextTick(() => { throw new EvalError('tick') }); 1", "EvalError"],
+      ]) {
+        const result = await run(code);
+        assert.equal(errorOf(result).ename, ename, code);
+        assert.equal(text(await run("'alive'")), "'alive'");
+      }
+    });
+    it("shows an error that comes after its cell has ended below that cell", async () => {
+      const shown = new Promise<string>((resolve) => {
+        const stop = kernel.onMessage(({ header, content }) => {
+          if (header.msg_type !== "stream" || content.name !== "stderr") return;
+          stop();
+          resolve(plain([content.text]));
+        });
+      });
+      assert.equal((await run("setTimeout(() => { throw new Error('too late') }, 40); 1")).status, "ok");
+      assert.match(await shown, /after Cell \[\d+\] had ended:\nError: too late/);
+      assert.equal(text(await run("2")), "2");
+    });
+    it("aborts the requests that wait behind an error, then goes on", async () => {
+      const results = await Promise.all([
+        run("await new Promise((r) => setTimeout(r, 50)); throw new Error('first')"),
+        run("1"),
+        run("2"),
+      ]);
+      assert.deepEqual(
+        results.map(({ status }) => status),
+        ["error", "aborted", "aborted"],
+      );
+      assert.equal((await run("3")).status, "ok");
+      const going = await Promise.all([run("throw new Error('x')", { stopOnError: false }), run("4")]);
+      assert.deepEqual(
+        going.map(({ status }) => status),
+        ["error", "ok"],
+      );
+    });
+  });
+
+  describe("imports", () => {
+    it("imports Node's modules, packages, JSON, CommonJS, ES modules and the project's TypeScript", async () => {
+      const result = await run(
+        [
+          "import { basename } from 'node:path';",
+          "import { side } from 'left';",
+          "import data from './data.json';",
+          "import { twice } from './common.cjs';",
+          "import kind from './module.mjs';",
+          "import { add } from './project';",
+          "[basename('/a/b'), side, data.answer, twice(4), kind, add({ a: 1, b: 2 })]",
+        ].join("\n"),
+        {},
+      );
+      assert.equal(text(result), "[ 'b', 'left', 42, 8, 'esm', 3 ]", JSON.stringify(result.outputs));
+    });
+    it("imports when called, and requires", async () => {
+      assert.equal(text(await run("(await import('./module.mjs')).default")), "'esm'");
+      assert.equal(text(await run("(require('./common.cjs') as any).twice(21)")), "42");
+      assert.match(String(text(await run("import.meta.dirname"))), /slimlab-notebook-/);
+    });
+    it("says what is missing", async () => {
+      const error = errorOf(await run("// @ts-nocheck\nimport nowhere from './nowhere.ts'"));
+      assert.match(error.evalue, /cannot find "\.\/nowhere\.ts"/);
+      const other = errorOf(await run("// @ts-nocheck\nimport nothing from 'no-such-package'"));
+      assert.match(other.evalue, /npm install no-such-package/);
+    });
+  });
+
+  describe("display", () => {
+    it("shows what an object says of itself", async () => {
+      const { outputs } = await run(
+        "display({ [Symbol.for('Jupyter.display')]: () => ({ 'text/html': '<b>bold</b>', 'text/plain': 'bold' }) }); " +
+          "({ async [Symbol.for('Jupyter.display')]() { return { 'text/markdown': '*late*' } } })",
+      );
+      assert.deepEqual(
+        outputs.map((one) => "data" in one && one.data),
+        [{ "text/html": "<b>bold</b>", "text/plain": "bold" }, { "text/markdown": "*late*" }],
+      );
+    });
+    it("updates what was shown, by handle and by name", async () => {
+      const first = await run("const shown = display('one'); display('two', { display_id: 'named' });");
+      await run("shown.update('three'); display('four', { display_id: 'named', update: true })");
+      assert.deepEqual(
+        first.outputs.map((one) => "data" in one && one.data["text/plain"]),
+        ["'three'", "'four'"],
+      );
+    });
+    it("clears, at once or when the next output comes", async () => {
+      const { outputs } = await run("console.log('a'); display.clear({ wait: true }); console.log('b')");
+      assert.deepEqual(outputs, [{ output_type: "stream", name: "stdout", text: "b\n" }]);
+    });
+    it("gives tslab's notebooks their API", async () => {
+      const { outputs, status } = await run(
+        [
+          "import * as tslab from 'tslab';",
+          "tslab.display.html('<i>html</i>');",
+          "tslab.display.png(Buffer.from('89504e470d0a1a0a', 'hex'));",
+          "const entry = tslab.newDisplay(); entry.text('old'); entry.text('new');",
+        ].join("\n"),
+      );
+      assert.equal(status, "ok", JSON.stringify(outputs));
+      assert.deepEqual(
+        outputs.map((one) => "data" in one && one.data),
+        [{ "text/html": "<i>html</i>" }, { "image/png": "iVBORw0KGgo=" }, { "text/plain": "new" }],
+      );
+    });
+  });
+
+  describe("interrupt", () => {
+    for (const [what, code] of [
+      ["an endless loop", "while (true) {}"],
+      ["a loop of microtasks", "while (true) await null"],
+      ["a promise that never settles", "await new Promise(() => {})"],
+      ["a loop after a wait", "await new Promise((r) => setTimeout(r, 5)); for (;;) {}"],
+      ["a regular expression that backtracks", "/^(a+)+$/.test('a'.repeat(40) + 'b')"],
+      ["a result that never shows", "({ [Symbol.for('Jupyter.display')]: () => { for (;;) {} } })"],
+    ]) {
+      it(`stops ${what}, and keeps the state`, async () => {
+        await run("let state = 'kept'");
+        const running = run(code);
+        await pause(150);
+        await kernel.interrupt();
+        assert.equal(errorOf(await running).ename, "KeyboardInterrupt");
+        assert.equal(text(await run("await new Promise((r) => setTimeout(r, 5)); state")), "'kept'");
+      });
+    }
+    it("stops a loop and a wait by SIGINT", async () => {
+      for (const code of ["while (true) {}", "await new Promise(() => {})"]) {
+        const running = run(code);
+        await pause(150);
+        process.kill(kernel.pid!, "SIGINT");
+        assert.equal(errorOf(await running).ename, "KeyboardInterrupt");
+        assert.equal(text(await run("1")), "1");
+      }
+    });
+    it("does nothing to an idle kernel", async () => {
+      await kernel.interrupt();
+      process.kill(kernel.pid!, "SIGINT");
+      assert.equal(text(await run("1")), "1");
+    });
+    it("keeps timers going", async () => {
+      await run("let ticks = 0; const clock = setInterval(() => { ticks++ }, 5)");
+      const running = run("await new Promise((r) => setTimeout(r, 5)); for (;;) {}");
+      await pause(100);
+      await kernel.interrupt();
+      await running;
+      const before = Number(text(await run("ticks")));
+      await pause(60);
+      assert.ok(Number(text(await run("clearInterval(clock); ticks"))) > before);
+    });
+  });
+
+  describe("while a cell is busy", () => {
+    it("answers heartbeat, control, completion, inspection and is_complete, and shows output", async () => {
+      await run("const weights = [1, 2, 3]");
+      let sawOutput = () => {};
+      const output = new Promise<void>((resolve) => {
+        sawOutput = resolve;
+      });
+      const busy = run("console.log('begun'); for (;;) {}", {
+        onMessage: (message: { header: { msg_type: string } }) => {
+          if (message.header.msg_type === "stream") sawOutput();
+        },
+      });
+      await output;
+      await kernel.heartbeat();
+      assert.equal((await kernel.request("control", "kernel_info_request")).content.status, "ok");
+      const { content } = await kernel.request("shell", "complete_request", {
+        code: "weights.ma",
+        cursor_pos: 10,
+      });
+      assert.ok(content.matches.includes("map"), JSON.stringify(content));
+      const inspected = await kernel.request("shell", "inspect_request", {
+        code: "weights",
+        cursor_pos: 3,
+        detail_level: 0,
+      });
+      assert.match(inspected.content.data["text/plain"], /number\[\]/);
+      const complete = await kernel.request("shell", "is_complete_request", { code: "function f() {" });
+      assert.equal(complete.content.status, "incomplete");
+      await kernel.interrupt();
+      assert.equal((await busy).status, "error");
+    });
+  });
+
+  describe("output", () => {
+    it("delivers 100,000 lines in order, none lost", async () => {
+      const result = await run("for (let i = 0; i < 100_000; i++) console.log(i)");
+      const lines = stdout(result).split("\n");
+      assert.equal(lines.length, 100_001);
+      assert.ok(lines.slice(0, -1).every((line, i) => line === String(i)));
+    });
+    it("keeps the order of streams, displays and results", async () => {
+      const seen: string[] = [];
+      await run(
+        "console.log('a'); display('b'); console.error('c'); display('d'); process.stdout.write('e'); 'f'",
+        {
+          onMessage: ({
+            header,
+            content,
+          }: {
+            header: { msg_type: string };
+            content: { text?: string; data?: Record<string, string> };
+          }) => {
+            if (header.msg_type !== "status" && header.msg_type !== "execute_input") {
+              seen.push((content.text ?? content.data?.["text/plain"] ?? "").trim());
+            }
+          },
+        },
+      );
+      assert.deepEqual(seen, ["a", "'b'", "c", "'d'", "e", "'f'"]);
+    });
+    it("joins a character whose bytes come in two writes", async () => {
+      const result = await run(
+        "const bytes = Buffer.from('€'); process.stdout.write(bytes.subarray(0, 1)); process.stdout.write(bytes.subarray(1)); undefined",
+      );
+      assert.equal(stdout(result), "€");
+    });
+  });
+
+  describe("input", () => {
+    it("asks by prompt(), by input(), and for a password", async () => {
+      const asked: unknown[] = [];
+      const result = await run("[prompt('name?'), input('age? '), input('secret? ', { password: true })]", {
+        onInput: (question: string, password: boolean) => {
+          asked.push([question.trim(), password]);
+          return `answer ${asked.length}`;
+        },
+      });
+      assert.deepEqual(asked, [
+        ["name?", false],
+        ["age?", false],
+        ["secret?", true],
+      ]);
+      assert.equal(text(result), "[ 'answer 1', 'answer 2', 'answer 3' ]");
+    });
+    it("answers null, or an error, where nobody may be asked", async () => {
+      assert.equal(text(await run("prompt('name?')")), "null");
+      assert.match(errorOf(await run("input('name?')")).evalue, /allows no input/);
+    });
+    it("can be interrupted while it waits", async () => {
+      const waiting = run("prompt('for ever?')", { onInput: () => new Promise<string>(() => {}) });
+      await pause(100);
+      await kernel.interrupt();
+      assert.equal(errorOf(await waiting).ename, "KeyboardInterrupt");
+      assert.equal(text(await run("prompt('again?')", { onInput: () => "yes" })), "'yes'");
+    });
+  });
+
+  describe("completion and inspection", () => {
+    it("completes with types, counting code points", async () => {
+      await run("const typed = { alpha: 1, beta: 'b' }");
+      const code = "'😀'; typed.al";
+      const { content } = await kernel.request("shell", "complete_request", {
+        code,
+        cursor_pos: [...code].length,
+      });
+      assert.deepEqual(content.matches, ["alpha"]);
+      assert.equal(code.slice(content.cursor_start + 1, content.cursor_end + 1), "al");
+      const [match] = content.metadata._jupyter_types_experimental;
+      assert.equal(match.text, "alpha");
+      assert.equal(match.start, content.cursor_start);
+    });
+    it("inspects, and says so where there is nothing", async () => {
+      const found = await kernel.request("shell", "inspect_request", {
+        code: "parseInt('1')",
+        cursor_pos: 4,
+      });
+      assert.equal(found.content.found, true);
+      assert.match(found.content.data["text/plain"], /parseInt\(string: string/);
+      assert.ok(found.content.data["text/markdown"]);
+      const nothing = await kernel.request("shell", "inspect_request", { code: "   ", cursor_pos: 1 });
+      assert.deepEqual(
+        [nothing.content.status, nothing.content.found, nothing.content.data],
+        ["ok", false, {}],
+      );
+    });
+    it("tells complete from incomplete from invalid", async () => {
+      const ask = async (code: string) =>
+        (await kernel.request("shell", "is_complete_request", { code })).content;
+      assert.equal((await ask("const a = 1")).status, "complete");
+      const open = await ask("for (const x of xs) {");
+      assert.equal(open.status, "incomplete");
+      assert.equal(typeof open.indent, "string");
+      assert.equal((await ask("const const")).status, "invalid");
+    });
+  });
+
+  describe("history", () => {
+    it("answers tail, range and search", async () => {
+      const marker = `'history ${Math.random()}'`;
+      const { executionCount } = await run(marker);
+      const ask = async (content: object) =>
+        (await kernel.request("shell", "history_request", { output: false, raw: true, ...content })).content
+          .history;
+      assert.deepEqual((await ask({ hist_access_type: "tail", n: 1 }))[0].slice(1), [executionCount, marker]);
+      assert.deepEqual(
+        (
+          await ask({
+            hist_access_type: "range",
+            session: 0,
+            start: executionCount,
+            stop: executionCount + 1,
+          })
+        )[0][2],
+        marker,
+      );
+      assert.equal(
+        (await ask({ hist_access_type: "search", pattern: `*${marker.slice(3, 20)}*`, n: 5 })).length,
+        1,
+      );
+      assert.deepEqual((await ask({ hist_access_type: "tail", n: 1, output: true }))[0][2], [marker, null]);
+    });
+  });
+
+  describe("comms", () => {
+    it("go both ways, with buffers, and are listed", async () => {
+      await run(
+        "const c = comms.open('my.target', { a: 1 }); c.onMessage = (m) => { c.send({ got: m.data, size: m.buffers[0].length }, { buffers: [new Uint8Array([9])] }); console.log('from the callback') }",
+      );
+      const { content } = await kernel.request("shell", "comm_info_request", { target_name: "my.target" });
+      const [id] = Object.keys(content.comms);
+      assert.deepEqual(content.comms, { [id]: { target_name: "my.target" } });
+      const seen: { type: string; content: Record<string, unknown>; buffers: Uint8Array[] }[] = [];
+      const stop = kernel.onMessage((message) => {
+        if (/comm_msg|stream/.test(message.header.msg_type) && message.parent_header.msg_id === sent) {
+          seen.push({ type: message.header.msg_type, content: message.content, buffers: message.buffers });
+        }
+      });
+      const sent = kernel.send(
+        "shell",
+        "comm_msg",
+        { comm_id: id, data: { x: 5 } },
+        { buffers: [Buffer.from("abc")] },
+      );
+      await pause(200);
+      stop();
+      assert.deepEqual(seen[0].content, { comm_id: id, data: { got: { x: 5 }, size: 3 } });
+      assert.deepEqual([...seen[0].buffers[0]], [9]);
+      assert.equal(seen[1].content.text, "from the callback\n");
+      kernel.send("shell", "comm_close", { comm_id: id, data: {} });
+      await pause(50);
+      assert.deepEqual((await kernel.request("shell", "comm_info_request")).content.comms, {});
+    });
+    it("are opened by the front end for a target that the cell has named, and closed for others", async () => {
+      await run("comms.register('from.front', (c, m) => { c.send({ hello: m.data }) })");
+      const next = (type: string) =>
+        new Promise<Record<string, unknown>>((resolve) => {
+          const stop = kernel.onMessage((message) => {
+            if (message.header.msg_type !== type) return;
+            stop();
+            resolve(message.content);
+          });
+        });
+      const greeting = next("comm_msg");
+      kernel.send("shell", "comm_open", { comm_id: "one", target_name: "from.front", data: { a: 1 } });
+      assert.deepEqual(await greeting, { comm_id: "one", data: { hello: { a: 1 } } });
+      const closed = next("comm_close");
+      kernel.send("shell", "comm_open", { comm_id: "two", target_name: "unheard.of", data: {} });
+      assert.equal((await closed).comm_id, "two");
+    });
+  });
+
+  describe("subshells", () => {
+    it("run while a cell of the main shell waits", async () => {
+      const { content } = await kernel.request("control", "create_subshell_request");
+      const waiting = run("await new Promise<void>((r) => { (globalThis as any).go = r })");
+      await pause(50);
+      const reply = await kernel.request(
+        "shell",
+        "execute_request",
+        { code: "(globalThis as any).go()" },
+        { subshell: content.subshell_id },
+      );
+      assert.equal(reply.content.status, "ok");
+      assert.equal((await waiting).status, "ok");
+      assert.deepEqual((await kernel.request("control", "list_subshell_request")).content.subshell_id, [
+        content.subshell_id,
+      ]);
+      assert.equal(
+        (await kernel.request("control", "delete_subshell_request", { subshell_id: content.subshell_id }))
+          .content.status,
+        "ok",
+      );
+      assert.equal(
+        (await kernel.request("control", "delete_subshell_request", { subshell_id: "no" })).content.status,
+        "error",
+      );
+    });
+  });
+
+  describe("messages that must not be believed", () => {
+    it("drops a wrong signature, no signature and a replay, logs them, and stays alive", async () => {
+      await run("let executions = 0");
+      const socket = new zmq.Dealer({ linger: 0 });
+      socket.connect(address(kernel.connection, "shell"));
+      const request = (key: string) =>
+        encode(
+          {
+            identities: [],
+            header: header("execute_request", "intruder"),
+            parent_header: {},
+            metadata: {},
+            content: { code: "executions++", silent: true },
+            buffers: [],
+          },
+          { key, signature_scheme: "hmac-sha256" },
+        );
+      await socket.send(request("another key"));
+      await socket.send(request(""));
+      const good = request(kernel.connection.key);
+      await socket.send(good);
+      await socket.send(good);
+      await socket.send(["nonsense"]);
+      await pause(300);
+      socket.close();
+      assert.equal(text(await run("executions")), "1");
+      assert.match(kernel.stderr, /dropped a message on shell: wrong signature/);
+      assert.match(kernel.stderr, /no signature/);
+      assert.match(kernel.stderr, /came before/);
+    });
+  });
+});
+
+describe("kernel: its life", () => {
+  it("welcomes a subscriber, shuts down cleanly, and says so on control and iopub", async () => {
+    const kernel = await startKernel({ env: { SLIMLAB_HISTORY: "off" } });
+    const seen: string[] = [];
+    kernel.onMessage((message) => seen.push(message.header.msg_type));
+    const reply = await kernel.request("control", "shutdown_request", { restart: true });
+    assert.deepEqual(reply.content, { status: "ok", restart: true });
+    assert.deepEqual(await kernel.exited, { code: 0, signal: null });
+    assert.ok(seen.includes("shutdown_reply"));
+    await kernel.shutdown();
+  });
+  it("shuts down while a cell is in an endless loop", async () => {
+    const kernel = await startKernel({ env: { SLIMLAB_HISTORY: "off" } });
+    const busy = kernel.execute("for (;;) {}").catch((error) => error);
+    await pause(1500);
+    await kernel.shutdown();
+    assert.equal((await busy).name, "KernelDiedError");
+  });
+  it("rejects what waits when the kernel dies, with its last words", async () => {
+    const kernel = await startKernel({ env: { SLIMLAB_HISTORY: "off" } });
+    await assert.rejects(kernel.execute("process.kill(process.pid, 'SIGKILL')"), /was ended by SIGKILL/);
+    await assert.rejects(kernel.execute("1"), /was ended by SIGKILL/);
+    await kernel.shutdown();
+  });
+  it("says why it cannot start", async () => {
+    await assert.rejects(startKernel({ args: ["--check=maybe"] }), /--check must be error, warning or off/);
+    await assert.rejects(startKernel({ argv: ["/no/such/program"] }), /could not be started/);
+  });
+  it("keeps its history over a restart", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "slimlab-history-"));
+    const env = { SLIMLAB_HISTORY: join(folder, "sub", "history.jsonl") };
+    const first = await startKernel({ env });
+    await first.execute("'from the first session'");
+    await first.shutdown();
+    const second = await startKernel({ env });
+    await second.execute("'from the second'");
+    const ask = (content: object) =>
+      second.request("shell", "history_request", { output: false, raw: true, ...content });
+    const { content } = await ask({ hist_access_type: "tail", n: 10 });
+    assert.deepEqual(content.history, [
+      [1, 1, "'from the first session'"],
+      [2, 1, "'from the second'"],
+    ]);
+    const before = await ask({ hist_access_type: "range", session: -1 });
+    assert.deepEqual(before.content.history, [[1, 1, "'from the first session'"]]);
+    await second.shutdown();
+    await rm(folder, { recursive: true });
+  });
+  it("runs JavaScript, unchecked, by the other kernelspec", async () => {
+    const kernel = await startKernel({ args: ["--javascript"], env: { SLIMLAB_HISTORY: "off" } });
+    assert.equal(kernel.info.language_info.name, "javascript");
+    const result = await kernel.execute("const a = 1; a.nothing; a + 1");
+    assert.equal(text(result), "2");
+    const { content } = await kernel.request("shell", "complete_request", { code: "a.toFi", cursor_pos: 6 });
+    assert.equal(content.matches[0], "toFixed");
+    await kernel.shutdown();
+  });
+  it("runs cells with type errors, shown or not, when checking is a warning or off", async () => {
+    const warning = await startKernel({ args: ["--check=warning"], env: { SLIMLAB_HISTORY: "off" } });
+    const shown = await warning.execute("const n: number = 'text'; n");
+    assert.equal(text(shown), "'text'");
+    assert.match(JSON.stringify(shown.outputs), /not assignable/);
+    await warning.shutdown();
+    const off = await startKernel({ args: ["--check=off"], env: { SLIMLAB_HISTORY: "off" } });
+    const quiet = await off.execute("const n: number = 'text'; n");
+    assert.equal(text(quiet), "'text'");
+    assert.equal(quiet.outputs.length, 1);
+    await off.shutdown();
+  });
+});
