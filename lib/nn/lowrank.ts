@@ -84,6 +84,8 @@ export interface FactorizedLayer {
   layer: string;
   /** `kept` for a layer that stays as it was. */
   method: DenseMethod | ConvMethod | "kept";
+  /** The layers that stand for it now; itself where it was kept. The last one has its name. */
+  parts: string[];
   /** Tucker-2 has two, in and out. */
   ranks: number[];
   /** Parameters, biases included. */
@@ -515,6 +517,7 @@ function build(
       return {
         layer: name,
         method: factors?.method ?? "kept",
+        parts: partNames[name] ?? [name],
         ranks: !factors ? [] : "rank" in factors ? [factors.rank] : [factors.rankIn, factors.rankOut],
         parametersBefore: parameters,
         parametersAfter: sum("parameters"),

@@ -1,0 +1,19 @@
+// §2.3: techniques in sequence, as data: run, cached, measured, and searched for the best.
+export {
+  type Cluster,
+  checkRecipe,
+  type Distill,
+  type Factorize,
+  type FineTune,
+  type PruneIteratively,
+  type PruneUnits,
+  type PruneWeights,
+  type Quantize,
+  type Recipe,
+  type Step,
+  type Technique,
+  type Training,
+  techniqueNames,
+} from "./recipe.ts";
+export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
+export type { PipelineData } from "./steps.ts";

@@ -1,0 +1,323 @@
+// §2.3 Runs a recipe: step after step, each from the .slim file that the one before has left, so that what is measured
+// is what is stored, and a run that was interrupted goes on with the same numbers.
+
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { costOf } from "../analysis/index.ts";
+import { cacheFolder, type Split } from "../datasets/index.ts";
+import {
+  type ActivationQuantizers,
+  type Compression,
+  ensureBackend,
+  evaluate,
+  layerShapesOf,
+  loadDanfo,
+  loadPretrained,
+  modelOfSlim,
+  type PretrainedName,
+  slimOf,
+  type tf,
+  weightsOf,
+} from "../nn/index.ts";
+import { checkInteger } from "../util/check.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { progress } from "../util/progress.ts";
+import { forwardOf, type State } from "./hold.ts";
+import { canonical, checkRecipe, type Recipe, type Step, stepName, type Technique } from "./recipe.ts";
+import { applyStep, type Outcome, type PipelineData } from "./steps.ts";
+
+/** One line of a result: a step, and the model after it. */
+export interface Row {
+  /** 0 is the model as it was given. */
+  step: number;
+  technique: Technique | "original";
+  /** On `test`. */
+  accuracy: number;
+  loss: number;
+  /** Exact length of the model as a .slim file. */
+  bytes: number;
+  /** Bytes of the original's parameters as 32-bit floats, over `bytes`. */
+  ratio: number;
+  parameters: number;
+  /** Multiply-accumulates for one example, zeros included. */
+  macs: number;
+  /** Share of the kernels' weights that are 0. */
+  sparsity: number;
+  /** What the step took, when it was computed. */
+  seconds: number;
+  /** Whether it was computed earlier, and found in the cache. */
+  cached: boolean;
+  note: string;
+}
+
+/** Options of {@link runRecipe}. */
+export interface RunOptions {
+  /** Fixes everything random; default 1. */
+  seed?: number;
+  /** Where finished steps are kept; by default in the user's cache folder for slimlab. `false` keeps nothing. */
+  cache?: string | false;
+  /** Shows a progress bar on standard error. */
+  progress?: boolean;
+  /** Called as each row is known. */
+  onRow?: (row: Row) => void;
+  /** Told how far the whole run is, 0 to 1. */
+  onProgress?: (share: number) => void;
+  signal?: AbortSignal;
+}
+
+const display: unique symbol = Symbol.for("Jupyter.display") as never;
+
+/** What a recipe made: a table, and the model after the last step. */
+export class RecipeResult {
+  readonly recipe: Recipe;
+  readonly rows: Row[];
+  /** What each row's step has to say beside its note: factorized layers, the history of pruning; undefined if nothing. */
+  readonly details: unknown[];
+  /** The bytes of the last step's .slim file. */
+  readonly slim: Uint8Array;
+
+  constructor(recipe: Recipe, rows: Row[], details: unknown[], slim: Uint8Array) {
+    this.recipe = recipe;
+    this.rows = rows;
+    this.details = details;
+    this.slim = slim;
+  }
+
+  /** The compressed model, ready to run; each call makes a new one, which the caller disposes of. */
+  async load(): Promise<{
+    model: tf.LayersModel;
+    compression: Compression;
+    activations?: ActivationQuantizers;
+    /** From images to logits, where activations are quantized: for `evaluate` and `train`. */
+    forward?: (x: tf.Tensor) => tf.Tensor2D;
+  }> {
+    const state = await stateOf(this.slim);
+    const forward = forwardOf(state);
+    return { ...state, ...(forward ? { forward } : {}) };
+  }
+
+  /** Writes the compressed model to a .slim file; resolves to its length. */
+  async save(path: string): Promise<number> {
+    await writeFileAtomic(path, this.slim);
+    return this.slim.length;
+  }
+
+  /** The rows as a danfojs DataFrame. */
+  toDataFrame(): Promise<DataFrame> {
+    return toDataFrame(this.rows);
+  }
+
+  async [display](): Promise<Record<string, string>> {
+    const frame = (await this.toDataFrame()) as unknown as { [display](): Record<string, string> };
+    return frame[display]();
+  }
+}
+
+type DataFrame = InstanceType<Awaited<ReturnType<typeof loadDanfo>>["DataFrame"]>;
+
+/** Rows as a danfojs DataFrame. */
+export async function toDataFrame(rows: readonly object[]): Promise<DataFrame> {
+  const { DataFrame } = await loadDanfo();
+  return new DataFrame(rows.map((row) => ({ ...row })));
+}
+
+/**
+ * Applies a recipe to a model (§2.3).
+ *
+ * Later steps keep what earlier ones did: masks hold in every training; fixed-point weights are trained straight
+ * through their grid and rounded again; clustered weights move as one. Only factorizing ends the masks of the layers
+ * that it replaces, since factors of a sparse matrix are dense; bits and clusters pass on to the factors.
+ *
+ * Each step is kept in the cache under a hash of the model, the data, the backend, the seeds and all steps up to it, so
+ * a run that was interrupted, or shares its beginning with another, takes up what there is.
+ *
+ * @param model stays as it is
+ * @param data `train` for training and scores, `test` for the rows, `validation` (default `test`) for decisions
+ * @throws RangeError for a recipe that cannot be read, and Error from the step that fails: both name the step, counted
+ *   from 1, and the field
+ */
+export async function runRecipe(
+  model: tf.LayersModel,
+  data: PipelineData,
+  recipe: Recipe,
+  options: RunOptions = {},
+): Promise<RecipeResult> {
+  checkRecipe(recipe);
+  await ensureBackend();
+  return runFrom(await slimOf(model), data, recipe, options);
+}
+
+/** {@link runRecipe} from the bytes of a .slim file. */
+export async function runFrom(
+  original: Uint8Array,
+  data: PipelineData,
+  recipe: Recipe,
+  options: RunOptions = {},
+): Promise<RecipeResult> {
+  const { seed = 1, signal, onRow, onProgress } = options;
+  checkRecipe(recipe);
+  checkInteger("seed", seed, 0, 2 ** 32 - 1);
+  const backend = await ensureBackend();
+  const store = options.cache === false ? undefined : (options.cache ?? join(cacheFolder(), "pipeline"));
+  const bar = options.progress ? progress("recipe", recipe.length) : undefined;
+
+  const rows: Row[] = [];
+  const details: unknown[] = [];
+  // A change to what steps do must change the version, or the cache would bring back what older code did.
+  let key = hash("slimlab recipe 1", backend, hash(original), hashOf(data));
+  let slim = original;
+  let parameterBytes = 0;
+  const add = async (step: Step | undefined, compute: () => Promise<Computed>): Promise<void> => {
+    const place = rows.length;
+    const known = store === undefined ? undefined : await lookUp(store, key);
+    const { entry, bytes } = known ?? (await compute());
+    if (store !== undefined && !known) await keep(store, key, entry, bytes);
+    slim = bytes;
+    if (place === 0) parameterBytes = 4 * entry.parameters;
+    const { details: more, note, ...numbers } = entry;
+    rows.push({
+      step: place,
+      technique: step?.technique ?? "original",
+      ...numbers,
+      ratio: parameterBytes / numbers.bytes,
+      cached: known !== undefined,
+      note,
+    });
+    details.push(more);
+    onRow?.(rows[place]);
+  };
+  try {
+    await add(undefined, async () => {
+      const start = performance.now();
+      const state = await stateOf(original);
+      const entry = await measure(state, original, data.test, signal);
+      state.model.dispose();
+      return { entry: { ...entry, seconds: secondsSince(start), note: "" }, bytes: original };
+    });
+    for (const [i, step] of recipe.entries()) {
+      signal?.throwIfAborted();
+      // The same step in the same place has the same seed in every recipe: what recipes share is computed once.
+      const stepSeed = step.seed ?? (Math.imul(seed, 0x9e3779b1) + 1000 * (i + 1)) >>> 1;
+      key = hash(key, canonical(step), String(stepSeed));
+      const share = (done: number, of = i) => {
+        bar?.update(Math.floor((of + done) * 100) / 100, step.technique);
+        onProgress?.((of + done) / recipe.length);
+      };
+      share(0);
+      await add(step, async () => {
+        try {
+          return await compute(step, slim, stepSeed, share);
+        } catch (error) {
+          if (signal?.aborted) throw error;
+          const message = `${stepName(step, i + 1)}: ${(error as Error).message}`;
+          throw error instanceof RangeError
+            ? new RangeError(message, { cause: error })
+            : new Error(message, { cause: error });
+        }
+      });
+      share(1);
+    }
+    bar?.end(`done: ${recipe.length} steps, ${rows.at(-1)!.ratio.toFixed(1)} times smaller`);
+  } catch (error) {
+    bar?.end();
+    throw error;
+  }
+  return new RecipeResult(recipe, rows, details, slim);
+
+  async function compute(
+    step: Step,
+    from: Uint8Array,
+    stepSeed: number,
+    share: (done: number) => void,
+  ): Promise<Computed> {
+    const start = performance.now();
+    const state = await stateOf(from);
+    try {
+      const { note, details: more }: Outcome = await applyStep(state, step, {
+        data,
+        seed: stepSeed,
+        teacher: async (name) =>
+          name === "original" ? (await stateOf(original)).model : loadPretrained(name as PretrainedName),
+        progress: share,
+        signal,
+      });
+      const seconds = secondsSince(start);
+      const bytes = await slimOf(state.model, {
+        ...state.compression,
+        ...(state.activations ? { meta: { activations: state.activations } } : {}),
+      });
+      const entry = await measure(state, bytes, data.test, signal);
+      return { entry: { ...entry, seconds, note, ...(more === undefined ? {} : { details: more }) }, bytes };
+    } finally {
+      state.model.dispose();
+    }
+  }
+}
+
+/** What the cache keeps of a step beside the model. */
+interface Entry extends Pick<Row, "accuracy" | "loss" | "bytes" | "parameters" | "macs" | "sparsity"> {
+  seconds: number;
+  note: string;
+  details?: unknown;
+}
+
+interface Computed {
+  entry: Entry;
+  bytes: Uint8Array;
+}
+
+async function stateOf(slim: Uint8Array): Promise<State> {
+  const { model, compression, meta } = await modelOfSlim(slim, "the model");
+  const { activations } = meta as { activations?: ActivationQuantizers };
+  return { model, compression, ...(activations ? { activations } : {}) };
+}
+
+async function measure(
+  state: State,
+  slim: Uint8Array,
+  test: Split,
+  signal: AbortSignal | undefined,
+): Promise<Omit<Entry, "seconds" | "note">> {
+  const { accuracy, loss } = await evaluate(state.model, test, { signal, forward: forwardOf(state) });
+  const { parameters, macs } = costOf(layerShapesOf(state.model));
+  let zeros = 0;
+  let count = 0;
+  for (const kernel of Object.values(weightsOf(state.model))) {
+    count += kernel.length;
+    for (const value of kernel) if (value === 0) zeros++;
+  }
+  return { accuracy, loss, bytes: slim.length, parameters, macs, sparsity: zeros / count };
+}
+
+/** A step in the cache; undefined if it is not there whole. */
+async function lookUp(folder: string, key: string): Promise<Computed | undefined> {
+  try {
+    const { entry, sha256 } = JSON.parse(await readFile(join(folder, `${key}.json`), "utf8"));
+    const bytes = new Uint8Array(await readFile(join(folder, `${key}.slim`)));
+    return hash(bytes) === sha256 ? { entry, bytes } : undefined;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** The model first: an entry without its model is not there. */
+async function keep(folder: string, key: string, entry: Entry, bytes: Uint8Array): Promise<void> {
+  await writeFileAtomic(join(folder, `${key}.slim`), bytes);
+  await writeFileAtomic(join(folder, `${key}.json`), JSON.stringify({ entry, sha256: hash(bytes) }));
+}
+
+function hash(...parts: (string | Uint8Array)[]): string {
+  const sum = createHash("sha256");
+  for (const part of parts) sum.update(`${part.length}:`).update(part);
+  return sum.digest("hex");
+}
+
+function hashOf({ train, test, validation }: PipelineData): string {
+  const split = (one: Split | undefined) =>
+    one ? hash(`${one.count} ${one.height} ${one.width} ${one.channels}`, one.images, one.labels) : "";
+  return hash(split(train), split(test), split(validation));
+}
+
+const secondsSince = (start: number): number => (performance.now() - start) / 1000;

@@ -1,0 +1,359 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  evaluate,
+  lenet5,
+  loadPretrained,
+  loadSlim,
+  type tf,
+  train,
+  useBackend,
+  weightsOf,
+} from "slimlab/nn";
+import { checkRecipe, type PipelineData, type Recipe, type Row, runRecipe } from "slimlab/pipeline";
+import { dequantize } from "slimlab/quantization";
+import { recipe, smallData } from "./fixture.ts";
+
+const measured = (rows: Row[]) => rows.map(({ seconds: _, cached: __, ...row }) => row);
+const zeros = (values: ArrayLike<number>) => Array.from(values).filter((value) => value === 0).length;
+
+describe("2.3 pipeline: recipes", () => {
+  let data: PipelineData;
+  let model: tf.LayersModel;
+  let folder: string;
+  before(async () => {
+    await useBackend("wasm");
+    data = await smallData();
+    model = await loadPretrained("lenet-300-100");
+    folder = await mkdtemp(join(tmpdir(), "slimlab-"));
+  });
+  after(async () => {
+    model.dispose();
+    await rm(folder, { recursive: true });
+  });
+
+  it("rows say what each step cost, and the bytes are those of the file", async () => {
+    const before = weightsOf(model);
+    const seen: number[] = [];
+    const shares: number[] = [];
+    const result = await runRecipe(model, data, recipe, {
+      cache: join(folder, "rows"),
+      onRow: ({ step }) => seen.push(step),
+      onProgress: (share) => shares.push(share),
+    });
+    assert.deepEqual(weightsOf(model), before, "the given model stays as it is");
+    assert.deepEqual(seen, [0, 1, 2, 3, 4]);
+    assert.ok(shares.every((share, i) => i === 0 || share >= shares[i - 1]) && shares.at(-1) === 1);
+    const [original, pruned, , quantized, last] = result.rows;
+    assert.equal(original.technique, "original");
+    assert.equal(original.parameters, 266_610);
+    assert.equal(original.macs, 266_200);
+    assert.equal(original.accuracy, (await evaluate(model, data.test)).accuracy);
+    assert.equal(pruned.sparsity, 0.8);
+    assert.ok(pruned.bytes < original.bytes / 3 && quantized.bytes < pruned.bytes / 3);
+    assert.equal(last.ratio, (4 * 266_610) / last.bytes);
+    const path = join(folder, "result.slim");
+    assert.equal(await result.save(path), last.bytes);
+    assert.equal((await stat(path)).size, last.bytes);
+    const file = await loadSlim(path);
+    assert.equal((await evaluate(file.model, data.test)).accuracy, last.accuracy);
+    file.model.dispose();
+    const frame = await result.toDataFrame();
+    assert.deepEqual(frame.shape, [5, Object.keys(last).length]);
+    assert.deepEqual(
+      frame.column("bytes").values,
+      result.rows.map(({ bytes }) => bytes),
+    );
+  });
+
+  it("masks hold and quantized weights stay on their grid through training", async () => {
+    const run = (steps: number) =>
+      runRecipe(model, data, recipe.slice(0, steps), { cache: join(folder, "rows") });
+    const [pruned, quantized, tuned] = await Promise.all([1, 3, 4].map(async (n) => (await run(n)).load()));
+    const weights = weightsOf(tuned.model);
+    let moved = 0;
+    for (const [name, w] of Object.entries(weights)) {
+      const mask = pruned.compression.masks[name];
+      w.forEach((value, i) => {
+        assert.ok(mask[i] === 1 || value === 0, `${name} came back at ${i}`);
+      });
+      const grid = tuned.compression.quantized[name];
+      assert.equal(grid.bits, 4);
+      assert.deepEqual(dequantize(grid), w);
+      assert.deepEqual(grid.scale, quantized.compression.quantized[name].scale, "the grid does not move");
+      grid.codes.forEach((code, i) => {
+        if (code !== quantized.compression.quantized[name].codes[i]) moved++;
+      });
+    }
+    assert.ok(moved > 50, `training moved ${moved} codes only`);
+    for (const one of [pruned, quantized, tuned]) one.model.dispose();
+  });
+
+  it("clusters move as one: codes stay, centroids learn", async () => {
+    const steps: Recipe = [
+      { technique: "pruneWeights", sparsity: 0.8 },
+      { technique: "cluster", clusters: { fc1: 8, fc2: 8, fc3: 16 } },
+      { technique: "fineTune", epochs: 2 },
+    ];
+    const cache = join(folder, "clusters");
+    const clustered = await (await runRecipe(model, data, steps.slice(0, 2), { cache })).load();
+    const result = await runRecipe(model, data, steps, { cache });
+    const tuned = await result.load();
+    for (const [name, { codes, codebook }] of Object.entries(tuned.compression.clustered)) {
+      const before = clustered.compression.clustered[name];
+      assert.deepEqual(codes, before.codes);
+      assert.deepEqual(tuned.compression.masks[name], clustered.compression.masks[name]);
+      assert.notDeepEqual(codebook, before.codebook);
+      const values = new Set(weightsOf(tuned.model)[name]);
+      assert.ok(values.size <= (name === "fc3" ? 17 : 9), `${name} has ${values.size} values`);
+    }
+    const [, , before, after] = result.rows;
+    assert.ok(after.loss < before.loss, "trained centroids do better on images like those they saw");
+    clustered.model.dispose();
+    tuned.model.dispose();
+  });
+
+  it("surgery takes masks, codes and scales along", async () => {
+    const result = await runRecipe(
+      model,
+      data,
+      [
+        { technique: "pruneWeights", sparsity: 0.5 },
+        { technique: "quantize", bits: { fc1: 4, fc2: 5 } },
+        { technique: "cluster", clusters: 8, layers: ["fc3"] },
+        { technique: "pruneNeurons", rate: { fc1: 0.4 } },
+        { technique: "fineTune", epochs: 1 },
+        { technique: "pruneWeights", sparsity: 0.9 },
+      ],
+      { cache: false },
+    );
+    const { model: small, compression } = await result.load();
+    assert.deepEqual(small.getLayer("fc1").getWeights()[0].shape, [784, 180]);
+    assert.equal(compression.quantized.fc1.scale.length, 180);
+    assert.deepEqual(compression.quantized.fc2.shape, [180, 100]);
+    assert.equal(compression.clustered.fc3.codebook.length, 8);
+    assert.equal(result.rows[4].parameters, 784 * 180 + 180 + 180 * 100 + 100 + 1010);
+    assert.equal(result.rows[4].macs, 784 * 180 + 180 * 100 + 1000);
+    // What is 0 beyond the masks has been rounded to 0.
+    assert.ok(result.rows[6].sparsity >= 0.9);
+    const all = Object.values(compression.masks).reduce((sum, mask) => sum + mask.length, 0);
+    assert.equal(all, 784 * 180 + 180 * 100 + 1000);
+    small.dispose();
+  });
+
+  it("iterative pruning goes on from earlier masks, by layer, down to a floor", async () => {
+    const result = await runRecipe(
+      model,
+      data,
+      [
+        { technique: "pruneWeights", sparsity: { fc1: 0.6 } },
+        { technique: "pruneIteratively", target: { fc1: 0.9, fc2: 0.8 }, steps: 2, training: { epochs: 1 } },
+        { technique: "cluster", clusters: 8 },
+        { technique: "pruneIteratively", accuracyFloor: 0.9, rate: 0.5, refine: 1, training: { epochs: 1 } },
+      ],
+      { cache: false },
+    );
+    const [, , twice, , floor] = result.rows;
+    assert.ok(Math.abs(twice.sparsity - (0.9 * 235_200 + 0.8 * 30_000) / 266_200) < 1e-4);
+    assert.ok(floor.sparsity > twice.sparsity && floor.accuracy >= 0.9);
+    assert.match(floor.note, /floor missed after \d+ steps, the best was step \d+/);
+    const { model: small, compression } = await result.load();
+    const weights = weightsOf(small);
+    for (const [name, mask] of Object.entries(compression.masks))
+      assert.equal(zeros(mask), zeros(weights[name]));
+    assert.ok(new Set(weights.fc1).size <= 9);
+    small.dispose();
+  });
+
+  it("factorizing ends masks, says so, and hands bits on to the factors; distilling repairs", async () => {
+    const result = await runRecipe(
+      model,
+      data,
+      [
+        { technique: "pruneWeights", sparsity: 0.5 },
+        { technique: "quantize", bits: 6, activations: 8 },
+        { technique: "factorize", budget: 0.3 },
+        { technique: "distill", epochs: 1 },
+      ],
+      { cache: false },
+    );
+    const [, , , factorized, distilled] = result.rows;
+    assert.match(factorized.note, /factors are dense, so the masks of fc1, fc2, fc3 end here/);
+    assert.ok(factorized.parameters <= 0.3 * 266_610);
+    assert.ok(distilled.loss < factorized.loss);
+    const { model: small, compression, activations, forward } = await result.load();
+    assert.deepEqual(Object.keys(compression.masks), []);
+    assert.deepEqual(
+      Object.values(compression.quantized).map(({ bits }) => bits),
+      small.layers.map(() => 6),
+    );
+    assert.deepEqual(Object.keys(activations!.layers), ["fc1", "fc2"]);
+    assert.equal((await evaluate(small, data.test, { forward })).accuracy, distilled.accuracy);
+    small.dispose();
+  });
+
+  it("filters are removed from a convolutional network, and it trains on", async () => {
+    const small = await smallData(200, 100);
+    const start = lenet5(1);
+    await train(start, small.train, { epochs: 1 });
+    const result = await runRecipe(
+      start,
+      small,
+      [
+        { technique: "pruneFilters", rate: 0.5 },
+        { technique: "quantize", bits: 8 },
+        { technique: "pruneFilters", rate: 0.2, strategy: "global", score: "taylorActivation", images: 50 },
+        { technique: "fineTune", epochs: 1 },
+      ],
+      { cache: false },
+    );
+    assert.match(result.rows[1].note, /left: conv1 10 of 20, conv2 25 of 50/);
+    assert.ok(result.rows[1].macs < 0.4 * result.rows[0].macs);
+    assert.ok(result.rows[4].loss < result.rows[3].loss);
+    start.dispose();
+  });
+
+  it("finished steps are found again, whatever comes after; other seeds, data and models are not", async () => {
+    const cache = join(folder, "cache");
+    const cachedOf = async (what: Recipe, options = {}, images = data) =>
+      (await runRecipe(model, images, what, { cache, ...options })).rows.map(({ cached }) => cached);
+    const first = await runRecipe(model, data, recipe, { cache });
+    const second = await runRecipe(model, data, recipe, { cache });
+    assert.deepEqual(
+      second.rows.map(({ cached }) => cached),
+      [true, true, true, true, true],
+    );
+    assert.deepEqual(measured(second.rows), measured(first.rows));
+    assert.deepEqual(second.slim, first.slim);
+    const other: Recipe = [...recipe.slice(0, 2), { technique: "quantize", bits: 3 }];
+    assert.deepEqual(await cachedOf(other), [true, true, true, false]);
+    assert.deepEqual(await cachedOf(recipe.slice(0, 1), { seed: 2 }), [true, false]);
+    assert.deepEqual(await cachedOf([], {}, await smallData(600, 200)), [false]);
+    // The order of fields says nothing.
+    const same = [{ sparsity: 0.8, technique: "pruneWeights" }] as Recipe;
+    assert.deepEqual(await cachedOf(same), [true, true]);
+    // A damaged file is not believed.
+    for (const file of await readdir(cache)) {
+      if (!file.endsWith(".slim")) continue;
+      const bytes = await readFile(join(cache, file));
+      bytes[bytes.length >> 1] ^= 1;
+      await writeFile(join(cache, file), bytes);
+    }
+    const third = await runRecipe(model, data, recipe, { cache });
+    assert.ok(third.rows.every(({ cached }) => !cached));
+    assert.deepEqual(third.slim, first.slim);
+  });
+
+  it("a run that was killed goes on where it was, to the same numbers", async () => {
+    const cache = join(folder, "killed");
+    const child = spawn(process.execPath, [fileURLToPath(new URL("./killed.js", import.meta.url)), cache], {
+      env: { ...process.env, SLIMLAB_BACKEND: "wasm" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on("data", (text) => {
+        // Right in the middle of the training that follows.
+        if (String(text).includes("step 1")) child.kill("SIGKILL");
+      });
+      child.on("exit", (_, signal) =>
+        signal === "SIGKILL" ? resolve() : reject(new Error("it ended by itself")),
+      );
+    });
+    const resumed = await runRecipe(model, data, recipe, { cache });
+    assert.deepEqual(
+      resumed.rows.slice(0, 2).map(({ cached }) => cached),
+      [true, true],
+    );
+    assert.equal(resumed.rows[4].cached, false);
+    const whole = await runRecipe(model, data, recipe, { cache: false });
+    assert.deepEqual(measured(resumed.rows), measured(whole.rows));
+    assert.deepEqual(resumed.slim, whole.slim);
+    assert.ok((await readdir(cache)).every((file) => /^[0-9a-f]{64}\.(slim|json)$/.test(file)));
+  });
+
+  it("a signal ends it between batches", async () => {
+    const controller = new AbortController();
+    const run = runRecipe(model, data, [{ technique: "fineTune", epochs: 50 }], {
+      cache: false,
+      signal: controller.signal,
+      onProgress: (share) => {
+        if (share > 0.02) controller.abort(new Error("enough"));
+      },
+    });
+    await assert.rejects(run, /enough/);
+  });
+
+  const bad: [what: unknown, message: RegExp][] = [
+    [{}, /a recipe must be a list of steps, got a Object/],
+    [[1], /step 1 must be an object with a technique, got 1/],
+    [[{ technique: "prune" }], /step 1: technique must be one of "pruneWeights", .* got "prune"/],
+    [
+      [
+        { technique: "fineTune", epochs: 1 },
+        { technique: "quantize", bits: 0 },
+      ],
+      /step 2 \(quantize\): bits must be a whole number from 1 to 16, got 0/,
+    ],
+    [[{ technique: "quantize" }], /step 1 \(quantize\): bits is missing/],
+    [[{ technique: "quantize", bits: { fc1: 99 } }], /step 1 \(quantize\): bits\.fc1 must be .* got 99/],
+    [
+      [{ technique: "quantize", bit: 4 }],
+      /step 1 \(quantize\): there is no field "bit"; there are bits, scheme/,
+    ],
+    [[{ technique: "pruneWeights" }], /give exactly one of sparsity, threshold, got none/],
+    [
+      [{ technique: "pruneWeights", sparsity: 0.5, layers: "fc1" }],
+      /layers must be a list of layer names, got "fc1"/,
+    ],
+    [[{ technique: "pruneIteratively", steps: 2 }], /give target, accuracyFloor or both, got none/],
+    [
+      [{ technique: "pruneIteratively", target: 0.5, training: { epoch: 1 } }],
+      /there is no field "training\.epoch"; there are epochs/,
+    ],
+    [
+      [{ technique: "distill", epochs: 1, teacher: "vgg" }],
+      /teacher must be one of "original", .* got "vgg"/,
+    ],
+    [
+      [{ technique: "fineTune", epochs: 1.5 }],
+      /step 1 \(fineTune\): epochs must be a whole number .* got 1.5/,
+    ],
+  ];
+  for (const [what, message] of bad) {
+    it(`says what is wrong: ${JSON.stringify(what)}`, () => {
+      assert.throws(() => checkRecipe(what as Recipe), { name: "RangeError", message });
+    });
+  }
+
+  it("what only a run can see is named by step, too", async () => {
+    const rejects = (what: Recipe, message: RegExp) =>
+      assert.rejects(runRecipe(model, data, what, { cache: false }), message);
+    await rejects(
+      [{ technique: "quantize", bits: 4, layers: ["conv1"] }],
+      /step 1 \(quantize\): layer must be one of "fc1", "fc2", "fc3", got "conv1"/,
+    );
+    await rejects(
+      [
+        { technique: "pruneWeights", sparsity: 0.5 },
+        { technique: "quantize", bits: 1 },
+      ],
+      /step 2 \(quantize\): bits must be at least 2 for fc1, which is pruned/,
+    );
+    await rejects(
+      [
+        { technique: "quantize", bits: 1 },
+        { technique: "pruneWeights", sparsity: 0.5 },
+      ],
+      /step 2 \(pruneWeights\): fc1 has one bit.*prune before quantizing/,
+    );
+    await rejects(
+      [{ technique: "pruneFilters", rate: 0.5 }],
+      /step 1 \(pruneFilters\): .* none that can be removed/,
+    );
+    await rejects([{ technique: "factorize", floor: 1 }], /step 1 \(factorize\): floor must be at most/);
+  });
+});
