@@ -1,19 +1,21 @@
 // `slimlab kernel install` and `slimlab kernel uninstall`: tell Jupyter of the kernel. Jupyter need not be there.
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, readFile, rm, rmdir } from "node:fs/promises";
+import { readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { packageRoot, writeFileAtomic } from "../util/files.ts";
+import { installLabextension, uninstallLabextension } from "../labextension/index.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import { jupyterDataFolder } from "./folders.ts";
 import { iconPng, iconSvg } from "./icon.ts";
 
 const help = `Usage: slimlab kernel install [--user | --sys-prefix | --prefix DIR] [OPTION]...
        slimlab kernel uninstall [--user | --sys-prefix | --prefix DIR] [--name NAME]
 
-Writes, or removes, the kernelspecs that Jupyter reads: "TypeScript (slimlab)" and "JavaScript (slimlab)".
+Writes, or removes, the kernelspecs that Jupyter reads, "TypeScript (slimlab)" and "JavaScript (slimlab)", and the
+viewer that draws Plotly charts in JupyterLab 4 and Notebook 7 without the internet.
 
   --user            for this user, in Jupyter's data folder (default)
   --sys-prefix      in the Python environment that is active
@@ -47,11 +49,9 @@ export function kernelspec(options: { javascript?: boolean; check?: string } = {
   };
 }
 
-/** Folders that install copies besides the kernelspecs, into Jupyter's data folder: `[source in this package, target]`. */
-export const extras: [source: string, target: string][] = [];
-
 /**
- * Writes the kernelspecs into a Jupyter data folder; returns their folders.
+ * Writes the kernelspecs, and the viewer that draws our charts in JupyterLab, into a Jupyter data folder; returns the
+ * kernelspecs' folders.
  *
  * @param folder Jupyter's data folder: `~/.local/share/jupyter`, `PREFIX/share/jupyter`
  */
@@ -72,9 +72,7 @@ export async function installKernel(
     await writeFileAtomic(join(target, "kernel.json"), `${JSON.stringify(spec, null, 2)}\n`);
     written.push(target);
   }
-  for (const [source, target] of extras) {
-    await cp(join(packageRoot, source), join(folder, target), { recursive: true });
-  }
+  await installLabextension(folder);
   return written;
 }
 
@@ -87,15 +85,30 @@ export async function uninstallKernel(folder: string, options: { name?: string }
     const file = join(target, "kernel.json");
     if (!existsSync(file)) continue;
     const spec = JSON.parse(await readFile(file, "utf8")) as Partial<Kernelspec>;
-    if (!spec.argv?.some((argument) => /[\\/]kernel[\\/]main\.js$/.test(argument))) {
+    if (!spec.argv?.some(isOurs)) {
       throw new Error(`${target} is not a slimlab kernel: it is left as it is`);
     }
     await rm(target, { recursive: true });
     removed.push(target);
   }
-  for (const [, target] of extras) await rm(join(folder, target), { recursive: true, force: true });
+  // Kernelspecs of other names show the same charts: the last one takes the viewer along.
+  if (!(await hasKernels(folder))) await uninstallLabextension(folder);
   await rmdir(join(folder, "kernels")).catch(() => {}); // Other kernels are in it, or it was not there.
   return removed;
+}
+
+/** Whether a Jupyter data folder has kernelspecs that `installKernel` wrote. */
+async function hasKernels(folder: string): Promise<boolean> {
+  for (const id of await readdir(join(folder, "kernels")).catch(() => [])) {
+    // Another's kernelspec may be anything, and need not be ours to understand.
+    const text = await readFile(join(folder, "kernels", id, "kernel.json"), "utf8").catch(() => "");
+    if (/[\\/]kernel[\\/]main\.js"/.test(text)) return true;
+  }
+  return false;
+}
+
+function isOurs(argument: string): boolean {
+  return /[\\/]kernel[\\/]main\.js$/.test(argument);
 }
 
 /** The active Python environment's folder, as Python's `sys.prefix` would say. */

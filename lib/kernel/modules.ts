@@ -116,6 +116,11 @@ const createdRequire = createRequire(import.meta.url);
 
 /** Node's own `import()` as a file at `base` would call it. */
 function importer(base: string): (specifier: string, attributes?: ImportCallOptions) => Promise<unknown> {
+  // Node says once, below the first cell that imports, that this loader is experimental: every other warning passes.
+  const warn = process.emitWarning as (...args: unknown[]) => void;
+  process.emitWarning = (warning: string | Error, ...more: unknown[]) => {
+    if (!String(warning).includes("vm.USE_MAIN_CONTEXT_DEFAULT_LOADER")) warn.call(process, warning, ...more);
+  };
   return vm.compileFunction(
     "return attributes ? import(specifier, attributes) : import(specifier)",
     ["specifier", "attributes"],

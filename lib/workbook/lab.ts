@@ -4,8 +4,7 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { run as kernelCommand } from "../kernel/command.ts";
-import { installLabextension } from "../labextension/index.ts";
+import { installKernel } from "../kernel/command.ts";
 import { checkInteger } from "../util/check.ts";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { makeVenv, venvProgram } from "./venv.ts";
@@ -35,9 +34,7 @@ export function labVenv(): string {
 export async function prepareLab(): Promise<string> {
   const venv = labVenv();
   await makeVenv(venv, [labRequirements]);
-  const code = await kernelCommand(["install", "--prefix", venv]);
-  if (code !== 0) throw new Error(`the kernel could not be installed into ${venv}`);
-  await installLabextension(join(venv, "share", "jupyter"));
+  await installKernel(join(venv, "share", "jupyter"));
   // The Lab would otherwise ask every new reader about news, and look for updates on the internet.
   await writeFileAtomic(
     join(venv, "share", "jupyter", "lab", "settings", "overrides.json"),
