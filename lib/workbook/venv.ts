@@ -47,6 +47,8 @@ export async function makeVenv(venv: string, requirements: readonly string[]): P
     await rm(venv, { recursive: true, force: true });
     await mkdir(venv, { recursive: true });
     await writeFile(join(venv, ours), "Made by slimlab; safe to delete.\n");
+    // JupyterLab runs CommonJS scripts of its own with Node, and this package would have them read as ES modules.
+    await writeFile(join(venv, "package.json"), '{ "private": true, "type": "commonjs" }\n');
     console.error(`Making a Python environment in ${venv} …`);
     await must(python, ["-m", "venv", venv]);
   }

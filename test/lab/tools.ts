@@ -1,7 +1,7 @@
 // What the tests in this folder stand on: a real Chromium, a real Jupyter, and a server of its own for each suite.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -107,6 +107,10 @@ export class JupyterServer {
    */
   static async start(venv: string, program: "lab" | "notebook", root: string): Promise<JupyterServer> {
     const home = await mkdtemp(join(tmpdir(), "slimlab-jupyter-"));
+    // All cells in the page, also those out of sight: the tests count them.
+    const settings = join(home, "settings", "@jupyterlab", "notebook-extension");
+    await mkdir(settings, { recursive: true });
+    await writeFile(join(settings, "tracker.jupyterlab-settings"), '{ "windowingMode": "none" }');
     const port = await freePort();
     const token = "slimlab-test";
     const server = spawn(
@@ -180,6 +184,85 @@ export async function openPage(browser: Browser, size = { width: 1280, height: 1
   });
   page.setDefaultTimeout(30_000);
   return watched;
+}
+
+/** One notebook in JupyterLab, as a person uses it. */
+export class LabNotebook {
+  readonly page: Page;
+
+  private constructor(page: Page) {
+    this.page = page;
+  }
+
+  /** Opens `path`, below the server's root, and waits for its kernel. */
+  static async open(page: Page, server: JupyterServer, path: string): Promise<LabNotebook> {
+    await page.goto(`${server.url}/lab/tree/${path}?reset&token=${server.token}`);
+    const opened = new LabNotebook(page);
+    try {
+      await page.locator(".jp-NotebookPanel .jp-Notebook .jp-Cell").first().waitFor();
+      await opened.idle();
+    } catch (error) {
+      await screenshot(page, "lab-failure");
+      throw new Error(`${path} did not open:\n${server.log}`, { cause: error });
+    }
+    return opened;
+  }
+
+  /** Waits until the kernel is there and has nothing to do. */
+  async idle(timeout = 60_000): Promise<void> {
+    await this.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout });
+    await this.page
+      .locator("#jp-main-statusbar")
+      .getByText(/\| Idle/)
+      .waitFor({ timeout });
+  }
+
+  /** The code cell number `index`, from 0. */
+  cell(index: number): Locator {
+    return this.page.locator(".jp-Notebook .jp-CodeCell").nth(index);
+  }
+
+  /** Its output, as text. */
+  async output(index: number): Promise<string> {
+    return (await this.cell(index).locator(".jp-OutputArea-output").allInnerTexts()).join("\n");
+  }
+
+  /** Puts the cursor at the end of a cell's code. */
+  async focus(index: number): Promise<void> {
+    await this.cell(index).locator(".cm-content").click();
+    await this.page.keyboard.press("Control+End");
+  }
+
+  /** Starts a cell and does not wait for its end. */
+  async start(index: number): Promise<void> {
+    await this.focus(index);
+    await this.page.keyboard.press("Control+Enter");
+  }
+
+  /** Runs a cell to its end. */
+  async run(index: number): Promise<void> {
+    const prompt = this.cell(index).locator(".jp-InputPrompt");
+    const before = await prompt.textContent();
+    await this.start(index);
+    await this.page.waitForFunction(
+      ([at, old]) => {
+        const text = document.querySelectorAll<HTMLElement>(".jp-Notebook .jp-CodeCell")[Number(at)];
+        const now = text.querySelector<HTMLElement>(".jp-InputPrompt")!.textContent;
+        return now !== old && /\d/.test(now);
+      },
+      [String(index), before],
+      { polling: 50 },
+    );
+  }
+
+  /** The outputs that tell of an error, as text. */
+  async errors(): Promise<string[]> {
+    return this.page
+      .locator(
+        '.jp-OutputArea-output[data-mime-type$="stderr"], .jp-OutputArea-output[data-mime-type$="jupyter.error"]',
+      )
+      .allInnerTexts();
+  }
 }
 
 /** Chooses from the menu bar, submenus included: `menu(page, "Settings", "Theme", "JupyterLab Dark")`. */
