@@ -390,7 +390,8 @@ export async function trainQuantized(
  * (softmax at the end is left to the reader of the logits), max and average pooling, flatten; dropout falls away.
  *
  * @param weights symmetric, at most 8 bits, by layer: see `quantizeWeights`
- * @param activations fixed point of at most 8 bits for the input and for every layer with weights but the last
+ * @param activations fixed point of at most 8 bits, binary or ternary, for the input and for every layer with weights
+ *   but the last; with binary inputs and weights of 1 bit a layer's products are bit counts
  * @throws RangeError for layers and grids that it cannot take
  */
 export function integerNetworkOf(
@@ -401,11 +402,22 @@ export function integerNetworkOf(
   const biases = biasesOf(model);
   const last = kernelLayers(model).at(-1)?.name;
   const gridFor = (where: string, quantizer: ActivationQuantizer | undefined): ActivationGrid => {
-    if (quantizer?.kind !== "fixed" || quantizer.high - quantizer.low > 255) {
-      throw new RangeError(`${where} must have fixed-point activations of at most 8 bits to run in integers`);
+    if (quantizer === undefined || (quantizer.kind === "fixed" && quantizer.high - quantizer.low > 255)) {
+      throw new RangeError(`${where} must have quantized activations of at most 8 bits to run in integers`);
     }
-    const { scale, zeroPoint, low, high } = quantizer;
-    return { scale, zeroPoint, low, high };
+    if (quantizer.kind === "fixed") {
+      const { scale, zeroPoint, low, high } = quantizer;
+      return { scale, zeroPoint, low, high };
+    }
+    const { scale, threshold } = quantizer;
+    // A threshold of 0 sends everything but 0 to ±1: so does any step small enough.
+    return {
+      scale,
+      zeroPoint: 0,
+      low: quantizer.kind === "binary" ? 0 : -1,
+      high: 1,
+      step: Math.max(2 * threshold, 2 ** -60),
+    };
   };
   let input = gridFor("the input", activations.input);
   const network = { inputShape: inputShape(model), input };
@@ -416,6 +428,9 @@ export function integerNetworkOf(
     if (type === "InputLayer" || type === "Dropout") continue;
     if (type === "Flatten") steps.push({ kind: "flatten" });
     else if (type === "MaxPooling2D" || type === "AveragePooling2D") {
+      if (type === "AveragePooling2D" && input.step !== undefined) {
+        throw new RangeError(`${layer.name} cannot average binary or ternary activations in integers`);
+      }
       steps.push({
         kind: type === "MaxPooling2D" ? "maxPool2d" : "averagePool2d",
         ...windowOf(config, "poolSize"),

@@ -4,7 +4,16 @@
 // Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018.
 import { checkInteger, checkLength, shown } from "../util/check.ts";
 import type { Quantized } from "./fixed-point.ts";
-import { type Codes8, integerMatmul, type PackedRight, packRight } from "./integer-matmul.ts";
+import {
+  type BitMatrix,
+  binaryMatmul,
+  type Codes8,
+  integerMatmul,
+  type PackedRight,
+  packBits,
+  packRight,
+} from "./integer-matmul.ts";
+import { codeRange } from "./range.ts";
 import { fixedMultiplier, type Requantization, requantize } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";
 
@@ -14,6 +23,11 @@ export interface ActivationGrid {
   zeroPoint: number;
   low: number;
   high: number;
+  /**
+   * The distance between values that change the code, where it is not the scale: code = round(value / step). Binary and
+   * ternary codes with threshold t have step 2·t, since half a step is where 0 ends.
+   */
+  step?: number;
 }
 
 /** Height and width of a window, and how it moves. */
@@ -29,7 +43,11 @@ interface Weighted {
   /** Codes of the kernel, symmetric: [inputs, units], a convolution's [height·width·inputs, units]. */
   kernel: Int8Array;
   packed: PackedRight;
-  /** In units of input scale times kernel scale. */
+  /** The kernel's signs, transposed, where weights are ±1 and inputs {0, 1}: products then are bit counts. */
+  signs: BitMatrix | undefined;
+  /** Accumulators are the sums of products times 2^fraction: room for the bias below the sums' own step. */
+  fraction: number;
+  /** In accumulator steps. */
   bias: Int32Array;
   /** Real value of one accumulator step, one a unit. */
   accumulatorScale: Float64Array;
@@ -93,16 +111,25 @@ function weighted({ name, kernel, bias, input, output, relu = false }: WeightedO
   }
   if (bias) checkLength(`bias of ${name}`, bias, units);
   const rows = units === 0 ? 0 : kernel.codes.length / units;
+  // Codes of few bits give small sums, and a bias rounded to their step would be coarse. Half the range of 32 bits is for
+  // the sums, as many binary places as fit there; the other half is for the bias.
+  const limit = 2 ** 30;
+  const largestInput = Math.max(input.high - input.zeroPoint, input.zeroPoint - input.low);
+  const bound = Math.max(1, rows * largestInput * codeRange(kernel).high);
+  const fraction = Math.max(0, Math.min(16, Math.floor(Math.log2(limit / bound))));
   const accumulatorScale = Float64Array.from(
     { length: units },
-    (_, j) => kernel.scale[j % kernel.scale.length] * input.scale,
+    (_, j) => (kernel.scale[j % kernel.scale.length] * input.scale) / 2 ** fraction,
   );
-  // Half the range of 32 bits stays for the products, which `integerMatmul` bounds.
-  const limit = 2 ** 30;
   return {
     name,
     kernel: kernel.codes,
     packed: packRight(kernel.codes, rows, units),
+    signs:
+      kernel.bits === 1 && input.low === 0 && input.high === 1 && input.zeroPoint === 0
+        ? packBits(transposed(kernel.codes, rows, units), units, rows)
+        : undefined,
+    fraction,
     bias: Int32Array.from({ length: units }, (_, j) =>
       Math.max(-limit, Math.min(limit, roundEven((bias?.[j] ?? 0) / accumulatorScale[j]))),
     ),
@@ -110,7 +137,9 @@ function weighted({ name, kernel, bias, input, output, relu = false }: WeightedO
     zeroIn: input.zeroPoint,
     output,
     requantization: output && {
-      multipliers: Array.from(accumulatorScale, (scale) => fixedMultiplier(scale / output.scale)),
+      multipliers: Array.from(accumulatorScale, (scale) =>
+        fixedMultiplier(scale / (output.step ?? output.scale)),
+      ),
       zeroPoint: output.zeroPoint,
       low: relu ? Math.max(output.low, output.zeroPoint) : output.low,
       high: output.high,
@@ -118,11 +147,16 @@ function weighted({ name, kernel, bias, input, output, relu = false }: WeightedO
   };
 }
 
+function transposed(codes: Int8Array, rows: number, cols: number): Int8Array {
+  return codes.map((_, i) => codes[(i % rows) * cols + Math.floor(i / rows)]);
+}
+
 /** Values to codes of an activation grid. */
-export function toCodes(values: Float32Array, { scale, zeroPoint, low, high }: ActivationGrid): Codes8 {
+export function toCodes(values: Float32Array, grid: ActivationGrid): Codes8 {
+  const { scale, zeroPoint, low, high, step = scale } = grid;
   const codes = low >= 0 ? new Uint8Array(values.length) : new Int8Array(values.length);
   for (let i = 0; i < values.length; i++) {
-    codes[i] = Math.min(high, Math.max(low, roundEven(values[i] / scale) + zeroPoint));
+    codes[i] = Math.min(high, Math.max(low, roundEven(values[i] / step) + zeroPoint));
   }
   return codes;
 }
@@ -193,12 +227,14 @@ export function runInteger(
     } else {
       shape = [units];
     }
-    const accumulators = integerMatmul(left, step.packed, rows, step.packed.rows, units, {
-      zeroA: step.zeroIn,
-      threads,
-    });
+    const inputs = step.packed.rows;
+    const accumulators = step.signs
+      ? binaryMatmul(packBits(left, rows, inputs), step.signs)
+      : integerMatmul(left, step.packed, rows, inputs, units, { zeroA: step.zeroIn, threads });
     for (let i = 0; i < accumulators.length; i += units) {
-      for (let j = 0; j < units; j++) accumulators[i + j] += step.bias[j];
+      for (let j = 0; j < units; j++) {
+        accumulators[i + j] = (accumulators[i + j] << step.fraction) + step.bias[j];
+      }
     }
     if (step.requantization === undefined) return lastAccumulators(network, index, accumulators, shape, step);
     codes = requantize(accumulators, units, step.requantization);
@@ -218,7 +254,7 @@ export function simulateInteger(network: IntegerNetwork, inputs: Float32Array, b
   let shape = [...network.inputShape];
   let grid: ActivationGrid = network.input;
   let values = Float64Array.from(inputs, (v) => {
-    const level = roundEven(v / grid.scale);
+    const level = roundEven(v / (grid.step ?? grid.scale));
     return Math.min(grid.high - grid.zeroPoint, Math.max(grid.low - grid.zeroPoint, level));
   });
   for (const [index, step] of network.steps.entries()) {
@@ -350,7 +386,7 @@ function simulateConv(
   for (let b = 0; b < batch; b++) {
     for (let oy = 0; oy < outHeight; oy++) {
       for (let ox = 0; ox < outWidth; ox++) {
-        sums.set(step.bias);
+        sums.fill(0);
         for (let ky = 0; ky < step.size[0]; ky++) {
           const y = oy * step.strides[0] + ky - top;
           if (y < 0 || y >= height) continue;
@@ -364,7 +400,10 @@ function simulateConv(
             }
           }
         }
-        for (let u = 0; u < units; u++) out[at++] = simulateRequantization(sums[u], u, step.requantization);
+        for (let u = 0; u < units; u++) {
+          const accumulator = sums[u] * 2 ** step.fraction + step.bias[u];
+          out[at++] = simulateRequantization(accumulator, u, step.requantization);
+        }
       }
     }
   }

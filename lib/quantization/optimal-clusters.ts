@@ -66,86 +66,59 @@ function penalised(points: Points, stride: number, penalty: number): Int32Array 
   const place = (step: number): number => (step === steps ? m : step * stride);
   const best = new Float64Array(steps + 1);
   const from = new Int32Array(steps + 1);
+  /** The cost up to place j where the last cluster begins at place i. */
+  const through = (i: number, j: number): number => best[i] + error(points, place(i), place(j)) + penalty;
   const queue = new Int32Array(steps + 1);
   const begins = new Int32Array(steps + 1);
-  let head = 0;
-  let tail = 1;
   begins[0] = 1;
-  let width = 1;
+  let head = 0;
+  let tail = 0;
+  let ahead = 1;
   for (let j = 1; j <= steps; j++) {
-    while (head + 1 < tail && begins[head + 1] <= j) head++;
-    const i = queue[head];
-    best[j] = best[i] + error(points, place(i), place(j)) + penalty;
-    from[j] = i;
-    if (j === steps) break;
-    // Candidate j: drop every run that it takes whole.
-    const own = best[j];
-    const at = place(j);
-    while (tail - 1 > head || begins[head] > j) {
-      const start = begins[tail - 1];
-      if (start <= j) break;
-      const p = place(start);
-      if (own + error(points, at, p) > best[queue[tail - 1]] + error(points, place(queue[tail - 1]), p))
-        break;
-      tail--;
-      if (tail === head) break;
-    }
-    if (tail === head) {
-      queue[tail] = j;
-      begins[tail++] = j + 1;
-      continue;
-    }
-    // The first place where j beats the last candidate. It lies about as far ahead as it did for the candidate before,
-    // so gallop from there and halve only what is left.
-    const last = queue[tail - 1];
-    const lastBest = best[last];
-    const lastAt = place(last);
-    const wins = (step: number): boolean => {
-      const p = place(step);
-      return own + error(points, at, p) < lastBest + error(points, lastAt, p);
-    };
-    let low = Math.max(j, begins[tail - 1]);
-    let high = steps + 1;
-    let probe = Math.min(steps, Math.max(low + 1, j + width));
-    let jump = 1;
-    if (low >= steps) continue;
-    if (wins(probe)) {
-      high = probe;
-      while (high - jump > low) {
-        probe = high - jump;
-        if (!wins(probe)) {
-          low = probe;
-          break;
-        }
-        high = probe;
-        jump *= 2;
-      }
-    } else {
-      low = probe;
-      while (low + jump <= steps) {
-        probe = low + jump;
-        if (wins(probe)) {
-          high = probe;
-          break;
-        }
-        low = probe;
-        jump *= 2;
-      }
-    }
-    while (high - low > 1) {
-      const middle = (low + high) >>> 1;
-      if (wins(middle)) high = middle;
-      else low = middle;
-    }
-    if (high <= steps) {
-      queue[tail] = j;
-      begins[tail++] = high;
-      width = high - j;
-    }
+    while (head < tail && begins[head + 1] <= j) head++;
+    from[j] = queue[head];
+    best[j] = through(queue[head], j);
+    // Runs at the end that candidate j takes whole fall away; of the one before them it takes the end.
+    while (tail > head && through(j, begins[tail]) <= through(queue[tail], begins[tail])) tail--;
+    const last = queue[tail];
+    // It begins about as far ahead as it did for the candidate before.
+    const begin = firstWin(
+      Math.max(j, begins[tail]),
+      steps + 1,
+      j + ahead,
+      (p) => through(j, p) < through(last, p),
+    );
+    if (begin > steps) continue;
+    ahead = begin - j;
+    queue[++tail] = j;
+    begins[tail] = begin;
   }
   const splits: number[] = [m];
   for (let j = steps; j > 0; j = from[j]) splits.push(place(from[j]));
   return Int32Array.from(splits.reverse());
+}
+
+/**
+ * The first place between `low` and `high` where `wins` holds, from where on it does; `high` if nowhere. Gallops away
+ * from `guess` in growing jumps, then halves what is left.
+ */
+function firstWin(low: number, high: number, guess: number, wins: (place: number) => boolean): number {
+  let probe = Math.min(high - 1, Math.max(low + 1, guess));
+  for (let jump = 1; low < probe && probe < high; jump *= 2) {
+    if (wins(probe)) {
+      high = probe;
+      probe -= jump;
+    } else {
+      low = probe;
+      probe += jump;
+    }
+  }
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if (wins(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
 }
 
 /**

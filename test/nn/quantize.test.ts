@@ -198,6 +198,30 @@ describe("nn/quantize: §3.2 applied to models", () => {
     });
   }
 
+  it("runs binary and ternary activations in integers, with one-bit weights as bit counts", async () => {
+    for (const kind of ["binary", "ternary"] as const) {
+      for (const bits of [8, 1]) {
+        const model = await loadPretrained("lenet-300-100");
+        const activations = await calibrateActivations(model, firstOf(train, 200), { kind });
+        const { quantized } = quantizeWeights(model, { bits, range: "mse" });
+        const network = integerNetworkOf(model, quantized, activations);
+        const [, second] = network.steps;
+        assert.equal(second.kind === "dense" && second.signs !== undefined, kind === "binary" && bits === 1);
+        const few = firstOf(test, 200);
+        const ran = runInteger(network, floats(few), few.count);
+        assert.deepEqual(ran, simulateInteger(network, floats(few), few.count));
+        const { classes } = await predict(model, few, { forward: quantizedForward(model, { activations }) });
+        let same = 0;
+        classes.forEach((c, i) => {
+          const row = ran.values.subarray(i * 10, i * 10 + 10);
+          if (row[c] === Math.max(...row)) same++;
+        });
+        assert.ok(same >= 0.97 * few.count, `${kind} ${bits}: ${same} of ${few.count}`);
+        model.dispose();
+      }
+    }
+  });
+
   it("says which layer cannot run in integers, and why", async () => {
     const model = tf.sequential({
       layers: [
@@ -214,7 +238,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
     const fine = await calibrateActivations(model, firstOf(train, 20), { bits: 12 });
     assert.throws(
       () => integerNetworkOf(model, quantized, fine),
-      /the input must have fixed-point activations of at most 8 bits/,
+      /the input must have quantized activations of at most 8 bits/,
     );
     model.dispose();
   });

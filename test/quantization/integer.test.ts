@@ -296,6 +296,51 @@ describe("§3.2.2 networks in integers", () => {
     }
   });
 
+  it("count bits where weights are ±1 and activations {0, 1}, convolutions too", () => {
+    const input = { scale: 0.7, zeroPoint: 0, low: 0, high: 1, step: 1.2 };
+    const ternary = { scale: 2, zeroPoint: 0, low: -1, high: 1, step: 3 };
+    const kernel = (shape: number[]) =>
+      quantize(
+        normals(
+          shape.reduce((a, b) => a * b),
+          6,
+        ),
+        { bits: 1, shape, axis: shape.length - 1 },
+      );
+    const steps = [
+      conv2dStep({
+        name: "a",
+        kernel: kernel([3, 3, 2, 7]),
+        bias: normals(7, 2),
+        input,
+        output: input,
+        strides: [1, 1],
+        padding: "same",
+      }),
+      conv2dStep({
+        name: "b",
+        kernel: kernel([2, 2, 7, 5]),
+        bias: normals(5, 3),
+        input,
+        output: ternary,
+        strides: [2, 1],
+        padding: "valid",
+      }),
+      { kind: "flatten" } as const,
+      denseStep({ name: "c", kernel: kernel([2 * 4 * 5, 3]), input: ternary }),
+    ];
+    assert.deepEqual(
+      steps.map((step) => "signs" in step && step.signs !== undefined),
+      [true, true, false, false],
+    );
+    const net = { inputShape: [4, 5, 2], input, steps };
+    const inputs = normals(9 * 40, 8);
+    assert.deepEqual(runInteger(net, inputs, 9), simulateInteger(net, inputs, 9));
+    // The threshold is half a step: 0.6.
+    const front = { inputShape: [2], input, steps: [] };
+    assert.deepEqual([...runInteger(front, new Float32Array([0.59, 0.61]), 1).steps], [0, 1]);
+  });
+
   it("are close to real arithmetic, within the steps of their grids", () => {
     const w = normals(30 * 8, 3, 0.2);
     const kernel = quantize(w, { bits: 8, shape: [30, 8], axis: 1 });
