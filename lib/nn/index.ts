@@ -3,6 +3,16 @@ import "./display.ts";
 import "./tfjs-node.ts";
 
 export {
+  type AutoQuantized,
+  type AutoQuantizeOptions,
+  type AutoQuantizeRow,
+  autoQuantize,
+  type EqualizedPair,
+  equalizeModel,
+  inputStatisticsOf,
+  type QuantizationBudget,
+} from "./auto-quantize.ts";
+export {
   availableBackends,
   type BackendName,
   backendNames,
@@ -60,7 +70,24 @@ export {
   pruneUnitsIteratively,
   restoreWeights,
 } from "./prune.ts";
-export * from "./quantize.ts";
+export {
+  type ActivationQuantizer,
+  type ActivationQuantizers,
+  type CalibrateOptions,
+  type ClusteredWeights,
+  calibrateActivations,
+  clusterModel,
+  evaluateInteger,
+  integerNetworkOf,
+  type ModelWeightOptions,
+  type QuantizedWeights,
+  quantizedForward,
+  quantizeWeights,
+  type SimulationOptions,
+  setQuantized,
+  trainQuantized,
+  type WeightOptions,
+} from "./quantize.ts";
 export { cloneModel, layerLike, type Part, rebuild } from "./rebuild.ts";
 export {
   type Compression,

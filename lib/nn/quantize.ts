@@ -475,7 +475,8 @@ export function integerNetworkOf(
   return { ...network, steps };
 }
 
-function windowOf(config: Record<string, unknown>, sizeName: string): Window {
+/** The window of a pooling or convolutional layer, from its configuration. */
+export function windowOf(config: Record<string, unknown>, sizeName: string): Window {
   const pair = (value: unknown): [number, number] =>
     Array.isArray(value) ? [value[0], value[1] ?? value[0]] : [Number(value), Number(value)];
   const size = pair(config[sizeName]);

@@ -61,26 +61,30 @@ export function equalize(
 }
 
 /**
- * How much quantization shifts a layer's mean outputs (Nagel et al. 2019, §4.2): Σᵢ (ŵᵢⱼ − wᵢⱼ)·E[xᵢ]. Subtract it from
- * the bias.
+ * How much quantization shifts a layer's mean outputs (Nagel et al. 2019, §4.2): Σᵢ ŵᵢⱼ·E[x̂ᵢ] − wᵢⱼ·E[xᵢ]. Subtract it
+ * from the bias.
  *
  * @param before weights [inputs, outputs], row-major
  * @param after what quantization made of them
  * @param mean mean of each input on calibration data
+ * @param meanAfter the same once the layers before are quantized too; default: no other than `mean`
  * @returns one number an output
  */
 export function outputShift(
   before: Float32Array,
   after: Float32Array,
   mean: ArrayLike<number>,
+  meanAfter: ArrayLike<number> = mean,
 ): Float64Array {
   checkLength("after", after, before.length);
+  checkLength("meanAfter", meanAfter, mean.length);
   const outputs = mean.length === 0 ? 0 : before.length / mean.length;
   checkInteger("before.length / mean.length", outputs, 0);
   const shift = new Float64Array(outputs);
   for (let i = 0; i < mean.length; i++) {
-    for (let o = 0; o < outputs; o++)
-      shift[o] += (after[i * outputs + o] - before[i * outputs + o]) * mean[i];
+    for (let o = 0; o < outputs; o++) {
+      shift[o] += after[i * outputs + o] * meanAfter[i] - before[i * outputs + o] * mean[i];
+    }
   }
   return shift;
 }

@@ -5,6 +5,7 @@
 // Optimal Brain Surgeon's (Hassibi and Stork, 1993). With inputs X the output error of weights W + Δ is
 // tr(Δᵀ H Δ) with H = XᵀX. Rounding row i by e leaves the later rows free to move by −e·U[i, j] / U[i, i], where
 // UᵀU = H⁻¹ with U upper triangular.
+import { MatmulWorkspace } from "../lowrank/matmul.ts";
 import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
 import type { Grid, Quantized } from "./fixed-point.ts";
 import { emptyCodes } from "./packing.ts";
@@ -73,19 +74,21 @@ export function outputError(
 ): number {
   checkLength("after", after, before.length);
   const outputs = size === 0 ? 0 : before.length / size;
+  if (outputs === 0) return 0;
+  const delta = new Float32Array(before.length);
+  for (let i = 0; i < delta.length; i++) delta[i] = after[i] - before[i];
+  // H·Δ is by far the most work: in WebAssembly SIMD, in single precision, which an error measure can bear.
+  const workspace = new MatmulWorkspace();
+  const h = workspace.put(hessian, size, size);
+  const d = workspace.put(delta, size, outputs);
+  const product = workspace.allocate(size, outputs);
+  workspace.multiply(h, d, product);
+  const values = workspace.view(product);
   let total = 0;
-  const delta = new Float64Array(size);
-  for (let o = 0; o < outputs; o++) {
-    for (let i = 0; i < size; i++) delta[i] = after[i * outputs + o] - before[i * outputs + o];
-    for (let i = 0; i < size; i++) {
-      if (delta[i] === 0) continue;
-      let sum = 0;
-      const row = i * size;
-      for (let j = 0; j < size; j++) sum += hessian[row + j] * delta[j];
-      total += delta[i] * sum;
-    }
+  for (let i = 0; i < size; i++) {
+    for (let o = 0; o < outputs; o++) total += delta[i * outputs + o] * values[i * product.stride + o];
   }
-  return total;
+  return Math.max(0, total);
 }
 
 /** Options of `gptq`. */
@@ -124,7 +127,7 @@ export function gptq(
   const sequence = Array.from({ length: size }, (_, i) => i);
   if (order === "activation") sequence.sort((a, b) => hessian[b * size + b] - hessian[a * size + a]);
 
-  const factor = inverseFactor(hessian, size, sequence, damping);
+  const factor = inverseFactor(statistics, sequence, damping);
   const { low, high } = codeRange(grid);
   const sign = isSignGrid(grid);
   const rest = Float64Array.from(weights);
@@ -155,12 +158,25 @@ export function gptq(
   return { ...grid, codes };
 }
 
+// The factor depends on the inputs alone: a layer tried at several widths needs it once. The last one is kept for each
+// statistics object, with what it was made for.
+const factors = new WeakMap<InputStatistics, { made: string; factor: Float64Array }>();
+
+function inverseFactor(statistics: InputStatistics, sequence: number[], damping: number): Float64Array {
+  const made = `${statistics.samples} ${damping} ${sequence.join()}`;
+  const kept = factors.get(statistics);
+  if (kept?.made === made && statistics.samples > 0) return kept.factor;
+  const factor = factorOfInverse(statistics.hessian, statistics.size, sequence, damping);
+  factors.set(statistics, { made, factor });
+  return factor;
+}
+
 /**
  * The upper triangular U with UᵀU = H⁻¹, for H with its rows and columns in the order of `sequence` and damped.
  *
  * Without inverting H: if H = R·Rᵀ with R upper triangular, then U = R⁻¹, which is upper triangular too.
  */
-function inverseFactor(
+function factorOfInverse(
   hessian: Float64Array,
   size: number,
   sequence: number[],

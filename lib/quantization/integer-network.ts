@@ -301,19 +301,26 @@ function lastAccumulators(
 
 const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
-/** Each window's codes as one row, so that a convolution is a product: im2col. Outside the image stands the zero point. */
-function patches(
-  codes: Codes8,
+/**
+ * Each window's values as one row, so that a convolution is a matrix product (im2col).
+ *
+ * @param values [batch, height, width, channels], row-major
+ * @param shape [height, width, channels]
+ * @param outside what stands outside the image: 0, or the code of 0
+ * @returns [batch · output height · output width, window height · window width · channels], row-major
+ */
+export function patches<T extends Codes8 | Float32Array>(
+  values: T,
   batch: number,
   shape: readonly number[],
   window: Window,
-  zero: number,
-): Codes8 {
+  outside: number,
+): T {
   const [height, width, channels] = shape;
   const { outHeight, outWidth, top, left } = windows(shape, window);
   const [rows, cols] = window.size;
   const length = batch * outHeight * outWidth * rows * cols * channels;
-  const out = codes instanceof Uint8Array ? new Uint8Array(length) : new Int8Array(length);
+  const out = new (values.constructor as new (length: number) => T)(length);
   let at = 0;
   for (let b = 0; b < batch; b++) {
     for (let oy = 0; oy < outHeight; oy++) {
@@ -324,7 +331,7 @@ function patches(
             const x = ox * window.strides[1] + kx - left;
             const inside = y >= 0 && y < height && x >= 0 && x < width;
             const from = ((b * height + y) * width + x) * channels;
-            for (let c = 0; c < channels; c++) out[at++] = inside ? codes[from + c] : zero;
+            for (let c = 0; c < channels; c++) out[at++] = inside ? values[from + c] : outside;
           }
         }
       }

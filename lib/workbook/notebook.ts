@@ -1,6 +1,6 @@
 // Notebooks as files: read with checks, named, put in order.
 import { readdir, readFile, stat } from "node:fs/promises";
-import { basename, join, relative } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { shown } from "../util/check.ts";
 
 /** A MIME bundle as a notebook stores it: text may be one string or a list of lines. */
@@ -117,17 +117,16 @@ export async function findChapters(folder: string): Promise<Chapter[]> {
     const names = await readdir(place).catch(() => [] as string[]);
     const found = names
       .filter((name) => name.endsWith(".ipynb") && !name.startsWith("."))
-      .map((name) => chapterOf(join(place, name), folder));
+      .map((name) => chapterOf(join(place, name)));
     chapters.push(...found.sort(byNumber));
   }
   return chapters;
 }
 
-/** The chapter that a path stands for. */
-export function chapterOf(path: string, folder = ""): Chapter {
+/** The chapter that a path stands for; what lies in a folder `zh` is Chinese. */
+export function chapterOf(path: string): Chapter {
   const slug = basename(path).replace(/\.ipynb$/, "");
-  const inFolder = relative(folder, path).split(/[\\/]/);
-  const language = inFolder.at(-2) === "zh" ? "zh" : "en";
+  const language = basename(dirname(resolve(path))) === "zh" ? "zh" : "en";
   return { path, language, slug, number: /^\d+(\.\d+)*/.exec(slug)?.[0] ?? "" };
 }
 

@@ -27,6 +27,8 @@ export interface ChapterReport {
   cells: number;
   executed: number;
   failure?: Failure;
+  /** The edition in the other language that ran: the code is the same, so the results, the time and the failure are its. */
+  resultsOf?: string;
 }
 
 /** A whole run. */

@@ -51,7 +51,8 @@ export async function runWithProgress(chapters: Chapter[], options: RunOptions):
 
 /** A notebook's result for the terminal: one line, and for a failure where and why. */
 export function describe(report: ChapterReport): string {
-  const { status, notebook, seconds, executed, cells, failure } = report;
+  const { status, notebook, seconds, executed, cells, failure, resultsOf } = report;
+  if (resultsOf) return `${status.padEnd(7)} ${notebook}  has the code and the results of ${resultsOf}`;
   if (status === "ok") return `ok      ${notebook}  ${seconds.toFixed(1)} s, ${cells} cells`;
   const place = failure?.cell ? `, cell ${failure.cell}${failure.line ? `, line ${failure.line}` : ""}` : "";
   const what = [failure?.name, failure?.message].filter(Boolean).join(": ");

@@ -79,25 +79,39 @@ export async function runNotebooks(chapters: Chapter[], options: RunOptions): Pr
       ),
     ),
   );
+  const originals = originalsOf(chapters, loaded);
   const total = loaded.reduce(
-    (sum, notebook) => sum + (notebook instanceof Error ? 0 : codeCells(notebook).length),
+    (sum, notebook, index) =>
+      sum + (notebook instanceof Error || originals.has(index) ? 0 : codeCells(notebook).length),
     0,
   );
   let done = 0;
-  let next = 0;
+  const queue = [...chapters.keys()].filter((index) => !originals.has(index));
+  const workers = Math.min(jobs, queue.length);
   const worker = async () => {
-    while (next < chapters.length && !options.signal?.aborted) {
-      const index = next++;
+    while (queue.length > 0 && !options.signal?.aborted) {
+      const index = queue.shift()!;
       const chapter = chapters[index];
-      const report = await runChapter(chapter, loaded[index], options, (cell, cells) => {
+      const { report, notebook } = await runChapter(chapter, loaded[index], options, (cell, cells) => {
         options.onProgress?.(++done, total, `${chapter.slug}, cell ${cell} of ${cells}`);
       });
       done += report.cells - report.executed - (report.failure && report.status !== "invalid" ? 1 : 0); // cells that will not run
       reports[index] = report;
       options.onChapter?.(report);
+      for (const [edition, original] of originals) {
+        if (original !== index) continue;
+        reports[edition] = await takeOver(
+          chapters[edition],
+          loaded[edition] as Notebook,
+          report,
+          notebook,
+          options,
+        );
+        options.onChapter?.(reports[edition]);
+      }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(jobs, chapters.length) }, worker));
+  await Promise.all(Array.from({ length: workers }, worker));
 
   const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
   const report: RunReport = {
@@ -133,7 +147,7 @@ async function runChapter(
   source: Notebook | Error,
   options: RunOptions,
   onCell: (cell: number, cells: number) => void,
-): Promise<ChapterReport> {
+): Promise<{ report: ChapterReport; notebook?: Notebook }> {
   const started = performance.now();
   const report: ChapterReport = {
     notebook: copyName(chapter),
@@ -144,10 +158,8 @@ async function runChapter(
     cells: 0,
     executed: 0,
   };
-  const invalid = (message: string): ChapterReport => ({
-    ...report,
-    status: "invalid",
-    failure: { cell: 0, name: "", message, traceback: [] },
+  const invalid = (message: string): { report: ChapterReport } => ({
+    report: { ...report, status: "invalid", failure: { cell: 0, name: "", message, traceback: [] } },
   });
   if (source instanceof Error) return invalid(source.message);
   try {
@@ -181,8 +193,63 @@ async function runChapter(
   const language = (kernel.info as { language_info?: object }).language_info;
   if (language) notebook.metadata.language_info = language;
   report.seconds = rounded((performance.now() - started) / 1000);
-  await writeFileAtomic(join(options.output, copyName(chapter)), `${JSON.stringify(notebook, null, 1)}\n`);
-  return report;
+  await writeCopy(chapter, notebook, options);
+  return { report, notebook };
+}
+
+function writeCopy(chapter: Chapter, notebook: Notebook, options: RunOptions): Promise<void> {
+  return writeFileAtomic(join(options.output, copyName(chapter)), `${JSON.stringify(notebook, null, 1)}\n`);
+}
+
+/**
+ * The notebooks of this run that need not run, because their English edition runs and has the same code, cell by cell:
+ * each with the place of that edition.
+ */
+function originalsOf(chapters: Chapter[], loaded: (Notebook | Error)[]): Map<number, number> {
+  const code = loaded.map((notebook) =>
+    notebook instanceof Error
+      ? undefined
+      : JSON.stringify([
+          notebook.metadata.kernelspec?.name,
+          ...notebook.cells.map(({ cell_type, id, metadata, source }) =>
+            cell_type === "code" ? [id, metadata.tags ?? [], textOf(source)] : cell_type,
+          ),
+        ]),
+  );
+  const found = new Map<number, number>();
+  for (const [index, { slug, language }] of chapters.entries()) {
+    if (language === "en" || code[index] === undefined) continue;
+    const original = chapters.findIndex((other) => other.language === "en" && other.slug === slug);
+    if (original >= 0 && code[original] === code[index]) found.set(index, original);
+  }
+  return found;
+}
+
+/** Gives an edition the results of the one that ran, and reports it like that one. */
+async function takeOver(
+  chapter: Chapter,
+  source: Notebook,
+  original: ChapterReport,
+  executed: Notebook | undefined,
+  options: RunOptions,
+): Promise<ChapterReport> {
+  if (executed) {
+    const notebook = structuredClone(source);
+    for (const [i, cell] of notebook.cells.entries()) {
+      if (cell.cell_type !== "code") continue;
+      cell.outputs = executed.cells[i].outputs;
+      cell.execution_count = executed.cells[i].execution_count;
+    }
+    notebook.metadata.language_info = executed.metadata.language_info;
+    await writeCopy(chapter, notebook, options);
+  }
+  return {
+    ...original,
+    notebook: copyName(chapter),
+    language: chapter.language,
+    title: titleOf(source, chapter.slug),
+    resultsOf: original.notebook,
+  };
 }
 
 async function runCells(

@@ -49,9 +49,11 @@ export async function run(args: string[]): Promise<number> {
   if (report.chapters.length < chapters.length) return 130; // interrupted: no book of half a run
   const book = await makeBook(values.notebooks, executed, values.output);
   for (const link of book.brokenLinks) console.error(`broken link in ${link}`);
-  const failed = report.chapters.filter(({ status }) => status !== "ok");
+  const ran = report.chapters.filter(({ resultsOf }) => !resultsOf);
+  const failed = ran.filter(({ status }) => status !== "ok");
+  const editions = report.chapters.length - ran.length;
   console.log(
-    `\n${report.chapters.length} ${report.chapters.length === 1 ? "chapter" : "chapters"} in ${report.seconds.toFixed(1)} s${failed.length > 0 ? `, ${failed.length} failed` : ""}; the report: ${join(relative(process.cwd(), values.output) || values.output, "run.json")}`,
+    `\n${ran.length} ${ran.length === 1 ? "chapter" : "chapters"}${editions > 0 ? ` (${editions} in Chinese too)` : ""} in ${report.seconds.toFixed(1)} s${failed.length > 0 ? `, ${failed.length} failed` : ""}; the report: ${join(relative(process.cwd(), values.output) || values.output, "run.json")}`,
   );
   console.log(howToOpen(book));
   return failed.length > 0 ? 1 : 0;

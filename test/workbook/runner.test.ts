@@ -32,7 +32,7 @@ describe("the runner, over the real kernel", function () {
 
   const run = (names: string[], options: Partial<Parameters<typeof runNotebooks>[1]> = {}) =>
     runNotebooks(
-      names.map((name) => chapterOf(join(folder, name), folder)),
+      names.map((name) => chapterOf(join(folder, name))),
       { output: join(folder, "out"), ...options },
     );
   const copyOf = async (name: string): Promise<Notebook> =>
@@ -187,6 +187,49 @@ describe("the runner, over the real kernel", function () {
     await run(["b.ipynb"]);
     const { chapters } = JSON.parse(await readFile(join(folder, "out", "run.json"), "utf8")) as RunReport;
     assert.deepEqual(chapters.map(({ notebook }) => notebook).sort(), ["a.ipynb", "b.ipynb"]);
+  });
+
+  it("an edition with the same code takes over the results of the one that ran; one with other code runs itself", async () => {
+    const numbered = (id: string, source: string) => ({ ...code(source), id });
+    // What a cell says changes from run to run: equal outputs can only be the same ones.
+    const cells = () => [numbered("a", "const now = process.hrtime.bigint();"), numbered("b", "String(now)")];
+    await save(join(folder, "1-same.ipynb"), notebook(markdown("# 1 Same"), ...cells()));
+    await save(join(folder, "zh", "1-same.ipynb"), notebook(markdown("# 1 相同"), ...cells()));
+    await save(join(folder, "2-other.ipynb"), notebook(markdown("# 2 Other"), numbered("a", "1 + 1")));
+    await save(join(folder, "zh", "2-other.ipynb"), notebook(markdown("# 2 不同"), numbered("a", "1 + 2")));
+    await save(
+      join(folder, "3-bad.ipynb"),
+      notebook(markdown("# 3 Bad"), numbered("a", 'throw new Error("no")')),
+    );
+    await save(
+      join(folder, "zh", "3-bad.ipynb"),
+      notebook(markdown("# 3 错"), numbered("a", 'throw new Error("no")')),
+    );
+    const names = ["1-same", "2-other", "3-bad"].map((name) => `${name}.ipynb`);
+    const report = await run([...names, ...names.map((name) => `zh/${name}`)]);
+    const of = (name: string) => report.chapters.find((chapter) => chapter.notebook === name)!;
+
+    assert.deepEqual(
+      report.chapters.map(({ notebook, resultsOf }) => [notebook, resultsOf]),
+      [
+        ["1-same.ipynb", undefined],
+        ["2-other.ipynb", undefined],
+        ["3-bad.ipynb", undefined],
+        ["zh/1-same.ipynb", "1-same.ipynb"],
+        ["zh/2-other.ipynb", undefined],
+        ["zh/3-bad.ipynb", "3-bad.ipynb"],
+      ],
+    );
+    const [english, chinese] = [await copyOf("1-same.ipynb"), await copyOf("zh/1-same.ipynb")];
+    assert.deepEqual(chinese.cells.slice(1), english.cells.slice(1));
+    assert.match(JSON.stringify(english.cells[2].outputs), /\d{6}/);
+    assert.equal(chinese.cells[0].source, "# 1 相同");
+    assert.equal(of("zh/1-same.ipynb").title, "相同");
+    assert.equal(of("zh/1-same.ipynb").seconds, of("1-same.ipynb").seconds);
+    assert.match(JSON.stringify((await copyOf("zh/2-other.ipynb")).cells[1].outputs), /"3"/);
+    assert.equal(of("zh/3-bad.ipynb").status, "failed");
+    assert.equal(of("zh/3-bad.ipynb").failure?.cell, 2);
+    assert.match(JSON.stringify((await copyOf("zh/3-bad.ipynb")).cells[1].outputs), /"no"/);
   });
 
   it("never writes over a notebook, and refuses two of one name", async () => {

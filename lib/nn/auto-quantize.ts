@@ -1,0 +1,559 @@
+// §3.2.1, item 3: automatic quantization. Given a model, calibration images and a budget, it measures what each layer
+// can bear, spends the bytes where they help most, repairs what it can, and says why.
+//
+// Equalization and bias correction: Nagel et al., "Data-free quantization", 2019. Rounding: GPTQ, Frantar et al., 2022.
+// Bits a layer by measured sensitivity: Dong et al., "HAWQ", 2019, with the divergence of the outputs in place of
+// curvature.
+
+import type { Split } from "../datasets/index.ts";
+import {
+  addSamples,
+  type Choice,
+  chooseGrid,
+  dequantize,
+  emptyStatistics,
+  equalize,
+  type Grid,
+  gptq,
+  type InputStatistics,
+  outputError,
+  outputShift,
+  paretoAllocations,
+  patches,
+  type Quantized,
+  quantizedBytes,
+  quantizeOn,
+  type Window,
+} from "../quantization/index.ts";
+import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { ensureBackend } from "./backend.ts";
+import { batchOf, checkSplit, inputShape } from "./batches.ts";
+import { type Evaluation, evaluate, predict } from "./evaluate.ts";
+import { logitsOf } from "./logits.ts";
+import { withProbes } from "./probe.ts";
+import {
+  type ActivationQuantizers,
+  type CalibrateOptions,
+  calibrateActivations,
+  quantizedForward,
+  trainQuantized,
+  windowOf,
+} from "./quantize.ts";
+import { tf } from "./tf.ts";
+import type { TrainOptions } from "./train.ts";
+import { biasesOf, kernelLayers, kernelOf, setBiases, setWeights, shapesOf, weightsOf } from "./weights.ts";
+
+/**
+ * What goes into each layer with a kernel: second moments and means of its inputs, for GPTQ and bias correction. A
+ * convolution's inputs are its patches.
+ *
+ * @param options `rows`: at most about so many samples a layer, evenly from all images, default 4,096; `layers` by name,
+ *   default all
+ */
+export async function inputStatisticsOf(
+  model: tf.LayersModel,
+  data: Split,
+  { rows = 4096, batch = 128, layers: names }: { rows?: number; batch?: number; layers?: string[] } = {},
+): Promise<Record<string, InputStatistics>> {
+  checkInteger("rows", rows, 1);
+  checkInteger("batch", batch, 1);
+  checkSplit(model, data);
+  await ensureBackend();
+  const all = kernelLayers(model);
+  for (const name of names ?? []) {
+    checkOneOf(
+      "layer",
+      name,
+      all.map((layer) => layer.name),
+    );
+  }
+  const layers = names ? all.filter((layer) => names.includes(layer.name)) : all;
+  const statistics: Record<string, InputStatistics> = {};
+  for (const layer of layers) {
+    const shape = kernelOf(layer)!.shape as number[];
+    const type = layer.getClassName();
+    if (type !== "Dense" && type !== "Conv2D") {
+      throw new RangeError(`${layer.name} must be a dense layer or a 2-D convolution, got ${type}`);
+    }
+    statistics[layer.name] = emptyStatistics(shape.slice(0, -1).reduce((a, b) => a * b, 1));
+  }
+  const shape = inputShape(model);
+  for (let from = 0; from < data.count; from += batch) {
+    const to = Math.min(data.count, from + batch);
+    tf.tidy(() => {
+      const { x } = batchOf(data, shape, from, to);
+      const watch = (name: string, input: tf.Tensor): void => {
+        const values = input.dataSync() as Float32Array;
+        const layer = model.getLayer(name);
+        const { size } = statistics[name];
+        const all =
+          layer.getClassName() === "Dense"
+            ? values
+            : patches(values, to - from, input.shape.slice(1), convolutionWindow(layer), 0);
+        addSamples(statistics[name], evenRows(all, size, Math.ceil((rows * (to - from)) / data.count)));
+      };
+      withProbes(layers, "output", {}, watch, () => logitsOf(model, x));
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return statistics;
+}
+
+function convolutionWindow(layer: tf.layers.Layer): Window {
+  const config = layer.getConfig() as Record<string, unknown>;
+  if ([config.dilationRate].flat().some((d) => typeof d === "number" && d !== 1)) {
+    throw new RangeError(`${layer.name} must have no dilation`);
+  }
+  return windowOf(config, "kernelSize");
+}
+
+/** At most `limit` rows of `size` numbers, at even distances. */
+function evenRows(all: Float32Array, size: number, limit: number): Float32Array {
+  const count = size === 0 ? 0 : all.length / size;
+  if (count <= limit) return all;
+  const picked = new Float32Array(limit * size);
+  for (let r = 0; r < limit; r++) {
+    const from = Math.floor((r * count) / limit) * size;
+    picked.set(all.subarray(from, from + size), r * size);
+  }
+  return picked;
+}
+
+/** One pair of layers that `equalizeModel` balanced. */
+export interface EqualizedPair {
+  first: string;
+  second: string;
+  /** Smallest and largest factor among the channels between them. */
+  scales: [min: number, max: number];
+}
+
+/**
+ * Cross-layer equalization of a sequential model, in place (§3.2.1, item 3; Nagel et al. 2019, §4.1): neighbouring
+ * layers share out their channels' ranges; what the model computes stays the same. Layers count as neighbours where the
+ * first has a ReLU or no activation and only pooling, flattening and dropout lie between.
+ *
+ * @param rounds passes over all pairs, since each pair disturbs the next; default 10
+ */
+export function equalizeModel(
+  model: tf.LayersModel,
+  { rounds = 10 }: { rounds?: number } = {},
+): EqualizedPair[] {
+  checkInteger("rounds", rounds, 1);
+  const between = ["MaxPooling2D", "AveragePooling2D", "Flatten", "Dropout"];
+  const pairs: [string, string][] = [];
+  let open: tf.layers.Layer | undefined;
+  for (const layer of model.layers) {
+    const type = layer.getClassName();
+    const weighted = type === "Dense" || type === "Conv2D";
+    const { inboundNodes, outboundNodes } = layer as unknown as {
+      inboundNodes: unknown[];
+      outboundNodes: unknown[];
+    };
+    const single = inboundNodes.length <= 1 && outboundNodes.length <= 1;
+    if (weighted && open && single) pairs.push([open.name, layer.name]);
+    if (weighted) {
+      const activation = String(layer.getConfig().activation ?? "linear");
+      open = single && (activation === "relu" || activation === "linear") ? layer : undefined;
+    } else if (!between.includes(type) || !single) open = undefined;
+  }
+  const weights = weightsOf(model);
+  const biases = biasesOf(model);
+  const shapes = shapesOf(model);
+  const factors = pairs.map(([first]) => new Float64Array(shapes[first].at(-1)!).fill(1));
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, [first, second]] of pairs.entries()) {
+      const rows = shapes[second].slice(0, -1).reduce((a, b) => a * b, 1);
+      const result = equalize(weights[first], biases[first], weights[second], shapes[first].at(-1)!, rows);
+      weights[first] = result.first;
+      weights[second] = result.second;
+      if (result.bias) biases[first] = result.bias;
+      result.scales.forEach((scale, c) => {
+        factors[index][c] *= scale;
+      });
+    }
+  }
+  setWeights(model, weights);
+  setBiases(model, biases);
+  return pairs.map(([first, second], index) => ({
+    first,
+    second,
+    scales: [Math.min(...factors[index]), Math.max(...factors[index])],
+  }));
+}
+
+/** What automatic quantization may spend: so many bytes for all kernels, or the bytes that an accuracy floor needs. */
+export type QuantizationBudget = { bytes: number } | { accuracy: number };
+
+/** How automatic quantization goes about it. */
+export interface AutoQuantizeOptions {
+  /** Widths to choose from, default 2, 3, 4, 5, 6 and 8. */
+  bits?: readonly number[];
+  /** GPTQ, layer by layer: `try` (the default) keeps it where it disturbs the predictions less than rounding to nearest. */
+  gptq?: "try" | "never";
+  /** Cross-layer equalization: `try` (the default) keeps it where per-tensor rounding then disturbs them less. */
+  equalization?: "try" | "never";
+  /** Bias correction, layer by layer: `try` (the default) keeps it where it helps. */
+  biasCorrection?: "try" | "never";
+  /** Quantizes activations too, calibrated with these options; default not at all. */
+  activations?: CalibrateOptions;
+  /** Measures accuracy on these images; default: the calibration images. */
+  validation?: Split;
+  /** Trains through quantization at the end, on these images, with these options of `train`. */
+  training?: { data: Split; options?: Omit<TrainOptions, "forward"> };
+}
+
+/** What was decided for one layer. */
+export interface AutoQuantizeRow {
+  layer: string;
+  weights: number;
+  bits: number;
+  granularity: "per tensor" | "per channel";
+  range: "max" | "mse";
+  rounding: "nearest" | "gptq";
+  biasCorrected: boolean;
+  bytes: number;
+  /** Squared error of the layer's outputs over their squares, on held-out images. */
+  outputError: number;
+  /** Divergence of the model's predictions with only this layer quantized, in nats an image. */
+  divergence: number;
+  /** The reason, in words. */
+  why: string;
+}
+
+/** The outcome of automatic quantization. The model itself holds the quantized weights. */
+export interface AutoQuantized {
+  rows: AutoQuantizeRow[];
+  quantized: Record<string, Quantized>;
+  activations: ActivationQuantizers | undefined;
+  /** Bytes of all kernels. */
+  bytes: number;
+  before: Evaluation;
+  after: Evaluation;
+  /** The steps that were taken, in words. */
+  log: string[];
+}
+
+/** A layer at one width: its grid, and what rounding on it does. */
+interface Candidate extends Choice {
+  grid: Grid;
+  range: "max" | "mse";
+  outputError: number;
+}
+
+/** A layer as it was put into the model. */
+interface Placed {
+  quantized: Quantized;
+  rounding: "nearest" | "gptq";
+  biasCorrected: boolean;
+}
+
+/**
+ * Quantizes a model automatically, in place (§3.2.1, item 3):
+ * 1. equalizes neighbouring layers, if that helps;
+ * 2. chooses for each layer and width the granularity and the range with the least output error;
+ * 3. measures how much each layer at each width disturbs the predictions;
+ * 4. finds the widths that disturb them least within the budget, exactly;
+ * 5. rounds the layers one after the other, each for the inputs that the layers before it now give, by GPTQ or to
+ *    nearest, with or without bias correction, whichever disturbs the predictions least;
+ * 6. trains through quantization, if asked.
+ *
+ * A third of the calibration images is held out: GPTQ never sees it, and whatever is measured is measured there.
+ *
+ * @param calibration some hundred images; labels are only looked at where the images serve as validation too
+ * @param budget `{ bytes }` for all kernels, or `{ accuracy }`: the fewest bytes that keep it, as measured
+ * @throws RangeError for a budget that no choice of widths meets; the model is then as before
+ */
+export async function autoQuantize(
+  model: tf.LayersModel,
+  calibration: Split,
+  budget: QuantizationBudget,
+  options: AutoQuantizeOptions = {},
+): Promise<AutoQuantized> {
+  const {
+    bits = [2, 3, 4, 5, 6, 8],
+    gptq: second = "try",
+    equalization = "try",
+    biasCorrection = "try",
+  } = options;
+  const { validation = calibration, training } = options;
+  if (bits.length === 0) throw new RangeError("bits must have at least one width, got none");
+  for (const width of bits) checkInteger("bits", width, 1, 16);
+  checkOneOf("gptq", second, ["try", "never"]);
+  checkOneOf("equalization", equalization, ["try", "never"]);
+  checkOneOf("biasCorrection", biasCorrection, ["try", "never"]);
+  if ("bytes" in budget) checkNumber("budget.bytes", budget.bytes, 0);
+  else checkNumber("budget.accuracy", budget.accuracy, 0, 1);
+  checkSplit(model, calibration);
+  checkInteger("the number of calibration images", calibration.count, 3);
+  const widths = [...bits].sort((a, b) => a - b);
+  const third = Math.floor(calibration.count / 3);
+  const fit = part(calibration, third, calibration.count);
+  const held = part(calibration, 0, third);
+  const log: string[] = [];
+  const before = await evaluate(model, validation);
+  const originalWeights = weightsOf(model);
+  const originalBiases = biasesOf(model);
+  try {
+    const reference = await predict(model, held);
+    /** How far the model's predictions have moved. */
+    const divergenceNow = async (forward?: (x: tf.Tensor) => tf.Tensor2D): Promise<number> =>
+      divergence(
+        reference.probabilities,
+        (await predict(model, held, { forward })).probabilities,
+        held.count,
+      );
+    if (equalization === "try") await tryEqualization(model, divergenceNow, widths[0], log);
+    const weights = weightsOf(model);
+    const biases = biasesOf(model);
+    const shapes = shapesOf(model);
+    const names = Object.keys(weights);
+    const means = await inputStatisticsOf(model, fit);
+    const heldStatistics = await inputStatisticsOf(model, held);
+
+    const choices: Candidate[][] = [];
+    for (const name of names) {
+      const layer: Candidate[] = [];
+      for (const width of widths) {
+        const candidate = bestGrid(weights[name], shapes[name], heldStatistics[name], width);
+        setWeights(model, { [name]: dequantize(quantizeOn(candidate.grid, weights[name])) });
+        layer.push({ ...candidate, cost: await divergenceNow() });
+      }
+      setWeights(model, { [name]: weights[name] });
+      choices.push(layer);
+    }
+
+    /** Rounds all layers in order and leaves the best of what was tried in the model. */
+    const place = async (picks: number[]): Promise<Record<string, Placed>> => {
+      setWeights(model, weights);
+      setBiases(model, biases);
+      const placed: Record<string, Placed> = {};
+      for (const [i, name] of names.entries()) {
+        const { grid } = choices[i][picks[i]];
+        const needed = second === "try" || biasCorrection === "try";
+        const statistics = needed
+          ? (await inputStatisticsOf(model, fit, { layers: [name] }))[name]
+          : means[name];
+        const roundings: [Placed["rounding"], Quantized][] = [["nearest", quantizeOn(grid, weights[name])]];
+        if (second === "try") roundings.push(["gptq", gptq(weights[name], grid, statistics)]);
+        let least = Number.POSITIVE_INFINITY;
+        let keep = () => {};
+        for (const [rounding, quantized] of roundings) {
+          const restored = dequantize(quantized);
+          for (const biasCorrected of biasCorrection === "try" && biases[name] ? [false, true] : [false]) {
+            const bias = biasCorrected
+              ? corrected(
+                  biases[name],
+                  outputShift(weights[name], restored, means[name].mean, statistics.mean),
+                )
+              : biases[name];
+            const put = () => {
+              setWeights(model, { [name]: restored });
+              if (bias) setBiases(model, { [name]: bias });
+              placed[name] = { quantized, rounding, biasCorrected };
+            };
+            put();
+            const found = roundings.length > 1 || biasCorrection === "try" ? await divergenceNow() : 0;
+            if (found < least) {
+              least = found;
+              keep = put;
+            }
+          }
+        }
+        keep();
+      }
+      return placed;
+    };
+
+    const front = paretoAllocations(choices);
+    let picks: number[];
+    let placed: Record<string, Placed>;
+    if ("bytes" in budget) {
+      const fitting = front.filter((allocation) => allocation.bytes <= budget.bytes);
+      if (fitting.length === 0) {
+        throw new RangeError(
+          `budget.bytes must be at least ${front[0].bytes} for these widths, got ${budget.bytes}`,
+        );
+      }
+      picks = fitting[fitting.length - 1].picks;
+      placed = await place(picks);
+      log.push(
+        `${front.length} allocations are on the front of bytes against divergence; the best within ${budget.bytes} bytes was taken`,
+      );
+    } else {
+      // Accuracy grows along the front but for noise: halve, and believe only what was measured.
+      const measured = async (index: number) => {
+        const result = await place(front[index].picks);
+        return { index, placed: result, accuracy: (await evaluate(model, validation)).accuracy };
+      };
+      let best = await measured(front.length - 1);
+      let tried = 1;
+      if (best.accuracy < budget.accuracy) {
+        throw new RangeError(
+          `budget.accuracy must be at most ${best.accuracy} for these widths on these images, got ${budget.accuracy}`,
+        );
+      }
+      let low = -1;
+      while (best.index - low > 1) {
+        const next = await measured((low + best.index) >> 1);
+        tried++;
+        if (next.accuracy >= budget.accuracy) best = next;
+        else low = next.index;
+      }
+      picks = front[best.index].picks;
+      placed = await place(picks);
+      log.push(
+        `${tried} of ${front.length} allocations on the front were measured; the smallest with accuracy ${budget.accuracy} was taken`,
+      );
+    }
+
+    const rows = names.map((name, i) =>
+      describe(name, choices[i], picks[i], weights[name], placed[name], heldStatistics[name], widths),
+    );
+    let quantized = Object.fromEntries(names.map((name) => [name, placed[name].quantized]));
+    let activations: ActivationQuantizers | undefined;
+    if (options.activations) {
+      activations = await calibrateActivations(model, calibration, options.activations);
+      log.push(`activations calibrated on ${calibration.count} images`);
+    }
+    if (training) {
+      const layers = Object.fromEntries(
+        names.map((name, i) => {
+          const { grid, range } = choices[i][picks[i]];
+          return [name, { bits: grid.bits, perChannel: grid.axis !== undefined, range }];
+        }),
+      );
+      // Training starts from the weights before rounding: what they know beyond their code decides where they go.
+      setWeights(model, weights);
+      ({ quantized } = await trainQuantized(
+        model,
+        training.data,
+        { weights: { bits: 8, layers }, activations },
+        training.options,
+      ));
+      log.push(`trained through quantization on ${training.data.count} images`);
+    }
+    const forward = activations && quantizedForward(model, { activations });
+    const after = await evaluate(model, validation, forward ? { forward } : {});
+    const bytes = Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), 0);
+    return { rows, quantized, activations, bytes, before, after, log };
+  } catch (error) {
+    // A model that could not be quantized as asked stays as it was.
+    setWeights(model, originalWeights);
+    setBiases(model, originalBiases);
+    throw error;
+  }
+}
+
+/** Images `from` to `to` of a split, as views of it. */
+function part(split: Split, from: number, to: number): Split {
+  const pixels = split.height * split.width * split.channels;
+  return {
+    ...split,
+    images: split.images.subarray(from * pixels, to * pixels),
+    labels: split.labels.subarray(from, to),
+    count: to - from,
+  };
+}
+
+function corrected(bias: Float32Array, shift: Float64Array): Float32Array {
+  return bias.map((b, j) => b - shift[j]);
+}
+
+/** Equalizes, and takes it back where per-tensor rounding does not disturb the predictions less with it. */
+async function tryEqualization(
+  model: tf.LayersModel,
+  divergenceNow: (forward: (x: tf.Tensor) => tf.Tensor2D) => Promise<number>,
+  width: number,
+  log: string[],
+): Promise<void> {
+  const [weights, biases] = [weightsOf(model), biasesOf(model)];
+  const bits = Math.max(2, width);
+  const forward = quantizedForward(model, { weights: { bits, perChannel: false, range: "mse" } });
+  const plain = await divergenceNow(forward);
+  const pairs = equalizeModel(model);
+  if (pairs.length === 0) {
+    log.push("no neighbouring layers to equalize");
+    return;
+  }
+  const equalized = await divergenceNow(forward);
+  const numbers = `divergence ${equalized.toPrecision(3)} with it, ${plain.toPrecision(3)} without, at ${bits} bits per tensor`;
+  if (equalized < plain) {
+    log.push(
+      `equalized ${pairs.map(({ first, second }) => `${first} with ${second}`).join(", ")}: ${numbers}`,
+    );
+    return;
+  }
+  setWeights(model, weights);
+  setBiases(model, biases);
+  log.push(`equalization taken back: ${numbers}`);
+}
+
+/** Of per tensor and per channel, by max and by MSE: the grid with the least output error, rounding to nearest. */
+function bestGrid(
+  weights: Float32Array,
+  shape: number[],
+  statistics: InputStatistics,
+  bits: number,
+): Omit<Candidate, "cost"> {
+  const tried = [undefined, shape.length - 1].map((axis) => {
+    const [byMax, byMse] = (["max", "mse"] as const).map((range) => {
+      const grid = chooseGrid(weights, { bits, range, shape, axis });
+      const restored = dequantize(quantizeOn(grid, weights));
+      return { range, grid, outputError: outputError(weights, restored, statistics) };
+    });
+    return byMax.outputError <= byMse.outputError ? byMax : byMse;
+  });
+  // One scale a channel costs a few bytes: it must earn them with a tenth less error.
+  const best = tried[1].outputError < 0.9 * tried[0].outputError ? tried[1] : tried[0];
+  return { ...best, bytes: quantizedBytes(best.grid) };
+}
+
+/** Mean Kullback-Leibler divergence between rows of probabilities, in nats. */
+function divergence(expected: Float32Array, found: Float32Array, count: number): number {
+  let sum = 0;
+  for (let i = 0; i < expected.length; i++) {
+    // Probabilities are float32: what has gone under in one is taken as the smallest that has not.
+    if (expected[i] > 0) sum += expected[i] * Math.log(expected[i] / Math.max(found[i], 1e-30));
+  }
+  return Math.max(0, sum / count);
+}
+
+/** The row of the table for one layer, with the two neighbouring widths as the reason. */
+function describe(
+  name: string,
+  choices: Candidate[],
+  pick: number,
+  weights: Float32Array,
+  { quantized, rounding, biasCorrected }: Placed,
+  statistics: InputStatistics,
+  widths: number[],
+): AutoQuantizeRow {
+  const { bytes, cost, range } = choices[pick];
+  const reasons: string[] = [];
+  if (pick > 0) {
+    const { bytes: less, cost: worse } = choices[pick - 1];
+    reasons.push(
+      `${widths[pick - 1]} bits would save ${bytes - less} bytes and diverge by ${worse.toPrecision(2)} instead of ${cost.toPrecision(2)}`,
+    );
+  } else reasons.push(`the fewest bits on offer diverge by only ${cost.toPrecision(2)}`);
+  if (pick + 1 < choices.length) {
+    const { bytes: more, cost: better } = choices[pick + 1];
+    reasons.push(
+      `${widths[pick + 1]} bits would cost ${more - bytes} bytes to diverge by ${better.toPrecision(2)}`,
+    );
+  }
+  const whole = outputError(weights, new Float32Array(weights.length), statistics);
+  return {
+    layer: name,
+    weights: weights.length,
+    bits: quantized.bits,
+    granularity: quantized.axis === undefined ? "per tensor" : "per channel",
+    range,
+    rounding,
+    biasCorrected,
+    bytes,
+    outputError: whole === 0 ? 0 : outputError(weights, dequantize(quantized), statistics) / whole,
+    divergence: cost,
+    why: reasons.join("; "),
+  };
+}

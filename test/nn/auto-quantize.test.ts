@@ -1,0 +1,186 @@
+import assert from "node:assert/strict";
+import { loadDataset, type Split } from "slimlab/datasets";
+import {
+  activationsOf,
+  autoQuantize,
+  equalizeModel,
+  evaluate,
+  firstOf,
+  inputStatisticsOf,
+  loadPretrained,
+  predict,
+  quantizedForward,
+  quantizeWeights,
+  setWeights,
+  tf,
+  useBackend,
+  weightsOf,
+} from "slimlab/nn";
+import { dequantize, outputError } from "slimlab/quantization";
+import { normal, seeded } from "../../lib/util/random.ts";
+
+describe("nn/auto-quantize: §3.2.1 item 3", () => {
+  let calibration: Split;
+  let test: Split;
+  before(async () => {
+    await useBackend("wasm");
+    const data = await loadDataset("mnist-10k");
+    calibration = firstOf(data.train, 200);
+    test = firstOf(data.test, 1000);
+  });
+
+  it("knows the inputs of dense layers and convolutions: the output error they give is the real one", async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({
+          name: "conv",
+          inputShape: [28, 28, 1],
+          filters: 3,
+          kernelSize: [4, 5],
+          strides: [2, 3],
+          padding: "same",
+        }),
+        tf.layers.flatten(),
+        tf.layers.dense({ name: "fc", units: 10 }),
+      ],
+    });
+    const data = firstOf(calibration, 30);
+    const statistics = await inputStatisticsOf(model, data, { rows: 1e9, batch: 7 });
+    assert.equal(statistics.conv.samples, 30 * 14 * 10);
+    assert.equal(statistics.fc.samples, 30);
+    for (const name of ["conv", "fc"]) {
+      const before = weightsOf(model)[name];
+      const outputs = await activationsOf(model, data, [name]);
+      const random = seeded(4);
+      const after = before.map((w) => w + 0.1 * normal(random));
+      setWeights(model, { [name]: after });
+      const changed = await activationsOf(model, data, [name]);
+      setWeights(model, { [name]: before });
+      const real =
+        outputs[name].values.reduce((sum, y, i) => sum + (y - changed[name].values[i]) ** 2, 0) /
+        statistics[name].samples;
+      assert.ok(Math.abs(outputError(before, after, statistics[name]) / real - 1) < 1e-3, name);
+    }
+    const few = await inputStatisticsOf(model, data, { rows: 100 });
+    assert.ok(few.conv.samples <= 101);
+    model.dispose();
+  });
+
+  it("equalizes across layers, convolutions, pooling and flattening without changing the model", async () => {
+    for (const [name, pairs] of [
+      ["lenet-300-100", 2],
+      ["lenet-5", 3],
+    ] as const) {
+      const model = await loadPretrained(name);
+      const few = firstOf(test, 40);
+      const before = await predict(model, few);
+      const original = weightsOf(model);
+      const done = equalizeModel(model);
+      assert.equal(done.length, pairs);
+      const after = await predict(model, few);
+      const size = Math.max(...before.logits.map(Math.abs));
+      before.logits.forEach((z, i) => {
+        assert.ok(Math.abs(z - after.logits[i]) < 1e-4 * size);
+      });
+      for (const [layer, weights] of Object.entries(weightsOf(model)))
+        assert.notDeepEqual(weights, original[layer]);
+      assert.ok(done.every(({ scales: [min, max] }) => min > 0 && max > min));
+      model.dispose();
+    }
+  });
+
+  it("spends a budget of bytes better than the same width for all, and says why", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const original = weightsOf(model);
+    const { bytes: three } = quantizeWeights(model, { bits: 3, range: "mse" });
+    const uniform = await evaluate(model, test);
+    setWeights(model, original);
+    const result = await autoQuantize(model, calibration, { bytes: three }, { validation: test });
+    assert.ok(result.bytes <= three);
+    assert.ok(result.after.loss < uniform.loss, `${result.after.loss} ${uniform.loss}`);
+    assert.deepEqual(await evaluate(model, test), result.after);
+    assert.deepEqual(
+      result.rows.map((row) => row.layer),
+      ["fc1", "fc2", "fc3"],
+    );
+    assert.equal(
+      result.rows.reduce((sum, row) => sum + row.bytes, 0),
+      result.bytes,
+    );
+    for (const row of result.rows) {
+      assert.ok(row.outputError > 0 && row.outputError < 1 && row.divergence >= 0);
+      assert.match(row.why, /bits would (save|cost) \d+ bytes/);
+      assert.deepEqual(weightsOf(model)[row.layer], dequantize(result.quantized[row.layer]));
+      assert.equal(result.quantized[row.layer].bits, row.bits);
+    }
+    assert.ok(result.log.some((line) => line.includes("allocations")));
+    model.dispose();
+  });
+
+  it("finds the bytes that an accuracy needs, activations quantized too", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const floor = (await evaluate(model, test)).accuracy - 0.01;
+    const result = await autoQuantize(
+      model,
+      calibration,
+      { accuracy: floor },
+      { validation: test, bits: [2, 3, 4, 8], activations: { bits: 8 } },
+    );
+    // The floor holds for the weights; activations of 8 bits may move an image or two.
+    assert.ok((await evaluate(model, test)).accuracy >= floor);
+    assert.ok(result.after.accuracy >= floor - 0.003);
+    assert.ok(result.bytes < 266200 / 2, `${result.bytes}`);
+    const forward = quantizedForward(model, { activations: result.activations });
+    assert.deepEqual(await evaluate(model, test, { forward }), result.after);
+    model.dispose();
+  });
+
+  it("trains at the end when asked", async () => {
+    const options = {
+      validation: test,
+      bits: [2],
+      gptq: "never",
+      biasCorrection: "never",
+      equalization: "never",
+    } as const;
+    const plain = await loadPretrained("lenet-300-100");
+    const rounded = await autoQuantize(plain, calibration, { bytes: 1e6 }, options);
+    plain.dispose();
+    const model = await loadPretrained("lenet-300-100");
+    const data = firstOf((await loadDataset("mnist-10k")).train, 512);
+    const trained = await autoQuantize(
+      model,
+      calibration,
+      { bytes: 1e6 },
+      { ...options, training: { data, options: { epochs: 1, learningRate: 0.0003 } } },
+    );
+    assert.ok(trained.after.loss < rounded.after.loss, `${trained.after.loss} ${rounded.after.loss}`);
+    assert.equal(trained.bytes, rounded.bytes);
+    assert.deepEqual(weightsOf(model).fc2, dequantize(trained.quantized.fc2));
+    model.dispose();
+  });
+
+  it("leaves the model alone when the budget cannot be met", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const original = weightsOf(model);
+    const few = firstOf(calibration, 30);
+    await assert.rejects(
+      autoQuantize(model, few, { bytes: 100 }, { bits: [8] }),
+      /budget.bytes must be at least \d+ for these widths, got 100/,
+    );
+    await assert.rejects(
+      autoQuantize(model, few, { accuracy: 1 }, { bits: [1], validation: test, equalization: "never" }),
+      /budget.accuracy must be at most 0\.\d+ for these widths on these images, got 1/,
+    );
+    await assert.rejects(
+      autoQuantize(model, few, { bytes: 1 }, { bits: [] }),
+      /bits must have at least one width/,
+    );
+    await assert.rejects(
+      autoQuantize(model, few, { accuracy: 2 }),
+      /budget.accuracy must be a number from 0 to 1, got 2/,
+    );
+    assert.deepEqual(weightsOf(model), original);
+    model.dispose();
+  });
+});

@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { packageRoot } from "../../lib/util/files.ts";
+
+const run = promisify(execFile);
+
+const typescript = `
+import { costOf, type ModelCost } from "slimlab/analysis";
+import { type Coding, encodeSymbols } from "slimlab/coding";
+import { type Dataset, loadDataset, subset } from "slimlab/datasets";
+import { distillationLoss } from "slimlab/distillation";
+import { type Svd, svd } from "slimlab/lowrank";
+import { layerShapesOf, loadPretrained, type tf, useBackend } from "slimlab/nn";
+import { type Recipe, type Row, runRecipe } from "slimlab/pipeline";
+import { Figure, histogram } from "slimlab/plots";
+import { globalSparsity, type Masks } from "slimlab/pruning";
+import { type Quantized, quantize } from "slimlab/quantization";
+import { prepare } from "slimlab/sparse";
+
+await useBackend();
+const data: Dataset = await loadDataset("mnist-10k");
+const model: tf.LayersModel = await loadPretrained("lenet-300-100");
+const cost: ModelCost = costOf(layerShapesOf(model));
+const recipe: Recipe = [
+  { technique: "pruneWeights", sparsity: 0.5 },
+  { technique: "fineTune", epochs: 1 },
+];
+const images = { train: subset(data.train, 100), test: subset(data.test, 100) };
+const { rows } = await runRecipe(model, images, recipe, { cache: false });
+const row: Row = rows[2];
+const masks: Masks = globalSparsity({ w: Float32Array.of(1, 2, 3, 4) }, 0.5);
+const eight: Quantized = quantize(Float32Array.of(1, -2), { bits: 8 });
+const { s }: Svd = svd([3, 0, 0, 4], 2, 2);
+const coding: Coding = encodeSymbols([0, 1, 0, 0], 2).coding;
+// @ts-expect-error a sparsity is a number
+const unused = () => globalSparsity({ w: Float32Array.of(1) }, "0.5");
+// @ts-expect-error there is no such technique
+const wrong: Recipe = [{ technique: "shrink" }];
+console.log(
+  JSON.stringify({
+    parameters: cost.parameters,
+    sparsity: row.sparsity,
+    kept: [...masks.w],
+    codes: [...eight.codes],
+    s: [...s],
+    coding: typeof coding,
+    functions: [distillationLoss, histogram, prepare, Figure].map((f) => typeof f),
+    wrong: wrong.length + unused.length,
+  }),
+);
+`;
+
+const javascript = `
+const { globalSparsity } = await import("slimlab/pruning");
+console.log([...globalSparsity({ w: Float32Array.of(1, 2, 3, 4) }, 0.5).w].join());
+for (const hidden of ["slimlab", "slimlab/util", "slimlab/labextension", "slimlab/nothing", "slimlab/dist/lib/cli.js"]) {
+  await import(hidden).then(
+    () => console.log(hidden, "can be imported"),
+    ({ code }) => console.log(code),
+  );
+}
+`;
+
+describe("slimlab as a package", () => {
+  let folder: string;
+  let project: string;
+  let files: { path: string; size: number }[];
+  let bytes: number;
+
+  before(async function () {
+    this.timeout(300_000);
+    folder = await mkdtemp(join(tmpdir(), "slimlab-package-"));
+    project = join(folder, "project");
+    const pack = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
+    const [packed] = JSON.parse((await run("npm", pack, { cwd: packageRoot })).stdout);
+    files = packed.files;
+    bytes = packed.size;
+    await mkdir(project);
+    await writeFile(
+      join(project, "package.json"),
+      JSON.stringify({ name: "project", private: true, type: "module" }),
+    );
+    const install = ["install", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
+    try {
+      await run("npm", [...install, join(folder, packed.filename)], { cwd: project });
+    } catch (error) {
+      const { stderr } = error as { stderr: string };
+      // Without a network, and with a cache that lacks something, nothing can be said.
+      if (!/ENOTCACHED|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT/.test(stderr)) throw error;
+      console.log("      the registry does not answer, and npm's cache does not have all dependencies");
+      this.skip();
+    }
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const inProject = (command: string, args: string[]) =>
+    run(command, args, { cwd: project, env: { ...process.env, SLIMLAB_BACKEND: "wasm" } });
+
+  it("holds what is needed, and nothing else", async () => {
+    const paths = files.map(({ path }) => path);
+    for (const needed of [
+      "README.md",
+      "LICENSE",
+      "dist/lib/cli.js",
+      "dist/lib/nn/index.d.ts",
+      "dist/lib/sparse/product.js",
+      "datasets/mnist-10k/train-images-idx3-ubyte.gz",
+      "datasets/mnist-10k/README.md",
+      "datasets/weights/lenet-5/weights.bin",
+      "datasets/weights/lenet-300-100/manifest.json",
+      "lib/workbook/assets/book.css",
+    ])
+      assert.ok(paths.includes(needed), `${needed} is missing`);
+    assert.ok(paths.some((path) => path.endsWith(".wasm")));
+    assert.ok(paths.some((path) => path.startsWith("notebooks/")));
+    const odd = paths.filter((path) =>
+      /(^|\/)(test|\.slimlab|book-out|\.cache)\/|\.map$|tsbuildinfo|\.tgz$/.test(path),
+    );
+    assert.deepEqual(odd, []);
+    assert.ok(bytes < 6e6, `${bytes} bytes`);
+  });
+
+  it("works from TypeScript, with types", async function () {
+    this.timeout(120_000);
+    await writeFile(join(project, "index.ts"), typescript);
+    const options = { module: "nodenext", target: "es2023", lib: ["es2023", "dom"], types: ["node"] };
+    // TensorFlow.js's own declarations do not hold together without skipLibCheck.
+    await writeFile(
+      join(project, "tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: { ...options, strict: true, skipLibCheck: true },
+        include: ["*.ts"],
+      }),
+    );
+    const compiler = join(packageRoot, "node_modules", "typescript", "bin", "tsc");
+    const { stdout: errors } = await inProject(process.execPath, [compiler, "-p", "."]).catch(
+      (error) => error,
+    );
+    assert.equal(errors, "");
+    const { stdout } = await inProject(process.execPath, ["index.js"]);
+    assert.deepEqual(JSON.parse(stdout.trim().split("\n").at(-1)!), {
+      parameters: 266_610,
+      sparsity: 0.5,
+      kept: [0, 0, 1, 1],
+      codes: [64, -127],
+      s: [4, 3],
+      coding: "string",
+      functions: ["function", "function", "function", "function"],
+      wrong: 1,
+    });
+  });
+
+  it("works from plain JavaScript, CommonJS too, and only its rooms can be imported", async () => {
+    await writeFile(join(project, "plain.js"), javascript);
+    const { stdout } = await inProject(process.execPath, ["plain.js"]);
+    assert.deepEqual(stdout.trim().split("\n"), [
+      "0,0,1,1",
+      ...new Array(5).fill("ERR_PACKAGE_PATH_NOT_EXPORTED"),
+    ]);
+    await writeFile(
+      join(project, "old.cjs"),
+      `import("slimlab/quantization").then(({ codeBits }) => console.log(codeBits(64)));`,
+    );
+    assert.equal((await inProject(process.execPath, ["old.cjs"])).stdout.trim(), "6");
+    const manifest = JSON.parse(await readFile(join(project, "node_modules/slimlab/package.json"), "utf8"));
+    // Every room that has an index can be imported, but for those that only serve slimlab itself.
+    const rooms = (await readdir(join(project, "node_modules/slimlab/dist/lib"), { withFileTypes: true }))
+      .filter((entry) => entry.isDirectory() && !["util", "labextension"].includes(entry.name))
+      .map(({ name }) => `./${name}`);
+    assert.deepEqual(Object.keys(manifest.exports).sort(), ["./package.json", ...rooms].sort());
+    for (const target of Object.values(manifest.exports))
+      await readFile(join(project, "node_modules/slimlab", target as string));
+  });
+
+  it("has its command", async () => {
+    const { stdout } = await inProject("npx", ["--no-install", "slimlab", "--help"]);
+    assert.match(stdout, /^Usage: slimlab COMMAND/);
+    assert.match(stdout, /\n {2}start +\S/);
+  });
+});
