@@ -210,6 +210,7 @@ export function startRuntime(
     rememberCell(name, title, request.source, request.map.mappings);
     const own: Scope = { origin, title, held: new Set() };
     let outcome: Outcome | undefined;
+    let starting = true;
     own.end = (first) => {
       if (outcome) {
         if ("value" in outcome && "error" in first) outcome = first;
@@ -217,7 +218,7 @@ export function startRuntime(
       }
       outcome = first;
       // Errors that nobody caught show themselves one turn later: they are the cell's too.
-      setImmediate(() => finish());
+      if (!starting) setImmediate(finish);
     };
     last = own;
     running.add(own);
@@ -266,23 +267,29 @@ export function startRuntime(
           (error) => own.end?.({ error }),
         );
       };
-      const stopped = guarded(() =>
+      const show = () =>
         scopes.run(own, () => {
           try {
-            if (request.showsResult) showResult(value, request.count, own);
+            showResult(value, request.count, own);
           } catch (error) {
             own.end?.({ error });
           }
-        }),
-      );
-      if (stopped) own.end?.({ error: interruption() });
+        });
+      // What shows an object may be the user's code, and may never end.
+      const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
+      if (request.showsResult && isObject) {
+        if (guarded(show)) own.end?.({ error: interruption() });
+      } else if (request.showsResult) show();
       settle();
     };
 
     const stopped = guarded(() =>
       scopes.run(own, () => evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end))),
     );
+    starting = false;
     if (stopped) own.end?.({ error: interruption() });
+    // Node has looked for rejections that nobody handles before the guarded part ended.
+    else if (outcome) finish();
   }
 
   function showResult(value: unknown, count: number, own: Scope): void {

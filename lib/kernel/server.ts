@@ -6,8 +6,10 @@ import * as zmq from "zeromq";
 import { codeFrame } from "./frame.ts";
 import { History } from "./history.ts";
 import { interruptMain } from "./interrupt.ts";
+import type { Diagnostic, LanguageService } from "./language.ts";
 import type { ErrorContent, Origin, RunRequest, ServerData, ToMain, ToServer } from "./link.ts";
 import { shared } from "./link.ts";
+import type { CellCode } from "./transform.ts";
 import {
   address,
   type Connection,
@@ -279,7 +281,7 @@ const transforming = lazy(() => import("./transform.ts"));
 const language = lazy(async () => {
   const { LanguageService } = await import("./language.ts");
   const service = new LanguageService({ folder: data.folder, javascript: data.javascript });
-  await service.start();
+  service.start().catch((error) => log(`TypeScript's server did not start: ${error.message}`));
   return service;
 });
 const history = new History();
@@ -369,7 +371,7 @@ async function execute(request: Request): Promise<Content> {
   }
   const name = `Cell[${label}]`;
   const { transformCell, CellSyntaxError } = await transforming();
-  const options = { name, javascript: data.javascript };
+  const options = { name, javascript: data.javascript, folder: data.folder };
   let cell: Awaited<ReturnType<typeof transformCell>>;
   const expressions: Record<string, string> = {};
   try {
@@ -396,30 +398,14 @@ async function execute(request: Request): Promise<Content> {
     });
   }
   const service = await language();
-  const checking = service.check(source, cell);
-  if (data.check === "off") {
-    checking.catch((error) => log(`a cell was not checked: ${error.message}`));
-  } else {
-    const problems = await checking.catch((error) => {
-      log(`a cell was not checked: ${error.stack ?? error}`);
-      return [];
-    });
+  if (data.check !== "off") {
+    const problems = await service.check(source, cell);
     const errors = problems.filter((problem) => problem.severity === "error");
-    if (errors.length > 0) {
-      const traceback: string[] = [];
-      for (const { line, column, endLine, endColumn, message, code } of errors.slice(0, 10)) {
-        const width = endLine === line ? endColumn - column : 1;
-        traceback.push(
-          `\u001b[31mTypeScriptError\u001b[39m: ${message}${code ? ` (TS${code})` : ""}`,
-          `${title}, line ${line}, column ${column}`,
-          ...codeFrame(source, line, column, width),
-        );
-      }
-      if (errors.length > 10) traceback.push(`… and ${errors.length - 10} more`);
-      if (data.check === "error") {
-        return fail({ ename: "TypeScriptError", evalue: errors[0].message, traceback });
-      }
-      if (!silent) publish("stream", { name: "stderr", text: `${traceback.join("\n")}\n` }, head);
+    const stops = errors.length > 0 && data.check === "error";
+    const traceback = describeProblems(stops ? errors : problems, source, title);
+    if (stops) return fail({ ename: "TypeScriptError", evalue: errors[0].message, traceback });
+    if (problems.length > 0 && !silent) {
+      publish("stream", { name: "stderr", text: `${traceback.join("\n")}\n` }, head);
     }
   }
   const end = new Promise<Extract<ToServer, { type: "done" }>>((resolve) => ends.set(run, resolve));
@@ -439,11 +425,45 @@ async function execute(request: Request): Promise<Content> {
   };
   post(message);
   // The cell's names are known from here on, even if it fails half-way: what it declared before that is there.
-  if (data.check === "off") void checking.then(() => service.accept()).catch(() => {});
-  else service.accept();
+  if (data.check !== "off") service.accept(source, cell);
+  else acceptLater(source, cell);
   const { error, expressions: values } = await end;
   if (error) return fail(error);
   return { status: "ok", execution_count: count, user_expressions: values ?? {} };
+}
+
+/** Where types are not checked, a cell's names matter only to who completes or inspects: that can wait for a pause. */
+const unaccepted: [source: string, cell: CellCode][] = [];
+let acceptTimer: NodeJS.Timeout | undefined;
+
+function acceptLater(source: string, cell: CellCode): void {
+  unaccepted.push([source, cell]);
+  clearTimeout(acceptTimer);
+  acceptTimer = setTimeout(() => void upToDate(), 100);
+}
+
+/** The language service, with the names of all cells so far. */
+async function upToDate(): Promise<LanguageService> {
+  const service = await language();
+  for (const [source, cell] of unaccepted.splice(0)) service.accept(source, cell);
+  return service;
+}
+
+/** Type errors as the lines of a traceback. */
+function describeProblems(problems: Diagnostic[], source: string, title: string): string[] {
+  const lines: string[] = [];
+  for (const { line, column, endLine, endColumn, message, code, severity } of problems.slice(0, 10)) {
+    const name =
+      severity === "error" ? "\u001b[31mTypeScriptError\u001b[39m" : "\u001b[33mTypeScriptWarning\u001b[39m";
+    lines.push(`${name}: ${message}${code ? ` (TS${code})` : ""}`);
+    if (code === 0) continue; // Of the cell as a whole: it could not be checked.
+    lines.push(
+      `${title}, line ${line}, column ${column}`,
+      ...codeFrame(source, line, column, endLine === line ? endColumn - column : 1),
+    );
+  }
+  if (problems.length > 10) lines.push(`… and ${problems.length - 10} more`);
+  return lines;
 }
 
 // ---- The other requests --------------------------------------------------------------------------------------------
@@ -496,7 +516,7 @@ shellHandlers.is_complete_request = async ({ message, reply }) => {
 shellHandlers.complete_request = async ({ message, reply }) => {
   const source = String(message.content.code ?? "");
   const cursor = offsetOf(source, message.content.cursor_pos);
-  const service = await language();
+  const service = await upToDate();
   const found = await service.complete(source, cursor);
   reply({
     status: "ok",
@@ -510,7 +530,7 @@ shellHandlers.complete_request = async ({ message, reply }) => {
 shellHandlers.inspect_request = async ({ message, reply }) => {
   const source = String(message.content.code ?? "");
   const cursor = offsetOf(source, message.content.cursor_pos);
-  const service = await language();
+  const service = await upToDate();
   const found = await service.inspect(source, cursor, message.content.detail_level === 1 ? 1 : 0);
   reply({
     status: "ok",
@@ -768,7 +788,9 @@ function preload(): void {
   setTimeout(() => {
     const failed = (error: Error) => log(`loading failed: ${error.stack}`);
     language().catch(failed);
-    transforming().catch(failed);
+    transforming()
+      .then(({ warmTransform }) => warmTransform())
+      .catch(failed);
   }, 1);
 }
 let preloaded = false;

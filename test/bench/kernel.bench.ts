@@ -1,0 +1,371 @@
+// The kernel against tslab, Deno's and ipykernel, all through the same client. Peers that are not here are fetched once
+// (Deno, from npm) or left out (ipykernel, where python3 has none).
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type ExecuteResult,
+  type KernelClient,
+  type StartOptions,
+  startKernel,
+} from "../../lib/kernel/client.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+
+export const title = "The kernel, against other kernels";
+
+type Row = {
+  work: string;
+  ours: number;
+  peers: Record<string, number>;
+  unit: "ms" | "s" | "MB";
+  goal?: string;
+};
+
+interface Kernel {
+  name: string;
+  start: StartOptions;
+  /** The same cells in the kernel's language. */
+  cells: { small: (i: number) => string; lines: string; importTfjs?: string; tfjs?: string };
+}
+
+const typescriptCells: Kernel["cells"] = {
+  small: (i) => `const value${i % 3}: number = ${i}; value${i % 3} + 1`,
+  lines: "for (let i = 0; i < 100000; i++) console.log('line ' + i)",
+  importTfjs: "import * as tf from '@tensorflow/tfjs'; const before: number = 1;",
+  tfjs: "const tensor = tf.tensor2d([[1, 2], [3, 4]]); const total: number = tensor.sum().dataSync()[0]; total",
+};
+
+const cache = join(packageRoot, ".slimlab", "bench");
+
+function deno(): Kernel | undefined {
+  const folder = join(cache, "deno");
+  const program = () =>
+    spawnSync(
+      "node",
+      ["-e", "console.log(require('fs').realpathSync(require.resolve('deno/package.json')))"],
+      {
+        cwd: folder,
+        encoding: "utf8",
+      },
+    );
+  if (!existsSync(join(folder, "node_modules", "deno"))) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), '{ "private": true }');
+    spawnSync("npm", ["install", "--no-save", "--ignore-scripts", "deno@2.9.6"], {
+      cwd: folder,
+      stdio: "ignore",
+    });
+  }
+  if (program().status !== 0) return undefined;
+  const system = `${process.platform}-${process.arch}${process.platform === "linux" ? "-glibc" : ""}`;
+  const binary = join(
+    folder,
+    "node_modules",
+    "@deno",
+    system,
+    process.platform === "win32" ? "deno.exe" : "deno",
+  );
+  if (!existsSync(binary)) return undefined;
+  spawnSync("chmod", ["+x", binary]);
+  return {
+    name: "Deno",
+    start: {
+      argv: [binary, "jupyter", "--kernel", "--conn", "{connection_file}"],
+      env: { DENO_NO_UPDATE_CHECK: "1" },
+      interruptMode: "message",
+    },
+    cells: {
+      ...typescriptCells,
+      importTfjs: "import * as tf from 'npm:@tensorflow/tfjs@4.22.0'; const before = 1;",
+    },
+  };
+}
+
+function tslab(): Kernel | undefined {
+  const program = join(packageRoot, "node_modules", "tslab", "bin", "tslab");
+  if (!existsSync(program)) return undefined;
+  return {
+    name: "tslab",
+    start: { argv: [process.execPath, program, "kernel", "--config-path", "{connection_file}"] },
+    cells: typescriptCells,
+  };
+}
+
+function ipykernel(): Kernel | undefined {
+  for (const python of [
+    process.env.SLIMLAB_BENCH_PYTHON,
+    join(packageRoot, ".venv", "bin", "python"),
+    "python3",
+  ]) {
+    if (!python || spawnSync(python, ["-c", "import ipykernel"], { stdio: "ignore" }).status !== 0) continue;
+    return {
+      name: "ipykernel",
+      start: {
+        argv: [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        interruptMode: "signal",
+      },
+      cells: {
+        small: (i) => `value${i % 3} = ${i}; value${i % 3} + 1`,
+        lines: "for i in range(100000): print(f'line {i}')",
+      },
+    };
+  }
+  return undefined;
+}
+
+const ours: Kernel = { name: "ours", start: {}, cells: typescriptCells };
+const unchecked: Kernel = { ...ours, start: { args: ["--check=off"] } };
+
+function median(times: number[]): number {
+  return times.sort((a, b) => a - b)[times.length >> 1];
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await work();
+  return performance.now() - started;
+}
+
+/** A cell that fails is no measurement. */
+function demand({ status, outputs }: ExecuteResult): void {
+  if (status !== "ok") throw new Error(`a cell failed: ${JSON.stringify(outputs)}`);
+}
+
+async function withKernel<T>(kernel: Kernel, work: (client: KernelClient) => Promise<T>): Promise<T> {
+  const client = await startKernel({
+    cwd: packageRoot,
+    ...kernel.start,
+    env: { SLIMLAB_HISTORY: "off", ...kernel.start.env },
+  });
+  try {
+    return await work(client);
+  } finally {
+    await client.shutdown();
+  }
+}
+
+async function settled(client: KernelClient, kernel: Kernel): Promise<void> {
+  for (let i = 0; i < 8; i++) await client.execute(kernel.cells.small(i));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+}
+
+async function startTime(kernel: Kernel): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    const started = performance.now();
+    await withKernel(kernel, async () => void times.push(performance.now() - started));
+  }
+  return median(times);
+}
+
+async function smallCell(kernel: Kernel): Promise<number> {
+  return withKernel(kernel, async (client) => {
+    await settled(client, kernel);
+    const times: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      times.push(await timed(async () => demand(await client.execute(kernel.cells.small(i)))));
+    }
+    return median(times);
+  });
+}
+
+async function tfjs(kernel: Kernel): Promise<{ cell: number; completeIdle: number; completeBusy: number }> {
+  return withKernel(kernel, async (client) => {
+    demand(await client.execute(kernel.cells.importTfjs!));
+    await settled(client, kernel);
+    const times: number[] = [];
+    for (let i = 0; i < 25; i++) {
+      times.push(await timed(async () => demand(await client.execute(kernel.cells.tfjs!))));
+    }
+    const code = "tf.tens"; // Deno completes what it can look up without calling anything.
+    const complete = async () => {
+      const { content } = await client.request("shell", "complete_request", {
+        code,
+        cursor_pos: code.length,
+      });
+      if (!content.matches.includes("tf.tensor") && !content.matches.includes("tensor"))
+        throw new Error("no completion");
+    };
+    const idle: number[] = [];
+    for (let i = 0; i < 15; i++) idle.push(await timed(complete));
+    // A cell that is busy for as long as it takes, and by its own clock: tslab cannot be interrupted.
+    const busy: number[] = [];
+    const cell = client.execute("{ const end = Date.now() + 2500; while (Date.now() < end); }");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let i = 0; i < 9 && (i === 0 || busy[0] < 1000); i++) busy.push(await timed(complete));
+    await cell;
+    return { cell: median(times), completeIdle: median(idle), completeBusy: median(busy) };
+  });
+}
+
+async function interruptTime(kernel: Kernel, loop: string): Promise<number> {
+  return withKernel(kernel, async (client) => {
+    await settled(client, kernel);
+    const times: number[] = [];
+    for (let i = 0; i < 7; i++) {
+      const running = client.execute(loop);
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      const stopped = timed(async () => {
+        client.interrupt().catch(() => {});
+        await running;
+      });
+      const ended = await Promise.race([
+        stopped,
+        new Promise<undefined>((resolve) => setTimeout(resolve, 5000)),
+      ]);
+      if (ended === undefined) {
+        stopped.catch(() => {});
+        process.kill(client.pid!, "SIGKILL");
+        return Number.NaN;
+      }
+      times.push(ended);
+    }
+    return median(times);
+  });
+}
+
+async function manyLines(kernel: Kernel): Promise<number> {
+  return withKernel(kernel, async (client) => {
+    await settled(client, kernel);
+    const times: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      let text = "";
+      times.push(
+        await timed(async () => {
+          const { outputs } = await client.execute(kernel.cells.lines);
+          text = outputs.map((output) => (output.output_type === "stream" ? output.text : "")).join("");
+        }),
+      );
+      const lines = text.split("\n");
+      if (lines.length !== 100_001 || lines[99_999] !== "line 99999") {
+        throw new Error(`${kernel.name} lost output: ${lines.length - 1} lines of 100,000`);
+      }
+    }
+    return median(times);
+  });
+}
+
+/** Resident memory of the kernel and of the processes it has started, in MB. */
+function memory(pid: number): number {
+  let total = 0;
+  const open = [pid];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    try {
+      total += Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${next}/status`, "utf8"))?.[1] ?? 0) / 1024;
+      open.push(
+        ...readFileSync(`/proc/${next}/task/${next}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+      );
+    } catch {
+      // It has ended, or this is no Linux.
+    }
+  }
+  return total;
+}
+
+async function memoryOf(kernel: Kernel, cells: number): Promise<number> {
+  return withKernel(kernel, async (client) => {
+    await settled(client, kernel);
+    for (let i = 0; i < cells; i++) await client.execute(kernel.cells.small(i));
+    return memory(client.pid!);
+  });
+}
+
+async function against(
+  peers: (Kernel | undefined)[],
+  measure: (kernel: Kernel) => Promise<number>,
+): Promise<Record<string, number>> {
+  const found: Record<string, number> = {};
+  for (const peer of peers) {
+    if (!peer) continue;
+    try {
+      const value = await measure(peer);
+      if (Number.isFinite(value)) found[peer.name] = value;
+    } catch {
+      // It cannot do this: it has no figure.
+    }
+  }
+  return found;
+}
+
+export async function bench(report: (row: Row) => void): Promise<void> {
+  const [d, t, i] = [deno(), tslab(), ipykernel()];
+  const all = [t, d, i];
+  report({
+    work: "start to ready",
+    ours: await startTime(ours),
+    peers: await against(all, startTime),
+    unit: "ms",
+    goal: "at most 0.8 of Deno's",
+  });
+  const small = await against(all, smallCell);
+  report({
+    work: "small cell, checking off",
+    ours: await smallCell(unchecked),
+    peers: small,
+    unit: "ms",
+    goal: "at most Deno's",
+  });
+  report({
+    work: "small cell, types checked",
+    ours: await smallCell(ours),
+    peers: small,
+    unit: "ms",
+    goal: "at most ipykernel's",
+  });
+  const mine = await tfjs(ours);
+  const theirs: Record<string, Awaited<ReturnType<typeof tfjs>>> = {};
+  for (const peer of [t, d]) {
+    if (!peer) continue;
+    try {
+      theirs[peer.name] = await tfjs(peer);
+    } catch {
+      // Deno reads packages from the network, which may not be there.
+    }
+  }
+  const part = (key: "cell" | "completeIdle" | "completeBusy") =>
+    Object.fromEntries(Object.entries(theirs).map(([name, times]) => [name, times[key]]));
+  const rows = [
+    ["cell with tfjs in scope, types checked", "cell", "at most a third of tslab's"],
+    ["completion with tfjs in scope, kernel idle", "completeIdle", "at most Deno's idle"],
+    ["completion with tfjs in scope, kernel busy", "completeBusy", "at most Deno's idle"],
+  ] as const;
+  for (const [work, key, goal] of rows) report({ work, ours: mine[key], peers: part(key), unit: "ms", goal });
+  const loops = { endless: "while (true) {}", python: "while True: pass" };
+  const interrupt = (kernel: Kernel) =>
+    interruptTime(kernel, kernel.name === "ipykernel" ? loops.python : loops.endless);
+  report({
+    work: "interrupt of while (true) {}",
+    ours: await interrupt(ours),
+    peers: await against(all, interrupt),
+    unit: "ms",
+    goal: "under 100 ms",
+  });
+  report({
+    work: "interrupt of a loop after an await",
+    ours: await interruptTime(ours, "await new Promise((r) => setTimeout(r, 5)); while (true) {}"),
+    peers: {},
+    unit: "ms",
+  });
+  report({
+    work: "100,000 lines of console.log",
+    ours: await manyLines(ours),
+    peers: await against(all, manyLines),
+    unit: "ms",
+    goal: "at most half of Deno's and of ipykernel's",
+  });
+  if (process.platform === "linux") {
+    report({
+      work: "memory after 10 cells, language server included",
+      ours: await memoryOf(ours, 2),
+      peers: await against(all, (kernel) => memoryOf(kernel, 2)),
+      unit: "MB",
+    });
+    report({
+      work: "memory after 10 cells, checking off",
+      ours: await memoryOf(unchecked, 2),
+      peers: {},
+      unit: "MB",
+    });
+    report({ work: "memory after 2,000 cells", ours: await memoryOf(ours, 1992), peers: {}, unit: "MB" });
+  }
+}
