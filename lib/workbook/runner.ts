@@ -1,6 +1,6 @@
 // Runs notebooks headless: a Jupyter client like any other, over the kernel's real sockets. What passes here passes in
 // JupyterLab. Results go to a copy; the notebook itself is never written.
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import {
@@ -34,6 +34,8 @@ export interface RunOptions {
   jobs?: number;
   /** Goes on after a cell that fails. */
   allowErrors?: boolean;
+  /** Forgets what an earlier run reported of other notebooks. */
+  fresh?: boolean;
   /** How kernels are started, where not as the slimlab kernel in the notebook's folder. */
   kernel?: StartOptions;
   /** Which backend runs, for the report; may be found out while the notebooks run. */
@@ -86,16 +88,25 @@ export async function runNotebooks(chapters: Chapter[], options: RunOptions): Pr
     0,
   );
   let done = 0;
-  const queue = [...chapters.keys()].filter((index) => !originals.has(index));
+  const earlier = await earlierReports(options.output);
+  // The longest by the last run's account start first, so that none of them is left over at the end.
+  const seconds = new Map(earlier.map((report) => [report.notebook, report.seconds]));
+  const expected = (index: number) => seconds.get(copyName(chapters[index])) ?? Number.MAX_VALUE;
+  const queue = [...chapters.keys()]
+    .filter((index) => !originals.has(index))
+    .sort((a, b) => expected(b) - expected(a) || a - b);
   const workers = Math.min(jobs, queue.length);
   const worker = async () => {
     while (queue.length > 0 && !options.signal?.aborted) {
       const index = queue.shift()!;
       const chapter = chapters[index];
+      let attempted = 0;
       const { report, notebook } = await runChapter(chapter, loaded[index], options, (cell, cells) => {
+        attempted++;
         options.onProgress?.(++done, total, `${chapter.slug}, cell ${cell} of ${cells}`);
       });
-      done += report.cells - report.executed - (report.failure && report.status !== "invalid" ? 1 : 0); // cells that will not run
+      if (options.signal?.aborted) return; // not run to its end, through no fault of its own
+      done += report.cells - attempted; // cells that will not run
       reports[index] = report;
       options.onChapter?.(report);
       for (const [edition, original] of originals) {
@@ -122,9 +133,8 @@ export async function runNotebooks(chapters: Chapter[], options: RunOptions): Pr
     seconds: rounded((Date.now() - started.getTime()) / 1000),
     chapters: reports.filter(Boolean),
   };
-  const earlier = await earlierReports(options.output);
   const ran = new Set(report.chapters.map((chapter) => chapter.notebook));
-  const kept = earlier.filter((chapter) => !ran.has(chapter.notebook));
+  const kept = options.fresh ? [] : earlier.filter((chapter) => !ran.has(chapter.notebook));
   await writeFileAtomic(
     join(options.output, "run.json"),
     `${JSON.stringify({ ...report, chapters: [...report.chapters, ...kept] }, null, 2)}\n`,
@@ -158,9 +168,11 @@ async function runChapter(
     cells: 0,
     executed: 0,
   };
-  const invalid = (message: string): { report: ChapterReport } => ({
-    report: { ...report, status: "invalid", failure: { cell: 0, name: "", message, traceback: [] } },
-  });
+  const invalid = async (message: string): Promise<{ report: ChapterReport }> => {
+    // Results of an earlier state of it would pass for this one's.
+    await rm(join(options.output, copyName(chapter)), { force: true });
+    return { report: { ...report, status: "invalid", failure: { cell: 0, name: "", message, traceback: [] } } };
+  };
   if (source instanceof Error) return invalid(source.message);
   try {
     checkKernel(chapter.path, source);

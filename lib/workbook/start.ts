@@ -42,6 +42,7 @@ export async function run(args: string[]): Promise<number> {
   backend.catch(() => {}); // Said below, once the chapters have said what they could not do.
   const report = await runWithProgress(chapters, {
     output: executed,
+    fresh: true,
     timeout: Number(values.timeout),
     ...(values.jobs !== undefined && { jobs: Number(values.jobs) }),
     backend,
