@@ -171,7 +171,9 @@ async function runChapter(
   const invalid = async (message: string): Promise<{ report: ChapterReport }> => {
     // Results of an earlier state of it would pass for this one's.
     await rm(join(options.output, copyName(chapter)), { force: true });
-    return { report: { ...report, status: "invalid", failure: { cell: 0, name: "", message, traceback: [] } } };
+    return {
+      report: { ...report, status: "invalid", failure: { cell: 0, name: "", message, traceback: [] } },
+    };
   };
   if (source instanceof Error) return invalid(source.message);
   try {
