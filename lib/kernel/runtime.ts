@@ -287,9 +287,9 @@ export function startRuntime(
       scopes.run(own, () => evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end))),
     );
     starting = false;
-    if (stopped) own.end?.({ error: interruption() });
     // Node has looked for rejections that nobody handles before the guarded part ended.
-    else if (outcome) finish();
+    if (outcome) finish();
+    else if (stopped) own.end?.({ error: interruption() });
   }
 
   function showResult(value: unknown, count: number, own: Scope): void {
