@@ -16,4 +16,15 @@ export {
   techniqueNames,
 } from "./recipe.ts";
 export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
+export {
+  type Choice,
+  labelOf,
+  type SearchOptions,
+  SearchResult,
+  type Space,
+  type StepSpace,
+  search,
+  type Trial,
+  type TrialRow,
+} from "./search.ts";
 export type { PipelineData } from "./steps.ts";
