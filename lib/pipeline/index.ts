@@ -9,6 +9,7 @@ export {
   type PruneUnits,
   type PruneWeights,
   type Quantize,
+  type QuantizeAutomatically,
   type Recipe,
   type Step,
   type Technique,

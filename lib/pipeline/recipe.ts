@@ -104,6 +104,25 @@ export interface Quantize extends Common {
   layers?: readonly string[];
 }
 
+/** §3.2.1, item 3: bits and granularity for each layer as its measured sensitivity allows. */
+export interface QuantizeAutomatically extends Common {
+  technique: "quantizeAutomatically";
+  /** What all kernels may take, packed; exactly one of `bytes` and `accuracy`. */
+  bytes?: number;
+  /** The accuracy to keep. */
+  accuracy?: number;
+  /** Widths to choose from; default 2, 3, 4, 5, 6 and 8. */
+  bits?: readonly number[];
+  /** GPTQ: `try` (default) keeps it where it helps. */
+  gptq?: "try" | "never";
+  equalization?: "try" | "never";
+  biasCorrection?: "try" | "never";
+  /** Bits of activations; by default they stay floats. */
+  activations?: number;
+  /** How many training images it looks at; default 500. */
+  images?: number;
+}
+
 /** §3.2.1, item 2: weights shared within clusters. */
 export interface Cluster extends Common {
   technique: "cluster";
@@ -153,6 +172,7 @@ export type Step =
   | PruneUnits
   | PruneIteratively
   | Quantize
+  | QuantizeAutomatically
   | Cluster
   | Factorize
   | Distill
@@ -263,6 +283,24 @@ const techniques: Record<Technique, Fields> = {
       rounding: oneOf("nearest", "stochastic"),
       activations: whole(1, 16),
       layers: names,
+    },
+  },
+  quantizeAutomatically: {
+    one: ["bytes", "accuracy"],
+    fields: {
+      bytes: number(1),
+      accuracy: share,
+      bits: (name, value, step) => {
+        const list = value as unknown;
+        if (!Array.isArray(list) || list.length === 0)
+          throw new RangeError(`${name} must be a list of widths, got ${shown(value)}`);
+        for (const width of list) whole(1, 16)(name, width as never, step);
+      },
+      gptq: oneOf("try", "never"),
+      equalization: oneOf("try", "never"),
+      biasCorrection: oneOf("try", "never"),
+      activations: whole(1, 16),
+      images: whole(1),
     },
   },
   cluster: {

@@ -3,6 +3,7 @@
 import type { Split } from "../datasets/index.ts";
 import { distill } from "../distillation/index.ts";
 import {
+  autoQuantize,
   type Compression,
   calibrateActivations,
   cloneModel,
@@ -47,6 +48,7 @@ import type {
   PruneUnits,
   PruneWeights,
   Quantize,
+  QuantizeAutomatically,
   Step,
   Technique,
   Training,
@@ -229,6 +231,36 @@ const quantizeFixed: Run<Quantize> = async (state, step, context) => {
   return { note: `${layers.length} layers${activations ? `, activations in ${activations} bits` : ""}` };
 };
 
+const quantizeAutomatically: Run<QuantizeAutomatically> = async (state, step, context) => {
+  const { bytes, accuracy, bits, gptq, equalization, biasCorrection, activations, images } = step;
+  const { data } = context;
+  const { masks } = state.compression;
+  const calibration = someOf(data.train, images);
+  const { rows, quantized, log, ...result } = await autoQuantize(
+    state.model,
+    calibration,
+    bytes === undefined ? { accuracy: accuracy! } : { bytes },
+    {
+      bits,
+      gptq,
+      equalization,
+      biasCorrection,
+      validation: data.validation ?? data.test,
+      ...(activations === undefined ? {} : { activations: { bits: activations } }),
+    },
+  );
+  state.compression.quantized = quantized;
+  state.compression.clustered = {};
+  if (result.activations) state.activations = result.activations;
+  // Rounding by GPTQ spreads errors over a column, pruned weights included: those go back to 0.
+  project(state);
+  const pruned = Object.keys(masks).length > 0 ? "; pruned weights are 0 again" : "";
+  return {
+    note: `${rows.map((row) => `${row.layer} ${row.bits} bits`).join(", ")}${pruned}`,
+    details: { rows, log },
+  };
+};
+
 const cluster: Run<Cluster> = async (state, step, context) => {
   const { clusters, method, start } = step;
   const named = typeof clusters === "object" ? Object.keys(clusters) : undefined;
@@ -329,6 +361,7 @@ const techniques: Record<Technique, unknown> = {
   pruneNeurons: pruneUnits,
   pruneIteratively,
   quantize: quantizeFixed,
+  quantizeAutomatically,
   cluster,
   factorize: factorizeStep,
   distill: distillStep,

@@ -196,6 +196,30 @@ describe("2.3 pipeline: recipes", () => {
     small.dispose();
   });
 
+  it("automatic quantization chooses bits by layer, within bytes, and pruned weights stay 0", async () => {
+    const result = await runRecipe(
+      model,
+      data,
+      [
+        { technique: "pruneWeights", sparsity: 0.5 },
+        { technique: "quantizeAutomatically", bytes: 130_000, bits: [3, 4, 5], images: 100 },
+        { technique: "fineTune", epochs: 1 },
+      ],
+      { cache: false },
+    );
+    const { model: small, compression } = await result.load();
+    assert.match(result.rows[2].note, /fc1 \d bits, fc2 \d bits, fc3 \d bits; pruned weights are 0 again/);
+    assert.ok(result.rows[2].bytes < 135_000 && result.rows[3].sparsity >= 0.5);
+    const bits = Object.values(compression.quantized).map((grid) => grid.bits);
+    assert.ok(bits.every((width) => [3, 4, 5].includes(width)));
+    const { rows } = result.details[2] as { rows: { layer: string; why: string }[] };
+    assert.deepEqual(
+      rows.map(({ layer }) => layer),
+      ["fc1", "fc2", "fc3"],
+    );
+    small.dispose();
+  });
+
   it("filters are removed from a convolutional network, and it trains on", async () => {
     const small = await smallData(200, 100);
     const start = lenet5(1);
@@ -304,6 +328,7 @@ describe("2.3 pipeline: recipes", () => {
       [{ technique: "quantize", bit: 4 }],
       /step 1 \(quantize\): there is no field "bit"; there are bits, scheme/,
     ],
+    [[{ technique: "quantizeAutomatically", accuracy: 0.9, bits: [2, 17] }], /bits must be .* got 17/],
     [[{ technique: "pruneWeights" }], /give exactly one of sparsity, threshold, got none/],
     [
       [{ technique: "pruneWeights", sparsity: 0.5, layers: "fc1" }],
