@@ -5,6 +5,7 @@
 import { Worker } from "node:worker_threads";
 import { checkInteger, checkLength } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
+import { factorOf, type Requantization } from "./requantize.ts";
 
 /** 8-bit codes. */
 export type Codes8 = Int8Array | Uint8Array;
@@ -27,6 +28,19 @@ interface Kernel {
     pairs: number,
     block: number,
     stride: number,
+  ): void;
+  requantize(
+    c: number,
+    bias: number,
+    factor: number,
+    out: number,
+    m: number,
+    n: number,
+    stride: number,
+    fraction: number,
+    zero: number,
+    low: number,
+    high: number,
   ): void;
   bits(a: number, b: number, c: number, m: number, n: number, words: number, both: number): void;
 }
@@ -116,30 +130,102 @@ export function integerMatmul(
     throw new RangeError(`b must be ${k} x ${n}, got ${right.rows} x ${right.cols}`);
   }
   if (m === 0 || n === 0 || k === 0) return new Int32Array(m * n);
+  const { at, stride } = multiply(a, right, m, zeroA, threads, 0);
+  const result = new Int32Array(m * n);
+  const padded = new Int32Array(memory.buffer, at, m * (stride / 4));
+  if (stride === n * 4) result.set(padded);
+  else for (let i = 0; i < m; i++) result.set(padded.subarray((i * stride) / 4, (i * stride) / 4 + n), i * n);
+  return result;
+}
 
+/** What follows the sums of products in a layer. */
+export interface Finish extends Requantization {
+  /** The sums are multiplied by 2^fraction before the bias is added. */
+  fraction: number;
+  /** One number a column. */
+  bias: Int32Array;
+}
+
+/**
+ * `integerMatmul` and what a layer does next, in one go: bias, then codes as `requantize` makes them.
+ *
+ * @param a codes, row-major [m, k]
+ * @param b what `packRight` made of the weights
+ * @returns codes, row-major [m, n]: Uint8Array where `low` is 0 or more, otherwise Int8Array
+ */
+export function integerLayer(
+  a: Codes8,
+  b: PackedRight,
+  m: number,
+  finish: Finish,
+  { zeroA = 0, threads = 1 }: Omit<MatmulOptions, "zeroB"> = {},
+): Codes8 {
+  const { rows: k, cols: n } = b;
+  const { bias, fraction, multipliers, zeroPoint, low, high } = finish;
+  checkInteger("m", m, 0);
+  checkInteger("k", k, 0, 33025);
+  checkLength("a", a, m * k);
+  checkLength("bias", bias, n);
+  const unsigned = low >= 0;
+  if (m === 0 || n === 0) return unsigned ? new Uint8Array(m * n) : new Int8Array(m * n);
+  const columns = Math.ceil(n / 8) * 8;
+  const room = columns * 12 + m * n + 8;
+  const { at, stride, end } = multiply(a, b, m, zeroA, threads, room);
+  const atBias = end + columns * 8;
+  const atOut = atBias + columns * 4;
+  const factors = new Float64Array(memory.buffer, end, columns);
+  for (let j = 0; j < n; j++) factors[j] = factorOf(multipliers[j % multipliers.length]);
+  new Int32Array(memory.buffer, atBias, columns).set(bias);
+  kernel!.requantize(
+    at,
+    atBias,
+    end,
+    atOut,
+    m,
+    n,
+    stride,
+    fraction,
+    zeroPoint,
+    low - zeroPoint,
+    high - zeroPoint,
+  );
+  const out = new Uint8Array(memory.buffer, atOut, m * n);
+  // A copy in memory of its own: the shared one is used again by the next product.
+  return unsigned ? new Uint8Array(out) : new Int8Array(new Uint8Array(out).buffer);
+}
+
+/** Multiplies in the kernel's memory; the sums stay there, in rows of `stride` bytes from `at` on, up to `end`. */
+function multiply(
+  a: Codes8,
+  right: PackedRight,
+  m: number,
+  zeroA: number,
+  threads: number,
+  room: number,
+): { at: number; stride: number; end: number } {
+  const k = right.rows;
   const pairs = Math.ceil(k / 2);
   const panelsA = Math.ceil(m / 4);
-  const panelsB = Math.ceil(n / 8);
+  const panelsB = Math.ceil(right.cols / 8);
   const atB = start + panelsA * pairs * 16;
-  const atC = atB + panelsB * pairs * 32;
+  const at = atB + panelsB * pairs * 32;
   const stride = panelsB * 32;
-  const wasm = kernelWith(atC + panelsA * 4 * stride);
+  const end = at + panelsA * 4 * stride;
+  const wasm = kernelWith(end + room);
+  if (k === 0) {
+    new Uint8Array(memory.buffer, at, end - at).fill(0);
+    return { at, stride, end };
+  }
   packLeft(a, m, k, zeroA, new Int16Array(memory.buffer, start, panelsA * pairs * 8));
   new Int16Array(memory.buffer, atB, right.panels.length).set(right.panels);
-
   const state = new Int32Array(memory.buffer, 0, 16);
   Atomics.store(state, counters.next, 0);
-  const job = [start, atB, atC, panelsA, panelsB, pairs, block, stride] as const;
+  const job = [start, atB, at, panelsA, panelsB, pairs, block, stride] as const;
   const helpers = threads > 1 ? callHelpers(state, threads - 1, job) : 0;
   wasm.matmul(...job);
   // All columns are dealt out; wait for those that helpers still hold.
   if (helpers > 0) dismissHelpers(state);
-
-  const result = new Int32Array(m * n);
-  const padded = new Int32Array(memory.buffer, atC, m * (stride / 4));
-  if (stride === n * 4) result.set(padded);
-  else for (let i = 0; i < m; i++) result.set(padded.subarray((i * stride) / 4, (i * stride) / 4 + n), i * n);
-  return result;
+  return { at, stride, end };
 }
 
 /** Unpacks the left factor into panels of 4 rows: for each pair of k's, the pair of each row. Missing rows and k's are 0. */

@@ -1,5 +1,5 @@
-// §3.2.2 A sequential network in integers: 8-bit weights and activations, 32-bit accumulators, no floating point between
-// the first step and the last; beside it the same network simulated in floating point, equal bit for bit.
+// §3.2.2 A sequential network in integers: 8-bit weights and activations, 32-bit accumulators, whole numbers from the
+// first step to the last; beside it the same network simulated in floating point, equal bit for bit.
 //
 // Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018.
 import { checkInteger, checkLength, shown } from "../util/check.ts";
@@ -8,6 +8,7 @@ import {
   type BitMatrix,
   binaryMatmul,
   type Codes8,
+  integerLayer,
   integerMatmul,
   type PackedRight,
   packBits,
@@ -228,16 +229,26 @@ export function runInteger(
       shape = [units];
     }
     const inputs = step.packed.rows;
+    const { requantization, bias, fraction } = step;
+    if (requantization && !step.signs) {
+      codes = integerLayer(
+        left,
+        step.packed,
+        rows,
+        { ...requantization, bias, fraction },
+        { zeroA: step.zeroIn, threads },
+      );
+      grid = step.output!;
+      continue;
+    }
     const accumulators = step.signs
       ? binaryMatmul(packBits(left, rows, inputs), step.signs)
       : integerMatmul(left, step.packed, rows, inputs, units, { zeroA: step.zeroIn, threads });
     for (let i = 0; i < accumulators.length; i += units) {
-      for (let j = 0; j < units; j++) {
-        accumulators[i + j] = (accumulators[i + j] << step.fraction) + step.bias[j];
-      }
+      for (let j = 0; j < units; j++) accumulators[i + j] = (accumulators[i + j] << fraction) + bias[j];
     }
-    if (step.requantization === undefined) return lastAccumulators(network, index, accumulators, shape, step);
-    codes = requantize(accumulators, units, step.requantization);
+    if (requantization === undefined) return lastAccumulators(network, index, accumulators, shape, step);
+    codes = requantize(accumulators, units, requantization);
     grid = step.output!;
   }
   const steps = Int32Array.from(codes);
@@ -321,18 +332,21 @@ export function patches<T extends Codes8 | Float32Array>(
   const [rows, cols] = window.size;
   const length = batch * outHeight * outWidth * rows * cols * channels;
   const out = new (values.constructor as new (length: number) => T)(length);
+  const run = cols * channels;
+  if (outside !== 0) out.fill(outside);
   let at = 0;
   for (let b = 0; b < batch; b++) {
     for (let oy = 0; oy < outHeight; oy++) {
       for (let ox = 0; ox < outWidth; ox++) {
-        for (let ky = 0; ky < rows; ky++) {
+        // A row of the window lies in one piece in the image: copied at once, less what stands outside.
+        const x = ox * window.strides[1] - left;
+        const first = Math.max(0, -x) * channels;
+        const last = Math.min(cols, width - x) * channels;
+        for (let ky = 0; ky < rows; ky++, at += run) {
           const y = oy * window.strides[0] + ky - top;
-          for (let kx = 0; kx < cols; kx++) {
-            const x = ox * window.strides[1] + kx - left;
-            const inside = y >= 0 && y < height && x >= 0 && x < width;
-            const from = ((b * height + y) * width + x) * channels;
-            for (let c = 0; c < channels; c++) out[at++] = inside ? values[from + c] : outside;
-          }
+          if (y < 0 || y >= height) continue;
+          const from = ((b * height + y) * width + x) * channels;
+          for (let i = first; i < last; i++) out[at + i] = values[from + i];
         }
       }
     }
@@ -352,25 +366,30 @@ function pool(
   const { outHeight, outWidth, top, left } = windows(shape, step);
   const length = batch * outHeight * outWidth * channels;
   const out = codes instanceof Uint8Array ? new Uint8Array(length) : new Int8Array(length);
+  const sums = new Int32Array(channels);
   let at = 0;
   for (let b = 0; b < batch; b++) {
     for (let oy = 0; oy < outHeight; oy++) {
       const y0 = Math.max(0, oy * step.strides[0] - top);
       const y1 = Math.min(height, oy * step.strides[0] - top + step.size[0]);
-      for (let ox = 0; ox < outWidth; ox++) {
+      for (let ox = 0; ox < outWidth; ox++, at += channels) {
         const x0 = Math.max(0, ox * step.strides[1] - left);
         const x1 = Math.min(width, ox * step.strides[1] - left + step.size[1]);
-        for (let c = 0; c < channels; c++) {
-          let largest = -128;
-          let sum = 0;
-          for (let y = y0; y < y1; y++) {
-            for (let x = x0; x < x1; x++) {
-              const code = codes[((b * height + y) * width + x) * channels + c];
-              if (code > largest) largest = code;
-              sum += code - zero;
+        sums.fill(step.kind === "maxPool2d" ? -128 : 0);
+        for (let y = y0; y < y1; y++) {
+          for (let x = x0; x < x1; x++) {
+            // Channels lie side by side: the inner loop runs along memory.
+            const from = ((b * height + y) * width + x) * channels;
+            if (step.kind === "maxPool2d") {
+              for (let c = 0; c < channels; c++) if (codes[from + c] > sums[c]) sums[c] = codes[from + c];
+            } else {
+              for (let c = 0; c < channels; c++) sums[c] += codes[from + c] - zero;
             }
           }
-          out[at++] = step.kind === "maxPool2d" ? largest : roundEven(sum / ((y1 - y0) * (x1 - x0))) + zero;
+        }
+        const count = (y1 - y0) * (x1 - x0);
+        for (let c = 0; c < channels; c++) {
+          out[at + c] = step.kind === "maxPool2d" ? sums[c] : roundEven(sums[c] / count) + zero;
         }
       }
     }

@@ -1,4 +1,4 @@
-;; §3.2.2 Inference in integers: the two inner loops.
+;; §3.2.2 Inference in integers: the inner loops.
 ;;
 ;; The memory is shared, so that several threads can work on one product; `$next` at address 0 deals out the columns.
 (module
@@ -87,6 +87,53 @@
           (br_if $rows (i32.lt_u (local.tee $row (i32.add (local.get $row) (i32.const 1))) (local.get $panelsA))))
         (br_if $blocks (i32.lt_u (local.tee $from (i32.add (local.get $from) (local.get $block))) (local.get $pairs))))
       (br $columns))))
+
+  ;; Accumulators to 8-bit codes: clamp(round(((c << fraction) + bias) * factor) + zero).
+  ;; C: m rows of `stride` bytes, as `matmul` leaves them; `bias` and `factor` have as many columns, as i32 and f64.
+  ;; A factor is a multiplier of 22 bits times a power of two: a product with 31 bits is exact in f64, and f64x2.nearest
+  ;; rounds ties to even. Rows of `n` bytes go to `out`, which has room for 8 more bytes than it needs.
+  (func (export "requantize")
+    (param $c i32) (param $bias i32) (param $factor i32) (param $out i32)
+    (param $m i32) (param $n i32) (param $stride i32) (param $fraction i32)
+    (param $zero i32) (param $low i32) (param $high i32)
+    (local $j i32) (local $pc i32) (local $po i32) (local $x v128) (local $pb i32) (local $pf i32)
+    (local $zeros v128) (local $lows v128) (local $highs v128)
+    (local.set $zeros (i32x4.splat (local.get $zero)))
+    (local.set $lows (i32x4.splat (local.get $low)))
+    (local.set $highs (i32x4.splat (local.get $high)))
+    (loop $rows
+      (local.set $pc (local.get $c))
+      (local.set $pb (local.get $bias))
+      (local.set $pf (local.get $factor))
+      (local.set $po (local.get $out))
+      (local.set $j (i32.const 0))
+      (loop $columns
+        (local.set $x (i32x4.add
+          (i32x4.shl (v128.load (local.get $pc)) (local.get $fraction))
+          (v128.load (local.get $pb))))
+        ;; two lanes at a time in f64, then the four together again
+        (local.set $x (i8x16.shuffle 0 1 2 3 4 5 6 7 16 17 18 19 20 21 22 23
+          (i32x4.trunc_sat_f64x2_s_zero (f64x2.nearest (f64x2.mul
+            (f64x2.convert_low_i32x4_s (local.get $x))
+            (v128.load (local.get $pf)))))
+          (i32x4.trunc_sat_f64x2_s_zero (f64x2.nearest (f64x2.mul
+            (f64x2.convert_low_i32x4_s (i8x16.shuffle 8 9 10 11 12 13 14 15 0 1 2 3 4 5 6 7
+              (local.get $x) (local.get $x)))
+            (v128.load offset=16 (local.get $pf)))))))
+        ;; clipped before the zero point is added, so that the sum cannot wrap around
+        (local.set $x (i32x4.min_s (local.get $highs) (i32x4.max_s (local.get $lows) (local.get $x))))
+        (local.set $x (i32x4.add (local.get $x) (local.get $zeros)))
+        ;; the lowest byte of each
+        (v128.store32_lane 0 (local.get $po) (i8x16.shuffle 0 4 8 12 0 4 8 12 0 4 8 12 0 4 8 12
+          (local.get $x) (local.get $x)))
+        (local.set $pc (i32.add (local.get $pc) (i32.const 16)))
+        (local.set $pb (i32.add (local.get $pb) (i32.const 16)))
+        (local.set $pf (i32.add (local.get $pf) (i32.const 32)))
+        (local.set $po (i32.add (local.get $po) (i32.const 4)))
+        (br_if $columns (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (local.get $n))))
+      (local.set $c (i32.add (local.get $c) (local.get $stride)))
+      (local.set $out (i32.add (local.get $out) (local.get $n)))
+      (br_if $rows (local.tee $m (i32.sub (local.get $m) (i32.const 1))))))
 
   ;; Counts, for each row of A and each row of B, the bits set in A xor B (`$both` = 0) or in A and B (`$both` = 1).
   ;; Rows are `words` 64-bit words; four rows of B at a time, whose number must be a multiple of 4. C: m rows of n.

@@ -1,12 +1,12 @@
-// §3.2.2 Inference in integers: from 32-bit accumulators back to 8-bit codes, without floating point.
+// §3.2.2 Inference in integers: from 32-bit accumulators back to 8-bit codes.
 //
 // Jacob et al. 2018, §2.2: the real factor M = s_in·s_w / s_out becomes a whole multiplier and a shift,
 // M = multiplier · 2^(−shift), so that code = round(accumulator · multiplier / 2^shift) + zero point.
 //
 // Jacob et al. take 31 bits for the multiplier; here it has 22. The scales are float32 and so known to 24 bits, and 22
 // bits change a code's place by less than 2^(−14) of a step. In return an accumulator of 31 bits times a multiplier of
-// 22 fits the 53 bits that JavaScript's numbers hold exactly: the same line computes in whole numbers and simulates
-// them in floating point, bit for bit.
+// 22 fits the 53 bits that a double holds exactly, and the shift only moves its point: what is computed here are whole
+// numbers, to the last bit, though the processor's fast unit for them is the one for doubles.
 import { checkInteger, checkNumber } from "../util/check.ts";
 import type { Codes8 } from "./integer-matmul.ts";
 
@@ -25,6 +25,11 @@ export function fixedMultiplier(real: number): Multiplier {
   if (multiplier >= 2 ** 22) multiplier = Math.round(real * 2 ** --shift);
   if (multiplier < 2 ** 21) multiplier = Math.round(real * 2 ** ++shift);
   return { multiplier, shift };
+}
+
+/** The real number that a multiplier stands for: its 22 bits times an accumulator's 31 are exact in 53. */
+export function factorOf({ multiplier, shift }: Multiplier): number {
+  return multiplier * 2 ** -shift;
 }
 
 /** How accumulators become codes. */
@@ -53,21 +58,15 @@ export function requantize(accumulators: Int32Array, columns: number, options: R
     throw new RangeError(`multipliers must be 1 or ${columns}, got ${multipliers.length}`);
   }
   const codes = low >= 0 ? new Uint8Array(accumulators.length) : new Int8Array(accumulators.length);
-  const whole = Float64Array.from(
-    { length: columns },
-    (_, j) => multipliers[j % multipliers.length].multiplier,
+  const factors = Float64Array.from({ length: columns }, (_, j) =>
+    factorOf(multipliers[j % multipliers.length]),
   );
-  const power = Float64Array.from(
-    { length: columns },
-    (_, j) => 2 ** -multipliers[j % multipliers.length].shift,
-  );
-  for (let i = 0; i < accumulators.length; i += columns) {
-    for (let j = 0; j < columns && i + j < accumulators.length; j++) {
-      // The product is a whole number below 2^53, and the power of two moves its point: both exact.
-      const steps = accumulators[i + j] * whole[j] * power[j];
-      // Rounds to even: see rounding.ts.
-      const code = steps + 6755399441055744 - 6755399441055744 + zeroPoint;
-      codes[i + j] = Math.min(high, Math.max(low, code));
+  for (let i = 0; i < accumulators.length; ) {
+    const end = Math.min(columns, accumulators.length - i);
+    for (let j = 0; j < end; j++, i++) {
+      // The product is exact. Adding and taking away rounds to even: see rounding.ts.
+      const code = accumulators[i] * factors[j] + 6755399441055744 - 6755399441055744 + zeroPoint;
+      codes[i] = Math.min(high, Math.max(low, code));
     }
   }
   return codes;

@@ -1,5 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { tf, useBackend } from "../../lib/nn/index.ts";
+import { loadDataset } from "../../lib/datasets/index.ts";
+import {
+  calibrateActivations,
+  firstOf,
+  inputShape,
+  integerNetworkOf,
+  loadPretrained,
+  quantizeWeights,
+  tf,
+  useBackend,
+} from "../../lib/nn/index.ts";
 import {
   chooseRange,
   clusterWeights,
@@ -8,6 +18,7 @@ import {
   packBits,
   packRight,
   quantize,
+  runInteger,
   unpack,
   xnorMatmul,
 } from "../../lib/quantization/index.ts";
@@ -132,6 +143,27 @@ print(json.dumps({"ms": sorted(r)[1], "inertia": float(k.inertia_)}))`,
     peers,
     unit: "ms",
   });
+
+  const { test, train } = await loadDataset("mnist-10k");
+  for (const name of ["lenet-300-100", "lenet-5"] as const) {
+    const model = await loadPretrained(name);
+    const images = firstOf(test, 500);
+    const pixels = Float32Array.from(images.images, (p) => p / 255);
+    const input = tf.tensor(pixels, [images.count, ...inputShape(model)]);
+    const activations = await calibrateActivations(model, firstOf(train, 200));
+    const floats = median(() => {
+      const output = model.predict(input) as tf.Tensor;
+      output.dataSync();
+      output.dispose();
+    }, 9);
+    const network = integerNetworkOf(model, quantizeWeights(model, { bits: 8 }).quantized, activations);
+    report({
+      work: `${name}, 500 images, 8-bit integers`,
+      ours: median(() => runInteger(network, pixels, images.count), 9),
+      peers: { "tfjs float, WASM": floats },
+      unit: "ms",
+    });
+  }
 
   const million = Float32Array.from({ length: 1e6 }, () => normal(random));
   const numpy = python<{ quantize: number; percentile: number }>(
