@@ -2,6 +2,7 @@
 //
 // The trade: a wide range clips nothing but its steps are coarse; a narrow one clips the few large values and gives
 // the many small ones finer steps.
+import { instantiateWasm } from "../util/wasm.ts";
 import { absoluteHistogram, klThreshold } from "./histogram.ts";
 import { roundEven } from "./rounding.ts";
 
@@ -54,21 +55,47 @@ function float32Scale(scale: number): number {
   return rounded === Number.POSITIVE_INFINITY ? 3.4028234663852886e38 : rounded;
 }
 
-/** Mean squared error of `values` on a grid. */
-function gridError(values: Float32Array, min: number, max: number, levels: Levels): number {
-  const { scale, zeroPoint } = gridOf(min, max, levels);
+interface Kernel {
+  memory: WebAssembly.Memory;
+  error(at: number, count: number, inverse: number, bottom: number, top: number, scale: number): number;
+}
+
+let kernel: Kernel | undefined;
+// Values are looked at in pieces of 4 MB: that is all the memory the search takes, however many there are.
+const piece = 2 ** 20;
+
+/**
+ * The squared error of values on the grid that covers a range, as a function of the range; in units of `half`², in
+ * single precision: good enough to compare ranges. A search calls it a hundred times, hence WebAssembly SIMD.
+ */
+function gridError(values: Float32Array, half: number, levels: Levels): (min: number, max: number) => number {
+  kernel ??= instantiateWasm("quantization/grid-error.wasm").exports as unknown as Kernel;
+  const wasm = kernel;
+  const missing = Math.min(piece, values.length + 3) * 4 - wasm.memory.buffer.byteLength;
+  if (missing > 0) wasm.memory.grow(Math.ceil(missing / 65536));
   const { low, high } = codeRange(levels);
-  const inverse = 1 / scale;
-  const bottom = low - zeroPoint;
-  const top = high - zeroPoint;
-  let sum = 0;
-  // The hot loop of the search: no code is stored, and the rounding is inlined.
-  for (let i = 0; i < values.length; i++) {
-    const steps = values[i] * inverse + 6755399441055744 - 6755399441055744;
-    const difference = values[i] - Math.min(top, Math.max(bottom, steps)) * scale;
-    sum += difference * difference;
-  }
-  return sum;
+  let loaded = -1;
+  /** Brings a piece into the kernel's memory, in units of `half`, and fills its last four lanes up with zeros. */
+  const load = (from: number): number => {
+    const count = Math.min(piece, values.length - from);
+    const rounded = Math.ceil(count / 4) * 4;
+    if (loaded !== from) {
+      const memory = new Float32Array(wasm.memory.buffer, 0, rounded);
+      for (let i = 0; i < count; i++) memory[i] = values[from + i] / half;
+      memory.fill(0, count);
+      loaded = from;
+    }
+    return rounded;
+  };
+  return (min, max) => {
+    const { scale, zeroPoint } = gridOf(min, max, levels);
+    let sum = 0;
+    for (let from = 0; from < values.length; from += piece) {
+      const count = load(from);
+      sum += wasm.error(0, count, half / scale, low - zeroPoint, high - zeroPoint, scale / half);
+    }
+    return sum;
+  };
 }
 
 /**
@@ -118,7 +145,8 @@ export function chooseRange(
     for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]);
     return [-sum / values.length, sum / values.length];
   }
-  return searchRange((from, to) => gridError(values, from, to, levels), min, max, levels.scheme);
+  const half = Math.max(-min, max);
+  return half === 0 ? [0, 0] : searchRange(gridError(values, half, levels), min, max, levels.scheme);
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   denseStep,
   fixedMultiplier,
   type IntegerNetwork,
+  integerLayer,
   integerMatmul,
   packBits,
   packRight,
@@ -211,6 +212,55 @@ describe("§3.2.2 requantization by multiplier and shift", () => {
     assert.throws(
       () => requantize(acc, 3, { multipliers, zeroPoint: 0, low: 0, high: 255 }),
       /multipliers must be 1 or 3, got 2/,
+    );
+  });
+});
+
+describe("§3.2.2 a layer in integers in one go", () => {
+  it("is product, bias and requantization, for all shapes, signs and extremes", () => {
+    for (const [m, k, n] of [
+      [1, 1, 1],
+      [3, 5, 7],
+      [4, 16, 8],
+      [9, 33, 13],
+      [2, 0, 3],
+    ]) {
+      for (const unsigned of [false, true]) {
+        for (const fraction of [0, 3]) {
+          const a = codes(m * k, unsigned);
+          const right = packRight(codes(k * n, false), k, n);
+          const zeroA = unsigned ? 128 : 5;
+          const bias = Int32Array.from({ length: n }, (_, j) =>
+            j % 3 === 2 ? 2 ** 30 : Math.floor((random() - 0.5) * 1e6),
+          );
+          // From factors that saturate everything to factors that leave nothing.
+          const multipliers = Array.from({ length: n }, (_, j) => fixedMultiplier(2 ** (-(j % 30) + 2)));
+          const zeroPoint = unsigned ? 100 : -3;
+          const [low, high] = unsigned ? [7, 250] : [-128, 120];
+          const ours = integerLayer(
+            a,
+            right,
+            m,
+            { multipliers, zeroPoint, low, high, bias, fraction },
+            { zeroA },
+          );
+          const sums = integerMatmul(a, right, m, k, n, { zeroA }).map(
+            (sum, i) => (sum << fraction) + bias[i % n],
+          );
+          assert.deepEqual(ours, requantize(sums, n, { multipliers, zeroPoint, low, high }));
+        }
+      }
+    }
+    assert.equal(
+      integerLayer(new Int8Array(0), packRight(new Int8Array(4), 2, 2), 0, {
+        multipliers: [fixedMultiplier(1)],
+        zeroPoint: 0,
+        low: 0,
+        high: 1,
+        bias: new Int32Array(2),
+        fraction: 0,
+      }).length,
+      0,
     );
   });
 });
