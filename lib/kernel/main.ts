@@ -1,5 +1,6 @@
 // The kernel's process. The user's code runs on this, the main thread, so that native addons find what they expect;
 // a worker owns the sockets, so that heartbeat, interrupts and completion answer while a cell is busy.
+import { writeSync } from "node:fs";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type ServerData, shared } from "./link.ts";
 
@@ -51,10 +52,12 @@ const data: ServerData = {
 const server = new Worker(new URL("./server.js", import.meta.url), {
   workerData: data,
   transferList: [port2],
+  execArgv: [],
 });
 const reallyExit = (process as unknown as { reallyExit(code: number): void }).reallyExit.bind(process);
 server.on("error", (error) => {
-  process.stderr.write(`slimlab kernel: the server failed: ${error.stack ?? error}\n`);
+  // Not through process.stderr: what is written there belongs to a cell by now.
+  writeSync(2, `slimlab kernel: ${process.env.SLIMLAB_DEBUG ? error.stack : error.message}\n`);
   reallyExit(1);
 });
 server.on("exit", (code) => reallyExit(code));

@@ -1,7 +1,7 @@
 // Imports in cells: ES modules, CommonJS modules, JSON, and the project's own TypeScript, seen from the notebook's folder.
 import { existsSync, readFileSync } from "node:fs";
-import Module, { createRequire, isBuiltin } from "node:module";
-import { isAbsolute, join } from "node:path";
+import Module, { createRequire, isBuiltin, register } from "node:module";
+import { dirname, isAbsolute, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../util/files.ts";
@@ -10,6 +10,25 @@ type ModuleNamespace = Record<string, unknown>;
 
 /** Modules that the kernel itself provides, by specifier. */
 export const ownModules = new Map<string, () => ModuleNamespace>();
+
+const generationName = "slimlab";
+
+/** A module that was imported anew imports its own modules anew: the mark in its address passes to theirs. */
+const reloadHook = `data:text/javascript,${encodeURIComponent(`
+export async function resolve(specifier, context, next) {
+  const found = await next(specifier, context);
+  const mark = /[?&]${generationName}=(\\d+)/.exec(context.parentURL ?? "");
+  if (!mark || !found.url.startsWith("file:") || found.url.includes("/node_modules/")) return found;
+  if (/[?&]${generationName}=/.test(found.url)) return found;
+  return { ...found, url: found.url + (found.url.includes("?") ? "&" : "?") + "${generationName}=" + mark[1] };
+}`)}`;
+
+/** Whether a file is the project's own, and not a package's or the kernel's. */
+function isProjects(file: string): boolean {
+  return !/[\\/]node_modules[\\/]/.test(file) && !file.startsWith(ownFolder);
+}
+
+const ownFolder = dirname(fileURLToPath(import.meta.url)) + sep;
 
 const typescript = /\.[cm]?tsx?$|\.jsx$/;
 
@@ -35,8 +54,19 @@ export function provideModules(folder: string): void {
       tsx ??= useTsx();
       await tsx;
     }
-    const found = await importFrom(pathToFileURL(file).href + queryOf(specifier), attributes);
+    const url = new URL(pathToFileURL(file).href + queryOf(specifier));
+    if (generation > 0 && isProjects(file)) url.searchParams.set(generationName, String(generation));
+    const found = await importFrom(url.href, attributes);
     return withNames(found as ModuleNamespace, file);
+  }
+
+  let generation = 0;
+
+  /** The next import of each of the project's own modules reads its file anew. */
+  function reload(): void {
+    if (generation++ === 0) register(reloadHook);
+    for (const file of Object.keys(createdRequire.cache))
+      if (isProjects(file)) delete createdRequire.cache[file];
   }
 
   function resolved(specifier: string): string | undefined {
@@ -85,6 +115,7 @@ export function provideModules(folder: string): void {
   define("__slimlab_import", load);
   define("__slimlab_meta", meta);
   define("require", require);
+  define("reload", reload);
   adoptTslab();
 }
 

@@ -324,6 +324,8 @@ async function runQueue(queue: {
   for (let next = queue.waiting.shift(); next; next = queue.waiting.shift()) {
     const { request, done } = next;
     running.add(request);
+    // JupyterLab reads a cell's times from here.
+    const timing = { started: new Date().toISOString(), dependencies_met: true, engine: session };
     let reply: Content;
     try {
       reply = await execute(request);
@@ -338,7 +340,10 @@ async function runQueue(queue: {
       for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
       aborted = queue.waiting.splice(0);
     }
-    request.reply({ user_expressions: {}, payload: [], ...reply });
+    request.reply(
+      { user_expressions: {}, payload: [], ...reply },
+      { metadata: { ...timing, status: reply.status } },
+    );
     running.delete(request);
     done();
     for (const { request, done } of aborted) {
@@ -507,6 +512,14 @@ const kernelInfo: Handler = ({ reply }) => {
 };
 shellHandlers.kernel_info_request = kernelInfo;
 controlHandlers.kernel_info_request = kernelInfo;
+
+/** Deprecated since protocol 5.1, and still in it. */
+const connect: Handler = ({ reply }) => {
+  const { shell_port, iopub_port, stdin_port, control_port, hb_port } = connection;
+  reply({ status: "ok", shell_port, iopub_port, stdin_port, control_port, hb_port });
+};
+shellHandlers.connect_request = connect;
+controlHandlers.connect_request = connect;
 
 shellHandlers.is_complete_request = async ({ message, reply }) => {
   const { completeness } = await transforming();

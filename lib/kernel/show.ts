@@ -1,6 +1,7 @@
 // A value as a MIME bundle: what it says itself, else what it looks like to Node's inspect.
-import { inspect, types } from "node:util";
+import { inspect, stripVTControlCharacters, types } from "node:util";
 import type { MimeBundle } from "./client.ts";
+import { tableBundle } from "./tables.ts";
 
 /** The method by which an object shows itself: it returns a MIME bundle, or a promise of one. */
 export const displaySymbol: symbol = Symbol.for("Jupyter.display");
@@ -12,7 +13,7 @@ const textLimit = 20_000;
 export function plainText(value: unknown): string {
   let text: string;
   try {
-    text = inspect(value, {
+    text = inspect(elided(value), {
       depth: 4,
       colors: false,
       maxArrayLength: 100,
@@ -23,8 +24,33 @@ export function plainText(value: unknown): string {
   } catch (error) {
     text = `[a value that cannot be shown: ${error instanceof Error ? error.message : String(error)}]`;
   }
+  // A value's own inspect method may colour what it returns.
+  if (text.includes("\u001b")) text = stripVTControlCharacters(text);
   if (text.length <= textLimit) return text;
   return `${text.slice(0, textLimit)}\n… ${text.length - textLimit} more characters`;
+}
+
+/** Inspect shortens arrays, Maps and Sets, and not objects: one with a million names is shortened here. */
+function elided(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || types.isProxy(value)) return value;
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  const keys = Object.keys(value);
+  if (keys.length <= mostKeys) return value;
+  const part = Object.create(prototype);
+  for (const key of keys.slice(0, mostKeys)) {
+    Object.defineProperty(part, key, Object.getOwnPropertyDescriptor(value, key)!);
+  }
+  part[`… ${keys.length - mostKeys} more`] = new Ellipsis();
+  return part;
+}
+
+const mostKeys = 200;
+
+class Ellipsis {
+  [inspect.custom](): string {
+    return "…";
+  }
 }
 
 const signatures: [mime: string, bytes: number[], at?: number][] = [
@@ -51,15 +77,13 @@ function isBundle(value: unknown): value is MimeBundle {
 /** The bundle that shows a value; a promise only where the value's own method returns one. */
 export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
   if ((typeof value === "object" && value !== null) || typeof value === "function") {
-    if (!types.isProxy(value)) {
-      const own = (value as Record<symbol, unknown>)[displaySymbol];
-      if (typeof own === "function") {
-        const bundle: unknown = own.call(value);
-        if (types.isPromise(bundle)) return bundle.then((settled) => checked(settled, value));
-        return checked(bundle, value);
-      }
+    const own = ownDisplay(value);
+    if (own) {
+      const bundle = own.call(value);
+      if (types.isPromise(bundle)) return bundle.then((settled) => checked(settled, value));
+      return checked(bundle, value);
     }
-    if (value instanceof Uint8Array) {
+    if (types.isUint8Array(value)) {
       const type = imageType(value);
       if (type) {
         return {
@@ -68,8 +92,29 @@ export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
         };
       }
     }
+    const table = tableOf(value);
+    if (table) return table;
   }
   return { "text/plain": plainText(value) };
+}
+
+function tableOf(value: object): MimeBundle | undefined {
+  try {
+    return types.isProxy(value) ? undefined : tableBundle(value, plainText);
+  } catch {
+    return undefined; // It only looks like a table.
+  }
+}
+
+function ownDisplay(value: object): (() => unknown) | undefined {
+  try {
+    // A proxy may answer any name with a function: only one that says it has this one is asked.
+    if (!(displaySymbol in value)) return undefined;
+    const own = (value as Record<symbol, unknown>)[displaySymbol];
+    return typeof own === "function" ? (own as () => unknown) : undefined;
+  } catch {
+    return undefined; // A proxy that allows no such question.
+  }
 }
 
 function checked(bundle: unknown, value: unknown): MimeBundle {

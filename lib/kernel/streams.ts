@@ -10,6 +10,9 @@ interface Streams {
 
 /** Writes that may go one by one in each tenth of a second; more than that is gathered first. */
 const single = 500;
+/** Characters that a cell may write at once, and in each second after that. */
+const burst = 32 << 20;
+const rate = 8 << 20;
 const gatherSize = 1 << 15;
 const gatherTime = 20;
 
@@ -29,7 +32,20 @@ export function captureStreams(
   let writes = 0;
   let heldSince = 0;
 
+  let credit = burst;
+  let creditAt = performance.now();
+
+  /** Makes a cell that writes without end wait, so that neither the network nor the browser drowns. */
+  function throttle(size: number): void {
+    const now = performance.now();
+    credit = Math.min(burst, credit + ((now - creditAt) / 1000) * rate) - size;
+    creditAt = now;
+    if (credit < 0)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Math.min(1000, (-credit / rate) * 1000));
+  }
+
   function send(to: Origin, name: "stdout" | "stderr", text: string): void {
+    throttle(text.length);
     Atomics.add(numbers, shared.backlog, text.length);
     post({ type: "stream", origin: to, name, text });
     // A cell that prints faster than the sockets carry has to wait: the alternative is to lose output, or memory.

@@ -296,6 +296,24 @@ describe("kernel: a session over the sockets", () => {
       assert.equal(text(await run("(require('./common.cjs') as any).twice(21)")), "42");
       assert.match(String(text(await run("import.meta.dirname"))), /slimlab-notebook-/);
     });
+    it("reads the project's modules anew after reload(), and their own imports", async () => {
+      const write = (n: number) =>
+        writeFile(join(folder, "inner.ts"), `export const inner: number = ${n};\n`);
+      await writeFile(
+        join(folder, "outer.ts"),
+        "import { inner } from './inner';\nexport const outer = inner + 1;\n",
+      );
+      await write(10);
+      const outer = async () => text(await run("import { outer } from './outer.ts'; outer"));
+      assert.equal(await outer(), "11");
+      await write(20);
+      assert.equal(await outer(), "11");
+      await run("reload()");
+      assert.equal(await outer(), "21");
+      await writeFile(join(folder, "common.cjs"), "module.exports = { twice: (x) => 200 * x };");
+      await run("reload()");
+      assert.equal(text(await run("import { twice as again } from './common.cjs'; again(1)")), "200");
+    });
     it("says what is missing", async () => {
       const error = errorOf(await run("// @ts-nocheck\nimport nowhere from './nowhere.ts'"));
       assert.match(error.evalue, /cannot find "\.\/nowhere\.ts"/);
@@ -453,6 +471,37 @@ describe("kernel: a session over the sockets", () => {
         "const bytes = Buffer.from('€'); process.stdout.write(bytes.subarray(0, 1)); process.stdout.write(bytes.subarray(1)); undefined",
       );
       assert.equal(stdout(result), "€");
+    });
+  });
+
+  describe("runtime", () => {
+    it("runs worker threads, and shows what they print", async () => {
+      const result = await run(
+        "import { Worker } from 'node:worker_threads'; const thread = new Worker(`console.log('from a thread')`, { eval: true }); " +
+          "await new Promise((r) => thread.on('exit', r)); await new Promise((r) => setTimeout(r, 20)); undefined",
+      );
+      assert.equal(stdout(result), "from a thread\n");
+    });
+    it("loads native addons", async () => {
+      const path = new URL("../../../node_modules/zeromq/lib/index.js", import.meta.url).pathname;
+      assert.match(String(text(await run(`(require('${path}') as any).version`))), /^'4\./);
+    });
+    it("slows down a cell that prints without end, and loses nothing", async () => {
+      let total = 0;
+      const running = run("let line = 0; for (;;) console.log(line++, 'x'.repeat(100))", {
+        onMessage: ({ header, content }: { header: { msg_type: string }; content: { text: string } }) => {
+          if (header.msg_type === "stream") total += content.text.length;
+        },
+      });
+      await pause(1500);
+      await kernel.interrupt();
+      const lines = stdout(await running).split("\n");
+      assert.ok(lines.slice(0, -2).every((line, i) => line.startsWith(`${i} x`)));
+      assert.ok(total > 1e6 && total < 100e6, `${total} characters`);
+    });
+    it("answers connect_request, old as it is", async () => {
+      const { content } = await kernel.request("shell", "connect_request");
+      assert.equal(content.hb_port, kernel.connection.hb_port);
     });
   });
 
