@@ -1,4 +1,10 @@
 // §2.3: techniques in sequence, as data: run, cached, measured, and searched for the best.
+
+export {
+  type DeepCompressionOptions,
+  deepCompression,
+  deepCompressionPublished,
+} from "./deep-compression.ts";
 export {
   type Cluster,
   checkRecipe,
