@@ -1,6 +1,7 @@
 // What all plots have in common: their options, checked at the edge, and the layout made from them.
 import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { Figure, type PlotlyLayout, type PlotlyTrace } from "./figure.ts";
+import { axisOf, spanOf } from "./ranges.ts";
 import { wrap } from "./text.ts";
 import { grid, ink, palette } from "./theme.ts";
 
@@ -103,7 +104,8 @@ export function axisLayout(
   }
   return {
     title: { text: (axis.label ?? "") + (axis.unit ? ` (${axis.unit})` : ""), standoff: 10 },
-    ...(axis.log && { type: "log" }),
+    // A format of its own keeps Plotly from writing 20 and 50 as small digits between the powers.
+    ...(axis.log && { type: "log", tickformat: "~g" }),
     ...(!axis.format && { exponentformat: "power" }),
     ...(range && { range }),
     ...(axis.format === "percent" && { tickformat: "~%" }),
@@ -124,7 +126,7 @@ export function makeFigure(
   const title = options.title ?? "";
   const legend = data.filter((trace) => trace.showlegend !== false && trace.name).length > 1;
   const lines = wrap(title, 84);
-  return new Figure(
+  const figure = new Figure(
     data.map((trace) => ({
       ...trace,
       showlegend: legend && trace.showlegend !== false && Boolean(trace.name),
@@ -144,6 +146,13 @@ export function makeFigure(
       ...defaults.layout,
     },
   );
+  for (const id of ["x", "y"]) {
+    const span = spanOf(figure.data, figure.layout, id);
+    // Over few powers of ten Plotly would mark every digit, and their labels run into each other.
+    if (!span.names && span.log && span.range[1] - span.range[0] < 3.5)
+      axisOf(figure.layout, id).dtick = "D2";
+  }
+  return figure;
 }
 
 function referenceShape(reference: Reference, index: number): PlotlyLayout {
