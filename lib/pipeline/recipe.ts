@@ -1,5 +1,6 @@
 // §2.3 A recipe: techniques in sequence, as plain data that can be kept in a file, hashed, and searched over.
 
+import type { Hint } from "../distillation/index.ts";
 import {
   type ConvMethod,
   convMethods,
@@ -151,11 +152,16 @@ export interface Factorize extends Common {
   images?: number;
 }
 
+/** Who teaches. */
+export type Teacher = "original" | PretrainedName;
+
 /** §3.4: trains on what a teacher says; repairs what other techniques broke. */
 export interface Distill extends Common, Training {
   technique: "distill";
-  /** `original`, the model before the first step (the default), or a network that ships with slimlab. */
-  teacher?: "original" | PretrainedName;
+  /** `original`, the model before the first step (the default), a network that ships with slimlab, or several of them. */
+  teacher?: Teacher | readonly Teacher[];
+  /** What a student's layer should carry of a teacher's; not where activations are quantized. */
+  hints?: readonly Hint[];
   /** Default 4. */
   temperature?: number;
   /** Share of the soft targets, default 0.9. */
@@ -232,6 +238,14 @@ const pruneUnits: Fields = {
     score: oneOf(...unitScores),
     images: whole(1),
   },
+};
+
+const text: Check = (name, value) => {
+  if (typeof value !== "string") throw new RangeError(`${name} must be a layer's name, got ${shown(value)}`);
+};
+const hintFields: Fields = {
+  needed: ["teacherLayer", "studentLayer"],
+  fields: { teacherLayer: text, studentLayer: text, teacher: whole(0), weight: number(0) },
 };
 
 interface Fields {
@@ -332,7 +346,20 @@ const techniques: Record<Technique, Fields> = {
     needed: ["epochs"],
     fields: {
       ...training,
-      teacher: oneOf("original", ...pretrainedNames),
+      teacher: (name, value, step) => {
+        const given = value as unknown;
+        const list = Array.isArray(given) ? given : [given];
+        if (list.length === 0) throw new RangeError(`${name} must name at least one`);
+        for (const one of list) oneOf("original", ...pretrainedNames)(name, one as never, step);
+      },
+      hints: (name, value) => {
+        const list = value as unknown;
+        if (!Array.isArray(list))
+          throw new RangeError(`${name} must be a list of hints, got ${shown(value)}`);
+        list.forEach((hint, i) => {
+          checkFields(hint, `${name}[${i}]`, hintFields);
+        });
+      },
       temperature: number(Number.MIN_VALUE),
       mixing: share,
     },

@@ -2,6 +2,7 @@
 // is what is stored, and a run that was interrupted goes on with the same numbers.
 
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
@@ -21,7 +22,7 @@ import {
   weightsOf,
 } from "../nn/index.ts";
 import { checkInteger } from "../util/check.ts";
-import { writeFileAtomic } from "../util/files.ts";
+import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
 import { forwardOf, type State } from "./hold.ts";
 import { canonical, checkRecipe, type Recipe, type Step, stepName, type Technique } from "./recipe.ts";
@@ -164,8 +165,8 @@ export async function runFrom(
 
   const rows: Row[] = [];
   const details: unknown[] = [];
-  // A change to what steps do must change the version, or the cache would bring back what older code did.
-  let key = hash("slimlab recipe 1", backend, hash(original), hashOf(data));
+  // Another version of slimlab may do a step differently: its results are its own.
+  let key = hash(`slimlab ${version} recipe`, backend, hash(original), hashOf(data));
   let slim = original;
   let parameterBytes = 0;
   const add = async (step: Step | undefined, compute: () => Promise<Computed>): Promise<void> => {
@@ -254,6 +255,8 @@ export async function runFrom(
     }
   }
 }
+
+const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8"));
 
 /** What the cache keeps of a step beside the model. */
 interface Entry extends Pick<Row, "accuracy" | "loss" | "bytes" | "parameters" | "macs" | "sparsity"> {

@@ -332,22 +332,29 @@ const factorizeStep: Run<Factorize> = async (state, step, context) => {
 };
 
 const distillStep: Run<Distill> = async (state, step, context) => {
-  const { teacher: name = "original", temperature, mixing } = step;
-  const teacher = await context.teacher(name);
+  const { teacher = "original", temperature, mixing, hints } = step;
+  if (hints && state.activations)
+    throw new RangeError(
+      "hints must be left out where activations are quantized: give them before that step",
+    );
+  const names: readonly string[] = typeof teacher === "string" ? [teacher] : teacher;
+  const teachers: tf.LayersModel[] = [];
   try {
+    for (const name of names) teachers.push(await context.teacher(name));
     await holding(state, (held) =>
-      distill(state.model, teacher, context.data.train, {
+      distill(state.model, teachers, context.data.train, {
         ...trainOptions(step, context),
         // `distill` leaves a given forward pass as it is.
         ...held,
         temperature,
         mixing,
+        hints,
       }),
     );
   } finally {
-    teacher.dispose();
+    for (const one of teachers) one.dispose();
   }
-  return { note: [`teacher: ${name}`, heldBy(state)].filter(Boolean).join("; ") };
+  return { note: [`taught by ${names.join(" and ")}`, heldBy(state)].filter(Boolean).join("; ") };
 };
 
 const fineTune: Run<FineTune> = async (state, step, context) => {

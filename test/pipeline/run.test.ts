@@ -196,6 +196,26 @@ describe("2.3 pipeline: recipes", () => {
     small.dispose();
   });
 
+  it("several teachers and hints teach a network that was cut down", async () => {
+    const result = await runRecipe(
+      model,
+      data,
+      [
+        { technique: "pruneNeurons", rate: 0.5, score: "l2" },
+        {
+          technique: "distill",
+          epochs: 1,
+          teacher: ["original", "lenet-5"],
+          hints: [{ teacherLayer: "fc1", studentLayer: "fc1" }],
+        },
+      ],
+      { cache: false },
+    );
+    const [, pruned, taught] = result.rows;
+    assert.equal(taught.note, "taught by original and lenet-5");
+    assert.ok(taught.loss < pruned.loss);
+  });
+
   it("automatic quantization chooses bits by layer, within bytes, and pruned weights stay 0", async () => {
     const result = await runRecipe(
       model,
