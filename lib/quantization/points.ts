@@ -33,7 +33,7 @@ export function pointsOf(weights: Float32Array): Points {
 
 /** One point for each distinct value. */
 export function distinctPoints(weights: Float32Array): Points {
-  const sorted = weights.slice().sort();
+  const sorted = sortedFloats(weights);
   let size = 0;
   for (let i = 0; i < sorted.length; i++) if (i === 0 || sorted[i] !== sorted[i - 1]) size++;
   const values = new Float64Array(size);
@@ -46,6 +46,40 @@ export function distinctPoints(weights: Float32Array): Points {
   const sums = values.map((value, i) => counts[i] * (value - center));
   const squares = values.map((value, i) => counts[i] * (value - center) ** 2);
   return accumulate(values, counts, sums, squares, center);
+}
+
+/**
+ * A sorted copy. As whole numbers the bits of positive floats are in order and those of negative ones in reverse, so
+ * three passes over 11 bits each sort them, least significant first (radix sort): no comparisons, several times faster.
+ */
+function sortedFloats(weights: Float32Array): Float32Array {
+  let from = new Uint32Array(weights.slice().buffer);
+  let to = new Uint32Array(from.length);
+  const starts = new Uint32Array(3 * 2048);
+  for (let i = 0; i < from.length; i++) {
+    // Negative: all bits turned; positive: the sign bit set. Now the order is that of unsigned numbers.
+    const key = from[i] ^ ((from[i] >> 31) | 0x80000000);
+    from[i] = key;
+    starts[key & 2047]++;
+    starts[2048 + ((key >>> 11) & 2047)]++;
+    starts[4096 + (key >>> 22)]++;
+  }
+  for (let pass = 0; pass < 3; pass++) {
+    const start = starts.subarray(pass * 2048, (pass + 1) * 2048);
+    for (let digit = 0, sum = 0; digit < 2048; digit++) {
+      const count = start[digit];
+      start[digit] = sum;
+      sum += count;
+    }
+    const shift = pass * 11;
+    for (let i = 0; i < from.length; i++) to[start[(from[i] >>> shift) & 2047]++] = from[i];
+    [from, to] = [to, from];
+  }
+  for (let i = 0; i < from.length; i++) {
+    const key = from[i];
+    from[i] = key ^ ((~key >> 31) | 0x80000000);
+  }
+  return new Float32Array(from.buffer);
 }
 
 /** One point for each of 2^21 buckets that holds weights. Memory: 40 MB, however many weights. */
