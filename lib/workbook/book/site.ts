@@ -342,12 +342,14 @@ async function proseOf(
   return prose;
 }
 
-/** Markdown files beside the notebooks: `index.md` opens the book, the others follow the chapters. */
+/** Markdown files beside the notebooks: `index.md` opens the book, the others follow the chapters as it names them. */
 async function textContents(language: Language, notebooks: string, building: string): Promise<Content[]> {
   const folder = language === "en" ? notebooks : join(notebooks, language);
+  const front = await readFile(join(folder, "index.md"), "utf8").catch(() => "");
+  const place = (name: string) => (front.includes(`(${name})`) ? front.indexOf(`(${name})`) : front.length);
   const names = (await readdir(folder).catch(() => [] as string[]))
     .filter((name) => name.endsWith(".md"))
-    .sort();
+    .sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
   return Promise.all(
     names.map(async (name) => {
       const source = await readFile(join(folder, name), "utf8");
