@@ -242,16 +242,20 @@ export async function calibrateActivations(
   return result;
 }
 
-/** What the values become, and the lowest and the highest level there are. */
+/** What the values, or means of levels, become, and the lowest and the highest level there are. */
 function applyQuantizer(
   values: Float32Array,
   quantizer: ActivationQuantizer,
+  mean: boolean,
 ): { values: Float32Array; lowest: number; highest: number } {
   if (quantizer.kind === "fixed") {
     const { scale, zeroPoint, low, high } = quantizer;
     const bottom = low - zeroPoint;
     const top = high - zeroPoint;
-    const restored = values.map((v) => Math.min(top, Math.max(bottom, roundEven(v / scale))) * scale);
+    // A mean of four levels often lies halfway between two. In float32 it lies there but for noise, so 16 binary places
+    // are kept and the tie is a tie, as it is in integers.
+    const steps = (v: number) => (mean ? Math.round((v / scale) * 65536) / 65536 : v / scale);
+    const restored = values.map((v) => Math.min(top, Math.max(bottom, roundEven(steps(v)))) * scale);
     return { values: restored, lowest: bottom * scale, highest: top * scale };
   }
   const codes = quantizer.kind === "binary" ? binarize(values, quantizer) : ternarize(values, quantizer);
@@ -317,9 +321,9 @@ export function quantizedForward(
   const names = model.layers.map((layer) => layer.name);
   for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, names);
   for (const name of Object.keys(weights?.layers ?? {})) checkOneOf("layer", name, names);
-  const quantizeActivations = (x: tf.Tensor, quantizer: ActivationQuantizer): tf.Tensor =>
+  const quantizeActivations = (x: tf.Tensor, quantizer: ActivationQuantizer, mean = false): tf.Tensor =>
     throughQuantizer(x, (values) => {
-      const { values: restored, lowest, highest } = applyQuantizer(values, quantizer);
+      const { values: restored, lowest, highest } = applyQuantizer(values, quantizer, mean);
       return { values: restored, passes: straightThrough(ones(values.length), values, lowest, highest) };
     });
   return (x) => {
@@ -341,7 +345,7 @@ export function quantizedForward(
           const result = call.call(layer, inputs, options);
           const output = Array.isArray(result) ? result[0] : result;
           current = quantizer ?? current;
-          return current ? quantizeActivations(output, current) : output;
+          return current ? quantizeActivations(output, current, averages) : output;
         };
         undo.push(() => {
           if (own) layer.call = call;

@@ -198,6 +198,48 @@ describe("nn/quantize: §3.2 applied to models", () => {
     });
   }
 
+  it("runs average pooling, padding, strides and dropout in integers, close to the float simulation", async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({
+          name: "a",
+          inputShape: [28, 28, 1],
+          filters: 6,
+          kernelSize: 3,
+          strides: 2,
+          padding: "same",
+          activation: "relu",
+        }),
+        tf.layers.averagePooling2d({ poolSize: 3, strides: 2, padding: "same" }),
+        tf.layers.conv2d({ name: "b", filters: 5, kernelSize: [2, 3], useBias: false }),
+        tf.layers.averagePooling2d({ poolSize: 2 }),
+        tf.layers.dropout({ rate: 0.5 }),
+        tf.layers.flatten(),
+        tf.layers.dense({ name: "c", units: 10, activation: "softmax" }),
+      ],
+    });
+    const few = firstOf(test, 20);
+    for (const options of [
+      { bits: 8 },
+      { bits: 8, scheme: "symmetric" },
+      { bits: 5, method: "mse" },
+    ] as const) {
+      const activations = await calibrateActivations(model, firstOf(train, 50), options);
+      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const network = integerNetworkOf(model, quantized, activations);
+      const ran = runInteger(network, floats(few), few.count);
+      assert.deepEqual(ran, simulateInteger(network, floats(few), few.count));
+      const { logits } = await predict(model, few, { forward: quantizedForward(model, { activations }) });
+      const range = Math.max(...logits) - Math.min(...logits);
+      let far = 0;
+      logits.forEach((z, i) => {
+        if (Math.abs(z - ran.values[i]) > 0.01 * range) far++;
+      });
+      assert.ok(far < 0.03 * logits.length, `${JSON.stringify(options)}: ${far} of ${logits.length}`);
+    }
+    model.dispose();
+  });
+
   it("runs binary and ternary activations in integers, with one-bit weights as bit counts", async () => {
     for (const kind of ["binary", "ternary"] as const) {
       for (const bits of [8, 1]) {
