@@ -93,6 +93,7 @@ const pruneWeights: Run<PruneWeights> = async (state, step, context) => {
   const amount = (sparsity ?? threshold)!;
   const named = typeof amount === "object" ? Object.keys(amount) : undefined;
   const layers = layersOf(state.model, step.layers ?? named);
+  for (const layer of layers) amountFor(sparsity === undefined ? "threshold" : "sparsity", amount, layer);
   const scores = await scoresFor(state.model, step, layers, context);
   const name =
     threshold !== undefined
@@ -145,7 +146,7 @@ const pruneIteratively: Run<PruneIteratively> = async (state, step, context) => 
   // Targets by layer are one target for all of them together, shared out by layer at each step.
   const overall =
     typeof target === "object"
-      ? layers.reduce((sum, name) => sum + (target[name] ?? 0) * sizes[name], 0) / total
+      ? layers.reduce((sum, name) => sum + amountFor("target", target, name) * sizes[name], 0) / total
       : target;
   const strategyAt = (sparsity: number): Strategy =>
     typeof target === "object"
