@@ -172,6 +172,8 @@ export function cp(
   while (sweep < iterations && square > 0) {
     sweep++;
     let product = new Float64Array();
+    // The out mode is the longest and its factor the last to change: three of the four modes share its product.
+    const narrow = timesOut(k, k.length / shape[3], shape[3], factors[3], rank);
     for (let mode = 0; mode < 4; mode++) {
       const normals = new Float64Array(rank * rank).fill(1);
       for (let other = 0; other < 4; other++) {
@@ -179,7 +181,7 @@ export function cp(
         const g = columnGram(factors[other], rank);
         for (let i = 0; i < normals.length; i++) normals[i] *= g[i];
       }
-      product = mttkrp(k, shape, factors, rank, mode);
+      product = mttkrp(mode === 3 ? k : narrow, shape, factors, rank, mode);
       const solved = solveNormal(normals, rank, product);
       weights = columnLengths(solved, rank);
       for (let i = 0; i < solved.length; i++) solved[i] /= weights[i % rank] || 1;
@@ -335,7 +337,11 @@ function project(
   return timesOut(narrow, space * rankIn, outChannels, output, rankOut);
 }
 
-/** Matricised tensor times Khatri-Rao product of the other three factors: size(mode) x rank. */
+/**
+ * Matricised tensor times Khatri-Rao product of the other three factors: size(mode) x rank.
+ *
+ * @param k for mode 3 the kernel, for the others the kernel with the out factor multiplied in already: [h, w, in, rank]
+ */
 function mttkrp(
   k: Float64Array,
   shape: KernelShape,
@@ -349,27 +355,23 @@ function mttkrp(
   for (let y = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {
       for (let i = 0; i < inChannels; i++) {
-        const at = ((y * w + x) * inChannels + i) * outChannels;
+        const row = (y * w + x) * inChannels + i;
         const index = [y, x, i];
         // The product over the outer modes is the same for the whole innermost row.
         outer.fill(1);
         for (let m = 0; m < 3; m++) {
           if (m === mode) continue;
-          const row = index[m] * rank;
-          for (let r = 0; r < rank; r++) outer[r] *= factors[m][row + r];
+          for (let r = 0; r < rank; r++) outer[r] *= factors[m][index[m] * rank + r];
         }
         if (mode === 3) {
           for (let o = 0; o < outChannels; o++) {
-            const value = k[at + o];
+            const value = k[row * outChannels + o];
             for (let r = 0; r < rank; r++) result[o * rank + r] += value * outer[r];
           }
           continue;
         }
         const to = index[mode] * rank;
-        for (let o = 0; o < outChannels; o++) {
-          const value = k[at + o];
-          for (let r = 0; r < rank; r++) result[to + r] += value * outer[r] * factors[3][o * rank + r];
-        }
+        for (let r = 0; r < rank; r++) result[to + r] += k[row * rank + r] * outer[r];
       }
     }
   }

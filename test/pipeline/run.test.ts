@@ -396,6 +396,10 @@ describe("2.3 pipeline: recipes", () => {
       /step 2 \(pruneWeights\): fc1 has one bit.*prune before quantizing/,
     );
     await rejects(
+      [{ technique: "pruneIteratively", target: { fc1: 0.5 }, layers: ["fc1", "fc2"] }],
+      /step 1 \(pruneIteratively\): target must name fc2, which layers does/,
+    );
+    await rejects(
       [{ technique: "pruneFilters", rate: 0.5 }],
       /step 1 \(pruneFilters\): .* none that can be removed/,
     );
