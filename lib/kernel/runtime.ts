@@ -1,5 +1,5 @@
 // Runs cells on the main thread, in V8's REPL mode: names stay from cell to cell and can be declared again.
-import { AsyncLocalStorage, executionAsyncId } from "node:async_hooks";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Session } from "node:inspector";
 import { createRequire } from "node:module";
 import { types } from "node:util";
@@ -63,18 +63,16 @@ export function startRuntime(
   // ---- The user's code, where an interrupt can reach it ----
 
   const script = new vm.Script(`globalThis[Symbol.for("slimlab.enter")]()`, { filename: "node:slimlab" });
-  const async = asyncRecords();
   let entered = false;
 
   /** What a cell does before its first real wait belongs to the part that SIGINT stops. */
   function runMicrotasks(): void {
-    const before = executionAsyncId();
     for (;;) {
       try {
         (process as unknown as { _tickCallback?: () => void })._tickCallback?.();
         return;
       } catch (error) {
-        async.leaveTo(before);
+        repairRecords();
         uncaught(error);
       }
     }
@@ -97,7 +95,6 @@ export function startRuntime(
         }
       }
     };
-    const before = executionAsyncId();
     entered = true;
     try {
       script.runInThisContext({ breakOnSigint: true });
@@ -105,8 +102,7 @@ export function startRuntime(
     } catch (error) {
       if (error !== null && (error as { code?: string }).code !== "ERR_SCRIPT_EXECUTION_INTERRUPTED")
         throw error;
-      // The code was cut off between Node's records of entering and of leaving a callback.
-      async.leaveTo(before);
+      repairRecords();
       return true;
     } finally {
       entered = false;
@@ -114,7 +110,7 @@ export function startRuntime(
     }
   }
   Object.defineProperty(globalThis, Symbol.for(repairName), {
-    value: () => async.clear(),
+    value: repairRecords,
     enumerable: false,
   });
 
@@ -287,9 +283,9 @@ export function startRuntime(
       scopes.run(own, () => evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end))),
     );
     starting = false;
+    if (stopped) outcome = { error: interruption() };
     // Node has looked for rejections that nobody handles before the guarded part ended.
     if (outcome) finish();
-    else if (stopped) own.end?.({ error: interruption() });
   }
 
   function showResult(value: unknown, count: number, own: Scope): void {
@@ -474,26 +470,17 @@ function versionOf(name: string): string | undefined {
   }
 }
 
-/** Node's records of which callback runs, which an interrupt leaves behind out of order. */
-function asyncRecords(): { leaveTo(id: number): void; clear(): void } {
-  let binding: { popAsyncContext(id: number): boolean; clearAsyncIdStack(): void } | undefined;
-  const warn = process.emitWarning;
+/**
+ * Empties Node's records of which callback runs: code that is cut off leaves them out of order, for which Node would end
+ * the process. Node itself does this after an error that nobody caught, and has no other door to it.
+ */
+function repairRecords(): void {
+  const node = process as unknown as { _fatalException?: (error: unknown, fromPromise: boolean) => boolean };
+  const own = !process.hasUncaughtExceptionCaptureCallback();
   try {
-    process.emitWarning = () => {}; // It is deprecated, and has no other door.
-    binding = (process as unknown as { binding(name: string): never }).binding("async_wrap");
-  } catch {
-    // A Node without it keeps no such records.
+    if (own) process.setUncaughtExceptionCaptureCallback(() => {});
+    node._fatalException?.(new KernelError("KeyboardInterrupt", "cut off"), false);
   } finally {
-    process.emitWarning = warn;
+    if (own) process.setUncaughtExceptionCaptureCallback(null);
   }
-  return {
-    leaveTo(id) {
-      for (let i = 0; binding && executionAsyncId() !== id && i < 10_000; i++) {
-        if (!binding.popAsyncContext(executionAsyncId())) break;
-      }
-    },
-    clear() {
-      binding?.clearAsyncIdStack();
-    },
-  };
 }

@@ -1,5 +1,5 @@
 // How a Jupyter message looks on the wire: ZeroMQ frames, signed with HMAC (messaging protocol 5.4, "The wire protocol").
-import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
+import { createHmac, type Hmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { userInfo } from "node:os";
 
 /** The version of the messaging protocol that this kernel and this client speak. */
@@ -75,9 +75,21 @@ export function header(msg_type: string, session: string): Header {
   };
 }
 
+function makeHmac(connection: Pick<Connection, "key" | "signature_scheme">): Hmac {
+  const name = connection.signature_scheme.replace(/^hmac-/, "");
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return createHmac(name, connection.key);
+    } catch (error) {
+      // Node 24 has been seen not to find its own sha256 while two threads looked for it at once.
+      if (attempt === 10) throw error;
+    }
+  }
+}
+
 function sign(connection: Pick<Connection, "key" | "signature_scheme">, parts: Uint8Array[]): string {
   if (!connection.key) return "";
-  const hmac = createHmac(connection.signature_scheme.replace(/^hmac-/, ""), connection.key);
+  const hmac = makeHmac(connection);
   for (const part of parts) hmac.update(part);
   return hmac.digest("hex");
 }
@@ -167,6 +179,11 @@ export function parseConnection(text: string): Connection {
   }
   if (connection.transport !== "tcp" && connection.transport !== "ipc") {
     throw new Error(`the connection file's transport must be "tcp" or "ipc", got "${connection.transport}"`);
+  }
+  try {
+    makeHmac(connection as Connection);
+  } catch {
+    throw new Error(`the connection file's signature_scheme is unknown here: ${connection.signature_scheme}`);
   }
   return connection as Connection;
 }
