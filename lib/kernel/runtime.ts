@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { Session } from "node:inspector";
 import { createRequire } from "node:module";
 import { types } from "node:util";
+import { promiseHooks } from "node:v8";
 import vm from "node:vm";
 import { type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
 import type { MimeBundle } from "./client.ts";
@@ -162,7 +163,32 @@ export function startRuntime(
     return value;
   }
 
+  // A cell that waits for something that nothing else refers to would be collected with it, and V8's inspector would
+  // report that from within the collector, where Node 24 and later end the process: so what has not ended is kept.
+  const unended = new Set<Promise<unknown>>();
+
   function evaluate(code: string, end: (outcome: Outcome) => void): void {
+    let whole: Promise<unknown> | undefined;
+    let hasEnded = false;
+    // The first promise that is made is that of the cell as a whole; there is no other way to it.
+    const stop = promiseHooks.onInit((promise) => {
+      if (whole) return;
+      whole = promise as Promise<unknown>;
+      stop();
+    }) as () => void;
+    try {
+      send(code, (outcome) => {
+        hasEnded = true;
+        if (whole) unended.delete(whole);
+        end(outcome);
+      });
+    } finally {
+      if (!whole) stop();
+      else if (!hasEnded) unended.add(whole);
+    }
+  }
+
+  function send(code: string, end: (outcome: Outcome) => void): void {
     session.post(
       "Runtime.evaluate",
       { expression: code, replMode: true, awaitPromise: true, objectGroup: "cell", silent: true },
