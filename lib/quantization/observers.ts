@@ -117,8 +117,8 @@ export function createObserver(options: ObserverOptions): Observer {
     }
     if (method === "kl") {
       const largest = Math.max(-bottom, top);
+      // Zeros stay out: 0 is exact on every grid, and half of all values after a ReLU in one bin would decide alone.
       const folded = fold(counts, largest, width);
-      folded[0] += zeros;
       const oneSided = (scheme === "affine" || !levels.signed) && (bottom === 0 || top === 0);
       const threshold = Math.min(
         largest,

@@ -88,6 +88,20 @@ describe("§3.2.2 calibration observers", () => {
     assert.ok(Math.abs(alpha / direct - 1) < 0.25, `${alpha} ${direct}`);
   });
 
+  it("are not moved by how many zeros a ReLU leaves", () => {
+    const positive = normals(20000, 3).map(Math.abs);
+    const half = new Float32Array(40000);
+    half.set(positive);
+    for (const bits of [3, 4, 8]) {
+      for (const method of ["mse", "kl"] as const) {
+        const alone = watched(positive, { bits, method }).range();
+        assert.deepEqual(watched(half, { bits, method }).range(), alone, `${method} ${bits}`);
+        // At 3 bits the zeros once pulled the threshold down to where nearly everything is clipped.
+        assert.ok(alone[1] > 1, `${method} ${bits}: ${alone}`);
+      }
+    }
+  });
+
   it("do not depend on the order of batches", () => {
     for (const method of ["minmax", "percentile", "mse", "kl"] as const) {
       const reversed = relu.slice().reverse();
