@@ -1,5 +1,5 @@
 // The kernel's icon, drawn by code: bars that get slimmer on TypeScript's blue, as SVG and as PNG.
-import { crc32, deflateSync } from "node:zlib";
+import { encodePng } from "../util/png.ts";
 
 interface Box {
   x: number;
@@ -29,7 +29,7 @@ export function iconSvg(): string {
 /** The icon as a PNG of `size` by `size` pixels. */
 export function iconPng(size: number): Buffer {
   const samples = 4;
-  const rows = Buffer.alloc((size * 4 + 1) * size); // Each row begins with a byte for its filter: 0, none.
+  const pixels = new Uint8Array(4 * size * size);
   for (let y = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
       // The mean of 16 samples, with colours weighted by opacity, makes smooth edges.
@@ -42,21 +42,12 @@ export function iconPng(size: number): Buffer {
         for (let c = 0; c < 3; c++) sum[c] += box.fill[c];
         sum[3]++;
       }
-      const at = y * (size * 4 + 1) + 1 + x * 4;
-      for (let c = 0; c < 3; c++) rows[at + c] = sum[3] === 0 ? 0 : Math.round(sum[c] / sum[3]);
-      rows[at + 3] = Math.round((255 * sum[3]) / (samples * samples));
+      const at = 4 * (y * size + x);
+      for (let c = 0; c < 3; c++) pixels[at + c] = sum[3] === 0 ? 0 : Math.round(sum[c] / sum[3]);
+      pixels[at + 3] = Math.round((255 * sum[3]) / (samples * samples));
     }
   }
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(size, 0);
-  head.writeUInt32BE(size, 4);
-  head.set([8, 6, 0, 0, 0], 8); // 8 bits a channel, RGBA.
-  return Buffer.concat([
-    Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]),
-    chunk("IHDR", head),
-    chunk("IDAT", deflateSync(rows, { level: 9 })),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
+  return encodePng(size, size, pixels);
 }
 
 function isInside({ x, y, width, height, radius }: Box, px: number, py: number): boolean {
@@ -64,13 +55,4 @@ function isInside({ x, y, width, height, radius }: Box, px: number, py: number):
   const dx = Math.max(x + radius - px, px - (x + width - radius), 0);
   const dy = Math.max(y + radius - py, py - (y + height - radius), 0);
   return dx * dx + dy * dy <= radius * radius;
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
-  const out = Buffer.alloc(body.length + 8);
-  out.writeUInt32BE(data.length, 0);
-  body.copy(out, 4);
-  out.writeUInt32BE(crc32(body), body.length + 4);
-  return out;
 }

@@ -1,7 +1,8 @@
 // The static picture of a figure: axes, ticks, legend, bars, lines, heat maps and error bars, for the Plotly subset that
 // the plots here write. It stands in where scripts do not run, in print, and until Plotly has loaded.
+
+import { encodePng } from "../util/png.ts";
 import type { Datum, PlotlyLayout, PlotlyTrace } from "./figure.ts";
-import { encodePng } from "./png.ts";
 import { axisOf, type NumberSpan, positions, type Span, spanOf, ticks } from "./ranges.ts";
 import { formatNumber, textUnits, wrap } from "./text.ts";
 import { type ColorScale, ink, palette } from "./theme.ts";

@@ -10,16 +10,9 @@ import {
   startKernel,
 } from "../../lib/kernel/client.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import type { Row } from "./index.ts";
 
 export const title = "The kernel, against other kernels";
-
-type Row = {
-  work: string;
-  ours: number;
-  peers: Record<string, number>;
-  unit: "ms" | "s" | "MB";
-  goal?: string;
-};
 
 interface Kernel {
   name: string;

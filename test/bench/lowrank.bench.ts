@@ -4,14 +4,6 @@ import { normal, seeded } from "../../lib/util/random.ts";
 
 export const title = "Low rank (3.3)";
 
-type Row = {
-  work: string;
-  ours: number;
-  peers: Record<string, number>;
-  unit: "ms" | "s" | "MB";
-  goal?: string;
-};
-
 function median(times: number[]): number {
   return times.sort((a, b) => a - b)[times.length >> 1];
 }
@@ -31,6 +23,7 @@ function timed(work: () => unknown, runs: number): number {
 function numpy(w: Float32Array, rows: number, cols: number): Record<string, number> {
   const script = `
 import sys, time, json, numpy as np
+import type { Row } from "./index.ts";
 a = np.frombuffer(sys.stdin.buffer.read(), dtype=np.float32).reshape(${rows}, ${cols})
 def t(f):
     f(); r = []

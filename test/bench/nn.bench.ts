@@ -9,16 +9,9 @@ import {
   useBackend,
 } from "../../lib/nn/index.ts";
 import { replacedKernels } from "../../lib/nn/kernels/index.ts";
+import type { Row } from "./index.ts";
 
 export const title = "Training (lib/nn)";
-
-interface Row {
-  work: string;
-  ours: number;
-  peers: Record<string, number>;
-  unit: "ms" | "s" | "MB";
-  goal?: string;
-}
 
 /** An epoch of 8,000 images costs minutes in plain JavaScript, so each backend runs a part of it, and the time is scaled. */
 const parts: Record<string, Record<BackendName, number>> = {

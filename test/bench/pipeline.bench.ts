@@ -10,16 +10,9 @@ import {
   type Space,
   search,
 } from "../../lib/pipeline/index.ts";
+import type { Row } from "./index.ts";
 
 export const title = "Low rank in models, and the pipeline (3.3, 2.3)";
-
-type Row = {
-  work: string;
-  ours: number;
-  peers: Record<string, number>;
-  unit: "ms" | "s" | "MB";
-  goal?: string;
-};
 
 /** Median time of one batch through a model. */
 async function inference(model: tf.LayersModel, batch: number): Promise<number> {

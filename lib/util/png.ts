@@ -1,4 +1,3 @@
-// A heat map inside an SVG is an image: thousands of rectangles would weigh a hundred times as much.
 import { crc32, deflateSync } from "node:zlib";
 
 /** An RGBA picture as PNG (the format's signature and three chunks, filter 0 on every line). */
