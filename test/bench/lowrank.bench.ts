@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { factorize, randomizedSvd, svd } from "../../lib/lowrank/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
+import type { Row } from "./index.ts";
 
 export const title = "Low rank (3.3)";
 
@@ -23,7 +24,6 @@ function timed(work: () => unknown, runs: number): number {
 function numpy(w: Float32Array, rows: number, cols: number): Record<string, number> {
   const script = `
 import sys, time, json, numpy as np
-import type { Row } from "./index.ts";
 a = np.frombuffer(sys.stdin.buffer.read(), dtype=np.float32).reshape(${rows}, ${cols})
 def t(f):
     f(); r = []
