@@ -23,11 +23,12 @@ function slips(text: string): string[] {
   const patterns = [
     `.{0,12}[${han}”）][*_\\]]*[,:;?!(](?!\\S*/).{0,8}`,
     `.{0,12}[,:;?!()] ?[*_[]*${han}.{0,8}`,
+    `^(?!- [A-Z]).*${han}.*[,:;]$`,
     // Han characters have no italics: what matters is bold.
     `(?<![*])[*](?![*])[^*\\n]*${han}[^*\\n]*[*](?![*])`,
     `.{0,12}(${han}[A-Za-z0-9]|[A-Za-z0-9%]${han}).{0,8}`,
   ];
-  return patterns.flatMap((pattern) => proseOf(text).match(new RegExp(pattern, "gu")) ?? []);
+  return patterns.flatMap((pattern) => proseOf(text).match(new RegExp(pattern, "gmu")) ?? []);
 }
 
 /** A heading's number and its two halves, English first. */
@@ -52,6 +53,7 @@ describe("the two editions", () => {
       "90%的权重",
       "见[词汇表](a.md),即",
       "真的?",
+      "取 $m$:",
     ])
       assert.notEqual(slips(bad).length, 0, bad);
     const good =
