@@ -1,4 +1,5 @@
-// How tensors, models and data frames show themselves in a notebook, by the convention of Symbol.for("Jupyter.display").
+// How models and data frames show themselves in a notebook, by the convention of Symbol.for("Jupyter.display"). Tensors
+// are left to the kernel, which shows those of any library and never reads a large one.
 
 import { tf } from "./tf.ts";
 
@@ -18,7 +19,6 @@ interface Frame {
 
 const most = 50;
 
-show(tf.Tensor.prototype, (tensor: tf.Tensor) => ({ "text/plain": tensor.toString(true) }));
 show(tf.LayersModel.prototype, describeModel);
 
 /** Lets data frames of a loaded danfojs show themselves as tables. */
