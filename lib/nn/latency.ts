@@ -69,8 +69,10 @@ export async function latencyOf(
 }
 
 function forward(model: tf.LayersModel, x: tf.Tensor): void {
-  // Reading the result waits for it.
-  tf.tidy(() => (model.apply(x) as tf.Tensor).dataSync());
+  // Reading the result waits for it. A tidy that returned it would search it for tensors, number by number.
+  tf.tidy(() => {
+    (model.apply(x) as tf.Tensor).dataSync();
+  });
 }
 
 function backward(model: tf.LayersModel, x: tf.Tensor, labels: Int32Array): void {
