@@ -33,7 +33,7 @@ interface Kernelspec {
 }
 
 /** Whether the kernel answers `debug_request`: Jupyter shows its debugger for kernels that say so. */
-export const hasDebugger = false;
+export const hasDebugger = true;
 
 /** What Jupyter reads in kernel.json. */
 export function kernelspec(options: { javascript?: boolean; check?: string } = {}): Kernelspec {

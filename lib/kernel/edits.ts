@@ -128,18 +128,22 @@ const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/
 const digitValue = new Uint8Array(128);
 for (let i = 0; i < 64; i++) digitValue[digits.charCodeAt(i)] = i;
 
-/** Moves the source side of a map with `place`. Every mapping keeps its place in the generated code. */
-export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
-  const { mappings } = map;
-  let out = "";
+/** A place of generated code and where it came from, all from 0. */
+export interface Segment {
+  line: number;
+  column: number;
+  sourceLine: number;
+  sourceColumn: number;
+}
+
+/** A source map's mappings, of one source, in the order of the generated code. */
+export function readMappings(mappings: string): Segment[] {
+  const segments: Segment[] = [];
+  let line = 0;
+  let column = 0;
   let sourceLine = 0;
   let sourceColumn = 0;
-  let lastLine = 0;
-  let lastColumn = 0;
-  let lastGenerated = 0;
-  let generated = 0;
   let i = 0;
-  let first = true;
   const next = (): number => {
     let value = 0;
     for (let shift = 0; ; shift += 5) {
@@ -148,31 +152,46 @@ export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
       if ((digit & 32) === 0) return value & 1 ? -(value >>> 1) : value >>> 1;
     }
   };
+  const atEnd = () => i >= mappings.length || mappings.charCodeAt(i) === 44 || mappings.charCodeAt(i) === 59;
   while (i < mappings.length) {
     const c = mappings.charCodeAt(i);
     if (c === 59) {
+      line++;
+      column = 0;
+      i++;
+    } else if (c === 44) i++;
+    else {
+      column += next();
+      if (atEnd()) continue;
+      next(); // there is one source
+      sourceLine += next();
+      sourceColumn += next();
+      if (!atEnd()) next();
+      segments.push({ line, column, sourceLine, sourceColumn });
+    }
+  }
+  return segments;
+}
+
+/** Moves the source side of a map with `place`. Every mapping keeps its place in the generated code. */
+export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
+  let out = "";
+  let generatedLine = 0;
+  let lastGenerated = 0;
+  let lastLine = 0;
+  let lastColumn = 0;
+  let first = true;
+  for (const segment of readMappings(map.mappings)) {
+    for (; generatedLine < segment.line; generatedLine++) {
       out += ";";
-      generated = 0;
       lastGenerated = 0;
       first = true;
-      i++;
-      continue;
     }
-    if (c === 44) {
-      i++;
-      continue;
-    }
-    generated += next();
-    if (i >= mappings.length || mappings.charCodeAt(i) === 44 || mappings.charCodeAt(i) === 59) continue;
-    next(); // there is one source
-    sourceLine += next();
-    sourceColumn += next();
-    if (i < mappings.length && mappings.charCodeAt(i) !== 44 && mappings.charCodeAt(i) !== 59) next();
-    const [line, column] = place(sourceLine, sourceColumn);
+    const [line, column] = place(segment.sourceLine, segment.sourceColumn);
     if (!first) out += ",";
     first = false;
-    out += `${vlq(generated - lastGenerated)}A${vlq(line - lastLine)}${vlq(column - lastColumn)}`;
-    lastGenerated = generated;
+    out += `${vlq(segment.column - lastGenerated)}A${vlq(line - lastLine)}${vlq(column - lastColumn)}`;
+    lastGenerated = segment.column;
     lastLine = line;
     lastColumn = column;
   }

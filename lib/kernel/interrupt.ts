@@ -9,15 +9,25 @@ import { guard, shared } from "./link.ts";
 
 let pings = 0;
 
-/** Stops what the user's code is doing. `ping` sends the message and resolves when the main thread has seen it. */
-export async function interruptMain(numbers: Int32Array, ping: (id: number) => Promise<void>): Promise<void> {
+/**
+ * Stops what the user's code is doing. `ping` sends the message and resolves when the main thread has seen it. `release`
+ * lets go of what a breakpoint holds; it is told whether SIGINT is on its way.
+ */
+export async function interruptMain(
+  numbers: Int32Array,
+  ping: (id: number) => Promise<void>,
+  release: (struck: boolean) => void,
+): Promise<void> {
   const seen = ping(++pings);
+  let struck = false;
   // Windows has no signal that a process can send to itself without dying of it.
   if (process.platform !== "win32") {
     if (Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.struck) === guard.inside) {
+      struck = true;
       process.kill(process.pid, "SIGINT");
     }
   }
+  release(struck);
   for (let tries = 0; tries < 20; tries++) {
     // A callback that is merely slow gets a little time to end by itself.
     const isFree = await Promise.race([seen.then(() => true), pause(tries === 0 ? 60 : 250)]);
@@ -32,6 +42,9 @@ function pause(milliseconds: number): Promise<false> {
 
 /** The global function that puts Node's own records in order before its callback is cut off. */
 export const repairName = "slimlab.repair";
+
+/** The global by which the debugger reaches the main thread's streams and displays. */
+export const debugName = "slimlab.debug";
 
 async function terminate(): Promise<void> {
   const session = new Session();

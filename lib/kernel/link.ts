@@ -26,6 +26,8 @@ export interface RunRequest {
   showsResult: boolean;
   /** Expressions (JavaScript by now) to evaluate after it. */
   expressions: Record<string, string>;
+  /** The debugger is on, and may want to stop where an error is thrown. */
+  debug: boolean;
 }
 
 export type ToMain =

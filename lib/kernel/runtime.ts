@@ -10,7 +10,7 @@ import type { MimeBundle } from "./client.ts";
 import { Comms } from "./comms.ts";
 import { DisplayHandle, display, setDisplaySink, tslabModule } from "./display.ts";
 import { describeError, KernelError, nameCellsInStacks, rememberCell } from "./errors.ts";
-import { repairName } from "./interrupt.ts";
+import { debugName, repairName } from "./interrupt.ts";
 import {
   guard,
   type Origin,
@@ -21,7 +21,7 @@ import {
   type ToServer,
 } from "./link.ts";
 import { ownModules, provideModules } from "./modules.ts";
-import { bundleOf } from "./show.ts";
+import { bundleOf, plainText } from "./show.ts";
 import { captureStreams } from "./streams.ts";
 import type { Content } from "./wire.ts";
 
@@ -167,7 +167,7 @@ export function startRuntime(
   // report that from within the collector, where Node 24 and later end the process: so what has not ended is kept.
   const unended = new Set<Promise<unknown>>();
 
-  function evaluate(code: string, end: (outcome: Outcome) => void): void {
+  function evaluate(code: string, end: (outcome: Outcome) => void, debug = false): void {
     let whole: Promise<unknown> | undefined;
     let hasEnded = false;
     // The first promise that is made is that of the cell as a whole; there is no other way to it.
@@ -177,7 +177,7 @@ export function startRuntime(
       stop();
     }) as () => void;
     try {
-      send(code, (outcome) => {
+      send(code, debug, (outcome) => {
         hasEnded = true;
         if (whole) unended.delete(whole);
         end(outcome);
@@ -188,10 +188,11 @@ export function startRuntime(
     }
   }
 
-  function send(code: string, end: (outcome: Outcome) => void): void {
+  function send(code: string, debug: boolean, end: (outcome: Outcome) => void): void {
     session.post(
       "Runtime.evaluate",
-      { expression: code, replMode: true, awaitPromise: true, objectGroup: "cell", silent: true },
+      // V8 never stops at an error in code that it evaluates silently.
+      { expression: code, replMode: true, awaitPromise: true, objectGroup: "cell", silent: !debug },
       (error, reply) => {
         if (error) {
           end({ error: new KernelError("Error", error.message) });
@@ -306,7 +307,9 @@ export function startRuntime(
     };
 
     const stopped = guarded(() =>
-      scopes.run(own, () => evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end))),
+      scopes.run(own, () =>
+        evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end), request.debug),
+      ),
     );
     starting = false;
     if (stopped) outcome = { error: interruption() };
@@ -436,6 +439,17 @@ export function startRuntime(
     tslabApi ??= tslabModule(versionOf("tslab") ?? "1.0.22", versionOf("typescript") ?? "");
     return tslabApi;
   };
+  Object.defineProperty(globalThis, Symbol.for(debugName), {
+    value: {
+      flush: () => streams.flush(),
+      /** A value as a MIME bundle, in JSON; what shows itself later is not waited for. */
+      bundle(value: unknown): string {
+        const bundle = bundleOf(value);
+        return JSON.stringify(types.isPromise(bundle) ? { "text/plain": plainText(value) } : bundle);
+      },
+    },
+    enumerable: false,
+  });
   provideModules(data.folder);
   nameCellsInStacks();
 

@@ -3,6 +3,7 @@ import { chmodSync, readFileSync, statSync, writeSync } from "node:fs";
 import type { MessagePort } from "node:worker_threads";
 import { parentPort, workerData } from "node:worker_threads";
 import * as zmq from "zeromq";
+import { Debugger } from "./debugger.ts";
 import { codeFrame } from "./frame.ts";
 import { History } from "./history.ts";
 import { interruptMain } from "./interrupt.ts";
@@ -427,12 +428,15 @@ async function execute(request: Request): Promise<Content> {
     // esbuild leaves out a last statement that is only `undefined`.
     showsResult: cell.showsResult && !silent && !/(^|[;\n}])\s*(undefined|void 0)[\s;]*$/.test(source),
     expressions,
+    debug: debug.on,
   };
+  await debug.prepare(name, title, source, cell.map.mappings);
   post(message);
   // The cell's names are known from here on, even if it fails half-way: what it declared before that is there.
   if (data.check !== "off") service.accept(source, cell);
   else acceptLater(source, cell);
   const { error, expressions: values } = await end;
+  debug.ended();
   if (error) return fail(error);
   return { status: "ok", execution_count: count, user_expressions: values ?? {} };
 }
@@ -501,12 +505,12 @@ const kernelInfo: Handler = ({ reply }) => {
     implementation_version: "0.1.0",
     language_info: languageInfo,
     banner: `slimlab: ${data.javascript ? "JavaScript" : "TypeScript"} on Node.js ${process.versions.node}`,
-    debugger: false,
+    debugger: true,
     help_links: [
       { text: "TypeScript", url: "https://www.typescriptlang.org/docs/" },
       { text: "Node.js", url: "https://nodejs.org/docs/latest/api/" },
     ],
-    supported_features: ["kernel subshells"],
+    supported_features: ["kernel subshells", "debugger"],
   });
   preload();
 };
@@ -626,12 +630,35 @@ async function interrupt(): Promise<void> {
   data.inputPort.postMessage({ interrupted: true });
   Atomics.add(data.shared, shared.input, 1);
   Atomics.notify(data.shared, shared.input);
-  await interruptMain(data.shared, (ping) => {
-    post({ type: "interrupt", ping });
-    return new Promise((resolve) => pongs.set(ping, resolve));
-  });
+  let resume = () => {};
+  await interruptMain(
+    data.shared,
+    (ping) => {
+      post({ type: "interrupt", ping });
+      return new Promise((resolve) => pongs.set(ping, resolve));
+    },
+    (struck) => {
+      resume = debug.release(struck);
+    },
+  );
+  resume();
 }
 const pongs = new Map<number, () => void>();
+
+let debugParent: Message["header"] | undefined;
+const debug = new Debugger({
+  event: (content) => publish("debug_event", content, debugParent ?? {}),
+  transform: async (source) => {
+    const { transformCell } = await transforming();
+    return transformCell(source, { name: "debugger", javascript: data.javascript, folder: data.folder });
+  },
+  interrupt,
+});
+
+controlHandlers.debug_request = async ({ message, reply }) => {
+  debugParent = message.header;
+  reply(await debug.request(message.content));
+};
 
 controlHandlers.create_subshell_request = ({ reply }) => {
   const id = crypto.randomUUID();
@@ -663,6 +690,7 @@ let leaving = false;
 /** Ends the process, whatever the main thread is doing. */
 async function leave(): Promise<void> {
   leaving = true;
+  debug.close();
   await Promise.race([
     Promise.all([history.close(), language().then((service) => service.close())]).catch(() => {}),
     new Promise((resolve) => setTimeout(resolve, 300)),
