@@ -395,6 +395,19 @@ describe("the book", function () {
       }
     });
 
+    it("shows formulas whole: what does not fit scrolls sideways, nothing is cut above or below", async () => {
+      const page = await open(bases["file:"](), "3.1.1-weight-pruning.html");
+      const cut = await page
+        .locator(".katex-display")
+        .evaluateAll((all) => all.map((one) => one.scrollHeight - one.clientHeight));
+      assert.ok(cut.length > 0);
+      assert.deepEqual(
+        cut.filter((pixels) => pixels > 0),
+        [],
+      );
+      await page.context().close();
+    });
+
     it("is dark and light: by the system's wish, by the button, and remembered", async () => {
       const background = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
       const dark = await open(bases["http:"](), "3.1.1-weight-pruning.html", { colorScheme: "dark" });
