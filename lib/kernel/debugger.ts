@@ -3,7 +3,7 @@
 //
 // A cell is known to the front end by a path made from its text (a hash that both compute), and to V8 by its name in
 // this session (`Cell[3]`): the same text may have run several times, and a breakpoint stands in each of them.
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { Session } from "node:inspector";
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
@@ -110,6 +110,8 @@ export class Debugger {
   /** The front end has turned the debugger on. */
   #on = false;
   #seq = 0;
+  /** JupyterLab shows a variable's value only if it has no type, or one of Python's. */
+  #tellTypes = true;
   readonly #cells = new Map<string, Source>();
   readonly #runs = new Map<string, Source[]>();
   /** The text of cells that the front end or a run has told of, by path. */
@@ -272,6 +274,7 @@ export class Debugger {
     const file = fileURLToPath(url.replace(/[?#].*$/, ""));
     const map = sourceMapURL ? readMap(sourceMapURL, url) : undefined;
     const path = map?.path ?? file;
+    if (!existsSync(path)) return; // A name that the kernel gave to code of its own.
     this.#scripts.set(scriptId, {
       url,
       path,
@@ -432,7 +435,8 @@ export class Debugger {
 
   // ---- Requests ------------------------------------------------------------------------------------------------------
 
-  async initialize(): Promise<Content> {
+  async initialize(args: Content): Promise<Content> {
+    this.#tellTypes = args.clientID !== "jupyterlab";
     if (!this.#on) {
       await this.#call("Debugger.enable");
       await this.#call("Debugger.setBlackboxPatterns", {
@@ -637,7 +641,6 @@ export class Debugger {
       return {
         name,
         value: get?.type === "function" ? "(getter)" : "(not set yet)",
-        type: "",
         variablesReference: 0,
       };
     }
@@ -645,7 +648,7 @@ export class Debugger {
     return {
       name,
       value: valueText(value),
-      type: value.className ?? value.subtype ?? value.type,
+      type: this.#tellTypes ? (value.className ?? value.subtype ?? value.type) : undefined,
       evaluateName: name,
       variablesReference: canOpen ? this.#keep({ objects: [value], more: [] }) : 0,
     };
@@ -671,7 +674,7 @@ export class Debugger {
       disableBreaks: true,
     });
     const found = await this.variables({ variablesReference: this.#keep({ objects: [result], more: [] }) });
-    const isFunction = (each: Content) => each.type === "Function" || /^(class|ƒ) /.test(String(each.value));
+    const isFunction = (each: Content) => /^(class|ƒ) /.test(String(each.value));
     const variables = found.variables as Content[];
     return {
       variables: [...variables.filter((each) => !isFunction(each)), ...variables.filter(isFunction)],
