@@ -394,6 +394,24 @@ const image = { [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<b>image
     });
   }
 
+  it("pauses a busy cell", async () => {
+    const run = kernel.execute("let turns = 0;\nwhile (turns >= 0) {\n  turns++;\n}\n'out'");
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await dap("pause", { threadId: 1 });
+    await event("stopped");
+    assert.match((await stack())[0], /^Cell \[n\]:[23]$/);
+    await dap("evaluate", { expression: "turns = -2" });
+    assert.equal(plain(await finish(run)), "'out'");
+  });
+
+  it("ends a stopped cell, and itself, when told to terminate", async () => {
+    const run = kernel.execute("debugger;\n1");
+    await event("stopped");
+    await dap("terminate");
+    assert.equal((await run).content.ename, "KeyboardInterrupt");
+    assert.equal((await dap("debugInfo")).isStarted, false);
+  });
+
   it("interrupts a busy cell as ever while it is on", async () => {
     const run = kernel.execute("while (true) {}");
     await new Promise((resolve) => setTimeout(resolve, 100));
