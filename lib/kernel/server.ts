@@ -357,6 +357,7 @@ async function runQueue(queue: {
 
 /** Runs a cell; resolves to the reply's content. */
 async function execute(request: Request): Promise<Content> {
+  const before = interrupts;
   const { content, header: head } = request.message;
   const source = String(content.code ?? "");
   const silent = content.silent === true;
@@ -413,6 +414,15 @@ async function execute(request: Request): Promise<Content> {
     if (problems.length > 0 && !silent) {
       publish("stream", { name: "stderr", text: `${traceback.join("\n")}\n` }, head);
     }
+  }
+  // Transforming and checking take a moment, in which the person may have thought better of it.
+  if (interrupts !== before) {
+    const evalue = "the cell was interrupted before it ran";
+    return fail({
+      ename: "KeyboardInterrupt",
+      evalue,
+      traceback: [`\u001b[31mKeyboardInterrupt\u001b[39m: ${evalue}`],
+    });
   }
   const end = new Promise<Extract<ToServer, { type: "done" }>>((resolve) => ends.set(run, resolve));
   const message: RunRequest = {
@@ -626,7 +636,11 @@ controlHandlers.interrupt_request = async ({ reply }) => {
   reply({ status: "ok" });
 };
 
+/** How many interrupts there have been. */
+let interrupts = 0;
+
 async function interrupt(): Promise<void> {
+  interrupts++;
   data.inputPort.postMessage({ interrupted: true });
   Atomics.add(data.shared, shared.input, 1);
   Atomics.notify(data.shared, shared.input);
