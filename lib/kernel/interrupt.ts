@@ -29,8 +29,10 @@ export async function interruptMain(
   }
   release(struck);
   for (let tries = 0; tries < 20; tries++) {
-    // A callback that is merely slow gets a little time to end by itself.
-    const isFree = await Promise.race([seen.then(() => true), pause(tries === 0 ? 60 : 250)]);
+    // A callback that is merely slow gets a little time to end by itself. The signal gets much: it does arrive, and
+    // two ways of stopping at once would stop the kernel's own work after the cell's.
+    const time = tries > 0 ? 250 : struck ? 3000 : 60;
+    const isFree = await Promise.race([seen.then(() => true), pause(time)]);
     if (isFree) return;
     await terminate();
   }
@@ -46,28 +48,37 @@ export const repairName = "slimlab.repair";
 /** The global by which the debugger reaches the main thread's streams and displays. */
 export const debugName = "slimlab.debug";
 
+const ownFolder = new URL(".", import.meta.url).href;
+
+/** Whether a place in the code is neither Node's nor the kernel's. */
+function isUsers(url: string): boolean {
+  return !url.startsWith("node:") && !url.startsWith(ownFolder);
+}
+
 async function terminate(): Promise<void> {
   const session = new Session();
   session.connectToMainThread();
   try {
-    const paused = new Promise<string>((resolve) => {
-      session.once("Debugger.paused", (message) => resolve(message.params.callFrames[0]?.callFrameId ?? ""));
+    const paused = new Promise<{ callFrameId: string; url: string }[]>((resolve) => {
+      session.once("Debugger.paused", ({ params }) => resolve(params.callFrames));
     });
     session.post("Debugger.enable");
     session.post("Debugger.pause");
-    const frame = await Promise.race([paused, pause(500)]);
-    if (frame === false) return; // It ended meanwhile, or sits in native code, which nothing can stop.
-    await new Promise<void>((resolve) => {
-      const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
-      if (!frame) resolve();
-      else {
-        session.post("Debugger.evaluateOnCallFrame", { callFrameId: frame, expression, silent: true }, () =>
+    const frames = await Promise.race([paused, pause(500)]);
+    if (frames === false) return; // It ended meanwhile, or sits in native code, which nothing can stop.
+    // What the user's code has called may be cut off with it. The kernel's own work between cells must not be.
+    const terminateOnResume = frames.some(({ url }) => isUsers(url));
+    if (terminateOnResume) {
+      await new Promise<void>((resolve) => {
+        const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
+        const callFrameId = frames[0].callFrameId;
+        session.post("Debugger.evaluateOnCallFrame", { callFrameId, expression, silent: true }, () =>
           resolve(),
         );
-      }
-    });
+      });
+    }
     await new Promise<void>((resolve) => {
-      session.post("Debugger.resume", { terminateOnResume: true }, () => resolve());
+      session.post("Debugger.resume", { terminateOnResume }, () => resolve());
     });
   } finally {
     session.post("Debugger.disable");
