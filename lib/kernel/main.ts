@@ -53,6 +53,8 @@ const server = new Worker(new URL("./server.js", import.meta.url), {
   workerData: data,
   transferList: [port2],
   execArgv: [],
+  // Messages are many and short-lived: collecting them early keeps the process small.
+  resourceLimits: { maxYoungGenerationSizeMb: 8 },
 });
 const reallyExit = (process as unknown as { reallyExit(code: number): void }).reallyExit.bind(process);
 server.on("error", (error) => {

@@ -458,6 +458,10 @@ let acceptTimer: NodeJS.Timeout | undefined;
 function acceptLater(source: string, cell: CellCode): void {
   unaccepted.push([source, cell]);
   clearTimeout(acceptTimer);
+  if (unaccepted.length >= 50) {
+    void upToDate();
+    return;
+  }
   acceptTimer = setTimeout(() => void upToDate(), 100);
 }
 
