@@ -130,9 +130,17 @@ async function withKernel<T>(kernel: Kernel, work: (client: KernelClient) => Pro
     ...kernel.start,
     env: { SLIMLAB_HISTORY: "off", ...kernel.start.env },
   });
+  let timer: NodeJS.Timeout | undefined;
   try {
-    return await work(client);
+    // A kernel that loses a message leaves its client waiting for ever.
+    return await Promise.race([
+      work(client),
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`${kernel.name} did not finish`)), 60_000);
+      }),
+    ]);
   } finally {
+    clearTimeout(timer);
     await client.shutdown();
   }
 }
