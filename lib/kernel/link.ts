@@ -53,6 +53,8 @@ export interface ErrorContent {
 
 export type ToServer =
   | { type: "up" }
+  /** The main thread is ready for the process to end. */
+  | { type: "bye" }
   | { type: "stream"; origin: Origin; name: "stdout" | "stderr"; text: string }
   | {
       type: "publish";

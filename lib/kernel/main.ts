@@ -64,4 +64,4 @@ server.on("error", (error) => {
 });
 server.on("exit", (code) => reallyExit(code));
 const { startRuntime } = await import("./runtime.ts");
-startRuntime(server, port1, data, reallyExit);
+startRuntime(server, port1, data);

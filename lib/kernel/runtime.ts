@@ -40,12 +40,7 @@ type Outcome =
   | { error: unknown; thrownAt?: { file: string; line: number; column: number } };
 
 /** Connects the main thread to the server and to the user's code. */
-export function startRuntime(
-  server: Worker,
-  inputPort: MessagePort,
-  data: ServerData,
-  reallyExit: (code: number) => void,
-): void {
+export function startRuntime(server: Worker, inputPort: MessagePort, data: ServerData): void {
   const post = (message: ToServer) => server.postMessage(message);
   const numbers = data.shared;
   const scopes = new AsyncLocalStorage<Scope>();
@@ -496,7 +491,8 @@ export function startRuntime(
         } catch {
           // The user's own farewell failed.
         }
-        reallyExit(0);
+        // The server's thread ends first, by itself, and its end ends the process: see main.ts.
+        post({ type: "bye" });
     }
   });
   post({ type: "up" });

@@ -742,6 +742,11 @@ const answers = new Map<number, (content: Content) => void>();
 
 main.on("message", (message: ToServer) => {
   switch (message.type) {
+    case "bye":
+      // This thread ends itself, between two turns: ended from outside in the middle of a call into ZeroMQ's addon, it
+      // would take the process down with an abort.
+      process.exit(0);
+      break;
     case "stream":
       if (!message.origin.silent) addStream(message);
       break;

@@ -370,6 +370,8 @@ describe("kernel: types for cells", function () {
       await language.start();
       await cell("const before = 1");
       process.kill(language.state.pid!, "SIGSTOP");
+      // A process on another core goes on for a moment before it stops.
+      await new Promise((resolve) => setTimeout(resolve, 200));
       const hung = cell("const x: number = 'x'");
       assert.deepEqual((await complete("before.|")).matches, []);
       const [only] = await hung;
