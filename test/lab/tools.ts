@@ -9,6 +9,7 @@ import { type Browser, chromium, type Locator, type Page } from "playwright-core
 import { packageRoot } from "../../lib/util/files.ts";
 import { labRequirements, labVenv, prepareLab } from "../../lib/workbook/lab.ts";
 import { venvIsReady, venvProgram } from "../../lib/workbook/venv.ts";
+import { browserFlags } from "../workbook/browser.ts";
 
 /** Under CI a missing tool is a failure; elsewhere the tests that need it are skipped, and say so. */
 export function missing(suite: Mocha.Context, what: string): never {
@@ -52,15 +53,7 @@ export async function needBrowser(suite: Mocha.Context): Promise<Browser> {
   const executablePath = findChromium() ?? missing(suite, "Chromium (name its path in SLIMLAB_CHROMIUM)");
   return await chromium.launch({
     executablePath,
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
+    args: browserFlags,
   });
 }
 

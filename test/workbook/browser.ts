@@ -16,18 +16,21 @@ export function browserPath(): string | undefined {
   return path;
 }
 
+/** Headless, as any user, and without the connections that it would make by itself. */
+export const browserFlags = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
 /** Starts it, without the connections that it would make by itself. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: browserPath(),
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
+    args: browserFlags,
   });
 }
