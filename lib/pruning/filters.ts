@@ -2,7 +2,7 @@
 // gives out. A filter is a channel of the kernel's last dimension; a dense layer's neurons are that too, so all
 // of these score neurons as well. Step 2 is any strategy of selection.ts on these scores.
 
-import { checkFinite, checkLength, checkOneOf } from "../util/check.ts";
+import { checkFinite, checkFloats, checkLength, checkOneOf } from "../util/check.ts";
 import type { Scores } from "./selection.ts";
 import { checkRows, sumByChannel } from "./shape.ts";
 
@@ -72,6 +72,8 @@ export function taylorActivation(
   filters: number,
   examples: number,
 ): Float32Array {
+  checkFloats("activations", activations);
+  checkFloats("gradients", gradients);
   const rows = checkRows("activations", activations, filters);
   checkLength("gradients", gradients, activations.length);
   checkFinite("gradients", gradients);

@@ -73,10 +73,9 @@ export function combineMasks(first: Masks, second: Masks): Masks {
  * @returns from 0 to 1; 0 for nothing at all
  * @see §3.1.1
  */
-export function sparsityOf(
-  values: Float32Array | Uint8Array | Record<string, Float32Array | Uint8Array>,
-): number {
-  const arrays = ArrayBuffer.isView(values) ? [values] : Object.values(values);
+export function sparsityOf(values: ArrayLike<number> | Record<string, ArrayLike<number>>): number {
+  const isOne = ArrayBuffer.isView(values) || Array.isArray(values);
+  const arrays = isOne ? [values as ArrayLike<number>] : Object.values(values as object);
   let zeros = 0;
   let total = 0;
   for (const array of arrays) {
@@ -87,6 +86,6 @@ export function sparsityOf(
 }
 
 /** {@link sparsityOf} each layer, by name. */
-export function layerSparsity(values: Record<string, Float32Array | Uint8Array>): Record<string, number> {
+export function layerSparsity(values: Record<string, ArrayLike<number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(values).map(([layer, array]) => [layer, sparsityOf(array)]));
 }

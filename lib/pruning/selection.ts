@@ -1,7 +1,7 @@
 // §3.1.1 step 2: from scores to masks. A strategy knows nothing of what a score means or of what it scores,
 // so the same four serve weights, filters and neurons.
 
-import { checkInteger, checkLength, checkNumber, checkOneOf, shown } from "../util/check.ts";
+import { checkFloats, checkInteger, checkLength, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { masksByBracket } from "./bracket.ts";
 import type { Masks } from "./mask.ts";
 import { cutAt, masksAt, type Ranked, scoreOf } from "./rank.ts";
@@ -198,6 +198,7 @@ function pruneLowest(lists: Ranked[], sparsity: number, { absolute = false }: Se
 function rankedOf(scores: Scores, { previous }: SelectOptions): Ranked[] {
   return Object.entries(scores).map(([layer, values]) => {
     const taking = previous?.[layer];
+    checkFloats(`scores.${layer}`, values);
     if (previous) checkLength(`previous.${layer}`, taking as Uint8Array, values.length);
     return { name: `scores.${layer}`, values, taking };
   });

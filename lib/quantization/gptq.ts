@@ -6,7 +6,14 @@
 // tr(Δᵀ H Δ) with H = XᵀX. Rounding row i by e leaves the later rows free to move by −e·U[i, j] / U[i, i], where
 // UᵀU = H⁻¹ with U upper triangular.
 import { MatmulWorkspace } from "../lowrank/matmul.ts";
-import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
+import {
+  checkFinite,
+  checkFloats,
+  checkInteger,
+  checkLength,
+  checkNumber,
+  checkOneOf,
+} from "../util/check.ts";
 import type { Grid, Quantized } from "./fixed-point.ts";
 import { emptyCodes } from "./packing.ts";
 import { codeRange, isSignGrid } from "./range.ts";
@@ -41,6 +48,7 @@ export function addSamples(statistics: InputStatistics, inputs: Float32Array): v
   const rows = inputs.length / size;
   if (!Number.isInteger(rows))
     throw new RangeError(`inputs must be rows of ${size} numbers, got ${inputs.length}`);
+  checkFloats("inputs", inputs);
   checkFinite("inputs", inputs);
   const keep = statistics.samples / (statistics.samples + rows);
   const share = rows === 0 ? 0 : 1 / (statistics.samples + rows);

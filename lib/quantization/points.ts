@@ -2,6 +2,7 @@
 //
 // In ascending order every cluster is one piece, and with running sums its mean and its squared error come from two
 // look-ups, however many weights it holds.
+import { checkFloats } from "../util/check.ts";
 
 /** Weights in ascending order, equal ones as one point, with running sums: entry i is over the points before i. */
 export interface Points {
@@ -33,6 +34,7 @@ export function pointsOf(weights: Float32Array): Points {
 
 /** One point for each distinct value. */
 export function distinctPoints(weights: Float32Array): Points {
+  checkFloats("weights", weights);
   const sorted = sortedFloats(weights);
   let size = 0;
   for (let i = 0; i < sorted.length; i++) if (i === 0 || sorted[i] !== sorted[i - 1]) size++;

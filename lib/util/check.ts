@@ -55,6 +55,13 @@ export function checkLength(name: string, array: ArrayLike<unknown>, length: num
   throw new RangeError(`${name} must have ${length} elements, got ${array?.length ?? shown(array)}`);
 }
 
+/** Throws a RangeError unless `array` is a Float32Array: loops that read its bits or its parts would misread any other. */
+export function checkFloats(name: string, array: unknown): void {
+  // By its tag: an array from another realm (a test runner's, say) is no instance of this one's class.
+  if (Object.prototype.toString.call(array) === "[object Float32Array]") return;
+  throw new RangeError(`${name} must be a Float32Array, got ${shown(array)}`);
+}
+
 /** Throws a RangeError that names the first NaN or Infinity in `array`, if there is one. */
 export function checkFinite(name: string, array: ArrayLike<number>): void {
   // x - x is 0 for every finite x and NaN otherwise, so one running sum finds out at memory speed.

@@ -98,6 +98,10 @@ describe("§3.1.2 filter pruning", () => {
       () => taylorActivation(f32(1, 2), f32(1, 2), 2, 3),
       /activations must have a multiple of channels = 6 elements, got 2/,
     );
+    assert.throws(
+      () => taylorActivation([1, 2] as unknown as Float32Array, f32(1, 2), 2, 1),
+      /activations must be a Float32Array, got Array\(2\)/,
+    );
     assert.throws(() => geometricMedian(bad, 2), /weights must be finite, got NaN/);
   });
 });

@@ -20,6 +20,8 @@ describe("§3.1.1 masks", () => {
     assert.equal(sparsityOf(f32(1, 0, -0, 0)), 0.75);
     assert.equal(sparsityOf({ a: u8(0), b: u8(1, 1, 1) }), 0.25);
     assert.deepEqual(layerSparsity({ a: u8(0), b: u8(1, 1, 1), c: f32() }), { a: 1, b: 0, c: 0 });
+    assert.equal(sparsityOf([1, 0, 0, 1]), 0.5);
+    assert.equal(sparsityOf({ a: [0, 1], b: Float64Array.of(0, 0) }), 0.75);
     assert.equal(sparsityOf(f32()), 0);
     assert.equal(sparsityOf({}), 0);
   });

@@ -242,6 +242,20 @@ describe("§3.1.1 selection of weights", () => {
     );
   });
 
+  it("refuses scores that are no Float32Array, whose bits it would misread", () => {
+    for (const [given, shown] of [
+      [[3, 1, 2], "Array"],
+      [Float64Array.of(3, 1, 2), "Float64Array"],
+    ] as const) {
+      const scores = { a: given as unknown as Float32Array };
+      const message = new RegExp(`scores.a must be a Float32Array, got ${shown}\\(3\\)`);
+      assert.throws(() => globalSparsity(scores, 0.5), message);
+      assert.throws(() => layerRate(scores, 0.5), message);
+      assert.throws(() => layerThreshold(scores, 1), message);
+      assert.throws(() => thresholdAt(scores, 0.5), message);
+    }
+  });
+
   it("refuses previous masks of the wrong shape", () => {
     const previous = { conv1: u8(1), dense1: new Uint8Array(120), dense2: new Uint8Array(30) };
     assert.throws(

@@ -51,6 +51,10 @@ describe("§3.2.1 automatic quantization: input statistics", () => {
     }
     assert.throws(() => addSamples(parts, new Float32Array(7)), /inputs must be rows of 5 numbers, got 7/);
     assert.throws(() => addSamples(parts, new Float32Array(5).fill(Number.NaN)), /inputs must be finite/);
+    assert.throws(
+      () => addSamples(parts, [1, 2, 3, 4, 5] as unknown as Float32Array),
+      /inputs must be a Float32Array, got Array\(5\)/,
+    );
   });
 
   it("give the error of a layer's outputs", () => {

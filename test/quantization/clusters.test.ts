@@ -288,6 +288,14 @@ describe("§3.2.1 codebooks", () => {
     refuse({ clusters: 4, mask: new Uint8Array(3) }, /mask must have 1200 elements, got 3/);
     refuse({ clusters: 4 }, /weights must be finite, got NaN at index 0/, new Float32Array([Number.NaN]));
     refuse({ clusters: 4 }, /got -Infinity at index 1/, new Float32Array([0, Number.NEGATIVE_INFINITY]));
+    for (const method of ["optimal", "lloyd"]) {
+      const doubles = Float64Array.of(1, 2, 3) as unknown as Float32Array;
+      refuse(
+        { clusters: 2, method },
+        /weights must be a Float32Array, got Float64Array\(3\)/,
+        doubles as Float32Array<ArrayBuffer>,
+      );
+    }
     assert.throws(
       () => centroidGradients(clusterWeights(weights, { clusters: 2 }), [1]),
       /gradients must have 1200 elements/,

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../../lib/util/check.ts";
+import { runInNewContext } from "node:vm";
+import {
+  checkFinite,
+  checkFloats,
+  checkInteger,
+  checkLength,
+  checkNumber,
+  checkOneOf,
+} from "../../lib/util/check.ts";
 
 describe("argument checks", () => {
   it("name the argument, what is allowed and what was given", () => {
@@ -16,6 +24,17 @@ describe("argument checks", () => {
       /strategy must be one of "global", "layer", got "best"/,
     );
     assert.throws(() => checkLength("mask", new Uint8Array(3), 4), /mask must have 4 elements, got 3/);
+  });
+
+  it("tell a Float32Array from all else, also one from another realm", () => {
+    assert.doesNotThrow(() => checkFloats("weights", new Float32Array(2)));
+    assert.doesNotThrow(() => checkFloats("weights", runInNewContext("new Float32Array(2)")));
+    assert.throws(
+      () => checkFloats("weights", new Float64Array(2)),
+      /weights must be a Float32Array, got Float64Array\(2\)/,
+    );
+    assert.throws(() => checkFloats("weights", [1, 2]), /weights must be a Float32Array, got Array\(2\)/);
+    assert.throws(() => checkFloats("weights", undefined), /weights must be a Float32Array, got undefined/);
   });
 
   it("find the first value that is not finite", () => {
