@@ -52,13 +52,7 @@ function copyOf(layer: Layer): Part {
 /** A new layer of the same kind, name and settings, apart from `changes`. */
 export function layerLike(layer: Layer, changes: tf.serialization.ConfigDict = {}): Layer {
   const kind = layer.constructor as tf.serialization.SerializableConstructor<Layer>;
-  // TensorFlow.js 4.22 forgets a separable convolution's multiplier in its settings.
-  const { depthMultiplier } = layer as Layer & { depthMultiplier?: number };
-  return kind.fromConfig(kind, {
-    ...layer.getConfig(),
-    ...(depthMultiplier === undefined ? {} : { depthMultiplier }),
-    ...changes,
-  });
+  return kind.fromConfig(kind, { ...layer.getConfig(), ...changes });
 }
 
 function chain(model: tf.Sequential, parts: Map<Layer, Part[]>): tf.LayersModel {

@@ -2,7 +2,17 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lenet5, loadModel, saveModel, tf, useBackend, weightsOf } from "slimlab/nn";
+import {
+  cloneModel,
+  lenet5,
+  loadModel,
+  modelOfSlim,
+  saveModel,
+  slimOf,
+  tf,
+  useBackend,
+  weightsOf,
+} from "slimlab/nn";
 
 describe("nn/models and nn/files", () => {
   let folder: string;
@@ -52,6 +62,26 @@ describe("nn/models and nn/files", () => {
       tf.io.fromMemory({ ...rest, weightSpecs: weightsManifest[0].weights, weightData: bytes.buffer }),
     );
     assert.deepEqual(weightsOf(theirs), weightsOf(model));
+  });
+
+  it("a separable convolution keeps its multiplier, which TensorFlow.js forgets", async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.separableConv2d({ inputShape: [5, 5, 2], filters: 3, kernelSize: 3, depthMultiplier: 4 }),
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 2 }),
+      ],
+    });
+    await saveModel(model, join(folder, "separable"));
+    for (const copy of [
+      await loadModel(join(folder, "separable")),
+      (await modelOfSlim(await slimOf(model))).model,
+      cloneModel(model),
+    ]) {
+      assert.deepEqual(copy.getWeights()[0].shape, [3, 3, 2, 4]);
+      const x = tf.randomNormal([2, 5, 5, 2], 0, 1, "float32", 3);
+      assert.deepEqual((copy.predict(x) as tf.Tensor).dataSync(), (model.predict(x) as tf.Tensor).dataSync());
+    }
   });
 
   it("a model of one's own in several weight files, as TensorFlow's converter writes them, loads", async () => {
