@@ -79,8 +79,8 @@ export async function distill(
   const watched = [...new Set(guides.map(({ studentOutput }) => studentOutput))];
   const probe = tf.model({ inputs: student.inputs, outputs: [student.outputs[0], ...watched] });
   let features: tf.Tensor[] = [];
-  const forward = (x: tf.Tensor): tf.Tensor2D => {
-    const [logits, ...others] = logitsOf(probe, x, { training: true }) as unknown as tf.Tensor[];
+  const forward = (x: tf.Tensor, training?: boolean): tf.Tensor2D => {
+    const [logits, ...others] = logitsOf(probe, x, { training }) as unknown as tf.Tensor[];
     features = others;
     return logits as tf.Tensor2D;
   };

@@ -48,8 +48,11 @@ export interface TrainOptions {
   masks?: Record<string, Uint8Array>;
   /** Augmentation: each image is moved by up to this many pixels in each direction, anew in each epoch. */
   shift?: number;
-  /** From images to logits, for training through a quantizer and the like; by default the model. Validation uses it too. */
-  forward?: (x: tf.Tensor) => tf.Tensor2D;
+  /**
+   * From images to logits, for training through a quantizer and the like; by default the model. Validation uses it too,
+   * without `training`.
+   */
+  forward?: (x: tf.Tensor, training?: boolean) => tf.Tensor2D;
   /** What to make small; by default the mean cross-entropy with the labels. */
   loss?: (inputs: LossInputs) => tf.Scalar;
   /** Trained along with the model: what belongs to the loss or the forward pass, not to the model. */
@@ -116,7 +119,7 @@ export async function train(
   } = options;
   const { masks = {}, shift = 0, loss: lossOf = defaultLoss, onGradients, signal } = options;
   const rate = options.learningRate ?? (name === "adam" ? 0.001 : 0.01);
-  const forward = options.forward ?? ((x: tf.Tensor) => logitsOf(model, x, { training: true }));
+  const forward = options.forward ?? ((x: tf.Tensor, training?: boolean) => logitsOf(model, x, { training }));
   checkInteger("epochs", epochs, 0);
   checkInteger("batchSize", batchSize, 1);
   checkInteger("shift", shift, 0, Math.min(data.height, data.width) - 1);
@@ -137,6 +140,7 @@ export async function train(
   const random = seeded(seed);
   const order = Uint32Array.from({ length: data.count }, (_, i) => i);
   const batches = Math.ceil(data.count / batchSize);
+  const dropouts = dropoutsOf(model);
   const shape = inputShape(model);
   const bar = options.progress ? progress(`training ${model.name}`, epochs * batches) : undefined;
   const best = new Best(model, earlyStopping);
@@ -151,7 +155,7 @@ export async function train(
       const labels = tf.tensor1d(batch.labels, "int32");
       let correct = 0;
       const { value, grads } = tf.variableGrads(() => {
-        const logits = forward(batch.x);
+        const logits = forward(batch.x, true);
         correct = countCorrect(logits, batch.labels);
         return lossOf({ logits, labels, x: batch.x, indices });
       }, variables);
@@ -176,6 +180,8 @@ export async function train(
         signal?.throwIfAborted();
         const steps = (epoch - 1) * batches + batch;
         if (typeof rate === "function") setRate(optimizer, rate(steps / (epochs * batches)));
+        // From 1: TensorFlow.js takes seed 0 for "no seed".
+        for (const { layer } of dropouts) layer.seed = 1 + Math.floor(random() * 2 ** 31);
         const from = batch * batchSize;
         const to = Math.min(data.count, from + batchSize);
         const result = step(from, to);
@@ -210,6 +216,7 @@ export async function train(
     bar?.end(last && `done: ${history.epochs.length} epochs, loss ${last.loss.toFixed(4)}`);
     return history;
   } finally {
+    for (const { layer, seed } of dropouts) layer.seed = seed;
     best.dispose();
     optimizer.dispose();
     // SGD and momentum keep their rate as a tensor, which their dispose forgets.
@@ -229,6 +236,19 @@ function countCorrect(logits: tf.Tensor2D, labels: Int32Array): number {
   for (let i = 0; i < labels.length; i++)
     if (argMax(values.subarray(i * classes, (i + 1) * classes)) === labels[i]) correct++;
   return correct;
+}
+
+/**
+ * The layers that drop out, with their own seeds. Without a seed a layer drops what chance will, and with one the same in
+ * every step, so each step of training gives each of them a new seed from its own.
+ */
+function dropoutsOf(model: tf.LayersModel) {
+  return model.layers
+    .filter((layer) => /^(Spatial)?Dropout/.test(layer.getClassName()))
+    .map((layer) => {
+      const dropout = layer as tf.layers.Layer & { seed?: number };
+      return { layer: dropout, seed: dropout.seed };
+    });
 }
 
 /** Sets pruned weights to 0 and returns the masks as tensors, by variable name. */

@@ -155,6 +155,24 @@ describe("3.4 distillation of models", () => {
     hinted.dispose();
   });
 
+  it("validates with all units even where hints make the forward pass their own", async () => {
+    const student = tf.sequential({
+      layers: [
+        tf.layers.dense({ name: "h", units: 20, activation: "relu", inputShape: [784] }),
+        tf.layers.dropout({ rate: 0.5 }),
+        tf.layers.dense({ name: "out", units: 10 }),
+      ],
+    });
+    const few = subset(data, 64, 3);
+    const { epochs } = await distill(student, big, few, {
+      epochs: 1,
+      validation: test,
+      hints: [{ teacherLayer: "fc1", studentLayer: "h" }],
+    });
+    assert.deepEqual(epochs[0].validation, await evaluate(student, test));
+    student.dispose();
+  });
+
   it("asks the teacher anew where images are moved, and distills into new students of the same kind", async () => {
     const moved = small(9);
     await distill(moved, big, data, { epochs: 10, shift: 1, learningRate: 0.005 });

@@ -51,6 +51,39 @@ describe("nn/train and nn/evaluate", () => {
     assert.notDeepEqual(await run(8), first);
   });
 
+  it("the same seed drops the same, other steps drop other units, and a layer keeps its own seed", async () => {
+    const run = async (seed: number, rate = 0.001) => {
+      const model = tf.sequential({
+        layers: [
+          tf.layers.dense({
+            units: 50,
+            activation: "relu",
+            inputShape: [784],
+            kernelInitializer: tf.initializers.glorotUniform({ seed: 3 }),
+          }),
+          tf.layers.dropout({ name: "drop", rate: 0.5, seed: 77 }),
+          tf.layers.dense({ units: 10, kernelInitializer: tf.initializers.glorotUniform({ seed: 4 }) }),
+        ],
+      });
+      const losses: number[] = [];
+      await train(model, data, {
+        epochs: 2,
+        batchSize: data.count,
+        seed,
+        learningRate: rate,
+        onBatch: ({ loss }) => losses.push(loss),
+      });
+      assert.equal(model.getLayer("drop").getConfig().seed, 77);
+      return losses;
+    };
+    const first = await run(7);
+    assert.deepEqual(await run(7), first);
+    assert.notDeepEqual(await run(8), first);
+    // Nothing is learnt, all images are in one batch: only what is dropped can make the second loss another one.
+    const [one, two] = await run(7, 0);
+    assert.ok(Math.abs(one - two) > 1e-4, `${one} ${two}`);
+  });
+
   it("the same seed gives the same losses within 1e-3 on every backend here", async () => {
     const runs: number[][] = [];
     for (const backend of await availableBackends()) {
