@@ -22,7 +22,7 @@ import { type Group, groupsOf } from "./dependency.ts";
 import { type Activations, activationsOf, gradientsOf } from "./gradients.ts";
 import { hessianDiagonalOf } from "./hessian.ts";
 import type { tf } from "./tf.ts";
-import { weightsOf } from "./weights.ts";
+import { kernelOf, outputAxis, weightsOf } from "./weights.ts";
 
 /** Scores of weights: |w|, |g·w|, ½·h·w². */
 export const weightScores = ["magnitude", "gradient", "obd"] as const;
@@ -143,9 +143,11 @@ export async function unitScoresOf(
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
   checkOneOf("score", score, unitScores);
+  if (groups.length === 0) return {};
   const { needs, of }: { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array } = units[score];
   const layers = [...new Set(groups.flatMap((group) => group.layers))];
   const weights = weightsOf(model);
+  if (!needs.includes("outputs")) for (const layer of layers) checkUnitKernel(model.getLayer(layer), score);
   const nothing = new Float32Array();
   let gradients: Record<string, Float32Array> = {};
   let activations: Record<string, Activations> = {};
@@ -177,6 +179,16 @@ export async function unitScoresOf(
         layers.reduce((sum, layer) => sum + byChannel[layer][channels[layer][unit]], 0),
       ),
     ]),
+  );
+}
+
+/** Scores of weights read a kernel whose last axis are the units: others would be scored by the wrong numbers. */
+function checkUnitKernel(layer: tf.layers.Layer, score: string): void {
+  const kernel = kernelOf(layer);
+  if (kernel && outputAxis(layer) === kernel.shape.length - 1) return;
+  throw new RangeError(
+    `score must be one of activations (meanActivation, outputNorm, activeShare, meanAbsoluteGradient, ` +
+      `taylorActivation) for ${layer.name}, a ${layer.getClassName()}, got "${score}"`,
   );
 }
 

@@ -114,6 +114,7 @@ export {
   biasOf,
   kernelLayers,
   kernelOf,
+  outputAxis,
   setBiases,
   setWeights,
   shapesOf,

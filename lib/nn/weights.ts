@@ -19,6 +19,16 @@ export function kernelOf(layer: Layer): LayerVariable | undefined {
   return kernel ?? depthwiseKernel ?? undefined;
 }
 
+/**
+ * The axis of a layer's kernel with one index for each of its outputs: the last one; of a transposed convolution the last
+ * but one. Of a depthwise convolution it is that of its channels, each of which makes outputs of its own.
+ */
+export function outputAxis(layer: Layer): number {
+  const type = layer.getClassName();
+  const fromEnd = type === "DepthwiseConv2D" || type.endsWith("Transpose") ? 2 : 1;
+  return kernelOf(layer)!.shape.length - fromEnd;
+}
+
 /** The bias of a layer that has a kernel, if there is one. */
 export function biasOf(layer: Layer): LayerVariable | undefined {
   if (kernelOf(layer) === undefined) return undefined;

@@ -141,7 +141,33 @@ describe("§3.1 pruning of models", () => {
       ],
     });
     assert.deepEqual(Object.keys(await filterScoresOf(model, undefined, "l1")), ["a"]);
-    assert.deepEqual(await neuronScoresOf(model, undefined, "l1"), {});
+    for (const score of unitScores)
+      assert.deepEqual(await neuronScoresOf(model, firstOf(data.train, 5), score), {});
+  });
+
+  it("scores by weights only where the units are the kernel's last axis, and says what to use elsewhere", async () => {
+    for (const layer of [
+      tf.layers.separableConv2d({ name: "other", inputShape: [28, 28, 1], filters: 4, kernelSize: 3 }),
+      tf.layers.conv2dTranspose({ name: "other", inputShape: [28, 28, 1], filters: 4, kernelSize: 3 }),
+    ]) {
+      const model = tf.sequential({
+        layers: [layer, tf.layers.flatten(), tf.layers.dense({ name: "out", units: 10 })],
+      });
+      const images = firstOf(data.train, 5);
+      for (const score of ["l1", "geometricMedian", "gradientNorm", "taylorWeight"] as const)
+        await assert.rejects(
+          filterScoresOf(model, images, score),
+          new RegExp(
+            `score must be one of activations .* for other, a ${layer.getClassName()}, got "${score}"`,
+          ),
+        );
+      const { other } = await filterScoresOf(model, images, "meanActivation");
+      assert.deepEqual(
+        other,
+        meanActivation((await activationsOf(model, images, ["other"])).other.values, 4),
+      );
+      model.dispose();
+    }
   });
 
   it("prunes step by step to a target, and better than at once without fine-tuning", async () => {
