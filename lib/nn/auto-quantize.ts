@@ -21,9 +21,9 @@ import {
   paretoAllocations,
   patches,
   type Quantized,
+  quantizationError,
   quantizedBytes,
   quantizeOn,
-  type Window,
 } from "../quantization/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { ensureBackend } from "./backend.ts";
@@ -41,7 +41,16 @@ import {
 } from "./quantize.ts";
 import { tf } from "./tf.ts";
 import type { TrainOptions } from "./train.ts";
-import { biasesOf, kernelLayers, kernelOf, setBiases, setWeights, shapesOf, weightsOf } from "./weights.ts";
+import {
+  biasesOf,
+  kernelLayers,
+  kernelOf,
+  outputAxis,
+  setBiases,
+  setWeights,
+  shapesOf,
+  weightsOf,
+} from "./weights.ts";
 
 /**
  * What goes into each layer with a kernel: second moments and means of its inputs, for GPTQ and bias correction. A
@@ -71,9 +80,10 @@ export async function inputStatisticsOf(
   const statistics: Record<string, InputStatistics> = {};
   for (const layer of layers) {
     const shape = kernelOf(layer)!.shape as number[];
-    const type = layer.getClassName();
-    if (type !== "Dense" && type !== "Conv2D") {
-      throw new RangeError(`${layer.name} must be a dense layer or a 2-D convolution, got ${type}`);
+    if (!hasStatistics(layer)) {
+      throw new RangeError(
+        `${layer.name} must be a dense layer or a 2-D convolution without dilation, got a ${layer.getClassName()}`,
+      );
     }
     statistics[layer.name] = emptyStatistics(shape.slice(0, -1).reduce((a, b) => a * b, 1));
   }
@@ -89,7 +99,7 @@ export async function inputStatisticsOf(
         const all =
           layer.getClassName() === "Dense"
             ? values
-            : patches(values, to - from, input.shape.slice(1), convolutionWindow(layer), 0);
+            : patches(values, to - from, input.shape.slice(1), windowOf(layer.getConfig(), "kernelSize"), 0);
         addSamples(statistics[name], evenRows(all, size, Math.ceil((rows * (to - from)) / data.count)));
       };
       withProbes(layers, "output", {}, watch, () => logitsOf(model, x));
@@ -99,12 +109,10 @@ export async function inputStatisticsOf(
   return statistics;
 }
 
-function convolutionWindow(layer: tf.layers.Layer): Window {
-  const config = layer.getConfig() as Record<string, unknown>;
-  if ([config.dilationRate].flat().some((d) => typeof d === "number" && d !== 1)) {
-    throw new RangeError(`${layer.name} must have no dilation`);
-  }
-  return windowOf(config, "kernelSize");
+/** Whether what goes into a layer can be seen as rows that its kernel multiplies. */
+function hasStatistics(layer: tf.layers.Layer): boolean {
+  const { dilationRate } = layer.getConfig() as Record<string, unknown>;
+  return isWeighted(layer) && [dilationRate].flat().every((d) => typeof d !== "number" || d === 1);
 }
 
 /** At most `limit` rows of `size` numbers, at even distances. */
@@ -128,9 +136,9 @@ export interface EqualizedPair {
 }
 
 /**
- * Cross-layer equalization of a sequential model, in place (§3.2.1, item 3; Nagel et al. 2019, §4.1): neighbouring
- * layers share out their channels' ranges; what the model computes stays the same. Layers count as neighbours where the
- * first has a ReLU or no activation and only pooling, flattening and dropout lie between.
+ * Cross-layer equalization, in place (§3.2.1, item 3; Nagel et al. 2019, §4.1): neighbouring layers share out their
+ * channels' ranges; what the model computes stays the same. Layers count as neighbours where the first has a ReLU or no
+ * activation, only pooling, padding, flattening, dropout and ReLUs lie between, and nothing else reads what comes out of these.
  *
  * @param rounds passes over all pairs, since each pair disturbs the next; default 10
  */
@@ -139,23 +147,12 @@ export function equalizeModel(
   { rounds = 10 }: { rounds?: number } = {},
 ): EqualizedPair[] {
   checkInteger("rounds", rounds, 1);
-  const between = ["MaxPooling2D", "AveragePooling2D", "Flatten", "Dropout"];
-  const pairs: [string, string][] = [];
-  let open: tf.layers.Layer | undefined;
-  for (const layer of model.layers) {
-    const type = layer.getClassName();
-    const weighted = type === "Dense" || type === "Conv2D";
-    const { inboundNodes, outboundNodes } = layer as unknown as {
-      inboundNodes: unknown[];
-      outboundNodes: unknown[];
-    };
-    const single = inboundNodes.length <= 1 && outboundNodes.length <= 1;
-    if (weighted && open && single) pairs.push([open.name, layer.name]);
-    if (weighted) {
-      const activation = String(layer.getConfig().activation ?? "linear");
-      open = single && (activation === "relu" || activation === "linear") ? layer : undefined;
-    } else if (!between.includes(type) || !single) open = undefined;
-  }
+  const pairs = model.layers.filter(isWeighted).flatMap((second): [string, string][] => {
+    let first = onlyInput(model, second);
+    while (first && scalesThrough(first)) first = onlyInput(model, first);
+    if (!first || !isWeighted(first) || !isPositive(first)) return [];
+    return first.inboundNodes.length > 1 ? [] : [[first.name, second.name]];
+  });
   const weights = weightsOf(model);
   const biases = biasesOf(model);
   const shapes = shapesOf(model);
@@ -179,6 +176,30 @@ export function equalizeModel(
     second,
     scales: [Math.min(...factors[index]), Math.max(...factors[index])],
   }));
+}
+
+const isWeighted = (layer: tf.layers.Layer) => ["Dense", "Conv2D"].includes(layer.getClassName());
+
+/** Whether a positive factor goes through a layer's activation unchanged. */
+const isPositive = (layer: tf.layers.Layer) =>
+  ["relu", "linear"].includes(String(layer.getConfig().activation ?? "linear"));
+
+/** Whether a positive factor goes through a layer channel by channel. */
+function scalesThrough(layer: tf.layers.Layer): boolean {
+  const type = layer.getClassName();
+  if (type === "Activation") return isPositive(layer);
+  // ReLU6 and its like clip at a fixed height.
+  if (type === "ReLU") return (layer.getConfig().maxValue ?? null) === null;
+  return ["Flatten", "Dropout", "ZeroPadding2D"].includes(type) || /(Max|Average)Pooling2D$/.test(type);
+}
+
+/** The layer whose output a layer reads, if it reads no other and nobody else reads that. */
+function onlyInput(model: tf.LayersModel, layer: tf.layers.Layer): tf.layers.Layer | undefined {
+  const sources = layer.inboundNodes.flatMap(({ inboundLayers }) => inboundLayers);
+  if (sources.length !== 1) return undefined;
+  const [source] = sources;
+  const seen = source.outboundNodes.length > 1 || model.outputs.some((o) => o.sourceLayer === source);
+  return seen ? undefined : source;
 }
 
 /** What automatic quantization may spend: so many bytes for all kernels, or the bytes that an accuracy floor needs. */
@@ -212,7 +233,10 @@ export interface AutoQuantizeRow {
   rounding: "nearest" | "gptq";
   biasCorrected: boolean;
   bytes: number;
-  /** Squared error of the layer's outputs over their squares, on held-out images. */
+  /**
+   * Squared error of the layer's outputs over their squares, on held-out images; of its weights over theirs where it is
+   * neither a dense layer nor a plain 2-D convolution.
+   */
   outputError: number;
   /** Divergence of the model's predictions with only this layer quantized, in nats an image. */
   divergence: number;
@@ -307,14 +331,16 @@ export async function autoQuantize(
     const biases = biasesOf(model);
     const shapes = shapesOf(model);
     const names = Object.keys(weights);
-    const means = await inputStatisticsOf(model, fit);
-    const heldStatistics = await inputStatisticsOf(model, held);
+    const axes = Object.fromEntries(names.map((name) => [name, outputAxis(model.getLayer(name))]));
+    const seen = model.layers.filter(hasStatistics).map(({ name }) => name);
+    const means = await inputStatisticsOf(model, fit, { layers: seen });
+    const heldStatistics: Partial<typeof means> = await inputStatisticsOf(model, held, { layers: seen });
 
     const choices: Candidate[][] = [];
     for (const name of names) {
       const layer: Candidate[] = [];
       for (const width of widths) {
-        const candidate = bestGrid(weights[name], shapes[name], heldStatistics[name], width);
+        const candidate = bestGrid(weights[name], shapes[name], axes[name], heldStatistics[name], width);
         setWeights(model, { [name]: dequantize(quantizeOn(candidate.grid, weights[name])) });
         layer.push({ ...candidate, cost: await divergenceNow() });
       }
@@ -329,30 +355,30 @@ export async function autoQuantize(
       const placed: Record<string, Placed> = {};
       for (const [i, name] of names.entries()) {
         const { grid } = choices[i][picks[i]];
-        const needed = second === "try" || biasCorrection === "try";
-        const statistics = needed
-          ? (await inputStatisticsOf(model, fit, { layers: [name] }))[name]
-          : means[name];
+        const needed = seen.includes(name) && (second === "try" || biasCorrection === "try");
+        const statistics = needed && (await inputStatisticsOf(model, fit, { layers: [name] }))[name];
         const roundings: [Placed["rounding"], Quantized][] = [["nearest", quantizeOn(grid, weights[name])]];
-        if (second === "try") roundings.push(["gptq", gptq(weights[name], grid, statistics)]);
+        if (statistics && second === "try") roundings.push(["gptq", gptq(weights[name], grid, statistics)]);
         let least = Number.POSITIVE_INFINITY;
         let keep = () => {};
         for (const [rounding, quantized] of roundings) {
           const restored = dequantize(quantized);
-          for (const biasCorrected of biasCorrection === "try" && biases[name] ? [false, true] : [false]) {
-            const bias = biasCorrected
-              ? corrected(
-                  biases[name],
-                  outputShift(weights[name], restored, means[name].mean, statistics.mean),
-                )
-              : biases[name];
+          const correctable = statistics && biasCorrection === "try" && biases[name];
+          for (const biasCorrected of correctable ? [false, true] : [false]) {
+            const bias =
+              biasCorrected && statistics
+                ? corrected(
+                    biases[name],
+                    outputShift(weights[name], restored, means[name].mean, statistics.mean),
+                  )
+                : biases[name];
             const put = () => {
               setWeights(model, { [name]: restored });
               if (bias) setBiases(model, { [name]: bias });
               placed[name] = { quantized, rounding, biasCorrected };
             };
             put();
-            const found = roundings.length > 1 || biasCorrection === "try" ? await divergenceNow() : 0;
+            const found = roundings.length > 1 || correctable ? await divergenceNow() : 0;
             if (found < least) {
               least = found;
               keep = put;
@@ -488,24 +514,32 @@ async function tryEqualization(
   log.push(`equalization taken back: ${numbers}`);
 }
 
-/** Of per tensor and per channel, by max and by MSE: the grid with the least output error, rounding to nearest. */
+/** Of per tensor and per channel, by max and by MSE: the grid with the least error, rounding to nearest. */
 function bestGrid(
   weights: Float32Array,
   shape: number[],
-  statistics: InputStatistics,
+  outputs: number,
+  statistics: InputStatistics | undefined,
   bits: number,
 ): Omit<Candidate, "cost"> {
-  const tried = [undefined, shape.length - 1].map((axis) => {
+  const tried = [undefined, outputs].map((axis) => {
     const [byMax, byMse] = (["max", "mse"] as const).map((range) => {
       const grid = chooseGrid(weights, { bits, range, shape, axis });
       const restored = dequantize(quantizeOn(grid, weights));
-      return { range, grid, outputError: outputError(weights, restored, statistics) };
+      return { range, grid, outputError: errorOf(weights, restored, statistics) };
     });
     return byMax.outputError <= byMse.outputError ? byMax : byMse;
   });
   // One scale a channel costs a few bytes: it must earn them with a tenth less error.
   const best = tried[1].outputError < 0.9 * tried[0].outputError ? tried[1] : tried[0];
   return { ...best, bytes: quantizedBytes(best.grid) };
+}
+
+/** Squared error of a layer's outputs, or of its weights where its inputs are not known. */
+function errorOf(before: Float32Array, after: Float32Array, statistics: InputStatistics | undefined): number {
+  return statistics
+    ? outputError(before, after, statistics)
+    : quantizationError(before, after).mse * before.length;
 }
 
 /** Mean Kullback-Leibler divergence between rows of probabilities, in nats. */
@@ -525,7 +559,7 @@ function describe(
   pick: number,
   weights: Float32Array,
   { quantized, rounding, biasCorrected }: Placed,
-  statistics: InputStatistics,
+  statistics: InputStatistics | undefined,
   widths: number[],
 ): AutoQuantizeRow {
   const { bytes, cost, range } = choices[pick];
@@ -542,7 +576,7 @@ function describe(
       `${widths[pick + 1]} bits would cost ${more - bytes} bytes to diverge by ${better.toPrecision(2)}`,
     );
   }
-  const whole = outputError(weights, new Float32Array(weights.length), statistics);
+  const whole = errorOf(weights, new Float32Array(weights.length), statistics);
   return {
     layer: name,
     weights: weights.length,
@@ -552,7 +586,7 @@ function describe(
     rounding,
     biasCorrected,
     bytes,
-    outputError: whole === 0 ? 0 : outputError(weights, dequantize(quantized), statistics) / whole,
+    outputError: whole === 0 ? 0 : errorOf(weights, dequantize(quantized), statistics) / whole,
     divergence: cost,
     why: reasons.join("; "),
   };

@@ -44,13 +44,13 @@ import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type History, type TrainOptions, train } from "./train.ts";
-import { biasesOf, kernelLayers, kernelOf, setWeights, shapesOf, weightsOf } from "./weights.ts";
+import { biasesOf, kernelLayers, kernelOf, outputAxis, setWeights, weightsOf } from "./weights.ts";
 
 type Layer = tf.layers.Layer;
 
 /** How a layer's weights are quantized: options of `quantize` without shape and axis, which the layer gives. */
 export interface WeightOptions extends Omit<GridOptions, "shape" | "axis">, RoundingOptions {
-  /** One scale for each output of a layer (the last axis of its kernel); default true. */
+  /** One scale for each output of a layer (of a depthwise convolution: for each of its channels); default true. */
   perChannel?: boolean;
 }
 
@@ -71,9 +71,10 @@ export interface QuantizedWeights {
 
 function gridOptions(
   { perChannel = true, ...options }: WeightOptions,
-  shape: number[],
+  layer: Layer,
 ): GridOptions & RoundingOptions {
-  return { ...options, shape, axis: perChannel ? shape.length - 1 : undefined };
+  const shape = kernelOf(layer)!.shape as number[];
+  return { ...options, shape, axis: perChannel ? outputAxis(layer) : undefined };
 }
 
 function optionsFor({ layers, ...options }: ModelWeightOptions, name: string): WeightOptions {
@@ -88,11 +89,10 @@ function optionsFor({ layers, ...options }: ModelWeightOptions, name: string): W
  */
 export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptions): QuantizedWeights {
   const weights = weightsOf(model);
-  const shapes = shapesOf(model);
   for (const name of Object.keys(options.layers ?? {})) checkOneOf("layer", name, Object.keys(weights));
   const quantized: Record<string, Quantized> = {};
   for (const [name, values] of Object.entries(weights)) {
-    quantized[name] = quantize(values, gridOptions(optionsFor(options, name), shapes[name]));
+    quantized[name] = quantize(values, gridOptions(optionsFor(options, name), model.getLayer(name)));
   }
   return setQuantized(model, quantized);
 }
@@ -289,9 +289,9 @@ function fakeQuantizeWeights(x: tf.Tensor, options: GridOptions & RoundingOption
   return throughQuantizer(x, (values) => {
     const q = quantize(values, options);
     const { low, high } = codeRange(q);
-    // Scales lie along the last axis, if there are several.
+    const inner = q.axis === undefined ? 1 : q.shape.slice(q.axis + 1).reduce((a, b) => a * b, 1);
     const passes = values.map((v, i) => {
-      const c = i % q.scale.length;
+      const c = Math.floor(i / inner) % q.scale.length;
       const steps = v / q.scale[c] + q.zeroPoint[c];
       // A hair wider: the largest weight is on the last level but for the rounding of the scale.
       return steps >= low - 1e-4 && steps <= high + 1e-4 ? 1 : 0;
@@ -332,10 +332,7 @@ export function quantizedForward(
     try {
       for (const layer of model.layers) {
         const kernel = weights && kernelOf(layer);
-        if (kernel)
-          undo.push(
-            replaceKernel(layer, gridOptions(optionsFor(weights, layer.name), kernel.shape as number[])),
-          );
+        if (kernel) undo.push(replaceKernel(layer, gridOptions(optionsFor(weights, layer.name), layer)));
         const quantizer = activations?.layers[layer.name];
         const averages = layer.getClassName().includes("AveragePooling");
         if (quantizer === undefined && !averages) continue;

@@ -14,6 +14,7 @@ import {
   firstOf,
   kernelLayers,
   neuronScoresOf,
+  outputAxis,
   pruneGroups,
   restoreWeights,
   scoresOf,
@@ -219,7 +220,7 @@ const quantizeFixed: Run<Quantize> = async (state, step, context) => {
       rounding,
       seed: context.seed,
       shape,
-      axis: perChannel ? shape.length - 1 : undefined,
+      axis: perChannel ? outputAxis(state.model.getLayer(name)) : undefined,
     });
     delete clustered[name];
   }
@@ -311,9 +312,12 @@ const factorizeStep: Run<Factorize> = async (state, step, context) => {
   const weights = weightsOf(smaller);
   const shapes = shapesOf(smaller);
   for (const { layer, parts } of replaced) {
-    for (const part of parts) {
-      if (held.quantized[layer])
-        quantized[part] = quantizeLike(held.quantized[layer], weights[part], shapes[part]);
+    // A part that only pads has no weights.
+    for (const part of parts.filter((name) => weights[name])) {
+      if (held.quantized[layer]) {
+        const axis = outputAxis(smaller.getLayer(part));
+        quantized[part] = quantizeLike(held.quantized[layer], weights[part], shapes[part], axis);
+      }
       if (held.clustered[layer]) {
         const clusters = held.clustered[layer].codebook.length;
         clustered[part] = clusterWeights(weights[part], { clusters });
@@ -470,16 +474,17 @@ function byChannel(values: Float32Array, shape: number[], axis: number | undefin
 }
 
 function quantizeLike(
-  { bits, scheme, signed, axis }: Quantized,
+  { bits, scheme, signed, axis: before }: Quantized,
   values: Float32Array,
   shape: number[],
+  axis: number,
 ): Quantized {
   return quantize(values, {
     bits,
     scheme,
     signed,
     shape,
-    axis: axis === undefined ? undefined : shape.length - 1,
+    axis: before === undefined ? undefined : axis,
   });
 }
 

@@ -89,6 +89,83 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
     }
   });
 
+  it("equalizes only along the way that the data take: branches stay, ReLU layers and padding let factors through", async () => {
+    const { layers } = tf;
+    const input = tf.input({ shape: [28, 28, 1] });
+    const conv = (name: string, activation?: "relu") =>
+      layers.conv2d({ name, filters: 3, kernelSize: 5, strides: 4, activation });
+    // `a` and `b` follow each other in the list of layers, and not in the graph; `c` feeds two; `e` is clipped at 6.
+    const [a, b] = [conv("a", "relu").apply(input), conv("b", "relu").apply(input)];
+    let x = layers.concatenate().apply([a, b] as tf.SymbolicTensor[]);
+    const c = layers.conv2d({ name: "c", filters: 4, kernelSize: 1 }).apply(x);
+    const d = layers.conv2d({ name: "d", filters: 4, kernelSize: 1 }).apply(c);
+    x = layers.add().apply([c, d] as tf.SymbolicTensor[]);
+    x = layers.conv2d({ name: "e", filters: 4, kernelSize: 1 }).apply(x);
+    x = layers.reLU({ maxValue: 6 }).apply(x);
+    x = layers.conv2d({ name: "f", filters: 5, kernelSize: 2, useBias: false }).apply(x);
+    x = layers.reLU().apply(layers.zeroPadding2d({ padding: 1 }).apply(x));
+    x = layers.conv2d({ name: "g", filters: 6, kernelSize: 3, strides: 2, activation: "relu" }).apply(x);
+    x = layers.globalAveragePooling2d({}).apply(x);
+    const outputs = layers.dense({ name: "h", units: 10, activation: "softmax" }).apply(x);
+    const model = tf.model({ inputs: input, outputs: outputs as tf.SymbolicTensor });
+    const few = firstOf(test, 20);
+    const before = await predict(model, few);
+    assert.deepEqual(
+      equalizeModel(model).map(({ first, second }) => [first, second]),
+      [
+        ["f", "g"],
+        ["g", "h"],
+      ],
+    );
+    const after = await predict(model, few);
+    const size = Math.max(...before.logits.map(Math.abs));
+    before.logits.forEach((z, i) => {
+      assert.ok(Math.abs(z - after.logits[i]) < 1e-5 * size, `${z} ${after.logits[i]}`);
+    });
+    model.dispose();
+  });
+
+  it("takes a depthwise convolution along, by its weights alone", async () => {
+    const { layers } = tf;
+    const model = tf.sequential({
+      layers: [
+        layers.conv2d({
+          name: "c",
+          inputShape: [28, 28, 1],
+          filters: 4,
+          kernelSize: 5,
+          strides: 4,
+          activation: "relu",
+        }),
+        layers.depthwiseConv2d({ name: "dw", kernelSize: 3, depthMultiplier: 2, activation: "relu" }),
+        layers.flatten(),
+        layers.dense({ name: "out", units: 10, activation: "softmax" }),
+      ],
+    });
+    // Channels of very different size: only one scale a channel does justice to them.
+    setWeights(model, { dw: weightsOf(model).dw.map((w, i) => w * 10 ** (Math.floor(i / 2) % 4)) });
+    const original = weightsOf(model).dw;
+    const { rows, quantized } = await autoQuantize(
+      model,
+      firstOf(calibration, 60),
+      { bytes: 2000 },
+      { bits: [4] },
+    );
+    const row = rows.find(({ layer }) => layer === "dw")!;
+    assert.equal(row.granularity, "per channel");
+    assert.deepEqual([row.rounding, row.biasCorrected], ["nearest", false]);
+    assert.equal(quantized.dw.scale.length, 4);
+    const restored = weightsOf(model).dw;
+    const square = (values: Float32Array) => values.reduce((sum, w) => sum + w * w, 0);
+    const error = square(original.map((w, i) => w - restored[i])) / square(original);
+    assert.ok(Math.abs(row.outputError - error) < 1e-6);
+    await assert.rejects(
+      inputStatisticsOf(model, calibration),
+      /dw must be a dense layer or a 2-D convolution/,
+    );
+    model.dispose();
+  });
+
   it("spends a budget of bytes better than the same width for all, and says why", async () => {
     const model = await loadPretrained("lenet-300-100");
     const original = weightsOf(model);

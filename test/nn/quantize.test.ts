@@ -62,6 +62,55 @@ describe("nn/quantize: §3.2 applied to models", () => {
     model.dispose();
   });
 
+  it("gives each channel of a depthwise convolution its scale, and each output of a transposed one", async () => {
+    const { layers } = tf;
+    const model = tf.sequential({
+      layers: [
+        layers.depthwiseConv2d({ name: "dw", inputShape: [6, 6, 3], kernelSize: 3, depthMultiplier: 2 }),
+        layers.conv2dTranspose({ name: "up", filters: 4, kernelSize: 2 }),
+      ],
+    });
+    // Kernels [3, 3, 3, 2] and [2, 2, 4, 6]: the axes of 3 channels and of 4 outputs stand before the last.
+    const scaled = (name: string, inner: number, channels: number) =>
+      weightsOf(model)[name].map((w, i) => w * 10 ** (Math.floor(i / inner) % channels));
+    setWeights(model, { dw: scaled("dw", 2, 3), up: scaled("up", 6, 4) });
+    const before = weightsOf(model);
+    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const after = weightsOf(model);
+    for (const [name, inner, channels] of [
+      ["dw", 2, 3],
+      ["up", 6, 4],
+    ] as const) {
+      assert.equal(quantized[name].scale.length, channels);
+      // Half a step of each channel's own grid, whose reach is its largest weight.
+      const largest = new Float64Array(channels);
+      before[name].forEach((w, i) => {
+        const c = Math.floor(i / inner) % channels;
+        largest[c] = Math.max(largest[c], Math.abs(w));
+      });
+      before[name].forEach((w, i) => {
+        const half = largest[Math.floor(i / inner) % channels] / 254;
+        assert.ok(Math.abs(w - after[name][i]) <= half * (1 + 1e-5));
+      });
+    }
+    // In training the gradient passes for every weight: none lies outside its channel's range.
+    const head = tf.sequential({
+      layers: [
+        layers.depthwiseConv2d({ name: "dw", inputShape: [6, 6, 3], kernelSize: 6, depthMultiplier: 2 }),
+        layers.flatten(),
+      ],
+    });
+    setWeights(head, { dw: weightsOf(head).dw.map((w, i) => w * 10 ** (Math.floor(i / 2) % 3)) });
+    const forward = quantizedForward(head, { weights: { bits: 8 } });
+    const kernel = head.trainableWeights[0].read() as tf.Variable;
+    const gradient = tf.variableGrads(() => forward(tf.ones([1, 6, 6, 3])).sum(), [kernel]).grads[
+      kernel.name
+    ];
+    assert.ok(gradient.dataSync().every((g) => g === 1));
+    model.dispose();
+    head.dispose();
+  });
+
   it("clusters weights in place", async () => {
     const model = await loadPretrained("lenet-300-100");
     const { accuracy } = await evaluate(model, test);

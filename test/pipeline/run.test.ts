@@ -4,16 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  evaluate,
-  lenet5,
-  loadPretrained,
-  loadSlim,
-  type tf,
-  train,
-  useBackend,
-  weightsOf,
-} from "slimlab/nn";
+import { evaluate, lenet5, loadPretrained, loadSlim, tf, train, useBackend, weightsOf } from "slimlab/nn";
 import { checkRecipe, type PipelineData, type Recipe, type Row, runRecipe } from "slimlab/pipeline";
 import { dequantize } from "slimlab/quantization";
 import { recipe, smallData } from "./fixture.ts";
@@ -194,6 +185,39 @@ describe("2.3 pipeline: recipes", () => {
     assert.deepEqual(Object.keys(activations!.layers), ["fc1", "fc2"]);
     assert.equal((await evaluate(small, data.test, { forward })).accuracy, distilled.accuracy);
     small.dispose();
+  });
+
+  it("hands bits and clusters on to the factors of a strided convolution, one of which only pads", async () => {
+    const strided = tf.sequential({
+      layers: [
+        tf.layers.conv2d({
+          name: "conv",
+          inputShape: [28, 28, 1],
+          filters: 12,
+          kernelSize: 5,
+          strides: 3,
+          padding: "same",
+          activation: "relu",
+        }),
+        tf.layers.flatten(),
+        tf.layers.dense({ name: "out", units: 10, activation: "softmax" }),
+      ],
+    });
+    for (const [before, kind] of [
+      [{ technique: "quantize", bits: 6 }, "quantized"],
+      [{ technique: "cluster", clusters: 9 }, "clustered"],
+    ] as const) {
+      const factorize = { technique: "factorize", plan: { conv: { method: "cp", rank: 4 } } } as const;
+      const result = await runRecipe(strided, data, [before, factorize], { cache: false });
+      const { model: small, compression } = await result.load();
+      assert.ok(small.getLayer("conv_pad"));
+      const parts = ["conv_in", "conv_vertical", "conv_horizontal", "conv", "out"];
+      assert.deepEqual(Object.keys(compression[kind]).sort(), parts.sort());
+      // A scale for each of the depthwise parts' four channels.
+      if (kind === "quantized") assert.equal(compression.quantized.conv_vertical.scale.length, 4);
+      small.dispose();
+    }
+    strided.dispose();
   });
 
   it("several teachers and hints teach a network that was cut down", async () => {
