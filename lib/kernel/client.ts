@@ -127,7 +127,7 @@ export class KernelDiedError extends Error {
 export function kernelArguments(...more: string[]): string[] {
   return [
     process.execPath,
-    fileURLToPath(new URL("./main.js", import.meta.url)),
+    fileURLToPath(new URL("./main.cjs", import.meta.url)),
     "--connection-file",
     "{connection_file}",
     ...more,

@@ -41,7 +41,7 @@ export function kernelspec(options: { javascript?: boolean; check?: string } = {
   if (options.javascript) args.push("--javascript");
   else if (options.check && options.check !== "error") args.push(`--check=${options.check}`);
   return {
-    argv: [process.execPath, fileURLToPath(new URL("./main.js", import.meta.url)), ...args],
+    argv: [process.execPath, fileURLToPath(new URL("./main.cjs", import.meta.url)), ...args],
     display_name: options.javascript ? "JavaScript (slimlab)" : "TypeScript (slimlab)",
     language: options.javascript ? "javascript" : "typescript",
     interrupt_mode: "message",
@@ -102,13 +102,13 @@ async function hasKernels(folder: string): Promise<boolean> {
   for (const id of await readdir(join(folder, "kernels")).catch(() => [])) {
     // Another's kernelspec may be anything, and need not be ours to understand.
     const text = await readFile(join(folder, "kernels", id, "kernel.json"), "utf8").catch(() => "");
-    if (/[\\/]kernel[\\/]main\.js"/.test(text)) return true;
+    if (/[\\/]kernel[\\/]main\.c?js"/.test(text)) return true;
   }
   return false;
 }
 
 function isOurs(argument: string): boolean {
-  return /[\\/]kernel[\\/]main\.js$/.test(argument);
+  return /[\\/]kernel[\\/]main\.c?js$/.test(argument);
 }
 
 /** The active Python environment's folder, as Python's `sys.prefix` would say. */

@@ -103,8 +103,6 @@ export interface DebuggerHost {
 }
 
 const kernelFolder = new URL(".", import.meta.url).href;
-/** What the kernel loads from elsewhere in the package, and no cell has asked for. */
-const kernelsFiles = new URL("../util/files.js", import.meta.url).href;
 
 export class Debugger {
   readonly #host: DebuggerHost;
@@ -272,7 +270,7 @@ export class Debugger {
   #parsed({ scriptId, url, sourceMapURL }: { scriptId: string; url: string; sourceMapURL?: string }): void {
     const cell = this.#cells.get(url);
     if (cell) this.#scripts.set(scriptId, cell);
-    if (!url.startsWith("file:") || url.startsWith(kernelFolder) || url === kernelsFiles) return;
+    if (!url.startsWith("file:") || url.startsWith(kernelFolder)) return;
     const file = fileURLToPath(url.replace(/[?#].*$/, ""));
     const map = sourceMapURL ? readMap(sourceMapURL, url) : undefined;
     const path = map?.path ?? file;

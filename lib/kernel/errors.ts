@@ -1,5 +1,6 @@
 // Errors as a person reads them: the message, where in which cell, the lines around, the calls that led there.
 import { findSourceMap, SourceMap } from "node:module";
+import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import { codeFrame } from "./frame.ts";
 import type { ErrorContent } from "./link.ts";
@@ -56,11 +57,16 @@ function mapPlace(file: string, line: number, column: number): Place | undefined
   return undefined;
 }
 
-const ownFolder = new URL(".", import.meta.url).href;
+// V8 names an ES module by its address, a CommonJS module (main.cjs) by its path.
+const ownFolders = [new URL(".", import.meta.url).href, fileURLToPath(new URL(".", import.meta.url))];
 
 /** Whether a frame is the kernel's or Node's own: no help to the person who wrote the cell. */
 function isInternal(file: string): boolean {
-  return file.startsWith("node:") || file.startsWith(ownFolder) || file === "evalmachine.<anonymous>";
+  return (
+    file.startsWith("node:") ||
+    ownFolders.some((folder) => file.startsWith(folder)) ||
+    file === "evalmachine.<anonymous>"
+  );
 }
 
 /** Replaces V8's stack traces by ones that name cells, and lines of TypeScript. Everything that reads `stack` gets them. */

@@ -4,7 +4,7 @@ import { writeSync } from "node:fs";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type ServerData, shared } from "./link.ts";
 
-const usage = `Usage: main.js --connection-file FILE [--javascript] [--check=error|warning|off]
+const usage = `Usage: main.cjs --connection-file FILE [--javascript] [--check=error|warning|off]
 
 Runs the slimlab kernel. Jupyter starts it; "slimlab kernel install" tells Jupyter how.
 
@@ -48,8 +48,8 @@ const data: ServerData = {
   shared: numbers,
   inputPort: port2,
 };
-// The sockets first: the rest of this thread loads while they come up.
-const server = new Worker(new URL("./server.js", import.meta.url), {
+// The sockets first: the rest of this thread loads while they come up. (bundle.ts makes server.cjs of server.ts.)
+const server = new Worker(new URL("./server.cjs", import.meta.url), {
   workerData: data,
   transferList: [port2],
   execArgv: [],
@@ -63,5 +63,6 @@ server.on("error", (error) => {
   reallyExit(1);
 });
 server.on("exit", (code) => reallyExit(code));
-const { startRuntime } = await import("./runtime.ts");
-startRuntime(server, port1, data);
+// What a cell requires must not take this file for the program that it is part of.
+process.mainModule = undefined;
+void import("./runtime.ts").then(({ startRuntime }) => startRuntime(server, port1, data));

@@ -870,21 +870,24 @@ function watchParent(): void {
   }, 1000).unref();
 }
 
-await Promise.all(
-  (["shell", "control", "stdin", "iopub", "hb"] as const).map((channel) =>
-    sockets[channel].bind(address(connection, channel)),
-  ),
-);
-const broken = (error: Error) => {
-  log(`a socket failed: ${error.stack}`);
-  process.kill(process.pid, "SIGTERM");
-};
-void serve("shell").catch(broken);
-void serve("control").catch(broken);
-void serveStdin().catch(broken);
-void serveHeartbeat().catch(broken);
-void serveSubscriptions().catch(broken);
-status("starting", {});
-watchParent();
-setTimeout(preload, 300);
-if (process.env.SLIMLAB_DEBUG) log(`up after ${Date.now() - startedAt} ms`);
+async function start(): Promise<void> {
+  await Promise.all(
+    (["shell", "control", "stdin", "iopub", "hb"] as const).map((channel) =>
+      sockets[channel].bind(address(connection, channel)),
+    ),
+  );
+  const broken = (error: Error) => {
+    log(`a socket failed: ${error.stack}`);
+    process.kill(process.pid, "SIGTERM");
+  };
+  void serve("shell").catch(broken);
+  void serve("control").catch(broken);
+  void serveStdin().catch(broken);
+  void serveHeartbeat().catch(broken);
+  void serveSubscriptions().catch(broken);
+  status("starting", {});
+  watchParent();
+  setTimeout(preload, 300);
+  if (process.env.SLIMLAB_DEBUG) log(`up after ${Date.now() - startedAt} ms`);
+}
+void start();

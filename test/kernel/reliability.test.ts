@@ -239,7 +239,7 @@ describe("kernel: for the user alone", () => {
         "--input-type=module",
         "-e",
         `import { copyFileSync, chmodSync } from "node:fs"; copyFileSync(process.argv[1], ${JSON.stringify(file)}); chmodSync(${JSON.stringify(file)}, 0o644);
-        process.argv.splice(1, 2, "main.js", "--connection-file", ${JSON.stringify(file)}); await import(${JSON.stringify(new URL("../../lib/kernel/main.js", import.meta.url).href)});`,
+        process.argv.splice(1, 2, "main.cjs", "--connection-file", ${JSON.stringify(file)}); await import(${JSON.stringify(new URL("../../lib/kernel/main.cjs", import.meta.url).href)});`,
         "{connection_file}",
       ],
     });
@@ -256,7 +256,12 @@ describe("kernel: for the user alone", () => {
         await chmod(file, 0o600);
         await startKernel({
           env,
-          argv: [process.execPath, new URL("../../lib/kernel/main.js", import.meta.url).pathname, "-f", file],
+          argv: [
+            process.execPath,
+            new URL("../../lib/kernel/main.cjs", import.meta.url).pathname,
+            "-f",
+            file,
+          ],
         });
       };
     };
