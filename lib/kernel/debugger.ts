@@ -370,6 +370,7 @@ export class Debugger {
           found[index].verified = false;
           continue;
         }
+        found[index].line = at.sourceLine + 1;
         try {
           const { breakpointId, locations } = await this.#call("Debugger.setBreakpointByUrl", {
             url: run.url,
@@ -377,9 +378,14 @@ export class Debugger {
             columnNumber: at.column,
             condition: condition === undefined ? undefined : await this.#expression(condition),
           });
+          // Of a cell that has run, V8 may have thrown the code away and keep its functions only: it then takes the nearest.
+          const place = locations[0] && placeOfStop(run, locations[0], at.sourceLine + 1);
+          if (place && place.line < at.sourceLine + 1) {
+            await this.#call("Debugger.removeBreakpoint", { breakpointId });
+            continue;
+          }
           placed.push(breakpointId);
           this.#lines.set(breakpointId, at.sourceLine + 1);
-          if (locations[0]) found[index].line = placeOfStop(run, locations[0], at.sourceLine + 1).line;
         } catch (error) {
           // Two lines that mean one place in V8 share its breakpoint.
           if (!/already exists/.test((error as Error).message)) throw error;

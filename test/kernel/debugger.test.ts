@@ -373,6 +373,8 @@ const image = { [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<b>image
 
   for (const [where, code] of [
     ["before the cell's first wait", "const here: number = 1;\nwhile (true) {}"],
+    ["after a wait", "await new Promise((resolve) => setTimeout(resolve, 5));\nfor (;;) Math.random();"],
+    ["in a callback", "await new Promise(() => setTimeout(() => {\n  for (;;) Math.random();\n}, 5))"],
   ]) {
     it(`lets an interrupt end a cell that is stopped ${where}`, async () => {
       await breakpoints(code, 2);
