@@ -69,17 +69,24 @@ function isInternal(file: string): boolean {
   );
 }
 
-/** Replaces V8's stack traces by ones that name cells, and lines of TypeScript. Everything that reads `stack` gets them. */
+/**
+ * Replaces V8's stack traces by ones that name cells, and lines of TypeScript. Everything that reads `stack` gets them, and
+ * some packages look for Node's own functions there: only what has called the cell is left out.
+ */
 export function nameCellsInStacks(): void {
   Error.prepareStackTrace = (error, sites) => {
     const lines: string[] = [];
+    let belowCell = false;
     for (const site of sites) {
       const file = site.getFileName() || site.getScriptNameOrSourceURL?.() || "";
-      if (isInternal(file)) continue;
+      const internal = isInternal(file);
+      if (cells.has(file)) belowCell = true;
+      else if (belowCell && internal) continue;
       const text = String(site);
       const line = site.getLineNumber();
       const column = site.getColumnNumber();
-      const place = file && line !== null && column !== null ? mapPlace(file, line, column) : undefined;
+      const place =
+        file && !internal && line !== null && column !== null ? mapPlace(file, line, column) : undefined;
       if (!place) {
         lines.push(`    at ${text}`);
         continue;
@@ -184,7 +191,9 @@ function explain(
 ): string[] {
   seen.add(error);
   const stack = typeof error.stack === "string" ? error.stack : "";
-  const frames = stack.split("\n").filter((line) => /^\s+at /.test(line));
+  const frames = stack
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !isInternal(line.replace(/^.*(?: at |\()/, "")));
   const message = String(error.message ?? "");
   const lines = `${red(errorName(error))}${message ? `: ${message}` : ""}`.split("\n");
   if (typeof error.note === "string") lines.push(error.note);
