@@ -6,6 +6,7 @@ import { types } from "node:util";
 import { promiseHooks } from "node:v8";
 import vm from "node:vm";
 import { type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
+import { goName } from "../util/turn.ts";
 import type { MimeBundle } from "./client.ts";
 import { Comms } from "./comms.ts";
 import { DisplayHandle, display, setDisplaySink, tslabModule } from "./display.ts";
@@ -33,6 +34,8 @@ interface Scope {
   end?: (outcome: Outcome) => void;
   /** What the cell's end waits for. */
   held: Set<Promise<unknown>>;
+  /** What of it still waits for something must not go on. */
+  interrupted?: boolean;
 }
 
 type Outcome =
@@ -110,15 +113,26 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     enumerable: false,
   });
 
-  const interruption = (): KernelError => {
-    const error = new KernelError("KeyboardInterrupt", "the cell was interrupted");
-    return error;
-  };
+  const interruption = () => new KernelError("KeyboardInterrupt", "the cell was interrupted");
+
+  function interrupt(one: Scope): Outcome {
+    one.interrupted = true;
+    anyInterrupted = true;
+    return { error: interruption() };
+  }
 
   function interruptAll(): void {
-    for (const one of [...running]) one.end?.({ error: interruption() });
+    for (const one of [...running]) one.end?.(interrupt(one));
   }
   process.on("SIGINT", interruptAll);
+
+  // A promise cannot be taken back: the code that waited for it goes on when it comes, long after the cell was said to
+  // have ended. So cells (transform.ts) and slimlab's own loops (util/turn.ts) ask here.
+  let anyInterrupted = false;
+  const go = (value: unknown): unknown => {
+    if (anyInterrupted && scopes.getStore()?.interrupted) throw interruption();
+    return value;
+  };
 
   // ---- Evaluation ----
 
@@ -296,7 +310,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       // What shows an object may be the user's code, and may never end.
       const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
       if (request.showsResult && isObject) {
-        if (guarded(show)) own.end?.({ error: interruption() });
+        if (guarded(show)) own.end?.(interrupt(own));
       } else if (request.showsResult) show();
       settle();
     };
@@ -307,7 +321,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       ),
     );
     starting = false;
-    if (stopped) outcome = { error: interruption() };
+    if (stopped) outcome = interrupt(own);
     // Node has looked for rejections that nobody handles before the guarded part ended.
     if (outcome) finish();
   }
@@ -358,6 +372,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       own.end({ error });
       return;
     }
+    if (own.interrupted && error instanceof KernelError) return;
     const { traceback } = describeError(error);
     const text = `An error after ${own.title || "the last cell"} had ended:\n${traceback.join("\n")}\n`;
     streams.flush();
@@ -384,6 +399,10 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     if (!origin.stdin) return undefined;
     streams.flush();
     while (receiveMessageOnPort(inputPort)); // Answers to questions that were interrupted.
+    // An interrupt comes as an answer here. With a signal as well, the cell would end by the answer, and the signal would
+    // cut off V8's work on that end, which V8 does not survive: so after an interrupt the cell stays out of its reach.
+    const place = Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.outside);
+    while (place === guard.struck); // SIGINT is on its way, and must find us here.
     const before = Atomics.load(numbers, shared.input);
     post({ type: "input", origin, prompt, password });
     for (let seen = before; ; seen = Atomics.load(numbers, shared.input)) {
@@ -391,6 +410,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       if (received) {
         const { value, interrupted } = received.message as { value?: string; interrupted?: boolean };
         if (interrupted) throw interruption();
+        Atomics.store(numbers, shared.guard, place);
         return value ?? "";
       }
       Atomics.wait(numbers, shared.input, seen, 1000);
@@ -401,6 +421,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
 
   const define = (name: string, value: unknown) =>
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  define(goName, go);
   define("display", display);
   define("prompt", (message = "", fallback = "") => {
     const answer = ask(`${message}${fallback ? ` [${fallback}]` : ""} `.trimStart(), false);

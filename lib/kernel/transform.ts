@@ -12,6 +12,7 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import type { Message, TransformOptions } from "esbuild";
+import { goName } from "../util/turn.ts";
 import { type Edit, editedText, type Moved, type PlaceInSource, shiftMap, wordMap } from "./edits.ts";
 import { hasValues, TypeEraser } from "./erase.ts";
 
@@ -111,7 +112,8 @@ export async function warmTransform(): Promise<void> {
 
 /**
  * Turns a cell into JavaScript for V8's REPL mode, with a source map back to the cell.
- * Imports become calls of `__slimlab_import(specifier, attributes?)`, `import.meta` becomes `__slimlab_meta`.
+ * Imports become calls of `__slimlab_import(specifier, attributes?)`, `import.meta` becomes `__slimlab_meta`, and what
+ * has waited asks `__slimlab_go` whether it may go on.
  * @throws CellSyntaxError with line, column and code frame.
  */
 export async function transformCell(source: string, options: TransformCellOptions): Promise<CellCode> {
@@ -313,6 +315,8 @@ class CellRewriter {
   private readonly experimental: boolean;
   /** Declarations in the heads of loops, which have no semicolon of their own. */
   private readonly loopHeads = new Set<Node>();
+  /** Where braces close that open before a loop's only statement; what ends at the same place closes first. */
+  private readonly loopEnds: number[] = [];
   private readonly exportedNames = new Set<string>();
   private readonly hoistedNames = new Set<string>();
   private readonly names = new Map<string, Declared>();
@@ -349,6 +353,7 @@ class CellRewriter {
     this.block = body.some((node: Node) => isUsing(node));
     for (const statement of body) this.statement(statement, this.lowered);
     this.walk(this.tree, true);
+    for (const at of this.loopEnds) this.insert(at, "}");
     const strict = this.javascript ? "" : '"use strict";';
     const hoisted = this.hoistedNames.size > 0 ? `let ${[...this.hoistedNames].join(", ")};` : "";
     this.firstLine = strict + hoisted;
@@ -428,7 +433,7 @@ class CellRewriter {
       this.blank(node.start, node.end);
       return;
     }
-    const call = `await ${importFunction}(${this.specifier(node)})`;
+    const call = `${goName}(await ${importFunction}(${this.specifier(node)}))`;
     let namespace = "";
     const picked: string[] = [];
     for (const each of node.specifiers) {
@@ -481,7 +486,8 @@ class CellRewriter {
       }
     }
     if (node.source) {
-      this.replace(node.start, node.end, `await ${importFunction}(${this.specifier(node)});`);
+      const call = `${goName}(await ${importFunction}(${this.specifier(node)}))`;
+      this.replace(node.start, node.end, `${call};`);
       return;
     }
     const inner = node.declaration ?? node.expression;
@@ -661,6 +667,17 @@ class CellRewriter {
       case "ForInStatement":
       case "ForOfStatement":
         this.loopHeads.add(node.init ?? node.left);
+        this.loop(node);
+        break;
+      case "WhileStatement":
+      case "DoWhileStatement":
+        this.loop(node);
+        break;
+      case "AwaitExpression":
+        if (top) {
+          this.insert(node.start, `${goName}(`);
+          this.insert(node.end, ")");
+        }
         break;
       case "BreakStatement":
       case "ContinueStatement":
@@ -691,6 +708,21 @@ class CellRewriter {
     }
     const inside = top && !/Function|Class|^TSModule|Method/.test(node.type);
     for (const key in node) this.child(node[key], key, inside);
+  }
+
+  /**
+   * A loop that waits ends when its cell is interrupted, also where it catches errors, and inside functions, by a name
+   * that may be missing: a function's writer may send it elsewhere as text.
+   */
+  private loop(node: Node): void {
+    if (!node.await && !contains(node, (each) => each.type === "AwaitExpression", isFunction)) return;
+    const { body } = node;
+    const check = `globalThis.${goName}?.();`;
+    if (body.type === "BlockStatement") this.insert(body.start + 1, check);
+    else {
+      this.insert(body.start, `{${check}`);
+      this.loopEnds.push(body.end);
+    }
   }
 
   private child(value: Node, key: string, top: boolean): void {
@@ -772,14 +804,24 @@ function isLowered(node: Node): boolean {
   return node.type === "Decorator" || node.type === "ClassAccessorProperty" || isUsing(node);
 }
 
-function contains(node: Node, test: (node: Node) => boolean): boolean {
+function isFunction(node: Node): boolean {
+  return /Function|Method/.test(node.type);
+}
+
+function contains(
+  node: Node,
+  test: (node: Node) => boolean,
+  skip: (node: Node) => boolean = () => false,
+): boolean {
   if (test(node)) return true;
+  if (skip(node)) return false;
   for (const key in node) {
     const value = node[key];
     if (value === null || typeof value !== "object" || skippedKeys.has(key)) continue;
     if (Array.isArray(value)) {
-      if (value.some((each) => each && typeof each.type === "string" && contains(each, test))) return true;
-    } else if (typeof value.type === "string" && contains(value, test)) return true;
+      if (value.some((each) => each && typeof each.type === "string" && contains(each, test, skip)))
+        return true;
+    } else if (typeof value.type === "string" && contains(value, test, skip)) return true;
   }
   return false;
 }

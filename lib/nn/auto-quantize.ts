@@ -26,6 +26,7 @@ import {
   quantizeOn,
 } from "../quantization/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { type Evaluation, evaluate, predict } from "./evaluate.ts";
@@ -104,7 +105,7 @@ export async function inputStatisticsOf(
       };
       withProbes(layers, "output", {}, watch, () => logitsOf(model, x));
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   return statistics;
 }

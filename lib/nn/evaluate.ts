@@ -2,6 +2,7 @@
 
 import type { Split } from "../datasets/index.ts";
 import { checkInteger } from "../util/check.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, classCount, inputShape } from "./batches.ts";
 import { logitsOf } from "./logits.ts";
@@ -113,7 +114,7 @@ async function* logitBatches(
     checkOutputs(model, logits);
     yield { from, logits, classes };
     // Let interrupts and other timers have their turn.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }
 

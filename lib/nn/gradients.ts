@@ -2,6 +2,7 @@
 
 import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { crossEntropy, logitsOf, withoutSoftmax } from "./logits.ts";
@@ -44,7 +45,7 @@ export async function gradientsOf(
         addTo(sums[i], grads[variable.name].dataSync(), (to - from) / split.count);
       });
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   return Object.fromEntries(layers.map((layer, i) => [layer.name, Float32Array.from(sums[i])]));
 }
@@ -121,7 +122,7 @@ export async function activationsOf(
         put(name, "gradients", grads[i]);
       });
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   return result;
 }

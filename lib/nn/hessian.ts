@@ -3,6 +3,7 @@
 
 import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, classCount, inputShape } from "./batches.ts";
 import type { GradientOptions } from "./gradients.ts";
@@ -78,7 +79,7 @@ export async function hessianDiagonalOf(
       }
       tf.dispose([...inputs.values()]);
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   return Object.fromEntries(layers.map((layer, i) => [layer.name, Float32Array.from(sums[i])]));
 }

@@ -2,6 +2,7 @@
 
 import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
@@ -55,7 +56,7 @@ export async function latencyOf(
         else backward(model, batch.x, batch.labels);
         if (run >= 0) times.push(performance.now() - start);
       }
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
   } finally {
     for (const { batch } of timed) batch.x.dispose();

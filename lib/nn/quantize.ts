@@ -37,6 +37,7 @@ import {
   type Window,
 } from "../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { argMax, type Evaluation } from "./evaluate.ts";
@@ -223,7 +224,7 @@ export async function calibrateActivations(
         () => logitsOf(model, x),
       );
     });
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
   const fixed = (observer: ReturnType<typeof createObserver>): ActivationQuantizer => {
     const grid = observer.grid();

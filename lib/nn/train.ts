@@ -4,6 +4,7 @@ import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
 import { seeded, shuffle } from "../util/random.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, classCount, inputShape, shiftImages } from "./batches.ts";
 import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
@@ -193,7 +194,7 @@ export async function train(
         options.onBatch?.({ epoch, batch: batch + 1, batches, loss: result.loss });
         bar?.update(steps + 1, `epoch ${epoch}/${epochs} loss ${result.loss.toFixed(4)}`);
         // Let interrupts and other timers have their turn.
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
       }
       const result: EpochResult = {
         epoch,

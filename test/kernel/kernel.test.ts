@@ -291,6 +291,13 @@ describe("kernel: a session over the sockets", () => {
       );
       assert.equal(text(result), "[ 'b', 'left', 42, 8, 'esm', 3 ]", JSON.stringify(result.outputs));
     });
+    it("finds all names of a CommonJS package also after the project's TypeScript", async () => {
+      // tsx's hooks know who asks them by Node's own functions in a stack.
+      const code = `import { add } from "./project.ts";
+import { tf } from "slimlab/nn";
+typeof add + typeof tf.LayersModel`;
+      assert.equal(text(await run(code)), "'functionfunction'");
+    });
     it("imports when called, and requires", async () => {
       assert.equal(text(await run("(await import('./module.mjs')).default")), "'esm'");
       assert.equal(text(await run("(require('./common.cjs') as any).twice(21)")), "42");
@@ -366,6 +373,19 @@ describe("kernel: a session over the sockets", () => {
   });
 
   describe("interrupt", () => {
+    /** Runs a cell and interrupts it when it prints. */
+    async function interruptible(code: string): Promise<ExecuteResult> {
+      let going = () => {};
+      const started = new Promise<void>((resolve) => {
+        going = resolve;
+      });
+      const running = run(code, {
+        onMessage: ({ header }: { header: { msg_type: string } }) => header.msg_type === "stream" && going(),
+      });
+      await Promise.race([started, running]);
+      await kernel.interrupt();
+      return running;
+    }
     for (const [what, code] of [
       ["an endless loop", "while (true) {}"],
       ["a loop of microtasks", "while (true) await null"],
@@ -383,6 +403,51 @@ describe("kernel: a session over the sockets", () => {
         assert.equal(text(await run("await new Promise((r) => setTimeout(r, 5)); state")), "'kept'");
       });
     }
+    for (const [what, code] of [
+      ["at the cell's top level", "for (;;) { await sleep(2); step(); }"],
+      ["that catches errors", "for (;;) { try { await sleep(2); } catch {} step(); }"],
+      ["in a function", "async function go() { for (;;) step(await sleep(2)); }\nawait go();"],
+      [
+        "over an asynchronous iterable",
+        `async function* ticks() { for (let i = 0; ; i++) { await sleep(2); yield i; } }
+for await (const i of ticks()) step(i);`,
+      ],
+      [
+        "in slimlab's own training",
+        `import { lenet300, train } from "slimlab/nn";
+const [height, width, channels, count] = [28, 28, 1, 4096];
+const digits = { images: new Uint8Array(count * 784), labels: new Uint8Array(count), height, width, channels, count };
+await train(lenet300(), digits, { epochs: 1000, onBatch: step });`,
+      ],
+    ]) {
+      it(`stops a loop of waits ${what}: nothing of it goes on`, async () => {
+        await run(`var n = 0;
+var step = (_?: unknown) => { if (++n === 3) console.log("going"); };
+var sleep = (ms: number) => new Promise((r) => setTimeout(r, ms));`);
+        const running = await interruptible(code);
+        const { ename, traceback } = errorOf(running);
+        assert.equal(ename, "KeyboardInterrupt", plain(traceback));
+        await pause(100);
+        const before = text(await run("n"));
+        await pause(100);
+        assert.equal(text(await run("n")), before);
+      });
+    }
+    it("lets code behind a wait clean up, and says nothing of it later", async () => {
+      await run("var log: string[] = []; var done: Promise<unknown>;");
+      const running = interruptible(`done = new Promise((r) => setTimeout(r, 100));
+console.log("going");
+try { await done; log.push("went on"); }
+finally { log.push("cleaned up"); }
+log.push("and on");`);
+      assert.equal(errorOf(await running).ename, "KeyboardInterrupt");
+      const after = await run("await done; await null; log.join()");
+      assert.equal(text(after), "'cleaned up'");
+      assert.deepEqual(
+        after.outputs.map((each) => each.output_type),
+        ["execute_result"],
+      );
+    });
     it("stops a loop and a wait by SIGINT", async () => {
       for (const code of ["while (true) {}", "await new Promise(() => {})"]) {
         const running = run(code);

@@ -18,6 +18,7 @@ export class Repl {
         return import(args[0]);
       },
       __slimlab_meta: { url: "file:///cell" },
+      __slimlab_go: (value: unknown) => value,
       require: createRequire(import.meta.url),
     });
   }
