@@ -602,7 +602,8 @@ export class Debugger {
     for (const object of shelf.objects) {
       for (const property of await this.#properties(object, start, count)) {
         if (names.has(property.name) || property.name.startsWith("__slimlab")) continue;
-        names.set(property.name, this.#variable(property));
+        // A name that Node has too is another one to V8: see ownName in transform.ts.
+        names.set(property.name, this.#variable({ ...property, name: property.name.replace(/\u200d$/, "") }));
       }
     }
     return { variables: [...names.values()] };

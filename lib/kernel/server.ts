@@ -288,6 +288,8 @@ const language = lazy(async () => {
 const history = new History();
 let count = 0;
 let runs = 0;
+/** Names that cells have declared although Node has them as globals. */
+const ownGlobals = new Set<string>();
 /** Cells that run now: one for each subshell at most. */
 const running = new Set<Request>();
 /** For each subshell (the main one is ""), its cells in order. */
@@ -377,8 +379,8 @@ async function execute(request: Request): Promise<Content> {
     return { status: "ok", execution_count: count };
   }
   const name = `Cell[${label}]`;
-  const { transformCell, CellSyntaxError } = await transforming();
-  const options = { name, javascript: data.javascript, folder: data.folder };
+  const { transformCell, CellSyntaxError, isNodes } = await transforming();
+  const options = { name, javascript: data.javascript, folder: data.folder, ownGlobals };
   let cell: Awaited<ReturnType<typeof transformCell>>;
   const expressions: Record<string, string> = {};
   try {
@@ -442,6 +444,10 @@ async function execute(request: Request): Promise<Content> {
   };
   await debug.prepare(name, title, source, cell.map.mappings);
   post(message);
+  for (const declared of cell.declared) {
+    if (isNodes(declared)) ownGlobals.add(declared.name);
+    else if (declared.value) ownGlobals.delete(declared.name);
+  }
   // The cell's names are known from here on, even if it fails half-way: what it declared before that is there.
   if (data.check !== "off") service.accept(source, cell);
   else acceptLater(source, cell);
@@ -668,7 +674,8 @@ const debug = new Debugger({
   event: (content) => publish("debug_event", content, debugParent ?? {}),
   transform: async (source) => {
     const { transformCell } = await transforming();
-    return transformCell(source, { name: "debugger", javascript: data.javascript, folder: data.folder });
+    const { javascript, folder } = data;
+    return transformCell(source, { name: "debugger", javascript, folder, ownGlobals });
   },
   interrupt,
 });

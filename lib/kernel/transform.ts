@@ -75,8 +75,27 @@ export interface TransformCellOptions {
   experimentalDecorators?: boolean;
   /** Class fields by definition, as the standard has them, or by assignment. Default: what tsconfig.json says. */
   useDefineForClassFields?: boolean;
+  /** Names that earlier cells have declared although Node has them as globals: see `isNodes`. */
+  ownGlobals?: ReadonlySet<string>;
   /** Have esbuild take the types out even where taking their text away is enough: the two must agree. */
   compile?: boolean;
+}
+
+const nodeGlobals = new Set(Object.getOwnPropertyNames(globalThis));
+for (const name of ["undefined", "NaN", "Infinity"]) nodeGlobals.delete(name);
+
+/**
+ * Whether a declaration takes a name that Node has as a global. V8 keeps cells' names in one scope with every module of
+ * the process, so `const performance = 1` would take `performance.now()` from all packages: such a name gets another.
+ * (esbuild declares enums and namespaces itself, under their own names.)
+ */
+export function isNodes({ name, kind, value }: Declared): boolean {
+  return value && kind !== "enum" && kind !== "namespace" && nodeGlobals.has(name);
+}
+
+/** The other name: to the eye the same, by a joiner of no width. */
+export function ownName(name: string): string {
+  return `${name}\u200d`;
 }
 
 /** The cell is not TypeScript (or JavaScript) that can be read. */
@@ -121,8 +140,14 @@ export async function transformCell(source: string, options: TransformCellOption
   const tree = parseCell(source, options);
   const cell = new CellRewriter(source, tree, options);
   cell.rewrite();
+  const renamed: Record<string, string> = {};
+  for (const name of cell.ownGlobals) renamed[name] = ownName(name);
+  for (const name of options.ownGlobals ?? []) {
+    if (cell.references.has(name)) renamed[name] = ownName(name);
+  }
   const compiles =
     options.compile ||
+    Object.keys(renamed).length > 0 ||
     cell.lowered ||
     cell.types.needsCompiler ||
     (cell.types.found && options.useDefineForClassFields === false);
@@ -137,7 +162,7 @@ export async function transformCell(source: string, options: TransformCellOption
     try {
       // Most cells need no compiler, so it starts with the first that does.
       const { transform } = await import("esbuild");
-      result = await transform(text, esbuildOptions(options));
+      result = await transform(text, { ...esbuildOptions(options), define: renamed });
     } catch (error) {
       throw fromEsbuild(error, source, place);
     }
@@ -306,6 +331,8 @@ class CellRewriter {
   /** Enums and namespaces: esbuild declares them with `var`. */
   readonly mergedNames = new Set<string>();
   readonly types: TypeEraser;
+  /** Names that the cell declares at its top level and that Node has as globals. */
+  readonly ownGlobals = new Set<string>();
   /** esbuild has something to lower and will make helpers and temporaries. */
   lowered = false;
 
@@ -355,7 +382,8 @@ class CellRewriter {
     this.walk(this.tree, true);
     for (const at of this.loopEnds) this.insert(at, "}");
     const strict = this.javascript ? "" : '"use strict";';
-    const hoisted = this.hoistedNames.size > 0 ? `let ${[...this.hoistedNames].join(", ")};` : "";
+    const names = [...this.hoistedNames].map((name) => (this.ownGlobals.has(name) ? ownName(name) : name));
+    const hoisted = names.length > 0 ? `let ${names.join(", ")};` : "";
     this.firstLine = strict + hoisted;
     for (const name of this.names.keys()) this.references.delete(name);
     for (const each of this.declared) each.exported = this.exportedNames.has(each.name);
@@ -391,7 +419,9 @@ class CellRewriter {
       case "ClassDeclaration":
         this.declare(node.id, "class", { value: true, type: true });
         if (node.declare) return;
-        if (scoped || this.mergedNames.has(node.id.name)) this.classAsAssignment(node);
+        if (scoped || this.mergedNames.has(node.id.name) || this.ownGlobals.has(node.id.name)) {
+          this.classAsAssignment(node);
+        }
         return;
       case "TSEnumDeclaration":
         this.declare(node.id, "enum", { value: true, type: true });
@@ -439,7 +469,10 @@ class CellRewriter {
     for (const each of node.specifiers) {
       const typeOnly = each.importKind === "type" || each.importKind === "typeof";
       this.declare(each.local, "import", { value: !typeOnly, type: true });
-      if (typeOnly) continue;
+    }
+    scoped ||= node.specifiers.some((each: Node) => this.ownGlobals.has(each.local.name));
+    for (const each of node.specifiers) {
+      if (each.importKind === "type" || each.importKind === "typeof") continue;
       const local = each.local.name;
       if (scoped) this.hoistedNames.add(local);
       if (each.type === "ImportNamespaceSpecifier") namespace = local;
@@ -474,6 +507,7 @@ class CellRewriter {
       moduleReference.type === "TSExternalModuleReference"
         ? `require(${this.text(moduleReference.expression)})`
         : aliasOf(this.text(moduleReference));
+    scoped ||= this.ownGlobals.has(node.id.name);
     if (scoped) this.hoistedNames.add(node.id.name);
     this.replace(node.start, node.end, `${scoped ? "" : "let "}${node.id.name} = ${value};`);
   }
@@ -543,7 +577,7 @@ class CellRewriter {
     for (const id of names) this.declare(id, kind, { value: true });
     if (node.declare) return;
     // `var` may be repeated and may be used above its declaration, which the head's `let` allows as well.
-    if (scoped || node.kind === "var") {
+    if (scoped || node.kind === "var" || names.some((id) => this.ownGlobals.has(id.name))) {
       for (const id of names) this.hoistedNames.add(id.name);
       this.asAssignment(node, true);
     } else if (node.kind === "const") {
@@ -587,6 +621,8 @@ class CellRewriter {
     this.hoistedNames.add(node.id.name);
     this.insert(node.start, `${node.id.name} = `);
     this.insert(node.end, ";");
+    // esbuild would call it `URL2` inside itself; without a name it takes the variable's.
+    if (this.ownGlobals.has(node.id.name)) this.replace(node.id.start, node.id.end, "");
     if (node.abstract) {
       const from = node.decorators?.at(-1)?.end ?? node.start;
       const at = from + this.source.slice(from, node.id.start).lastIndexOf("abstract");
@@ -609,6 +645,7 @@ class CellRewriter {
       known.type ||= meaning.type ?? false;
       if (known.kind === "interface" || known.kind === "type" || known.kind === "namespace")
         known.kind = kind;
+      if (isNodes(known)) this.ownGlobals.add(id.name);
       return;
     }
     const declared = {
@@ -621,6 +658,7 @@ class CellRewriter {
     };
     this.names.set(id.name, declared);
     this.declared.push(declared);
+    if (isNodes(declared)) this.ownGlobals.add(id.name);
   }
 
   /** Collects identifiers, and rewrites what can stand anywhere: `import()`, `import.meta`, nested `var`s. */

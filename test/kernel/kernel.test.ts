@@ -298,6 +298,15 @@ import { tf } from "slimlab/nn";
 typeof add + typeof tf.LayersModel`;
       assert.equal(text(await run(code)), "'functionfunction'");
     });
+    it("leaves Node's globals to packages when a cell takes their names", async () => {
+      await run("const URL = 4; const performance = 'good'; class Headers {}");
+      // fetch is a module of Node's, and needs all three.
+      assert.equal(text(await run("await (await fetch('data:,fetched')).text()")), "'fetched'");
+      const result = await run("URL.toFixed(1) + performance", { userExpressions: { url: "URL + 1" } });
+      assert.equal(text(result), "'4.0good'");
+      assert.equal(result.content.user_expressions.url.data["text/plain"], "5");
+      assert.match(String(text(await run("new Headers()"))), /^Headers\W*\{\}$/);
+    });
     it("imports when called, and requires", async () => {
       assert.equal(text(await run("(await import('./module.mjs')).default")), "'esm'");
       assert.equal(text(await run("(require('./common.cjs') as any).twice(21)")), "42");

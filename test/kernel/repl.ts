@@ -1,13 +1,14 @@
 // A REPL-mode session as the kernel has it, for tests: cells are transformed and then really run.
 import { Session } from "node:inspector";
 import { createRequire } from "node:module";
-import { type TransformCellOptions, transformCell } from "../../lib/kernel/transform.ts";
+import { isNodes, type TransformCellOptions, transformCell } from "../../lib/kernel/transform.ts";
 
 export class Repl {
   private readonly session = new Session();
   private readonly options: Partial<TransformCellOptions>;
   /** Specifiers (and attributes) that cells have imported. */
   readonly imports: unknown[][] = [];
+  private readonly ownGlobals = new Set<string>();
 
   constructor(options: Partial<TransformCellOptions> = {}) {
     this.options = options;
@@ -25,7 +26,13 @@ export class Repl {
 
   /** Runs a cell; answers its result, or throws what it threw. */
   async run(source: string): Promise<unknown> {
-    const { code, showsResult } = await transformCell(source, { name: "cell", ...this.options });
+    const { ownGlobals } = this;
+    const { code, showsResult, declared } = await transformCell(source, {
+      name: "cell",
+      ownGlobals,
+      ...this.options,
+    });
+    for (const each of declared) if (isNodes(each)) ownGlobals.add(each.name);
     const globals = globalThis as Record<string, unknown>;
     const answer = await new Promise<{
       result: { objectId?: string; value?: unknown; type: string };
