@@ -1,6 +1,7 @@
 // §1 and §2: what a model costs, where it is redundant, and which compressed models are worth keeping.
 export { type Cost, costOf, type LayerShape, type ModelCost } from "./cost.ts";
 export { type Energy, energyOf, picojoules, type Work } from "./energy.ts";
+export { type Latency, type MeasureOptions, measureLatencies, measureLatency } from "./latency.ts";
 export {
   type CorrelatedPair,
   correlatedPairs,
@@ -14,4 +15,4 @@ export {
   stableRank,
   weightEntropy,
 } from "./redundancy.ts";
-export { type Latency, measureLatency, paretoFront } from "./tradeoff.ts";
+export { paretoFront } from "./tradeoff.ts";

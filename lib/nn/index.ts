@@ -36,7 +36,7 @@ export {
   type WeightScore,
   weightScores,
 } from "./importance.ts";
-export { type Latency, type LatencyOptions, latencyOf } from "./latency.ts";
+export { type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
 export {

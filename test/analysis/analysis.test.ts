@@ -9,6 +9,7 @@ import {
   entropy,
   type LayerShape,
   layerSensitivity,
+  measureLatencies,
   measureLatency,
   nearZeroShare,
   neuronActivity,
@@ -123,6 +124,9 @@ describe("2.1 redundancy", () => {
     assert.deepEqual(activity.dead, [0]);
     assert.deepEqual(activity.nearDead, [0, 2]);
     assert.deepEqual([...activity.mean], [0, 4, 0.5]);
+    // 5 of 6 are no less than 5 / 6, which five times 1 / 6 added up is.
+    const often = neuronActivity([1, 1, 1, 1, 1, 0], 1, { rare: 5 / 6 });
+    assert.deepEqual([often.activeShare[0], often.nearDead], [5 / 6, []]);
     near(activity.deviation[1], Math.sqrt(5));
     const pairs = correlatedPairs(fixture.activations, fixture.neurons, 0);
     assert.equal(pairs.length, 6);
@@ -196,5 +200,28 @@ describe("2.2 trade-off", () => {
     const latency = await measureLatency(() => calls++, { runs: 10, warmup: 2 });
     assert.equal(calls, 12);
     assert.ok(latency.fastest <= latency.median && latency.median <= latency.p90 && latency.runs === 10);
+  });
+
+  it("lets works take turns, awaits each, and ends at a signal", async () => {
+    const order: string[] = [];
+    const stop = new AbortController();
+    const work = (name: string) => async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      if (order.push(name) === 6) stop.abort(new Error("enough"));
+    };
+    const works = { a: work("a"), b: work("b") };
+    const both = await measureLatencies(works, { runs: 1, warmup: 1 });
+    assert.deepEqual(order, ["a", "b", "a", "b"]);
+    assert.deepEqual(Object.keys(both), ["a", "b"]);
+    await assert.rejects(measureLatencies(works, { runs: 9, warmup: 0, signal: stop.signal }), /enough/);
+    assert.equal(order.length, 6);
+    await assert.rejects(
+      measureLatency(() => {}, { runs: 0 }),
+      /runs must be a whole number of at least 1/,
+    );
+    await assert.rejects(
+      measureLatency(() => {}, { warmup: -1 }),
+      /warmup must be a whole number of at least 0/,
+    );
   });
 });
