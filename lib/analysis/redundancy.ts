@@ -77,18 +77,20 @@ export function neuronActivity(
   const examples = checkActivations(activations, neurons);
   checkNumber("threshold", threshold, 0);
   checkNumber("rare", rare, 0, 1);
-  const activeShare = new Float64Array(neurons);
+  // Counted in whole numbers: sums of 1 / examples would miss a share like 5 of 6 by their rounding.
+  const active = new Uint32Array(neurons);
   const mean = new Float64Array(neurons);
   const deviation = new Float64Array(neurons);
   for (let i = 0; i < activations.length; i += neurons) {
     for (let j = 0; j < neurons; j++) {
       mean[j] += activations[i + j] / examples;
-      if (Math.abs(activations[i + j]) > threshold) activeShare[j] += 1 / examples;
+      if (Math.abs(activations[i + j]) > threshold) active[j]++;
     }
   }
   for (let i = 0; i < activations.length; i += neurons) {
     for (let j = 0; j < neurons; j++) deviation[j] += (activations[i + j] - mean[j]) ** 2 / examples;
   }
+  const activeShare = Float64Array.from(active, (count) => count / examples);
   const all = Array.from(activeShare.keys());
   return {
     activeShare,

@@ -1,7 +1,15 @@
 // §3.1.1 step 2: from scores to masks. A strategy knows nothing of what a score means or of what it scores,
 // so the same four serve weights, filters and neurons.
 
-import { checkFloats, checkInteger, checkLength, checkNumber, checkOneOf, shown } from "../util/check.ts";
+import {
+  checkFinite,
+  checkFloats,
+  checkInteger,
+  checkLength,
+  checkNumber,
+  checkOneOf,
+  shown,
+} from "../util/check.ts";
 import { masksByBracket } from "./bracket.ts";
 import type { Masks } from "./mask.ts";
 import { cutAt, masksAt, type Ranked, scoreOf } from "./rank.ts";
@@ -122,7 +130,7 @@ export function thresholdAt(scores: Scores, sparsity: number, options: SelectOpt
  * @param weights by layer
  * @param quality the factor, at least 0: one for all, or one for each layer by name
  * @returns thresholds for {@link layerThreshold}
- * @throws RangeError if a quality is missing, NaN or below 0
+ * @throws RangeError if a quality is missing, NaN or below 0, or a weight is NaN or infinite
  * @see §3.1.1; Han, Pool, Tran, Dally, "Learning both weights and connections", 2015, section 3
  */
 export function qualityThresholds(
@@ -131,7 +139,10 @@ export function qualityThresholds(
 ): Record<string, number> {
   const qualities = perLayer("quality", quality, weights, (name, q) => checkNumber(name, q, 0));
   return Object.fromEntries(
-    Object.entries(weights).map(([layer, w], at) => [layer, qualities[at] * standardDeviation(w)]),
+    Object.entries(weights).map(([layer, w], at) => {
+      checkFinite(`weights.${layer}`, w);
+      return [layer, qualities[at] * standardDeviation(w)];
+    }),
   );
 }
 

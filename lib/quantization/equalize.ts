@@ -78,6 +78,8 @@ export function outputShift(
 ): Float64Array {
   checkLength("after", after, before.length);
   checkLength("meanAfter", meanAfter, mean.length);
+  checkFinite("before", before);
+  checkFinite("after", after);
   const outputs = mean.length === 0 ? 0 : before.length / mean.length;
   checkInteger("before.length / mean.length", outputs, 0);
   const shift = new Float64Array(outputs);

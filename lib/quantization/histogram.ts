@@ -1,6 +1,7 @@
 // §3.2 Histograms for calibration, and the threshold that loses least information.
 //
 // KL calibration: Szymon Migacz, "8-bit Inference with TensorRT", GTC 2017.
+import { checkFinite, checkInteger } from "../util/check.ts";
 
 /** Counts of absolute values: `counts[i]` values lie in [i·width, (i+1)·width), the largest value in the last bin. */
 export interface Histogram {
@@ -8,8 +9,10 @@ export interface Histogram {
   width: number;
 }
 
-/** Counts |values| in `bins` equal bins from 0 to the largest. */
+/** Counts |values|, finite numbers, in `bins` equal bins from 0 to the largest. */
 export function absoluteHistogram(values: Float32Array, bins = 2048): Histogram {
+  checkInteger("bins", bins, 1);
+  checkFinite("values", values);
   let largest = 0;
   for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]));
   const counts = new Float64Array(bins);

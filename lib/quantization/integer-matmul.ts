@@ -72,7 +72,11 @@ export function packRight(b: Codes8, rows: number, cols: number, zero: number | 
   checkInteger("rows", rows, 0);
   checkInteger("cols", cols, 0);
   checkLength("b", b, rows * cols);
-  if (typeof zero !== "number") checkLength("zero", zero, cols);
+  if (typeof zero === "number") checkZero("zero", zero, b);
+  else {
+    checkLength("zero", zero, cols);
+    for (const z of zero) checkZero("zero", z, b);
+  }
   const pairs = Math.ceil(rows / 2);
   const panels = new Int16Array(Math.ceil(cols / 8) * pairs * 16);
   for (let j = 0; j < cols; j++) {
@@ -89,6 +93,12 @@ export function packRight(b: Codes8, rows: number, cols: number, zero: number | 
     if (rows & 1) panels[at] = b[from] - z;
   }
   return { rows, cols, panels };
+}
+
+/** A zero point is a code itself: beyond, the sums could overflow. */
+function checkZero(name: string, zero: number, codes: Codes8): void {
+  if (codes instanceof Int8Array) checkInteger(name, zero, -128, 127);
+  else checkInteger(name, zero, 0, 255);
 }
 
 /** Options of `integerMatmul`. */
@@ -123,7 +133,7 @@ export function integerMatmul(
   checkInteger("k", k, 0, 33025);
   checkInteger("n", n, 0);
   checkLength("a", a, m * k);
-  checkInteger("zeroA", zeroA, -128, 255);
+  checkZero("zeroA", zeroA, a);
   checkInteger("threads", threads, 1, 64);
   const right = "panels" in b ? b : packRight(b, k, n, zeroB);
   if (right.rows !== k || right.cols !== n) {
@@ -165,6 +175,7 @@ export function integerLayer(
   checkInteger("m", m, 0);
   checkInteger("k", k, 0, 33025);
   checkLength("a", a, m * k);
+  checkZero("zeroA", zeroA, a);
   checkLength("bias", bias, n);
   const unsigned = low >= 0;
   if (m === 0 || n === 0) return unsigned ? new Uint8Array(m * n) : new Int8Array(m * n);

@@ -2,6 +2,7 @@
 //
 // The trade: a wide range clips nothing but its steps are coarse; a narrow one clips the few large values and gives
 // the many small ones finer steps.
+import { checkFinite, checkInteger, checkNumber } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
 import { absoluteHistogram, klThreshold } from "./histogram.ts";
 import { roundEven } from "./rounding.ts";
@@ -196,8 +197,16 @@ function searchShare(error: (share: number) => number, start = 1): number {
   return best;
 }
 
-/** The value below which the share `q` of `values` lies, interpolated between neighbours as NumPy does. */
+/**
+ * The value below which the share `q` of `values` lies, interpolated between neighbours as NumPy does.
+ *
+ * @param values finite numbers, at least one
+ * @param q from 0 to 1
+ */
 export function quantile(values: Float32Array, q: number): number {
+  checkInteger("number of values", values.length, 1);
+  checkNumber("q", q, 0, 1);
+  checkFinite("values", values);
   const scratch = values.slice();
   const position = q * (scratch.length - 1);
   const lower = Math.floor(position);

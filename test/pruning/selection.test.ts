@@ -100,6 +100,10 @@ describe("§3.1.1 selection of weights", () => {
       );
     }
     assert.deepEqual(masks, layerThreshold(weights, thresholds, { absolute: true }));
+    assert.throws(
+      () => qualityThresholds({ a: f32(1, Infinity) }, 1),
+      /weights.a must be finite, got Infinity at index 1/,
+    );
     assert.throws(() => qualityThresholds(weights, -1), /quality must be a number of at least 0, got -1/);
   });
 

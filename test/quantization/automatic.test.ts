@@ -237,6 +237,11 @@ describe("§3.2.1 bias correction", () => {
           mean += (inputs[r * 8 + i] * (after[i * 3 + o] - before[i * 3 + o])) / 200;
       assert.ok(Math.abs(shift[o] - mean) < 1e-6);
     }
+    assert.throws(
+      () =>
+        outputShift(before, new Float32Array(before.length).fill(Number.NaN), statisticsOf(inputs, 8).mean),
+      /after must be finite, got NaN at index 0/,
+    );
     assert.throws(() => outputShift(before, after, [1, 2, 3, 4, 5]), /must be a whole number/);
     assert.equal(outputShift(new Float32Array(0), new Float32Array(0), []).length, 0);
   });

@@ -291,6 +291,10 @@ describe("§3.2.1 the choice of range", () => {
       close(-min, absolute);
     }
     assert.equal(quantile(new Float32Array([3, 1, 2, 1, 1, 3]), 0.5), 1.5);
+    assert.throws(() => quantile(new Float32Array(), 0.5), /number of values must be .* at least 1, got 0/);
+    assert.throws(() => quantile(new Float32Array([1]), 1.5), /q must be a number from 0 to 1, got 1.5/);
+    for (const wrong of [quantile, (v: Float32Array) => absoluteHistogram(v)])
+      assert.throws(() => wrong(new Float32Array([1, Number.NaN]), 0.5), /values must be finite, got NaN/);
   });
 
   it("finds the threshold of an independent KL calibration", () => {

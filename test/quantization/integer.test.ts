@@ -96,6 +96,22 @@ describe("§3.2.2 integer matrix products", () => {
     );
   });
 
+  it("refuse zero points that are no codes", () => {
+    const [signed, unsigned] = [Int8Array.of(1), Uint8Array.of(1)];
+    assert.throws(
+      () => integerMatmul(signed, signed, 1, 1, 1, { zeroA: 128 }),
+      /zeroA must be a whole number from -128 to 127, got 128/,
+    );
+    assert.throws(
+      () => integerMatmul(unsigned, unsigned, 1, 1, 1, { zeroB: -1 }),
+      /zero must be a whole number from 0 to 255, got -1/,
+    );
+    assert.throws(
+      () => packRight(unsigned, 1, 1, Int32Array.of(256)),
+      /zero must be a whole number from 0 to 255, got 256/,
+    );
+  });
+
   it("take empty matrices and refuse what does not fit", () => {
     assert.equal(integerMatmul(new Int8Array(0), new Int8Array(6), 0, 2, 3).length, 0);
     assert.deepEqual([...integerMatmul(new Int8Array(0), new Int8Array(0), 2, 0, 1)], [0, 0]);
