@@ -1,7 +1,7 @@
 // §3.3.1 A dense layer y = x W as two smaller ones y = (x A) B: by truncated SVD, and by SVD weighted with the
 // inputs that the layer really sees.
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
-import { svd, transpose, truncate } from "./svd.ts";
+import { type Svd, svd, transpose, truncate } from "./svd.ts";
 
 /** W ≈ A B with A of shape rows x rank and B of shape rank x cols, both row-major, ready to be layer kernels. */
 export interface Factors {
@@ -21,7 +21,7 @@ export interface Factors {
  */
 export function factorize(w: ArrayLike<number>, rows: number, cols: number, rank: number): Factors {
   checkInteger("rank", rank, 1, Math.min(rows, cols));
-  return split(truncate(svd(w, rows, cols), rank));
+  return factorsOf(truncate(svd(w, rows, cols), rank));
 }
 
 /**
@@ -69,7 +69,7 @@ export function factorizeForInputs(
     }
     for (let j = 0; j < rank; j++) row[j] /= r[i * rows + i];
   }
-  return split(kept);
+  return factorsOf(kept);
 }
 
 /** A B, row-major rows x cols. */
@@ -85,15 +85,8 @@ export function multiplyFactors({ a, b, rows, cols, rank }: Factors): Float32Arr
   return w;
 }
 
-function split(kept: {
-  u: Float64Array;
-  s: Float64Array;
-  vt: Float64Array;
-  rows: number;
-  cols: number;
-  rank: number;
-}): Factors {
-  const { u, s, vt, rows, cols, rank } = kept;
+/** A = U √Σ and B = √Σ Vᵀ of a decomposition that is there already: truncate it first. */
+export function factorsOf({ u, s, vt, rows, cols, rank }: Svd): Factors {
   const root = s.map(Math.sqrt);
   const a = Float32Array.from(u, (value, i) => value * root[i % rank]);
   const b = Float32Array.from(vt, (value, i) => value * root[Math.floor(i / cols)]);

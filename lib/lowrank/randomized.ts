@@ -3,6 +3,7 @@
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
 import { type Block, MatmulWorkspace } from "./matmul.ts";
+import { reflect, rowsOf } from "./rows.ts";
 import { type Svd, svd, transpose } from "./svd.ts";
 
 /** Options of {@link randomizedSvd}. */
@@ -91,15 +92,15 @@ function orthonormalize(space: MatmulWorkspace, block: Block, passes: number): v
   const { rows, cols, stride } = block;
   const view = space.view(block);
   // Columns become rows: contiguous.
-  const q = new Float64Array(cols * rows);
+  const [q] = rowsOf(cols * rows);
   for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) q[j * rows + i] = view[i * stride + j];
   for (let j = 0; j < cols; j++) {
     const y = q.subarray(j * rows, (j + 1) * rows);
-    const before = Math.sqrt(dot(y, y));
+    const before = lengthOf(y);
     for (let pass = 0; pass < passes; pass++) {
-      for (let i = 0; i < j; i++) subtract(y, q.subarray(i * rows, (i + 1) * rows));
+      for (let i = 0; i < j; i++) reflect(q.subarray(i * rows, (i + 1) * rows), 1, y);
     }
-    const norm = Math.sqrt(dot(y, y));
+    const norm = lengthOf(y);
     // A direction that the earlier ones span already is none: zeros leave it out.
     const factor = norm > 1e-6 * before ? 1 / norm : 0;
     for (let k = 0; k < rows; k++) y[k] *= factor;
@@ -107,24 +108,8 @@ function orthonormalize(space: MatmulWorkspace, block: Block, passes: number): v
   for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) view[i * stride + j] = q[j * rows + i];
 }
 
-/** y := y - (x·y) x. */
-function subtract(y: Float64Array, x: Float64Array): void {
-  const projection = dot(x, y);
-  for (let k = 0; k < y.length; k++) y[k] -= projection * x[k];
-}
-
-function dot(x: Float64Array, y: Float64Array): number {
-  let s0 = 0;
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let i = 0;
-  for (; i + 3 < x.length; i += 4) {
-    s0 += x[i] * y[i];
-    s1 += x[i + 1] * y[i + 1];
-    s2 += x[i + 2] * y[i + 2];
-    s3 += x[i + 3] * y[i + 3];
-  }
-  for (; i < x.length; i++) s0 += x[i] * y[i];
-  return s0 + s1 + (s2 + s3);
+function lengthOf(x: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < x.length; i++) sum += x[i] * x[i];
+  return Math.sqrt(sum);
 }

@@ -3,6 +3,7 @@
 // Householder reduction to a bidiagonal matrix, then implicit QR steps on it. A tall matrix is first reduced
 // to its triangular factor (Chan, 1982), so that the iteration only sees n x n.
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
+import { addScaled, reflect, rowsOf, sweep } from "./rows.ts";
 
 /** A singular value decomposition of a rows x cols matrix, thin: r = min(rows, cols). */
 export interface Svd {
@@ -34,16 +35,21 @@ export function svd(w: ArrayLike<number>, rows: number, cols: number): Svd {
     const t = svd(transpose(w, rows, cols), cols, rows);
     return { u: transpose(t.vt, rows, rows), s: t.s, vt: transpose(t.u, cols, rows), rows, cols, rank: rows };
   }
+  const tall = rows > cols;
+  const [at, square, carried, ...work] = rowsOf(
+    cols * rows,
+    tall ? cols * cols : 0,
+    tall ? cols * rows : 0,
+    ...workOf(cols),
+  );
   // Columns become rows, so that every inner loop below walks through contiguous memory.
-  const at = transpose(w, rows, cols);
+  transposeInto(at, w, rows, cols);
   // Scaling by a power of two is exact, and keeps squares of tiny or huge weights in range.
   const exponent = largestExponent(at);
   scale(at, 2 ** -exponent);
-  const tall = rows > cols;
-  const reflectors = tall ? qr(at, cols, rows) : undefined;
-  const square = tall ? upperTriangle(at, cols, rows) : at;
-  const { ut, s, vt } = svdSquare(square, cols);
-  const u = tall ? applyReflectors(reflectors!, at, ut, cols, rows) : transpose(ut, cols, cols);
+  const reflectors = tall ? qr(at, cols, rows, square) : undefined;
+  const { ut, s, vt } = svdSquare(tall ? square : at, cols, work);
+  const u = tall ? applyReflectors(reflectors!, at, ut, cols, rows, carried) : transpose(ut, cols, cols);
   scale(s, 2 ** exponent);
   return { u, s, vt, rows, cols, rank: cols };
 }
@@ -72,15 +78,20 @@ export function reconstruct({ u, s, vt, rows, cols, rank }: Svd): Float64Array {
   const w = new Float64Array(rows * cols);
   for (let i = 0; i < rows; i++) {
     const row = w.subarray(i * cols, (i + 1) * cols);
-    for (let k = 0; k < rank; k++)
-      addScaled(row, u[i * rank + k] * s[k], vt.subarray(k * cols, (k + 1) * cols));
+    for (let k = 0; k < rank; k++) {
+      const factor = u[i * rank + k] * s[k];
+      for (let j = 0; j < cols; j++) row[j] += factor * vt[k * cols + j];
+    }
   }
   return w;
 }
 
 /** The transpose of a row-major rows x cols matrix, as doubles. */
 export function transpose(a: ArrayLike<number>, rows: number, cols: number): Float64Array {
-  const t = new Float64Array(rows * cols);
+  return transposeInto(new Float64Array(rows * cols), a, rows, cols);
+}
+
+function transposeInto<T extends Float64Array>(t: T, a: ArrayLike<number>, rows: number, cols: number): T {
   // Blocks of 32 x 32 keep both sides in the first-level cache.
   for (let i0 = 0; i0 < rows; i0 += 32) {
     const i1 = Math.min(i0 + 32, rows);
@@ -92,21 +103,27 @@ export function transpose(a: ArrayLike<number>, rows: number, cols: number): Flo
   return t;
 }
 
-/** Householder QR in place on columns stored as rows (n of length m); returns the reflectors' factors. */
-function qr(at: Float64Array, n: number, m: number): Float64Array {
+/**
+ * Householder QR in place on columns stored as rows (n of length m); returns the reflectors' factors.
+ *
+ * @param r gets R, as columns stored in rows: element (k, j) stands at r[j * n + k], k <= j
+ */
+function qr(at: Float64Array, n: number, m: number, r: Float64Array): Float64Array {
   const tau = new Float64Array(n);
   for (let k = 0; k < n; k++) {
     const column = at.subarray(k * m + k, (k + 1) * m);
     tau[k] = reflector(column);
+    r.set(at.subarray(k * m, k * m + k + 1), k * n);
     if (tau[k] === 0) continue;
+    column[0] = 1;
     for (let j = k + 1; j < n; j++) reflect(column, tau[k], at.subarray(j * m + k, (j + 1) * m));
   }
   return tau;
 }
 
 /**
- * Turns x into a Householder reflector H = I - tau v vᵀ with H x = beta e1: v (v[0] = 1 understood) replaces
- * x[1..], beta replaces x[0]. Returns tau; 0 when x is already a multiple of e1.
+ * Turns x into a Householder reflector H = I - tau v vᵀ with H x = beta e1: v replaces x, but for x[0], which becomes
+ * beta and stands for v[0] = 1. Returns tau; 0 when x is already a multiple of e1.
  */
 function reflector(x: Float64Array): number {
   let tail = 0;
@@ -120,34 +137,6 @@ function reflector(x: Float64Array): number {
   return (beta - alpha) / beta;
 }
 
-/** y := (I - tau v vᵀ) y, with v[0] = 1 understood. */
-function reflect(v: Float64Array, tau: number, y: Float64Array): void {
-  const n = v.length;
-  // Four partial sums: one would make every addition wait for the one before it.
-  let s0 = y[0];
-  let s1 = 0;
-  let s2 = 0;
-  let s3 = 0;
-  let i = 1;
-  for (; i + 3 < n; i += 4) {
-    s0 += v[i] * y[i];
-    s1 += v[i + 1] * y[i + 1];
-    s2 += v[i + 2] * y[i + 2];
-    s3 += v[i + 3] * y[i + 3];
-  }
-  for (; i < n; i++) s0 += v[i] * y[i];
-  const factor = -tau * (s0 + s1 + (s2 + s3));
-  y[0] += factor;
-  for (i = 1; i < n; i++) y[i] += factor * v[i];
-}
-
-/** R of a QR decomposition, as columns stored in rows: element (k, j) of R stands at r[j * n + k], k <= j. */
-function upperTriangle(at: Float64Array, n: number, m: number): Float64Array {
-  const r = new Float64Array(n * n);
-  for (let j = 0; j < n; j++) r.set(at.subarray(j * m, j * m + j + 1), j * n);
-  return r;
-}
-
 /** Q [ut; 0]ᵀ: the left vectors of R (rows of ut) carried back to length m; row-major m x n. */
 function applyReflectors(
   tau: Float64Array,
@@ -155,12 +144,9 @@ function applyReflectors(
   ut: Float64Array,
   n: number,
   m: number,
+  rows: Float64Array,
 ): Float64Array {
-  const rows = new Float64Array(n * m);
-  for (let i = 0; i < n; i++) {
-    const row = rows.subarray(i * m, (i + 1) * m);
-    row.set(ut.subarray(i * n, (i + 1) * n));
-  }
+  for (let i = 0; i < n; i++) rows.set(ut.subarray(i * n, (i + 1) * n), i * m);
   // Reflector by reflector: its vector stays in the cache while all rows pass by.
   for (let k = n - 1; k >= 0; k--) {
     if (tau[k] === 0) continue;
@@ -170,18 +156,36 @@ function applyReflectors(
   return transpose(rows, n, m);
 }
 
+/** The vectors that a decomposition of an n x n matrix builds up, and its rotations; rows of a multiple of 8 numbers. */
+interface Turning {
+  ut: Float64Array;
+  vt: Float64Array;
+  stride: number;
+  /** c and s of each rotation of a step, of the left vectors and of the right ones. */
+  left: Float64Array;
+  right: Float64Array;
+}
+
+const strideOf = (n: number): number => Math.ceil(n / 8) * 8;
+
+/** The lengths of what `svdSquare` works in. */
+const workOf = (n: number): number[] => [n * strideOf(n), n * strideOf(n), 2 * n, 2 * n, n * n, strideOf(n)];
+
 /** The decomposition of an n x n matrix given by columns stored as rows; singular vectors come back as rows. */
-function svdSquare(at: Float64Array, n: number): { ut: Float64Array; s: Float64Array; vt: Float64Array } {
+function svdSquare(
+  at: Float64Array,
+  n: number,
+  [ut, vt, left, right, rowVectors, work]: Float64Array[],
+): { ut: Float64Array; s: Float64Array; vt: Float64Array } {
   const d = new Float64Array(n);
   const e = new Float64Array(n);
   const tauLeft = new Float64Array(n);
   const tauRight = new Float64Array(n);
-  const rowVectors = new Float64Array(n * n);
-  const work = new Float64Array(n);
   for (let k = 0; k < n; k++) {
     const column = at.subarray(k * n + k, (k + 1) * n);
     tauLeft[k] = reflector(column);
     d[k] = column[0];
+    column[0] = 1;
     if (tauLeft[k] !== 0) {
       for (let j = k + 1; j < n; j++) reflect(column, tauLeft[k], at.subarray(j * n + k, (j + 1) * n));
     }
@@ -190,38 +194,40 @@ function svdSquare(at: Float64Array, n: number): { ut: Float64Array; s: Float64A
     for (let j = k + 1; j < n; j++) row[j - k - 1] = at[j * n + k];
     tauRight[k] = reflector(row);
     e[k] = row[0];
+    row[0] = 1;
     if (tauRight[k] === 0) continue;
     // From the right: A := A (I - tau v vᵀ). The product A v is summed column by column, contiguously.
     const height = n - k - 1;
     const product = work.subarray(0, height);
     product.fill(0);
     for (let j = k + 1; j < n; j++) {
-      addScaled(product, j === k + 1 ? 1 : row[j - k - 1], at.subarray(j * n + k + 1, (j + 1) * n));
+      addScaled(product, row[j - k - 1], at.subarray(j * n + k + 1, (j + 1) * n));
     }
     for (let j = k + 1; j < n; j++) {
-      const v = j === k + 1 ? 1 : row[j - k - 1];
-      addScaled(at.subarray(j * n + k + 1, (j + 1) * n), -tauRight[k] * v, product);
+      addScaled(at.subarray(j * n + k + 1, (j + 1) * n), -tauRight[k] * row[j - k - 1], product);
     }
   }
-  const ut = identity(n);
-  const vt = identity(n);
+  const stride = strideOf(n);
+  for (let i = 0; i < n; i++) ut[i * stride + i] = vt[i * stride + i] = 1;
   for (let k = n - 1; k >= 0; k--) {
     if (tauLeft[k] !== 0) {
       const v = at.subarray(k * n + k, (k + 1) * n);
-      for (let i = k; i < n; i++) reflect(v, tauLeft[k], ut.subarray(i * n + k, (i + 1) * n));
+      for (let i = k; i < n; i++) reflect(v, tauLeft[k], ut.subarray(i * stride + k, i * stride + n));
     }
     if (k + 1 < n && tauRight[k] !== 0) {
       const v = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
-      for (let i = k + 1; i < n; i++) reflect(v, tauRight[k], vt.subarray(i * n + k + 1, (i + 1) * n));
+      for (let i = k + 1; i < n; i++)
+        reflect(v, tauRight[k], vt.subarray(i * stride + k + 1, i * stride + n));
     }
   }
   // The rows of `ut` now are H1..Hn e_i: columns of U stored as rows, which is what the rotations want.
-  diagonalize(d, e, ut, vt, n);
-  return sorted(d, ut, vt, n);
+  diagonalize(d, e, { ut, vt, stride, left, right });
+  return sorted(d, ut, vt, stride);
 }
 
-/** Implicit-shift QR on the bidiagonal (d, e); rotates rows of ut and vt along. */
-function diagonalize(d: Float64Array, e: Float64Array, ut: Float64Array, vt: Float64Array, n: number): void {
+/** Implicit-shift QR on the bidiagonal (d, e); turns the vectors along. */
+function diagonalize(d: Float64Array, e: Float64Array, turning: Turning): void {
+  const n = d.length;
   let norm = 0;
   for (let i = 0; i < n; i++) norm = Math.max(norm, Math.abs(d[i]) + Math.abs(e[i]));
   const tiny = Number.EPSILON * norm;
@@ -238,8 +244,8 @@ function diagonalize(d: Float64Array, e: Float64Array, ut: Float64Array, vt: Flo
     let low = high - 1;
     while (low > 0 && Math.abs(e[low - 1]) > tiny) low--;
     const zero = lastZero(d, low, high, tiny);
-    if (zero >= 0) chase(d, e, ut, vt, n, low, zero, high);
-    else step(d, e, ut, vt, n, low, high);
+    if (zero >= 0) chase(d, e, turning, low, zero, high);
+    else step(d, e, turning, low, high);
   }
 }
 
@@ -252,9 +258,7 @@ function lastZero(d: Float64Array, low: number, high: number, tiny: number): num
 function chase(
   d: Float64Array,
   e: Float64Array,
-  ut: Float64Array,
-  vt: Float64Array,
-  n: number,
+  { ut, vt, stride }: Turning,
   low: number,
   zero: number,
   high: number,
@@ -268,7 +272,7 @@ function chase(
       const c = d[i] / r;
       const s = f / r;
       d[i] = r;
-      rotate(vt, n, i, high, c, s);
+      rotate(vt, stride, i, high, c, s);
       if (i > low) {
         f = -s * e[i - 1];
         e[i - 1] *= c;
@@ -284,7 +288,7 @@ function chase(
     const c = d[i] / r;
     const s = f / r;
     d[i] = r;
-    rotate(ut, n, i, zero, c, s);
+    rotate(ut, stride, i, zero, c, s);
     if (i === high) break;
     f = -s * e[i];
     e[i] *= c;
@@ -296,9 +300,7 @@ function chase(
 function step(
   d: Float64Array,
   e: Float64Array,
-  ut: Float64Array,
-  vt: Float64Array,
-  n: number,
+  { ut, vt, stride, left, right }: Turning,
   low: number,
   high: number,
 ): void {
@@ -319,7 +321,8 @@ function step(
     e[i] = c * e[i] - s * d[i];
     g = s * d[i + 1];
     d[i + 1] *= c;
-    rotate(vt, n, i, i + 1, c, s);
+    right[2 * (i - low)] = c;
+    right[2 * (i - low) + 1] = s;
     r = Math.hypot(f, g);
     c = r === 0 ? 1 : f / r;
     s = r === 0 ? 0 : g / r;
@@ -330,12 +333,16 @@ function step(
       g = s * e[i + 1];
       e[i + 1] *= c;
     }
-    rotate(ut, n, i, i + 1, c, s);
+    left[2 * (i - low)] = c;
+    left[2 * (i - low) + 1] = s;
   }
   e[high - 1] = f;
+  // The vectors turn once the step is known: all rotations in one pass.
+  sweep(vt.subarray(low * stride), stride, right, high - low);
+  sweep(ut.subarray(low * stride), stride, left, high - low);
 }
 
-/** Rows i and j of an n-column matrix: (x, y) := (c x + s y, c y - s x). */
+/** Rows i and j of a matrix with n numbers a row: (x, y) := (c x + s y, c y - s x). */
 function rotate(a: Float64Array, n: number, i: number, j: number, c: number, s: number): void {
   let p = i * n;
   let q = j * n;
@@ -348,27 +355,18 @@ function rotate(a: Float64Array, n: number, i: number, j: number, c: number, s: 
 }
 
 /** Positive singular values, largest first, with their vectors. */
-function sorted(d: Float64Array, ut: Float64Array, vt: Float64Array, n: number) {
+function sorted(d: Float64Array, ut: Float64Array, vt: Float64Array, stride: number) {
+  const n = d.length;
   const order = Array.from(d.keys()).sort((i, j) => Math.abs(d[j]) - Math.abs(d[i]));
   const result = { ut: new Float64Array(n * n), s: new Float64Array(n), vt: new Float64Array(n * n) };
   order.forEach((from, to) => {
     result.s[to] = Math.abs(d[from]);
-    result.ut.set(ut.subarray(from * n, (from + 1) * n), to * n);
+    result.ut.set(ut.subarray(from * stride, from * stride + n), to * n);
     const row = result.vt.subarray(to * n, (to + 1) * n);
-    row.set(vt.subarray(from * n, (from + 1) * n));
+    row.set(vt.subarray(from * stride, from * stride + n));
     if (d[from] < 0) scale(row, -1);
   });
   return result;
-}
-
-function identity(n: number): Float64Array {
-  const a = new Float64Array(n * n);
-  for (let i = 0; i < n; i++) a[i * n + i] = 1;
-  return a;
-}
-
-function addScaled(y: Float64Array, factor: number, x: Float64Array): void {
-  for (let i = 0; i < x.length; i++) y[i] += factor * x[i];
 }
 
 function scale(a: Float64Array, factor: number): void {

@@ -10,6 +10,7 @@ import {
   cpParameters,
   type Factors,
   factorizeForInputs,
+  factorsOf,
   type KernelShape,
   multiplyFactors,
   randomizedSvd,
@@ -294,7 +295,7 @@ function denseCandidate(
   const factorsAt = memoBy((rank: number, way: string): Factors => {
     if (way === "forInputs") return factorizeForInputs(kernel, rows, cols, rank, inputs!);
     const kept = way === "svd" ? truncate(exact(), rank) : randomizedSvd(kernel, rows, cols, rank, { seed });
-    return evenly(kept);
+    return factorsOf(kept);
   });
   return {
     name,
@@ -575,14 +576,6 @@ function joined(parts: Float32Array[]): Float32Array {
 
 function biasOf(layer: Layer): ArrayLike<number>[] {
   return layer.weights.slice(1).map((weight) => weight.read().dataSync());
-}
-
-/** A = U √Σ and B = √Σ Vᵀ, as `factorize` has them, of a decomposition that is there already. */
-function evenly({ u, s, vt, rows, cols, rank }: Svd): Factors {
-  const root = s.map(Math.sqrt);
-  const a = Float32Array.from(u, (value, i) => value * root[i % rank]);
-  const b = Float32Array.from(vt, (value, i) => value * root[Math.floor(i / cols)]);
-  return { a, b, rows, cols, rank };
 }
 
 function multiply(

@@ -119,7 +119,10 @@ const pruneUnits: Run<PruneUnits> = async (state, step, context) => {
       ? await filterScoresOf(state.model, split, step.score, { signal })
       : await neuronScoresOf(state.model, split, step.score, { signal });
   const groups = Object.keys(all);
-  if (groups.length === 0) throw new RangeError(`${state.model.name} has none that can be removed`);
+  if (groups.length === 0) {
+    const units = technique === "pruneFilters" ? "filters" : "neurons";
+    throw new RangeError(`${state.model.name} has no ${units} to remove`);
+  }
   if (typeof rate === "object")
     for (const name of Object.keys(rate)) checkOneOf("rate's layer", name, groups);
   const scores =

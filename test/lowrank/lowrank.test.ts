@@ -92,6 +92,17 @@ describe("3.3.1 singular value decomposition", () => {
     assert.ok(svd(lowRank, 50, 40).s[5] < 1e-12);
   });
 
+  it("gives results of its own, which later calls, larger and smaller ones, leave alone", () => {
+    const w = gaussian(63, 5);
+    const first = svd(w, 9, 7);
+    const copy = structuredClone(first);
+    // Large enough for its memory to be let go of by the next small one.
+    svd(new Float32Array(2_400_000), 2400, 1000);
+    randomizedSvd(w, 9, 7, 3);
+    assert.deepEqual(svd(w, 9, 7), copy);
+    assert.deepEqual(first, copy);
+  });
+
   it("keeps its digits for tiny and huge weights", () => {
     for (const size of [1e-200, 1e200]) {
       const { s } = svd([1 * size, 2 * size, 3 * size, 4 * size], 2, 2);

@@ -425,7 +425,7 @@ describe("2.3 pipeline: recipes", () => {
     );
     await rejects(
       [{ technique: "pruneFilters", rate: 0.5 }],
-      /step 1 \(pruneFilters\): .* none that can be removed/,
+      /step 1 \(pruneFilters\): .* has no filters to remove/,
     );
     await rejects([{ technique: "factorize", floor: 1 }], /step 1 \(factorize\): floor must be at most/);
   });
