@@ -254,14 +254,14 @@ class Client implements KernelClient {
       });
     });
     // A start is measured in tens of milliseconds; ZeroMQ's own pause before it tries to connect again is 100.
-    const options = { linger: 500, reconnectInterval: 10, receiveHighWaterMark: 0, sendHighWaterMark: 0 };
+    const options = { linger: 500, reconnectInterval: 2, receiveHighWaterMark: 0, sendHighWaterMark: 0 };
     // Jupyter's servers give shell and stdin one identity, by which the kernel addresses its input requests.
     const routingId = randomUUID();
     this.#sockets = {
       shell: new zmq.Dealer({ ...options, routingId }),
       control: new zmq.Dealer({ ...options, routingId }),
       stdin: new zmq.Dealer({ ...options, routingId }),
-      iopub: new zmq.Subscriber({ linger: 0, reconnectInterval: 10, receiveHighWaterMark: 0 }),
+      iopub: new zmq.Subscriber({ linger: 0, reconnectInterval: 2, receiveHighWaterMark: 0 }),
     };
     this.#sockets.iopub.subscribe();
     for (const channel of ["shell", "control", "stdin", "iopub"] as const) {

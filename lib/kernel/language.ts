@@ -181,10 +181,15 @@ export class LanguageService {
     this.documents.set(this.document("edit"), this.prelude([]));
   }
 
-  /** Starts the server and loads the standard library's types; answers when it is warm. Calls need not wait for it. */
+  /**
+   * Starts the server, unless it has been started, and loads the standard library's types; answers when it is warm. Calls
+   * need not wait for it.
+   */
   async start(): Promise<void> {
-    void sweep();
-    this.ready = this.launch();
+    if (!this.ready) {
+      void sweep();
+      this.ready = this.launch();
+    }
     await this.ready;
     await this.diagnostics(this.document("cell")).catch(() => undefined);
   }

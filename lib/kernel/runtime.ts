@@ -259,13 +259,13 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       running.delete(own);
       own.end = undefined;
       streams.flush();
-      session.post("Runtime.releaseObjectGroup", { objectGroup: "cell" });
       if ("error" in end) {
         const error = describeError(end.error, end.thrownAt);
         post({ type: "done", run: request.run, error });
       } else {
         post({ type: "done", run: request.run, expressions: evaluateExpressions(request, own) });
       }
+      session.post("Runtime.releaseObjectGroup", { objectGroup: "cell" });
     };
 
     const finish = () => {

@@ -79,19 +79,24 @@ const sockets = {
 };
 const session = process.env.SLIMLAB_SESSION ?? crypto.randomUUID();
 
-/** A socket takes one send at a time; what comes meanwhile waits in order. */
+/**
+ * A socket takes one send at a time; what comes meanwhile waits in order. Encoding and sending begin with the next turn:
+ * the main thread gets its cell first, and runs it while the cell's first messages are made.
+ */
 class Outbox {
   readonly #socket: { send(frames: Uint8Array[]): Promise<void> };
-  readonly #waiting: { frames: Uint8Array[]; sent?: () => void }[] = [];
+  readonly #waiting: { make: () => Uint8Array[]; sent?: () => void }[] = [];
   #sending = false;
 
   constructor(socket: { send(frames: Uint8Array[]): Promise<void> }) {
     this.#socket = socket;
   }
 
-  send(frames: Uint8Array[], sent?: () => void): void {
-    this.#waiting.push({ frames, sent });
-    if (!this.#sending) void this.#run();
+  send(make: () => Uint8Array[], sent?: () => void): void {
+    this.#waiting.push({ make, sent });
+    if (this.#sending) return;
+    this.#sending = true;
+    setImmediate(() => void this.#run());
   }
 
   /** Resolves when nothing waits. */
@@ -100,10 +105,9 @@ class Outbox {
   }
 
   async #run(): Promise<void> {
-    this.#sending = true;
     for (let next = this.#waiting.shift(); next; next = this.#waiting.shift()) {
       try {
-        await this.#socket.send(next.frames);
+        await this.#socket.send(next.make());
       } catch (error) {
         log(`a message could not be sent: ${(error as Error).message}`);
       }
@@ -130,18 +134,15 @@ export function publish(
   more: { metadata?: Content; buffers?: Uint8Array[]; sent?: () => void } = {},
 ): void {
   if (msgType !== "stream") flushStream();
-  const frames = encode(
-    {
-      identities: [Buffer.from(`kernel.${session}.${msgType}`)],
-      header: header(msgType, session),
-      parent_header: parent,
-      metadata: more.metadata ?? {},
-      content,
-      buffers: more.buffers ?? [],
-    },
-    connection,
-  );
-  outboxes.iopub.send(frames, more.sent);
+  const message = {
+    identities: [Buffer.from(`kernel.${session}.${msgType}`)],
+    header: header(msgType, session),
+    parent_header: parent,
+    metadata: more.metadata ?? {},
+    content,
+    buffers: more.buffers ?? [],
+  };
+  outboxes.iopub.send(() => encode(message, connection), more.sent);
 }
 
 // Browsers choke on thousands of small messages, so what a cell writes goes out at most 50 times a second.
@@ -237,7 +238,7 @@ async function answer(
     origin,
     reply(content, more = {}) {
       flushStream();
-      outboxes[channel].send(
+      outboxes[channel].send(() =>
         encode(
           {
             identities: message.identities,
@@ -278,13 +279,14 @@ function failure(ename: string, evalue: string, traceback: string[] = []): Conte
 
 // ---- Cells ---------------------------------------------------------------------------------------------------------
 
-const transforming = lazy(() => import("./transform.ts"));
-const language = lazy(async () => {
-  const { LanguageService } = await import("./language.ts");
-  const service = new LanguageService({ folder: data.folder, javascript: data.javascript });
-  service.start().catch((error) => log(`TypeScript's server did not start: ${error.message}`));
-  return service;
-});
+const transforming = () => import("./transform.ts");
+let languageService: Promise<LanguageService> | undefined;
+function language(): Promise<LanguageService> {
+  languageService ??= import("./language.ts").then(
+    ({ LanguageService }) => new LanguageService({ folder: data.folder, javascript: data.javascript }),
+  );
+  return languageService;
+}
 const history = new History();
 let count = 0;
 let runs = 0;
@@ -297,11 +299,6 @@ const queues = new Map<string, { waiting: { request: Request; done: () => void }
   ["", { waiting: [], busy: false }],
 ]);
 const ends = new Map<number, (end: Extract<ToServer, { type: "done" }>) => void>();
-
-function lazy<T>(load: () => Promise<T>): () => Promise<T> {
-  let loading: Promise<T> | undefined;
-  return () => (loading ??= load());
-}
 
 function post(message: ToMain): void {
   main.postMessage(message);
@@ -406,8 +403,8 @@ async function execute(request: Request): Promise<Content> {
       ],
     });
   }
-  const service = await language();
-  if (data.check !== "off") {
+  const service = data.check === "off" ? undefined : await language();
+  if (service) {
     const problems = await service.check(source, cell);
     const errors = problems.filter((problem) => problem.severity === "error");
     const stops = errors.length > 0 && data.check === "error";
@@ -449,7 +446,7 @@ async function execute(request: Request): Promise<Content> {
     else if (declared.value) ownGlobals.delete(declared.name);
   }
   // The cell's names are known from here on, even if it fails half-way: what it declared before that is there.
-  if (data.check !== "off") service.accept(source, cell);
+  if (service) service.accept(source, cell);
   else acceptLater(source, cell);
   const { error, expressions: values } = await end;
   debug.ended();
@@ -457,18 +454,26 @@ async function execute(request: Request): Promise<Content> {
   return { status: "ok", execution_count: count, user_expressions: values ?? {} };
 }
 
-/** Where types are not checked, a cell's names matter only to who completes or inspects: that can wait for a pause. */
+/**
+ * Where types are not checked, a cell's names, and TypeScript's server, matter only to who completes or inspects: that can
+ * wait for a pause.
+ */
 const unaccepted: [source: string, cell: CellCode][] = [];
-let acceptTimer: NodeJS.Timeout | undefined;
+let pauseTimer: NodeJS.Timeout | undefined;
 
 function acceptLater(source: string, cell: CellCode): void {
   unaccepted.push([source, cell]);
-  clearTimeout(acceptTimer);
-  if (unaccepted.length >= 50) {
-    void upToDate();
-    return;
-  }
-  acceptTimer = setTimeout(() => void upToDate(), 100);
+  if (unaccepted.length >= 50) void upToDate();
+  awaitPause();
+}
+
+function awaitPause(): void {
+  clearTimeout(pauseTimer);
+  pauseTimer = setTimeout(() => void upToDate().then(startLanguage), 1000);
+}
+
+function startLanguage(service: LanguageService): void {
+  service.start().catch((error) => log(`TypeScript's server did not start: ${error.message}`));
 }
 
 /** The language service, with the names of all cells so far. */
@@ -715,9 +720,10 @@ let leaving = false;
 /** Ends the process, whatever the main thread is doing. */
 async function leave(): Promise<void> {
   leaving = true;
+  clearTimeout(pauseTimer);
   debug.close();
   await Promise.race([
-    Promise.all([history.close(), language().then((service) => service.close())]).catch(() => {}),
+    Promise.all([history.close(), languageService?.then((service) => service.close())]).catch(() => {}),
     new Promise((resolve) => setTimeout(resolve, 300)),
   ]);
   for (const socket of Object.values(sockets)) socket.close();
@@ -796,7 +802,7 @@ function askForInput({ origin, prompt, password }: Extract<ToServer, { type: "in
   flushStream();
   const head = header("input_request", session);
   asking = head;
-  outboxes.stdin.send(
+  outboxes.stdin.send(() =>
     encode(
       {
         identities:
@@ -826,7 +832,7 @@ async function serveStdin(): Promise<void> {
 
 async function serveHeartbeat(): Promise<void> {
   const outbox = new Outbox(sockets.hb);
-  for await (const frames of sockets.hb) outbox.send(frames);
+  for await (const frames of sockets.hb) outbox.send(() => frames);
 }
 
 async function serveSubscriptions(): Promise<void> {
@@ -834,7 +840,7 @@ async function serveSubscriptions(): Promise<void> {
     // A first byte of 1 is a subscription. The client may count on receiving what is published from here on.
     if (frame?.[0] !== 1) continue;
     const topic = frame.subarray(1);
-    outboxes.iopub.send(
+    outboxes.iopub.send(() =>
       encode(
         {
           identities: [topic],
@@ -858,7 +864,8 @@ function preload(): void {
   preloaded = true;
   setTimeout(() => {
     const failed = (error: Error) => log(`loading failed: ${error.stack}`);
-    language().catch(failed);
+    if (data.check === "off") awaitPause();
+    else language().then(startLanguage).catch(failed);
     transforming()
       .then(({ warmTransform }) => warmTransform())
       .catch(failed);
