@@ -41,7 +41,6 @@ export type ToMain =
       metadata: Content;
       buffers: Uint8Array[];
     }
-  | { type: "ask"; id: number; question: string; content: Content }
   | { type: "exit" };
 
 /** An error as Jupyter's messages carry it. */
@@ -67,7 +66,6 @@ export type ToServer =
   | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, Content> }
   | { type: "handled"; origin: Origin }
   | { type: "pong"; ping: number }
-  | { type: "answer"; id: number; content: Content }
   | { type: "input"; origin: Origin; prompt: string; password: boolean };
 
 /** The numbers that both threads see at once. */

@@ -502,9 +502,6 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
         if (stopped) over();
         break;
       }
-      case "ask":
-        post({ type: "answer", id: message.id, content: {} });
-        break;
       case "exit":
         streams.flush();
         try {

@@ -7,9 +7,10 @@ import { Debugger } from "./debugger.ts";
 import { codeFrame } from "./frame.ts";
 import { History } from "./history.ts";
 import { interruptMain } from "./interrupt.ts";
-import type { Diagnostic, LanguageService } from "./language.ts";
+import type { Completions, Diagnostic, LanguageService } from "./language.ts";
 import type { ErrorContent, Origin, RunRequest, ServerData, ToMain, ToServer } from "./link.ts";
 import { shared } from "./link.ts";
+import { objectBefore, RuntimeMembers } from "./members.ts";
 import type { CellCode } from "./transform.ts";
 import {
   address,
@@ -559,7 +560,8 @@ shellHandlers.complete_request = async ({ message, reply }) => {
   const source = String(message.content.code ?? "");
   const cursor = offsetOf(source, message.content.cursor_pos);
   const service = await upToDate();
-  const found = await service.complete(source, cursor);
+  let found = await service.complete(source, cursor);
+  if (found.matches.length === 0) found = await completeAtRunTime(source, found);
   reply({
     status: "ok",
     matches: found.matches,
@@ -568,6 +570,29 @@ shellHandlers.complete_request = async ({ message, reply }) => {
     metadata: withCodePoints(source, found.metadata),
   });
 };
+
+/** What types do not know may be there all the same: `any`, records, names that code has set. */
+async function completeAtRunTime(source: string, nothing: Completions): Promise<Completions> {
+  const { cursorStart: start, cursorEnd: end } = nothing;
+  const word = source.slice(start, end);
+  const before = source.slice(0, start);
+  const isMember = /\.\s*$/.test(before);
+  if (!isMember && word === "") return nothing;
+  const { ownName } = await transforming();
+  const expression = isMember
+    ? objectBefore(before)?.replace(/^[^\s.?[]+/, (name) => (ownGlobals.has(name) ? ownName(name) : name))
+    : "globalThis";
+  if (expression === undefined) return nothing;
+  const members = (await runtimeMembers.of(expression)).filter(({ name }) => name.startsWith(word));
+  return {
+    ...nothing,
+    matches: members.map(({ name }) => name),
+    metadata: {
+      _jupyter_types_experimental: members.map(({ name, type }) => ({ start, end, text: name, type })),
+    },
+  };
+}
+const runtimeMembers = new RuntimeMembers();
 
 shellHandlers.inspect_request = async ({ message, reply }) => {
   const source = String(message.content.code ?? "");
@@ -722,6 +747,7 @@ async function leave(): Promise<void> {
   leaving = true;
   clearTimeout(pauseTimer);
   debug.close();
+  runtimeMembers.close();
   await Promise.race([
     Promise.all([history.close(), languageService?.then((service) => service.close())]).catch(() => {}),
     new Promise((resolve) => setTimeout(resolve, 300)),
@@ -731,25 +757,6 @@ async function leave(): Promise<void> {
   // The main thread may be in an endless loop: what was sent has left by then, and the process can be ended.
   setTimeout(() => process.kill(process.pid, "SIGKILL"), 1000);
 }
-
-/** Other parts of the kernel may ask the main thread something; answers while a cell runs only if that awaits. */
-export function ask(question: string, content: Content, timeout = 100): Promise<Content | undefined> {
-  const id = ++asked;
-  post({ type: "ask", id, question, content });
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      answers.delete(id);
-      resolve(undefined);
-    }, timeout);
-    answers.set(id, (content) => {
-      clearTimeout(timer);
-      answers.delete(id);
-      resolve(content);
-    });
-  });
-}
-let asked = 0;
-const answers = new Map<number, (content: Content) => void>();
 
 // ---- From the main thread ------------------------------------------------------------------------------------------
 
@@ -786,9 +793,6 @@ main.on("message", (message: ToServer) => {
     case "pong":
       pongs.get(message.ping)?.();
       pongs.delete(message.ping);
-      break;
-    case "answer":
-      answers.get(message.id)?.(message.content);
       break;
     case "input":
       askForInput(message);

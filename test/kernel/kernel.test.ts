@@ -625,6 +625,40 @@ log.push("and on");`);
       assert.equal(match.text, "alpha");
       assert.equal(match.start, content.cursor_start);
     });
+    it("completes members that exist only at run time, while a cell runs too, and changes nothing", async () => {
+      await run(`const parsed = JSON.parse('{"alpha": {"beta": [1], "bay leaf": 2, "gamma": "g"}}');
+let touched = 0;
+const lazy: any = { get once() { touched++; return { inner: 1 }; }, big: new Float32Array(1e6) };
+const counts: Record<string, number> = { seven: 7 };
+(globalThis as any).lateName = 1;`);
+      const complete = async (code: string) => {
+        const { content } = await kernel.request("shell", "complete_request", {
+          code,
+          cursor_pos: code.length,
+        });
+        assert.equal(content.status, "ok");
+        return content;
+      };
+      const busy = run("for (;;) {}");
+      await pause(50);
+      const found = await complete("parsed.alpha.b");
+      assert.deepEqual(found.matches, ["beta"]);
+      assert.deepEqual(found.metadata._jupyter_types_experimental, [
+        { start: 13, end: 14, text: "beta", type: "property" },
+      ]);
+      assert.deepEqual([found.cursor_start, found.cursor_end], [13, 14]);
+      await kernel.interrupt();
+      await busy;
+      assert.deepEqual((await complete("parsed?.alpha['beta'].fla")).matches, ["flat", "flatMap"]);
+      assert.deepEqual((await complete("1 + parsed.alpha.gamma.toUpp")).matches, ["toUpperCase"]);
+      assert.ok((await complete("lazy.big.")).matches.includes("subarray"));
+      assert.deepEqual((await complete("counts.")).matches, ["seven"]);
+      assert.deepEqual((await complete("lateNa")).matches, ["lateName"]);
+      // A getter that does something is not called, nor is a function.
+      assert.deepEqual((await complete("lazy.once.")).matches, []);
+      assert.deepEqual((await complete("String(touched++).nothing.")).matches, []);
+      assert.equal(text(await run("touched")), "0");
+    });
     it("inspects, and says so where there is nothing", async () => {
       const found = await kernel.request("shell", "inspect_request", {
         code: "parseInt('1')",
