@@ -4,7 +4,7 @@
 
 import { checkFinite, checkFloats, checkLength, checkOneOf } from "../util/check.ts";
 import type { Scores } from "./selection.ts";
-import { checkRows, sumByChannel } from "./shape.ts";
+import { checkRows, meanByChannel, normByChannel, sumByChannel } from "./shape.ts";
 
 /**
  * The norm of each filter's weights: L1, Σ|w|, or L2, √Σw².
@@ -17,14 +17,8 @@ import { checkRows, sumByChannel } from "./shape.ts";
  * @see §3.1.2; Li et al., "Pruning filters for efficient ConvNets", 2017 (L1)
  */
 export function filterNorm(weights: Float32Array, filters: number, norm: 1 | 2 = 1): Float32Array {
-  checkRows("weights", weights, filters);
   checkOneOf("norm", norm, [1, 2]);
-  return norm === 1
-    ? Float32Array.from(sumByChannel(weights, filters, Math.abs))
-    : Float32Array.from(
-        sumByChannel(weights, filters, (w) => w * w),
-        Math.sqrt,
-      );
+  return normByChannel("weights", weights, filters, norm);
 }
 
 /**
@@ -35,11 +29,7 @@ export function filterNorm(weights: Float32Array, filters: number, norm: 1 | 2 =
  * @see §3.1.2
  */
 export function filterGradientNorm(gradients: Float32Array, filters: number): Float32Array {
-  checkRows("gradients", gradients, filters);
-  return Float32Array.from(
-    sumByChannel(gradients, filters, (g) => g * g),
-    Math.sqrt,
-  );
+  return normByChannel("gradients", gradients, filters, 2);
 }
 
 /**
@@ -51,8 +41,7 @@ export function filterGradientNorm(gradients: Float32Array, filters: number): Fl
  * @see §3.1.2, §3.1.3; Molchanov et al., 2017, section 2.2
  */
 export function meanActivation(activations: Float32Array, filters: number): Float32Array {
-  const rows = checkRows("activations", activations, filters);
-  return Float32Array.from(sumByChannel(activations, filters, Math.abs), (sum) => sum / Math.max(rows, 1));
+  return meanByChannel("activations", activations, filters);
 }
 
 /**

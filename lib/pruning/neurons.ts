@@ -2,7 +2,7 @@
 // answers to that. Step 2 is any strategy of selection.ts on these scores. The scores of filters.ts work for
 // neurons too (meanActivation, and those from weights).
 
-import { checkRows, sumByChannel } from "./shape.ts";
+import { meanByChannel, normByChannel } from "./shape.ts";
 
 /**
  * The norm of each neuron's output over the examples: L2, √Σa².
@@ -14,11 +14,7 @@ import { checkRows, sumByChannel } from "./shape.ts";
  * @see §3.1.3; He et al., "Reshaping deep neural network for fast decoding by node-pruning", 2014
  */
 export function outputNorm(outputs: Float32Array, neurons: number): Float32Array {
-  checkRows("outputs", outputs, neurons);
-  return Float32Array.from(
-    sumByChannel(outputs, neurons, (a) => a * a),
-    Math.sqrt,
-  );
+  return normByChannel("outputs", outputs, neurons, 2);
 }
 
 /**
@@ -30,8 +26,7 @@ export function outputNorm(outputs: Float32Array, neurons: number): Float32Array
  * @see §3.1.3
  */
 export function meanAbsoluteGradient(gradients: Float32Array, neurons: number): Float32Array {
-  const rows = checkRows("gradients", gradients, neurons);
-  return Float32Array.from(sumByChannel(gradients, neurons, Math.abs), (sum) => sum / Math.max(rows, 1));
+  return meanByChannel("gradients", gradients, neurons);
 }
 
 /**
@@ -43,9 +38,5 @@ export function meanAbsoluteGradient(gradients: Float32Array, neurons: number): 
  * @see §3.1.3; Hu, Peng, Tai, Tang, "Network trimming", 2016
  */
 export function activeShare(outputs: Float32Array, neurons: number): Float32Array {
-  const rows = checkRows("outputs", outputs, neurons);
-  return Float32Array.from(
-    sumByChannel(outputs, neurons, (a) => Number(a > 0)),
-    (sum) => sum / Math.max(rows, 1),
-  );
+  return meanByChannel("outputs", outputs, neurons, (a) => Number(a > 0));
 }

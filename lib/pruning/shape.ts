@@ -35,3 +35,29 @@ export function sumByChannel(
   }
   return sums;
 }
+
+/** The L1 norm, Σ|a|, or the L2 norm, √Σa², of each channel. */
+export function normByChannel(
+  name: string,
+  array: Float32Array,
+  channels: number,
+  norm: 1 | 2,
+): Float32Array {
+  checkRows(name, array, channels);
+  if (norm === 1) return Float32Array.from(sumByChannel(array, channels, Math.abs));
+  return Float32Array.from(
+    sumByChannel(array, channels, (a) => a * a),
+    Math.sqrt,
+  );
+}
+
+/** The mean of `f` over each channel; 0 where there are no rows. */
+export function meanByChannel(
+  name: string,
+  array: Float32Array,
+  channels: number,
+  f: (value: number) => number = Math.abs,
+): Float32Array {
+  const rows = checkRows(name, array, channels);
+  return Float32Array.from(sumByChannel(array, channels, f), (sum) => sum / Math.max(rows, 1));
+}
