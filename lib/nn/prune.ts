@@ -19,7 +19,7 @@ import {
   type Scores,
   select,
 } from "../pruning/index.ts";
-import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
 import { firstOf } from "./batches.ts";
 import { dependenciesOf } from "./dependency.ts";
 import { evaluate } from "./evaluate.ts";
@@ -44,8 +44,15 @@ export function copyWeights(model: tf.LayersModel): Float32Array[] {
   return model.getWeights().map((tensor) => Float32Array.from(tensor.dataSync()));
 }
 
-/** Puts back what {@link copyWeights} copied. */
+/**
+ * Puts back what {@link copyWeights} copied.
+ *
+ * @throws RangeError for weights of another model
+ */
 export function restoreWeights(model: tf.LayersModel, weights: Float32Array[]): void {
+  checkLength(`weights of ${model.name}`, weights, model.weights.length);
+  for (const [i, { originalName, shape }] of model.weights.entries())
+    checkLength(`weights of ${originalName}`, weights[i], tf.util.sizeFromShape(shape as number[]));
   tf.tidy(() => {
     model.setWeights(model.getWeights().map(({ shape }, i) => tf.tensor(weights[i], shape, "float32")));
   });
@@ -70,6 +77,8 @@ export interface PruneLoopOptions {
   fineTune?: Omit<TrainOptions, "masks" | "signal">;
   /** How many training images scores are computed from (default 500). */
   scoreImages?: number;
+  /** From {@link copyWeights}: before each fine-tuning, the weights go back to these (the lottery ticket). */
+  rewindTo?: Float32Array[];
   onStep?: (step: PruneStep) => void;
   signal?: AbortSignal;
 }
@@ -79,8 +88,6 @@ export interface PruneIterativelyOptions extends PruneLoopOptions {
   score?: WeightScore;
   /** The layers to prune; all with a kernel by default. */
   layers?: string[];
-  /** From {@link copyWeights}: before each fine-tuning, the weights go back to these (the lottery ticket). */
-  rewindTo?: Float32Array[];
 }
 
 /**
@@ -173,6 +180,12 @@ export async function pruneUnitsIteratively(
     for (const each of made) if (each !== kept) each.dispose();
   };
   try {
+    // Rewound, each smaller model is cut from the early one and not from the one before.
+    const early = options.rewindTo && cloneModel(model);
+    if (early) {
+      made.add(early);
+      restoreWeights(early, options.rewindTo!);
+    }
     const { best, history, ended } = await iterativePrune<State>(
       {
         async score() {
@@ -189,14 +202,14 @@ export async function pruneUnitsIteratively(
         },
         async fineTune(masks, step) {
           const { alive } = current;
-          const keep = Object.fromEntries(
+          const left = Object.fromEntries(
             Object.keys(alive).map((name) => [
               name,
               Uint8Array.from(alive[name], (unit) => masks[name][unit]),
             ]),
           );
           current = {
-            model: pruneGroups(current.model, keep),
+            model: early ? pruneGroups(early, masks) : pruneGroups(current.model, left),
             alive: Object.fromEntries(
               Object.keys(alive).map((name) => [name, alive[name].filter((unit) => masks[name][unit] === 1)]),
             ),

@@ -296,6 +296,40 @@ describe("§3.1 pruning of models", () => {
     assert.ok(Math.abs(loss - (await evaluate(result.model, data.test)).loss) < 1e-6);
   });
 
+  it("rewinds units, too: what is left has early weights, chosen by the trained ones", async () => {
+    const early = lenet300(9);
+    const others = copyWeights(lenet5(1));
+    const { numTensors } = tf.memory();
+    const result = await pruneUnitsIteratively(lenet, data, {
+      target: 0.4,
+      steps: 2,
+      score: "l2",
+      fineTune: { epochs: 0 },
+      rewindTo: copyWeights(early),
+    });
+    const expected = pruneGroups(early, result.best.masks);
+    assert.deepEqual(weightsOf(result.model), weightsOf(expected));
+    const cut = pruneGroups(lenet, result.best.masks);
+    assert.notDeepEqual(weightsOf(result.model), weightsOf(cut));
+    // The first step scores the trained network, so its cut is that of pruning without rewinding.
+    const once = { target: 0.4, steps: 1, score: "l2", fineTune: { epochs: 0 } } as const;
+    const rewound = await pruneUnitsIteratively(lenet, data, { ...once, rewindTo: copyWeights(early) });
+    const trained = await pruneUnitsIteratively(lenet, data, once);
+    assert.deepEqual(rewound.best.masks, trained.best.masks);
+    for (const { model } of [result, rewound, trained]) model.dispose();
+    expected.dispose();
+    cut.dispose();
+    await assert.rejects(
+      pruneUnitsIteratively(lenet, data, { ...once, rewindTo: others }),
+      /weights of lenet-300-100 must have 6 elements, got 8/,
+    );
+    await assert.rejects(
+      pruneUnitsIteratively(lenet, data, { ...once, rewindTo: copyWeights(early).reverse() }),
+      /weights of fc1\/kernel must have 235200 elements, got 10/,
+    );
+    assert.equal(tf.memory().numTensors, numTensors, "of all copies none stays");
+  });
+
   it("removes units down to a floor, through residual additions, but never a whole layer", async () => {
     const model = residual();
     const { best, ended } = await pruneUnitsIteratively(model, data, {
