@@ -63,24 +63,32 @@ export function spectrum(
       ...{ type: "scatter", mode: "lines", name, x: ranks, y: shortAll(share), line, legendgroup: name },
       ...{ xaxis: "x2", yaxis: "y2", showlegend: false },
     });
-    const marks = energies.map((wanted) => {
-      if (!(wanted > 0 && wanted <= 1))
-        throw new RangeError(`energies must be in (0, 1], got ${shown(wanted)}`);
-      const rank = share.findIndex((value) => value >= wanted - 1e-12) + 1;
-      facts.push(
-        `${name ? `${name}: ` : ""}rank ${rank} of ${values.length} holds ${Number((100 * wanted).toPrecision(4))}% of the energy`,
-      );
-      return rank;
-    });
+    const marks = energies
+      .toSorted((a, b) => a - b)
+      .map((wanted) => {
+        if (!(wanted > 0 && wanted <= 1))
+          throw new RangeError(`energies must be in (0, 1], got ${shown(wanted)}`);
+        const rank = share.findIndex((value) => value >= wanted - 1e-12) + 1;
+        facts.push(
+          `${name ? `${name}: ` : ""}rank ${rank} of ${values.length} holds ${Number((100 * wanted).toPrecision(4))}% of the energy`,
+        );
+        return { rank, text: `${Number((100 * wanted).toPrecision(4))}% at k = ${rank}` };
+      });
+    // Marks close to each other share one label, at the last of them: two would stand on top of each other.
+    for (let i = 1; i < marks.length; i++) {
+      if (marks[i].rank - marks[i - 1].rank >= 0.12 * values.length) continue;
+      marks[i].text = `${marks[i - 1].text}, ${marks[i].text}`;
+      marks[i - 1].text = "";
+    }
     if (marks.length > 0) {
       traces.push({
         type: "scatter",
         mode: "markers+text",
         name,
-        x: marks,
-        y: marks.map((rank) => short(share[rank - 1])),
-        text: marks.map((rank, i) => `${Number((100 * energies[i]).toPrecision(4))}% at k = ${rank}`),
-        textposition: marks.map((rank) => (rank > 0.7 * values.length ? "bottom left" : "bottom right")),
+        x: marks.map(({ rank }) => rank),
+        y: marks.map(({ rank }) => short(share[rank - 1])),
+        text: marks.map(({ text }) => text),
+        textposition: marks.map(({ rank }) => (rank > 0.7 * values.length ? "bottom left" : "bottom right")),
         marker: { color: color(index), size: 8 },
         xaxis: "x2",
         yaxis: "y2",

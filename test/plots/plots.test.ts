@@ -173,6 +173,17 @@ describe("plots", () => {
     assert.deepEqual(figure.data.at(-1)!.x, [1, 3, 4]);
     assert.deepEqual(figure.data[1].y, [0.4, 0.7, 0.9, 1]);
     checkWellFormed(figure.toSvg());
+    // Marks side by side share a label; those far apart have their own, whatever the order they were asked for in.
+    assert.deepEqual(spectrum([3, 1], { energies: [0.8, 0.9, 1] }).data.at(-1)!.text, [
+      "",
+      "80% at k = 1, 90% at k = 1",
+      "100% at k = 2",
+    ]);
+    const flat = new Float64Array(100).fill(1);
+    assert.deepEqual(spectrum(flat, { energies: [0.9, 0.5] }).data.at(-1)!.text, [
+      "50% at k = 50",
+      "90% at k = 90",
+    ]);
     assert.throws(() => spectrum([1, 2]), /data must be sorted, largest first, got 2 after 1/);
     assert.throws(() => spectrum([0, 0]), /must have a value above 0/);
   });
