@@ -1,9 +1,7 @@
 // §2.3 Runs a recipe: step after step, each from the .slim file that the one before has left, so that what is measured
 // is what is stored, and a run that was interrupted goes on with the same numbers.
 
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
 import { cacheFolder, type Split } from "../datasets/index.ts";
@@ -24,6 +22,7 @@ import {
 import { checkInteger } from "../util/check.ts";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
+import { hash, keep, lookUp, trimCache } from "./cache.ts";
 import { forwardOf, type State } from "./hold.ts";
 import { canonical, checkRecipe, type Recipe, type Step, stepName, type Technique } from "./recipe.ts";
 import { applyStep, type Outcome, type PipelineData } from "./steps.ts";
@@ -56,7 +55,10 @@ export interface Row {
 export interface RunOptions {
   /** Fixes everything random; default 1. */
   seed?: number;
-  /** Where finished steps are kept; by default in the user's cache folder for slimlab. `false` keeps nothing. */
+  /**
+   * Where finished steps are kept; by default in the user's cache folder for slimlab. `false` keeps nothing. Beyond a
+   * gigabyte, those that have not been used for longest go.
+   */
   cache?: string | false;
   /** Shows a progress bar on standard error. */
   progress?: boolean;
@@ -171,7 +173,7 @@ export async function runFrom(
   let parameterBytes = 0;
   const add = async (step: Step | undefined, compute: () => Promise<Computed>): Promise<void> => {
     const place = rows.length;
-    const known = store === undefined ? undefined : await lookUp(store, key);
+    const known = store === undefined ? undefined : await lookUp<Entry>(store, key);
     const { entry, bytes } = known ?? (await compute());
     if (store !== undefined && !known) await keep(store, key, entry, bytes);
     slim = bytes;
@@ -219,6 +221,7 @@ export async function runFrom(
       });
       share(1);
     }
+    if (store !== undefined) await trimCache(store, 1e9);
     bar?.end(`done: ${recipe.length} steps, ${rows.at(-1)!.ratio.toFixed(1)} times smaller`);
   } catch (error) {
     bar?.end();
@@ -291,30 +294,6 @@ async function measure(
     for (const value of kernel) if (value === 0) zeros++;
   }
   return { accuracy, loss, bytes: slim.length, parameters, macs, sparsity: zeros / count };
-}
-
-/** A step in the cache; undefined if it is not there whole. */
-async function lookUp(folder: string, key: string): Promise<Computed | undefined> {
-  try {
-    const { entry, sha256 } = JSON.parse(await readFile(join(folder, `${key}.json`), "utf8"));
-    const bytes = new Uint8Array(await readFile(join(folder, `${key}.slim`)));
-    return hash(bytes) === sha256 ? { entry, bytes } : undefined;
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-/** The model first: an entry without its model is not there. */
-async function keep(folder: string, key: string, entry: Entry, bytes: Uint8Array): Promise<void> {
-  await writeFileAtomic(join(folder, `${key}.slim`), bytes);
-  await writeFileAtomic(join(folder, `${key}.json`), JSON.stringify({ entry, sha256: hash(bytes) }));
-}
-
-function hash(...parts: (string | Uint8Array)[]): string {
-  const sum = createHash("sha256");
-  for (const part of parts) sum.update(`${part.length}:`).update(part);
-  return sum.digest("hex");
 }
 
 function hashOf({ train, test, validation }: PipelineData): string {

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { evaluate, lenet5, loadPretrained, loadSlim, tf, train, useBackend, weightsOf } from "slimlab/nn";
 import { checkRecipe, type PipelineData, type Recipe, type Row, runRecipe } from "slimlab/pipeline";
 import { dequantize } from "slimlab/quantization";
+import { trimCache } from "../../lib/pipeline/cache.ts";
 import { recipe, smallData } from "./fixture.ts";
 
 const measured = (rows: Row[]) => rows.map(({ seconds: _, cached: __, ...row }) => row);
@@ -314,6 +315,33 @@ describe("2.3 pipeline: recipes", () => {
     const third = await runRecipe(model, data, recipe, { cache });
     assert.ok(third.rows.every(({ cached }) => !cached));
     assert.deepEqual(third.slim, first.slim);
+  });
+
+  it("the cache lets go of what was not used for longest, and of nothing else", async () => {
+    const cache = join(folder, "trimmed");
+    await runRecipe(model, data, recipe.slice(0, 1), { cache });
+    await writeFile(join(cache, "mine.json"), "{}");
+    const entries = (await readdir(cache)).filter((name) => /^[0-9a-f]{64}/.test(name));
+    assert.equal(entries.length, 4);
+    // The original, though older, is used again; the pruned model is not.
+    for (const name of entries) await utimes(join(cache, name), 1000, 1000);
+    await runRecipe(model, data, [], { cache });
+    const used: string[] = [];
+    for (const name of entries) if ((await stat(join(cache, name))).mtimeMs > 1e6) used.push(name);
+    assert.equal(used.length, 2);
+    const size = async (names: string[]) => {
+      const sizes = await Promise.all(names.map(async (name) => (await stat(join(cache, name))).size));
+      return sizes.reduce((sum, bytes) => sum + bytes, 0);
+    };
+    await trimCache(cache, await size(entries));
+    assert.equal((await readdir(cache)).length, 5, "within the limit everything stays");
+    await trimCache(cache, await size(used));
+    assert.deepEqual((await readdir(cache)).sort(), [...used, "mine.json"].sort());
+    assert.deepEqual(
+      (await runRecipe(model, data, recipe.slice(0, 1), { cache })).rows.map(({ cached }) => cached),
+      [true, false],
+    );
+    await trimCache(join(folder, "nowhere"), 0);
   });
 
   it("a run that was killed goes on where it was, to the same numbers", async () => {

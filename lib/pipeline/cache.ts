@@ -1,0 +1,57 @@
+// §2.3 What finished steps leave behind, so that a run goes on where it was, and shares its beginning with others: a .slim
+// file and what was measured of it, under a key that says everything the step depended on.
+
+import { createHash } from "node:crypto";
+import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "../util/files.ts";
+
+/** SHA-256 of parts, each with its length, so that parts cannot run into each other. */
+export function hash(...parts: (string | Uint8Array)[]): string {
+  const sum = createHash("sha256");
+  for (const part of parts) sum.update(`${part.length}:`).update(part);
+  return sum.digest("hex");
+}
+
+/** A step in the cache; undefined if it is not there whole. */
+export async function lookUp<Entry>(
+  folder: string,
+  key: string,
+): Promise<{ entry: Entry; bytes: Uint8Array } | undefined> {
+  const files = ["json", "slim"].map((kind) => join(folder, `${key}.${kind}`));
+  try {
+    const { entry, sha256 } = JSON.parse(await readFile(files[0], "utf8"));
+    const bytes = new Uint8Array(await readFile(files[1]));
+    if (hash(bytes) !== sha256) return undefined;
+    const now = new Date();
+    for (const file of files) await utimes(file, now, now);
+    return { entry, bytes };
+  } catch (error) {
+    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Keeps a step. The model first: an entry without its model is not there. */
+export async function keep(folder: string, key: string, entry: unknown, bytes: Uint8Array): Promise<void> {
+  await writeFileAtomic(join(folder, `${key}.slim`), bytes);
+  await writeFileAtomic(join(folder, `${key}.json`), JSON.stringify({ entry, sha256: hash(bytes) }));
+}
+
+/** Removes the steps that have not been used for longest until the others take at most `limit` bytes. */
+export async function trimCache(folder: string, limit: number): Promise<void> {
+  const files: { path: string; size: number; used: number }[] = [];
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (!/^[0-9a-f]{64}\.(json|slim)$/.test(name)) continue;
+    const path = join(folder, name);
+    // Another process may have removed it by now.
+    const found = await stat(path).catch(() => undefined);
+    if (found) files.push({ path, size: found.size, used: found.mtimeMs });
+  }
+  files.sort((a, b) => b.used - a.used);
+  let sum = 0;
+  for (const { path, size } of files) {
+    sum += size;
+    if (sum > limit) await rm(path, { force: true });
+  }
+}
