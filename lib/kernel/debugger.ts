@@ -112,6 +112,8 @@ export class Debugger {
   #seq = 0;
   /** JupyterLab shows a variable's value only if it has no type, or one of Python's. */
   #tellTypes = true;
+  /** Cells that have run since a debugger last asked: most sessions never do. */
+  readonly #unlisted: { name: string; title: string; text: string; mappings: string }[] = [];
   readonly #cells = new Map<string, Source>();
   readonly #runs = new Map<string, Source[]>();
   /** The text of cells that the front end or a run has told of, by path. */
@@ -143,21 +145,30 @@ export class Debugger {
 
   /** A cell is about to run: its breakpoints must be there before its first statement. */
   async prepare(name: string, title: string, text: string, mappings: string): Promise<void> {
+    this.#unlisted.push({ name, title, text, mappings });
+    if (!this.#on) return;
+    this.#list();
     const path = pathOf(text);
-    let segments: Segment[] | undefined;
-    const cell: Source = {
-      url: name,
-      path,
-      name: title,
-      segments: () => (segments ??= readMappings(mappings)),
-    };
-    this.#cells.set(name, cell);
-    this.#texts.set(path, text);
-    const runs = this.#runs.get(path) ?? [];
-    runs.push(cell);
-    if (runs.length > mostRuns) runs.shift();
-    this.#runs.set(path, runs);
-    if (this.#on && this.#breakpoints.has(path)) await this.#place(path);
+    if (this.#breakpoints.has(path)) await this.#place(path);
+  }
+
+  #list(): void {
+    for (const { name, title, text, mappings } of this.#unlisted.splice(0)) {
+      const path = pathOf(text);
+      let segments: Segment[] | undefined;
+      const cell: Source = {
+        url: name,
+        path,
+        name: title,
+        segments: () => (segments ??= readMappings(mappings)),
+      };
+      this.#cells.set(name, cell);
+      this.#texts.set(path, text);
+      const runs = this.#runs.get(path) ?? [];
+      runs.push(cell);
+      if (runs.length > mostRuns) runs.shift();
+      this.#runs.set(path, runs);
+    }
   }
 
   /** A cell has ended: a step that left it must not stop in the next one. */
@@ -207,6 +218,7 @@ export class Debugger {
 
   /** Answers a request of the Debug Adapter Protocol. Never rejects. */
   async request(content: Content): Promise<Content> {
+    this.#list();
     const request: Request = {
       seq: Number(content.seq ?? 0),
       command: String(content.command),
