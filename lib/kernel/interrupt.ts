@@ -19,23 +19,26 @@ export async function interruptMain(
   release: (struck: boolean) => void,
 ): Promise<void> {
   const seen = ping(++pings);
-  let struck = false;
-  // Windows has no signal that a process can send to itself without dying of it.
-  if (process.platform !== "win32") {
-    if (Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.struck) === guard.inside) {
-      struck = true;
-      process.kill(process.pid, "SIGINT");
-    }
-  }
+  let struck = strike(numbers);
   release(struck);
   for (let tries = 0; tries < 20; tries++) {
     // A callback that is merely slow gets a little time to end by itself. The signal gets much: it does arrive, and
     // two ways of stopping at once would stop the kernel's own work after the cell's.
-    const time = tries > 0 ? 250 : struck ? 3000 : 60;
+    const time = struck ? 3000 : tries > 0 ? 250 : 60;
     const isFree = await Promise.race([seen.then(() => true), pause(time)]);
     if (isFree) return;
-    await terminate();
+    struck = await terminate(numbers);
   }
+}
+
+/** Sends SIGINT if the user's code is where that stops it, and nothing else. Returns whether it is. */
+function strike(numbers: Int32Array): boolean {
+  // Windows has no signal that a process can send to itself without dying of it.
+  if (process.platform === "win32") return false;
+  const place = Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.struck);
+  if (place !== guard.inside) return false;
+  process.kill(process.pid, "SIGINT");
+  return true;
 }
 
 function pause(milliseconds: number): Promise<false> {
@@ -55,7 +58,8 @@ function isUsers(url: string): boolean {
   return !url.startsWith("node:") && !url.startsWith(ownFolder);
 }
 
-async function terminate(): Promise<void> {
+/** Cuts off what runs. A cell that has begun meanwhile is struck instead, so that the kernel sees it end: returns true. */
+async function terminate(numbers: Int32Array): Promise<boolean> {
   const session = new Session();
   session.connectToMainThread();
   try {
@@ -65,9 +69,10 @@ async function terminate(): Promise<void> {
     session.post("Debugger.enable");
     session.post("Debugger.pause");
     const frames = await Promise.race([paused, pause(500)]);
-    if (frames === false) return; // It ended meanwhile, or sits in native code, which nothing can stop.
+    if (frames === false) return false; // It ended meanwhile, or sits in native code, which nothing can stop.
     // What the user's code has called may be cut off with it. The kernel's own work between cells must not be.
-    const terminateOnResume = frames.some(({ url }) => isUsers(url));
+    const struck = strike(numbers);
+    const terminateOnResume = !struck && frames.some(({ url }) => isUsers(url));
     if (terminateOnResume) {
       await new Promise<void>((resolve) => {
         const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
@@ -80,6 +85,7 @@ async function terminate(): Promise<void> {
     await new Promise<void>((resolve) => {
       session.post("Debugger.resume", { terminateOnResume }, () => resolve());
     });
+    return struck;
   } finally {
     session.post("Debugger.disable");
     session.disconnect();

@@ -442,6 +442,17 @@ var sleep = (ms: number) => new Promise((r) => setTimeout(r, ms));`);
         assert.equal(text(await run("n")), before);
       });
     }
+    it("stops a cell that begins after the interrupt, behind a callback that held both up", async () => {
+      await run(
+        "let state = 'kept'; setTimeout(() => { const end = Date.now() + 1000; while (Date.now() < end); }, 50)",
+      );
+      await pause(100);
+      const running = kernel.execute("for (;;) {}");
+      await pause(300);
+      await kernel.interrupt();
+      assert.equal(errorOf(await running).ename, "KeyboardInterrupt");
+      assert.equal(text(await run("state")), "'kept'");
+    });
     it("lets code behind a wait clean up, and says nothing of it later", async () => {
       await run("var log: string[] = []; var done: Promise<unknown>;");
       const running = interruptible(`done = new Promise((r) => setTimeout(r, 100));
