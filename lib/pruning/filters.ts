@@ -107,11 +107,16 @@ export function taylorWeight(weights: Float32Array, gradients: Float32Array, fil
  */
 export function geometricMedian(weights: Float32Array, filters: number): Float32Array {
   const rows = checkRows("weights", weights, filters);
+  // Filter by filter, so that each pair is one run over contiguous memory.
+  const own = new Float32Array(weights.length);
+  for (let r = 0; r < rows; r++)
+    for (let c = 0; c < filters; c++) own[c * rows + r] = weights[r * filters + c];
   const scores = new Float64Array(filters);
   for (let a = 0; a < filters; a++) {
     for (let b = a + 1; b < filters; b++) {
       let squares = 0;
-      for (let r = 0; r < rows; r++) squares += (weights[r * filters + a] - weights[r * filters + b]) ** 2;
+      for (let i = a * rows, j = b * rows, end = i + rows; i < end; i++, j++)
+        squares += (own[i] - own[j]) ** 2;
       const distance = Math.sqrt(squares);
       scores[a] += distance;
       scores[b] += distance;
