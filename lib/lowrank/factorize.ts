@@ -1,7 +1,8 @@
 // §3.3.1 A dense layer y = x W as two smaller ones y = (x A) B: by truncated SVD, and by SVD weighted with the
 // inputs that the layer really sees.
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
-import { type Svd, svd, transpose, truncate } from "./svd.ts";
+import { gramOf, product } from "./rows.ts";
+import { type Svd, svd, truncate } from "./svd.ts";
 
 /** W ≈ A B with A of shape rows x rank and B of shape rank x cols, both row-major, ready to be layer kernels. */
 export interface Factors {
@@ -48,17 +49,8 @@ export function factorizeForInputs(
   checkInteger("samples in x", x.length / rows, 1);
   checkFinite("x", x);
   checkNumber("damping", damping, Number.MIN_VALUE);
-  const r = cholesky(gram(x, rows, damping), rows);
-  // R W, row by row: R is upper triangular.
-  const rw = new Float64Array(rows * cols);
-  for (let i = 0; i < rows; i++) {
-    const out = rw.subarray(i * cols, (i + 1) * cols);
-    for (let k = i; k < rows; k++) {
-      const factor = r[i * rows + k];
-      if (factor !== 0) for (let j = 0; j < cols; j++) out[j] += factor * w[k * cols + j];
-    }
-  }
-  const kept = truncate(svd(rw, rows, cols), rank);
+  const r = cholesky(damped(x, rows, damping), rows);
+  const kept = truncate(svd(product(r, w, rows, rows, cols), rows, cols), rank);
   // U := R⁻¹ U by back substitution, all columns at once.
   const u = kept.u;
   for (let i = rows - 1; i >= 0; i--) {
@@ -94,21 +86,11 @@ export function factorsOf({ u, s, vt, rows, cols, rank }: Svd): Factors {
 }
 
 /** XᵀX / samples with a damped diagonal, n x n. */
-function gram(x: ArrayLike<number>, n: number, damping: number): Float64Array {
+function damped(x: ArrayLike<number>, n: number, damping: number): Float64Array {
   const samples = x.length / n;
-  const columns = transpose(x, samples, n);
-  const g = new Float64Array(n * n);
+  const g = gramOf(x, samples, n).map((sum) => sum / samples);
   let trace = 0;
-  for (let i = 0; i < n; i++) {
-    const a = columns.subarray(i * samples, (i + 1) * samples);
-    for (let j = 0; j <= i; j++) {
-      const b = columns.subarray(j * samples, (j + 1) * samples);
-      let sum = 0;
-      for (let k = 0; k < samples; k++) sum += a[k] * b[k];
-      g[i * n + j] = g[j * n + i] = sum / samples;
-    }
-    trace += g[i * n + i];
-  }
+  for (let i = 0; i < n; i++) trace += g[i * n + i];
   const ridge = (trace === 0 ? 1 : trace / n) * damping;
   for (let i = 0; i < n; i++) g[i * n + i] += ridge;
   return g;

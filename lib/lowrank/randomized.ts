@@ -3,8 +3,8 @@
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
 import { type Block, MatmulWorkspace } from "./matmul.ts";
-import { reflect, rowsOf } from "./rows.ts";
-import { type Svd, svd, transpose } from "./svd.ts";
+import { reflect, rowsOf, transpose } from "./rows.ts";
+import { type Svd, svd } from "./svd.ts";
 
 /** Options of {@link randomizedSvd}. */
 export interface RandomizedOptions {

@@ -1,14 +1,18 @@
-// Rows of doubles in WebAssembly memory, and the three loops that a decomposition spends its time in.
+// Rows of doubles in WebAssembly memory, and the loops that decompositions spend their time in.
 import { instantiateWasm } from "../util/wasm.ts";
 
 interface Kernel {
   memory: WebAssembly.Memory;
   reflect(v: number, y: number, n: number, tau: number): void;
   add(y: number, factor: number, x: number, n: number): void;
-  sweep(a: number, stride: number, columns: number, pairs: number, count: number): void;
+  multiply(m: number, n: number, k: number, a: number, b: number, c: number): void;
+  sweep(a: number, panel: number, panels: number, pairs: number, count: number): void;
 }
 
 let kernel: Kernel | undefined;
+
+/** How much of the inner dimension a product takes at once: a panel of 8 columns is 16 KB, half of a usual first cache. */
+const BLOCK = 256;
 
 /**
  * Arrays of zeros in the loops' memory: what the loops below work on must lie there. All earlier ones become invalid, so
@@ -43,11 +47,75 @@ export function addScaled(y: Float64Array, factor: number, x: Float64Array): voi
 }
 
 /**
- * Rotates rows 0 and 1, then 1 and 2, and so on: (x, y) := (c x + s y, c y - s x).
+ * Rotates rows `low` and `low` + 1, then the next two, and so on: (x, y) := (c x + s y, c y - s x).
  *
- * @param a row-major; `stride` numbers a row, a multiple of 8, all of which take part
+ * @param a a matrix in panels of 8 columns: row i of panel p begins at (p * rows + i) * 8
  * @param pairs c and s of each rotation, one after the other
  */
-export function sweep(a: Float64Array, stride: number, pairs: Float64Array, count: number): void {
-  kernel!.sweep(a.byteOffset, 8 * stride, stride, pairs.byteOffset, count);
+export function sweep(a: Float64Array, rows: number, low: number, pairs: Float64Array, count: number): void {
+  kernel!.sweep(a.byteOffset + 64 * low, 64 * rows, a.length / (8 * rows), pairs.byteOffset, count);
+}
+
+/**
+ * The product of two matrices in double precision, row-major m x n.
+ *
+ * @param a row-major m x k
+ * @param b row-major k x n
+ */
+export function product(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  m: number,
+  k: number,
+  n: number,
+): Float64Array<ArrayBuffer> {
+  const result = new Float64Array(m * n);
+  if (result.length === 0 || k === 0) return result;
+  const stride = Math.ceil(n / 8) * 8;
+  const even = m + (m & 1);
+  const block = Math.min(BLOCK, k);
+  const [left, right, out] = rowsOf(even * block, block * stride, even * stride);
+  for (let from = 0; from < k; from += block) {
+    const depth = Math.min(block, k - from);
+    for (let i = 0; i < m; i++) for (let p = 0; p < depth; p++) left[i * depth + p] = a[i * k + from + p];
+    for (let p = 0; p < depth; p++) {
+      const row = (from + p) * n;
+      for (let j = 0; j < n; j++) right[((j >> 3) * depth + p) * 8 + (j & 7)] = b[row + j];
+    }
+    kernel!.multiply(even, stride, depth, left.byteOffset, right.byteOffset, out.byteOffset);
+  }
+  for (let i = 0; i < m; i++) result.set(out.subarray(i * stride, i * stride + n), i * n);
+  return result;
+}
+
+/**
+ * XᵀX, n x n and symmetric, in double precision.
+ *
+ * @param x row-major samples x n
+ */
+export function gramOf(x: ArrayLike<number>, samples: number, n: number): Float64Array<ArrayBuffer> {
+  return product(transpose(x, samples, n), x, n, samples, n);
+}
+
+/** The transpose of a row-major rows x cols matrix, as doubles. */
+export function transpose(a: ArrayLike<number>, rows: number, cols: number): Float64Array {
+  return transposeInto(new Float64Array(rows * cols), a, rows, cols);
+}
+
+/** {@link transpose} into an array that is there. */
+export function transposeInto<T extends Float64Array>(
+  t: T,
+  a: ArrayLike<number>,
+  rows: number,
+  cols: number,
+): T {
+  // Blocks of 32 x 32 keep both sides in the first-level cache.
+  for (let i0 = 0; i0 < rows; i0 += 32) {
+    const i1 = Math.min(i0 + 32, rows);
+    for (let j0 = 0; j0 < cols; j0 += 32) {
+      const j1 = Math.min(j0 + 32, cols);
+      for (let i = i0; i < i1; i++) for (let j = j0; j < j1; j++) t[j * rows + i] = a[i * cols + j];
+    }
+  }
+  return t;
 }

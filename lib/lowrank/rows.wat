@@ -69,9 +69,9 @@
         (f64.add (f64.load (local.get $y)) (f64.mul (local.get $factor) (f64.load (local.get $x))))))))
 
   ;; Rotations of neighbouring rows, one after the other: for each pair (c, s), (x, y) := (c x + s y, c y - s x), where y is
-  ;; the next row and the next pair's x. A strip of eight columns passes all rotations, with x in registers: each row is read
-  ;; and written once.
-  (func (export "sweep") (param $a i32) (param $stride i32) (param $columns i32) (param $pairs i32) (param $count i32)
+  ;; the next row and the next pair's x. Rows lie in panels of 8 columns, $panel bytes from one to the next: each panel passes
+  ;; all rotations, with x in registers, so each row is read and written once and memory is walked through in order.
+  (func (export "sweep") (param $a i32) (param $panel i32) (param $panels i32) (param $pairs i32) (param $count i32)
     (local $p i32) (local $q i32) (local $r i32) (local $i i32) (local $c v128) (local $s v128)
     (local $x0 v128) (local $x1 v128) (local $x2 v128) (local $x3 v128)
     (local $y0 v128) (local $y1 v128) (local $y2 v128) (local $y3 v128)
@@ -84,7 +84,7 @@
       (local.set $x2 (v128.load offset=32 (local.get $p)))
       (local.set $x3 (v128.load offset=48 (local.get $p)))
       (loop $rotation
-        (local.set $q (i32.add (local.get $p) (local.get $stride)))
+        (local.set $q (i32.add (local.get $p) (i32.const 64)))
         (local.set $c (v128.load64_splat (local.get $r)))
         (local.set $s (v128.load64_splat offset=8 (local.get $r)))
         (local.set $y0 (v128.load (local.get $q)))
@@ -110,6 +110,61 @@
       (v128.store offset=16 (local.get $p) (local.get $x1))
       (v128.store offset=32 (local.get $p) (local.get $x2))
       (v128.store offset=48 (local.get $p) (local.get $x3))
-      (local.set $a (i32.add (local.get $a) (i32.const 64)))
-      (br_if $strip (i32.gt_s (local.tee $columns (i32.sub (local.get $columns) (i32.const 8))) (i32.const 0)))))
-)
+      (local.set $a (i32.add (local.get $a) (local.get $panel)))
+      (br_if $strip (local.tee $panels (i32.sub (local.get $panels) (i32.const 1))))))
+
+  ;; C := C + A B, with m even and n a multiple of 8; A and C row-major, B in panels of 8 columns, each of them row-major. A tile
+  ;; of 2 x 8 results stays in eight registers while k runs.
+  (func (export "multiply") (param $m i32) (param $n i32) (param $k i32) (param $a i32) (param $b i32) (param $c i32)
+    (local $i i32) (local $j i32) (local $p i32) (local $a0 i32) (local $a1 i32) (local $pb i32) (local $pc i32) (local $p1 i32)
+    (local $rowA i32) (local $rowC i32) (local $x v128)
+    (local $b0 v128) (local $b1 v128) (local $b2 v128) (local $b3 v128)
+    (local $c00 v128) (local $c01 v128) (local $c02 v128) (local $c03 v128)
+    (local $c10 v128) (local $c11 v128) (local $c12 v128) (local $c13 v128)
+    (local.set $rowA (i32.shl (local.get $k) (i32.const 3)))
+    (local.set $rowC (i32.shl (local.get $n) (i32.const 3)))
+    ;; Panels outside, rows inside: a panel of B stays in the cache while all of A passes.
+    (loop $panels
+      (local.set $i (i32.const 0))
+      (loop $rows
+        (local.set $a0 (i32.add (local.get $a) (i32.mul (local.get $i) (local.get $rowA))))
+        (local.set $a1 (i32.add (local.get $a0) (local.get $rowA)))
+        (local.set $pb (local.get $b))
+        (local.set $pc (i32.add (local.get $c)
+          (i32.add (i32.mul (local.get $i) (local.get $rowC)) (i32.shl (local.get $j) (i32.const 3)))))
+        (local.set $c00 (v128.load (local.get $pc))) (local.set $c01 (v128.load offset=16 (local.get $pc)))
+        (local.set $c02 (v128.load offset=32 (local.get $pc))) (local.set $c03 (v128.load offset=48 (local.get $pc)))
+        (local.set $p1 (i32.add (local.get $pc) (local.get $rowC)))
+        (local.set $c10 (v128.load (local.get $p1))) (local.set $c11 (v128.load offset=16 (local.get $p1)))
+        (local.set $c12 (v128.load offset=32 (local.get $p1))) (local.set $c13 (v128.load offset=48 (local.get $p1)))
+        (local.set $p (local.get $k))
+        (loop $inner
+          (local.set $b0 (v128.load (local.get $pb)))
+          (local.set $b1 (v128.load offset=16 (local.get $pb)))
+          (local.set $b2 (v128.load offset=32 (local.get $pb)))
+          (local.set $b3 (v128.load offset=48 (local.get $pb)))
+          (local.set $x (v128.load64_splat (local.get $a0)))
+          (local.set $c00 (f64x2.add (local.get $c00) (f64x2.mul (local.get $x) (local.get $b0))))
+          (local.set $c01 (f64x2.add (local.get $c01) (f64x2.mul (local.get $x) (local.get $b1))))
+          (local.set $c02 (f64x2.add (local.get $c02) (f64x2.mul (local.get $x) (local.get $b2))))
+          (local.set $c03 (f64x2.add (local.get $c03) (f64x2.mul (local.get $x) (local.get $b3))))
+          (local.set $x (v128.load64_splat (local.get $a1)))
+          (local.set $c10 (f64x2.add (local.get $c10) (f64x2.mul (local.get $x) (local.get $b0))))
+          (local.set $c11 (f64x2.add (local.get $c11) (f64x2.mul (local.get $x) (local.get $b1))))
+          (local.set $c12 (f64x2.add (local.get $c12) (f64x2.mul (local.get $x) (local.get $b2))))
+          (local.set $c13 (f64x2.add (local.get $c13) (f64x2.mul (local.get $x) (local.get $b3))))
+          (local.set $a0 (i32.add (local.get $a0) (i32.const 8)))
+          (local.set $a1 (i32.add (local.get $a1) (i32.const 8)))
+          (local.set $pb (i32.add (local.get $pb) (i32.const 64)))
+          (br_if $inner (local.tee $p (i32.sub (local.get $p) (i32.const 1)))))
+        (v128.store (local.get $pc) (local.get $c00))
+        (v128.store offset=16 (local.get $pc) (local.get $c01))
+        (v128.store offset=32 (local.get $pc) (local.get $c02))
+        (v128.store offset=48 (local.get $pc) (local.get $c03))
+        (v128.store (local.get $p1) (local.get $c10))
+        (v128.store offset=16 (local.get $p1) (local.get $c11))
+        (v128.store offset=32 (local.get $p1) (local.get $c12))
+        (v128.store offset=48 (local.get $p1) (local.get $c13))
+        (br_if $rows (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 2))) (local.get $m))))
+      (local.set $b (i32.add (local.get $b) (i32.mul (local.get $k) (i32.const 64))))
+      (br_if $panels (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 8))) (local.get $n))))))

@@ -3,7 +3,7 @@
 // Householder reduction to a bidiagonal matrix, then implicit QR steps on it. A tall matrix is first reduced
 // to its triangular factor (Chan, 1982), so that the iteration only sees n x n.
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
-import { addScaled, reflect, rowsOf, sweep } from "./rows.ts";
+import { addScaled, reflect, rowsOf, sweep, transpose, transposeInto } from "./rows.ts";
 
 /** A singular value decomposition of a rows x cols matrix, thin: r = min(rows, cols). */
 export interface Svd {
@@ -86,23 +86,6 @@ export function reconstruct({ u, s, vt, rows, cols, rank }: Svd): Float64Array {
   return w;
 }
 
-/** The transpose of a row-major rows x cols matrix, as doubles. */
-export function transpose(a: ArrayLike<number>, rows: number, cols: number): Float64Array {
-  return transposeInto(new Float64Array(rows * cols), a, rows, cols);
-}
-
-function transposeInto<T extends Float64Array>(t: T, a: ArrayLike<number>, rows: number, cols: number): T {
-  // Blocks of 32 x 32 keep both sides in the first-level cache.
-  for (let i0 = 0; i0 < rows; i0 += 32) {
-    const i1 = Math.min(i0 + 32, rows);
-    for (let j0 = 0; j0 < cols; j0 += 32) {
-      const j1 = Math.min(j0 + 32, cols);
-      for (let i = i0; i < i1; i++) for (let j = j0; j < j1; j++) t[j * rows + i] = a[i * cols + j];
-    }
-  }
-  return t;
-}
-
 /**
  * Householder QR in place on columns stored as rows (n of length m); returns the reflectors' factors.
  *
@@ -156,26 +139,27 @@ function applyReflectors(
   return transpose(rows, n, m);
 }
 
-/** The vectors that a decomposition of an n x n matrix builds up, and its rotations; rows of a multiple of 8 numbers. */
+/** The vectors that turn while a decomposition goes on, and the rotations of a step. */
 interface Turning {
+  /** Rows in panels of 8 columns, see `sweep`. */
   ut: Float64Array;
   vt: Float64Array;
-  stride: number;
-  /** c and s of each rotation of a step, of the left vectors and of the right ones. */
+  /** c and s of each rotation, of the left vectors and of the right ones. */
   left: Float64Array;
   right: Float64Array;
 }
 
-const strideOf = (n: number): number => Math.ceil(n / 8) * 8;
-
 /** The lengths of what `svdSquare` works in. */
-const workOf = (n: number): number[] => [n * strideOf(n), n * strideOf(n), 2 * n, 2 * n, n * n, strideOf(n)];
+function workOf(n: number): number[] {
+  const panels = 8 * n * Math.ceil(n / 8);
+  return [panels, panels, n * n, n * n, 2 * n, 2 * n, n * n, n];
+}
 
 /** The decomposition of an n x n matrix given by columns stored as rows; singular vectors come back as rows. */
 function svdSquare(
   at: Float64Array,
   n: number,
-  [ut, vt, left, right, rowVectors, work]: Float64Array[],
+  [ut, vt, us, vs, left, right, rowVectors, work]: Float64Array[],
 ): { ut: Float64Array; s: Float64Array; vt: Float64Array } {
   const d = new Float64Array(n);
   const e = new Float64Array(n);
@@ -207,22 +191,22 @@ function svdSquare(
       addScaled(at.subarray(j * n + k + 1, (j + 1) * n), -tauRight[k] * row[j - k - 1], product);
     }
   }
-  const stride = strideOf(n);
-  for (let i = 0; i < n; i++) ut[i * stride + i] = vt[i * stride + i] = 1;
+  for (let i = 0; i < n; i++) us[i * n + i] = vs[i * n + i] = 1;
   for (let k = n - 1; k >= 0; k--) {
     if (tauLeft[k] !== 0) {
       const v = at.subarray(k * n + k, (k + 1) * n);
-      for (let i = k; i < n; i++) reflect(v, tauLeft[k], ut.subarray(i * stride + k, i * stride + n));
+      for (let i = k; i < n; i++) reflect(v, tauLeft[k], us.subarray(i * n + k, (i + 1) * n));
     }
     if (k + 1 < n && tauRight[k] !== 0) {
       const v = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
-      for (let i = k + 1; i < n; i++)
-        reflect(v, tauRight[k], vt.subarray(i * stride + k + 1, i * stride + n));
+      for (let i = k + 1; i < n; i++) reflect(v, tauRight[k], vs.subarray(i * n + k + 1, (i + 1) * n));
     }
   }
-  // The rows of `ut` now are H1..Hn e_i: columns of U stored as rows, which is what the rotations want.
-  diagonalize(d, e, { ut, vt, stride, left, right });
-  return sorted(d, ut, vt, stride);
+  // The rows of `us` now are H1..Hn e_i: columns of U stored as rows, which is what the rotations want.
+  toPanels(us, ut, n);
+  toPanels(vs, vt, n);
+  diagonalize(d, e, { ut, vt, left, right });
+  return sorted(d, ut, vt);
 }
 
 /** Implicit-shift QR on the bidiagonal (d, e); turns the vectors along. */
@@ -258,7 +242,7 @@ function lastZero(d: Float64Array, low: number, high: number, tiny: number): num
 function chase(
   d: Float64Array,
   e: Float64Array,
-  { ut, vt, stride }: Turning,
+  { ut, vt }: Turning,
   low: number,
   zero: number,
   high: number,
@@ -272,7 +256,7 @@ function chase(
       const c = d[i] / r;
       const s = f / r;
       d[i] = r;
-      rotate(vt, stride, i, high, c, s);
+      rotate(vt, d.length, i, high, c, s);
       if (i > low) {
         f = -s * e[i - 1];
         e[i - 1] *= c;
@@ -288,7 +272,7 @@ function chase(
     const c = d[i] / r;
     const s = f / r;
     d[i] = r;
-    rotate(ut, stride, i, zero, c, s);
+    rotate(ut, d.length, i, zero, c, s);
     if (i === high) break;
     f = -s * e[i];
     e[i] *= c;
@@ -300,7 +284,7 @@ function chase(
 function step(
   d: Float64Array,
   e: Float64Array,
-  { ut, vt, stride, left, right }: Turning,
+  { ut, vt, left, right }: Turning,
   low: number,
   high: number,
 ): void {
@@ -338,33 +322,42 @@ function step(
   }
   e[high - 1] = f;
   // The vectors turn once the step is known: all rotations in one pass.
-  sweep(vt.subarray(low * stride), stride, right, high - low);
-  sweep(ut.subarray(low * stride), stride, left, high - low);
+  sweep(vt, d.length, low, right, high - low);
+  sweep(ut, d.length, low, left, high - low);
 }
 
-/** Rows i and j of a matrix with n numbers a row: (x, y) := (c x + s y, c y - s x). */
+/** Rows i and j of an n x n matrix in panels: (x, y) := (c x + s y, c y - s x). */
 function rotate(a: Float64Array, n: number, i: number, j: number, c: number, s: number): void {
-  let p = i * n;
-  let q = j * n;
-  for (const end = p + n; p < end; p++, q++) {
-    const x = a[p];
-    const y = a[q];
-    a[p] = c * x + s * y;
-    a[q] = c * y - s * x;
+  for (let panel = 0; panel < a.length; panel += 8 * n) {
+    for (let k = 0; k < 8; k++) {
+      const [p, q] = [panel + 8 * i + k, panel + 8 * j + k];
+      const x = a[p];
+      const y = a[q];
+      a[p] = c * x + s * y;
+      a[q] = c * y - s * x;
+    }
   }
 }
 
+/** A row-major n x n matrix in panels of 8 columns. */
+function toPanels(a: Float64Array, panels: Float64Array, n: number): void {
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++) panels[(j >> 3) * 8 * n + 8 * i + (j & 7)] = a[i * n + j];
+}
+
 /** Positive singular values, largest first, with their vectors. */
-function sorted(d: Float64Array, ut: Float64Array, vt: Float64Array, stride: number) {
+function sorted(d: Float64Array, ut: Float64Array, vt: Float64Array) {
   const n = d.length;
   const order = Array.from(d.keys()).sort((i, j) => Math.abs(d[j]) - Math.abs(d[i]));
   const result = { ut: new Float64Array(n * n), s: new Float64Array(n), vt: new Float64Array(n * n) };
   order.forEach((from, to) => {
     result.s[to] = Math.abs(d[from]);
-    result.ut.set(ut.subarray(from * stride, from * stride + n), to * n);
-    const row = result.vt.subarray(to * n, (to + 1) * n);
-    row.set(vt.subarray(from * stride, from * stride + n));
-    if (d[from] < 0) scale(row, -1);
+    const sign = d[from] < 0 ? -1 : 1;
+    for (let j = 0; j < n; j++) {
+      const at = (j >> 3) * 8 * n + 8 * from + (j & 7);
+      result.ut[to * n + j] = ut[at];
+      result.vt[to * n + j] = sign * vt[at];
+    }
   });
   return result;
 }

@@ -5,7 +5,8 @@
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
 import { rankByEnergy } from "./rank.ts";
-import { svd, transpose } from "./svd.ts";
+import { gramOf, product, transpose } from "./rows.ts";
+import { svd } from "./svd.ts";
 
 /** The shape of a convolution's kernel: height, width, channels in, channels out. */
 export type KernelShape = readonly [h: number, w: number, inChannels: number, outChannels: number];
@@ -58,7 +59,7 @@ export function tucker2(
       return { core, input, output, shape, rankIn, rankOut, error: Math.min(now, error) };
     }
     error = now;
-    const narrowOut = timesOut(k, space * inChannels, outChannels, output, rankOut);
+    const narrowOut = product(k, output, space * inChannels, outChannels, rankOut);
     input = leading(foldIn(narrowOut, space, inChannels, rankOut), inChannels, rankIn);
     const narrowIn = timesIn(k, space, inChannels, outChannels, input, rankIn);
     output = leading(narrowIn, outChannels, rankOut);
@@ -169,11 +170,12 @@ export function cp(
   const square = chunkNorms(k).reduce((sum, x) => sum + x * x, 0);
   let error = square === 0 ? 0 : 1;
   let sweep = 0;
+  const flipped = transpose(k, k.length / shape[3], shape[3]);
   while (sweep < iterations && square > 0) {
     sweep++;
-    let product = new Float64Array();
+    let mapped = new Float64Array();
     // The out mode is the longest and its factor the last to change: three of the four modes share its product.
-    const narrow = timesOut(k, k.length / shape[3], shape[3], factors[3], rank);
+    const narrow = product(k, factors[3], k.length / shape[3], shape[3], rank);
     for (let mode = 0; mode < 4; mode++) {
       const normals = new Float64Array(rank * rank).fill(1);
       for (let other = 0; other < 4; other++) {
@@ -181,15 +183,15 @@ export function cp(
         const g = columnGram(factors[other], rank);
         for (let i = 0; i < normals.length; i++) normals[i] *= g[i];
       }
-      product = mttkrp(mode === 3 ? k : narrow, shape, factors, rank, mode);
-      const solved = solveNormal(normals, rank, product);
+      mapped = mttkrp(mode === 3 ? flipped : narrow, shape, factors, rank, mode);
+      const solved = solveNormal(normals, rank, mapped);
       weights = columnLengths(solved, rank);
       for (let i = 0; i < solved.length; i++) solved[i] /= weights[i % rank] || 1;
       factors[mode] = solved;
     }
     // ‖K - K̂‖² = ‖K‖² - 2⟨K, K̂⟩ + ‖K̂‖², and the last MTTKRP holds the inner product already.
     let inner = 0;
-    for (let i = 0; i < product.length; i++) inner += product[i] * factors[3][i] * weights[i % rank];
+    for (let i = 0; i < mapped.length; i++) inner += mapped[i] * factors[3][i] * weights[i % rank];
     const grams = factors.map((factor) => columnGram(factor, rank));
     let modelSquare = 0;
     for (let r = 0; r < rank; r++) {
@@ -273,31 +275,18 @@ function modeSpectrum(unfolded: Float64Array, channels: number): Float64Array {
 /** The leading right singular vectors of an unfolding with `channels` columns, row-major channels x rank. */
 function leading(unfolded: Float64Array, channels: number, rank: number): Float64Array {
   const rows = unfolded.length / channels;
-  const { vt } = svd(unfolded, rows, channels);
+  // They are those of the Gram matrix too, which is smaller where there are many rows. It squares the singular values, so
+  // directions weaker than 1e-8 of the strongest come out in no order; they hold nothing.
+  const { vt } =
+    rows > channels
+      ? svd(gramOf(unfolded, rows, channels), channels, channels)
+      : svd(unfolded, rows, channels);
   const vectors = new Float64Array(channels * rank);
   const available = Math.min(rows, channels);
   for (let r = 0; r < Math.min(rank, available); r++) {
     for (let c = 0; c < channels; c++) vectors[c * rank + r] = vt[r * channels + c];
   }
   return vectors;
-}
-
-/** Multiplies the out mode by a factor's transpose: [s·i, o] to [s·i, q]. */
-function timesOut(
-  k: Float64Array,
-  rows: number,
-  outChannels: number,
-  output: Float64Array,
-  rank: number,
-): Float64Array {
-  const result = new Float64Array(rows * rank);
-  for (let i = 0; i < rows; i++) {
-    for (let o = 0; o < outChannels; o++) {
-      const value = k[i * outChannels + o];
-      for (let q = 0; q < rank; q++) result[i * rank + q] += value * output[o * rank + q];
-    }
-  }
-  return result;
 }
 
 /** Multiplies the in mode by a factor's transpose: [s, i, o] to [s, p, o]. */
@@ -309,16 +298,11 @@ function timesIn(
   input: Float64Array,
   rank: number,
 ): Float64Array {
+  const across = transpose(input, inChannels, rank);
   const result = new Float64Array(space * rank * outChannels);
   for (let s = 0; s < space; s++) {
-    for (let i = 0; i < inChannels; i++) {
-      const from = (s * inChannels + i) * outChannels;
-      for (let p = 0; p < rank; p++) {
-        const factor = input[i * rank + p];
-        const to = (s * rank + p) * outChannels;
-        for (let o = 0; o < outChannels; o++) result[to + o] += factor * k[from + o];
-      }
-    }
+    const slice = k.subarray(s * inChannels * outChannels, (s + 1) * inChannels * outChannels);
+    result.set(product(across, slice, rank, inChannels, outChannels), s * rank * outChannels);
   }
   return result;
 }
@@ -334,13 +318,14 @@ function project(
   rankOut: number,
 ): Float64Array {
   const narrow = timesIn(k, space, inChannels, outChannels, input, rankIn);
-  return timesOut(narrow, space * rankIn, outChannels, output, rankOut);
+  return product(narrow, output, space * rankIn, outChannels, rankOut);
 }
 
 /**
  * Matricised tensor times Khatri-Rao product of the other three factors: size(mode) x rank.
  *
- * @param k for mode 3 the kernel, for the others the kernel with the out factor multiplied in already: [h, w, in, rank]
+ * @param k for mode 3 the kernel transposed, [out, h·w·in]; for the others the kernel with the out factor multiplied in
+ *   already: [h, w, in, rank]
  */
 function mttkrp(
   k: Float64Array,
@@ -350,32 +335,26 @@ function mttkrp(
   mode: number,
 ): Float64Array<ArrayBuffer> {
   const [h, w, inChannels, outChannels] = shape;
+  const places = h * w * inChannels;
+  // The product of the factors that are left, for each place: its row is what the tensor's numbers there are multiplied by.
+  const outer = new Float64Array(places * rank).fill(1);
   const result = new Float64Array(shape[mode] * rank);
-  const outer = new Float64Array(rank);
   for (let y = 0; y < h; y++) {
     for (let x = 0; x < w; x++) {
       for (let i = 0; i < inChannels; i++) {
-        const row = (y * w + x) * inChannels + i;
         const index = [y, x, i];
-        // The product over the outer modes is the same for the whole innermost row.
-        outer.fill(1);
+        const row = ((y * w + x) * inChannels + i) * rank;
         for (let m = 0; m < 3; m++) {
           if (m === mode) continue;
-          for (let r = 0; r < rank; r++) outer[r] *= factors[m][index[m] * rank + r];
+          for (let r = 0; r < rank; r++) outer[row + r] *= factors[m][index[m] * rank + r];
         }
-        if (mode === 3) {
-          for (let o = 0; o < outChannels; o++) {
-            const value = k[row * outChannels + o];
-            for (let r = 0; r < rank; r++) result[o * rank + r] += value * outer[r];
-          }
-          continue;
-        }
+        if (mode === 3) continue;
         const to = index[mode] * rank;
-        for (let r = 0; r < rank; r++) result[to + r] += k[row * rank + r] * outer[r];
+        for (let r = 0; r < rank; r++) result[to + r] += k[row + r] * outer[row + r];
       }
     }
   }
-  return result;
+  return mode === 3 ? product(k, outer, outChannels, places, rank) : result;
 }
 
 function columnGram(factor: Float64Array, rank: number): Float64Array {

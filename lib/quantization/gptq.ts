@@ -6,6 +6,7 @@
 // tr(Δᵀ H Δ) with H = XᵀX. Rounding row i by e leaves the later rows free to move by −e·U[i, j] / U[i, i], where
 // UᵀU = H⁻¹ with U upper triangular.
 import { MatmulWorkspace } from "../lowrank/matmul.ts";
+import { gramOf } from "../lowrank/rows.ts";
 import {
   checkFinite,
   checkFloats,
@@ -50,22 +51,14 @@ export function addSamples(statistics: InputStatistics, inputs: Float32Array): v
     throw new RangeError(`inputs must be rows of ${size} numbers, got ${inputs.length}`);
   checkFloats("inputs", inputs);
   checkFinite("inputs", inputs);
+  if (rows === 0) return;
   const keep = statistics.samples / (statistics.samples + rows);
-  const share = rows === 0 ? 0 : 1 / (statistics.samples + rows);
-  for (let i = 0; i < hessian.length; i++) hessian[i] *= keep;
-  for (let i = 0; i < size; i++) mean[i] *= keep;
-  for (let r = 0; r < rows; r++) {
-    const x = inputs.subarray(r * size, (r + 1) * size);
-    for (let i = 0; i < size; i++) {
-      // Many inputs are 0 (pixels of the border, ReLUs that are off): their rows cost nothing.
-      const xi = x[i] * share;
-      if (xi === 0) continue;
-      mean[i] += xi;
-      const row = i * size;
-      for (let j = i; j < size; j++) hessian[row + j] += xi * x[j];
-    }
-  }
-  for (let i = 0; i < size; i++) for (let j = 0; j < i; j++) hessian[i * size + j] = hessian[j * size + i];
+  const share = 1 / (statistics.samples + rows);
+  const gram = gramOf(inputs, rows, size);
+  for (let i = 0; i < hessian.length; i++) hessian[i] = keep * hessian[i] + share * gram[i];
+  const sums = new Float64Array(size);
+  for (let i = 0; i < inputs.length; i += size) for (let j = 0; j < size; j++) sums[j] += inputs[i + j];
+  for (let j = 0; j < size; j++) mean[j] = keep * mean[j] + share * sums[j];
   statistics.samples += rows;
 }
 

@@ -22,6 +22,7 @@ import {
   tucker2Parameters,
   tucker2RanksByEnergy,
 } from "../../lib/lowrank/index.ts";
+import { gramOf, product } from "../../lib/lowrank/rows.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 
@@ -128,6 +129,41 @@ describe("3.3.1 singular value decomposition", () => {
     assert.throws(() => svd([1, Number.POSITIVE_INFINITY], 1, 2), /got Infinity at index 1/);
     assert.throws(() => truncate(svd([1, 2], 1, 2), 2), /rank must be a whole number from 1 to 1, got 2/);
     assert.throws(() => truncate(svd([1, 2], 1, 2), 0), /rank must be a whole number from 1 to 1, got 0/);
+  });
+});
+
+describe("lowrank: products in double precision", () => {
+  it("equal plain loops, whatever the shape", () => {
+    for (const [m, k, n] of [
+      [1, 1, 1],
+      [3, 5, 7],
+      [2, 8, 16],
+      [9, 1, 3],
+      // Longer than one block of the inner dimension, with a rest.
+      [5, 600, 19],
+      [0, 3, 2],
+      [2, 0, 3],
+      [2, 3, 0],
+    ]) {
+      const [a, b] = [gaussian(m * k, m + k), gaussian(k * n, k + n)];
+      const c = product(a, b, m, k, n);
+      assert.equal(c.length, m * n);
+      for (let i = 0; i < m; i++) {
+        for (let j = 0; j < n; j++) {
+          let sum = 0;
+          for (let p = 0; p < k; p++) sum += a[i * k + p] * b[p * n + j];
+          assert.ok(Math.abs(c[i * n + j] - sum) < 1e-12 * Math.max(1, k));
+        }
+      }
+      const gram = gramOf(a, m, k);
+      for (let i = 0; i < k; i++) {
+        for (let j = 0; j < k; j++) {
+          let sum = 0;
+          for (let p = 0; p < m; p++) sum += a[p * k + i] * a[p * k + j];
+          assert.ok(Math.abs(gram[i * k + j] - sum) < 1e-12);
+        }
+      }
+    }
   });
 });
 
