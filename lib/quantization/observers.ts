@@ -137,7 +137,12 @@ export function createObserver(options: ObserverOptions): Observer {
       }
       return [-sum / total, sum / total];
     }
-    return searchRange((from, to) => histogramError(counts, width, from, to, levels), bottom, top, scheme);
+    return searchRange(
+      (ranges) => ranges.map(([from, to]) => histogramError(counts, width, from, to, levels)),
+      bottom,
+      top,
+      scheme,
+    );
   }
 
   return {

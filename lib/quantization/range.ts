@@ -65,11 +65,17 @@ let kernel: Kernel | undefined;
 // Values are looked at in pieces of 4 MB: that is all the memory the search takes, however many there are.
 const piece = 2 ** 20;
 
+type Range = readonly [min: number, max: number];
+
 /**
- * The squared error of values on the grid that covers a range, as a function of the range; in units of `half`², in
- * single precision: good enough to compare ranges. A search calls it a hundred times, hence WebAssembly SIMD.
+ * The squared errors of values on the grids that cover some ranges, as a function of these; in units of `half`², in
+ * single precision: good enough to compare ranges. A search tries a hundred, hence WebAssembly SIMD.
  */
-function gridError(values: Float32Array, half: number, levels: Levels): (min: number, max: number) => number {
+function gridErrors(
+  values: Float32Array,
+  half: number,
+  levels: Levels,
+): (ranges: readonly Range[]) => number[] {
   kernel ??= instantiateWasm("quantization/grid-error.wasm").exports as unknown as Kernel;
   const wasm = kernel;
   const missing = Math.min(piece, values.length + 3) * 4 - wasm.memory.buffer.byteLength;
@@ -88,14 +94,16 @@ function gridError(values: Float32Array, half: number, levels: Levels): (min: nu
     }
     return rounded;
   };
-  return (min, max) => {
-    const { scale, zeroPoint } = gridOf(min, max, levels);
-    let sum = 0;
+  return (ranges) => {
+    const sums: number[] = new Array(ranges.length).fill(0);
     for (let from = 0; from < values.length; from += piece) {
       const count = load(from);
-      sum += wasm.error(0, count, half / scale, low - zeroPoint, high - zeroPoint, scale / half);
+      ranges.forEach(([min, max], i) => {
+        const { scale, zeroPoint } = gridOf(min, max, levels);
+        sums[i] += wasm.error(0, count, half / scale, low - zeroPoint, high - zeroPoint, scale / half);
+      });
     }
-    return sum;
+    return sums;
   };
 }
 
@@ -147,54 +155,48 @@ export function chooseRange(
     return [-sum / values.length, sum / values.length];
   }
   const half = Math.max(-min, max);
-  return half === 0 ? [0, 0] : searchRange(gridError(values, half, levels), min, max, levels.scheme);
+  return half === 0 ? [0, 0] : searchRange(gridErrors(values, half, levels), min, max, levels.scheme);
 }
 
 /**
  * The range within [min, max] with the least error, by search over shrunken ranges.
  *
- * @param error of a range; min is at most 0 and max at least 0
+ * @param errors of ranges; min is at most 0 and max at least 0
  */
 export function searchRange(
-  error: (min: number, max: number) => number,
+  errors: (ranges: readonly Range[]) => number[],
   min: number,
   max: number,
   scheme: Levels["scheme"],
 ): [number, number] {
   const half = Math.max(-min, max);
   if (half === 0) return [0, 0];
+  /** The best share for ranges that are made of a share. */
+  const search = (rangeOf: (share: number) => Range, start?: number) =>
+    searchShare((shares) => errors(shares.map(rangeOf)), start);
   if (scheme === "symmetric") {
-    const best = searchShare((share) => error(-half * share, half * share));
+    const best = search((share) => [-half * share, half * share]);
     return [-half * best, half * best];
   }
   // Both ends shrink together first, then each in turn: the error is close to separable in the two ends.
-  let low = searchShare((share) => error(min * share, max * share));
+  let low = search((share) => [min * share, max * share]);
   let high = low;
   for (let round = 0; round < 2; round++) {
-    if (min < 0) low = searchShare((share) => error(min * share, max * high), low);
-    if (max > 0) high = searchShare((share) => error(min * low, max * share), high);
+    if (min < 0) low = search((share) => [min * share, max * high], low);
+    if (max > 0) high = search((share) => [min * low, max * share], high);
   }
   return [min * low, max * high];
 }
 
 /** The share in (0, 1] of the full range with the smallest error: 64 equal steps, then 32 finer ones around the best. */
-function searchShare(error: (share: number) => number, start = 1): number {
-  let best = start;
-  let least = error(start);
-  const attempt = (share: number): void => {
-    const found = error(share);
-    if (found < least) {
-      least = found;
-      best = share;
-    }
+function searchShare(errors: (shares: number[]) => number[], start = 1): number {
+  const best = (shares: number[]): number => {
+    const found = errors(shares);
+    return shares[found.indexOf(Math.min(...found))];
   };
-  for (let i = 1; i <= 64; i++) attempt(i / 64);
-  const around = best;
-  for (let i = -16; i <= 16; i++) {
-    const share = around + i / (64 * 17);
-    if (share > 0 && share <= 1) attempt(share);
-  }
-  return best;
+  const around = best([start, ...Array.from({ length: 64 }, (_, i) => (i + 1) / 64)]);
+  const finer = Array.from({ length: 33 }, (_, i) => around + (i - 16) / (64 * 17));
+  return best([around, ...finer.filter((share) => share > 0 && share <= 1)]);
 }
 
 /**
