@@ -328,33 +328,54 @@ export function quantizedForward(
       return { values: restored, passes: straightThrough(ones(values.length), values, lowest, highest) };
     });
   return (x) => {
-    let current = activations?.input;
+    // The grid that tensors lie on, by their id: what averages values must round to the grid of what it read.
+    const grids = new Map<number, ActivationQuantizer>();
     const undo: (() => void)[] = [];
     try {
       for (const layer of model.layers) {
         const kernel = weights && kernelOf(layer);
         if (kernel) undo.push(replaceKernel(layer, gridOptions(optionsFor(weights, layer.name), layer)));
-        const quantizer = activations?.layers[layer.name];
-        const averages = layer.getClassName().includes("AveragePooling");
-        if (quantizer === undefined && !averages) continue;
+        if (!activations) continue;
         const { call } = layer;
         const own = Object.hasOwn(layer, "call");
+        const averages = layer.getClassName().includes("AveragePooling");
         layer.call = (inputs, options) => {
           const result = call.call(layer, inputs, options);
           const output = Array.isArray(result) ? result[0] : result;
-          current = quantizer ?? current;
-          return current ? quantizeActivations(output, current, averages) : output;
+          const sources = [inputs].flat();
+          const given = activations.layers[layer.name];
+          const grid = given ?? (staysOnGrid(layer) ? grids.get(sources[0].id) : undefined);
+          if (!grid) return output;
+          // A layer's output that is its input would be copied later, and its grid lost.
+          const placed =
+            given || averages
+              ? quantizeActivations(output, grid, averages)
+              : sources.includes(output)
+                ? output.clone()
+                : output;
+          grids.set(placed.id, grid);
+          return placed;
         };
         undo.push(() => {
           if (own) layer.call = call;
           else delete (layer as Partial<Layer>).call;
         });
       }
-      return logitsOf(model, activations?.input ? quantizeActivations(x, activations.input) : x);
+      if (!activations?.input) return logitsOf(model, x);
+      const input = quantizeActivations(x, activations.input);
+      grids.set(input.id, activations.input);
+      return logitsOf(model, input);
     } finally {
       for (const step of undo.reverse()) step();
     }
   };
+}
+
+/** Whether a layer puts out levels of the grid of its input, or, averaging, values that are rounded to it. */
+function staysOnGrid(layer: Layer): boolean {
+  const type = layer.getClassName();
+  if (type === "Activation") return ["relu", "linear"].includes(String(layer.getConfig().activation));
+  return /Pooling|^(InputLayer|Flatten|Reshape|ReLU|ZeroPadding2D|(Spatial)?Dropout(1D)?)$/.test(type);
 }
 
 /** Lets a layer read its kernel through a quantizer; its variable, which training changes, stays the same. */

@@ -135,6 +135,37 @@ describe("nn/quantize: §3.2 applied to models", () => {
     model.dispose();
   });
 
+  it("rounds averages to the grid of what they average, whichever branch runs first", async () => {
+    const { layers } = tf;
+    const grid = (scale: number) => ({ kind: "fixed", scale, zeroPoint: 0, low: -127, high: 127 }) as const;
+    const activations = { input: grid(1 / 100), layers: { conv: grid(1 / 7) } };
+    const x = tf.tensor(floats(firstOf(test, 3)), [3, 28, 28, 1]);
+    const means = tf.avgPool(tf.round(x.mul(100)) as tf.Tensor4D, 4, 4, "valid").dataSync();
+    for (const poolingFirst of [true, false]) {
+      const input = tf.input({ shape: [28, 28, 1] });
+      const conv = layers.conv2d({ name: "conv", filters: 1, kernelSize: 4, strides: 4 }).apply(input);
+      const pooled = layers
+        .averagePooling2d({ poolSize: 4 })
+        .apply(layers.dropout({ rate: 0.5 }).apply(input));
+      const branches = (poolingFirst ? [pooled, conv] : [conv, pooled]).map(
+        (part) => layers.flatten().apply(part) as tf.SymbolicTensor,
+      );
+      const model = tf.model({
+        inputs: input,
+        outputs: layers.concatenate().apply(branches) as tf.SymbolicTensor,
+      });
+      const logits = quantizedForward(model, { activations })(x);
+      const part = (first: boolean) => logits.slice([0, first ? 0 : 49], [-1, 49]).dataSync();
+      for (const value of part(!poolingFirst)) assert.ok(Math.abs(7 * value - Math.round(7 * value)) < 1e-3);
+      part(poolingFirst).forEach((value, i) => {
+        assert.ok(Math.abs(100 * value - Math.round(100 * value)) < 1e-3, `${value} at ${i}`);
+        // Ties may go either way here: half a step.
+        assert.ok(Math.abs(100 * value - means[i]) <= 0.5 + 1e-3);
+      });
+      model.dispose();
+    }
+  });
+
   it("passes gradients straight through", async () => {
     const model = lenet300(3);
     const forward = quantizedForward(model, { weights: { bits: 2 } });
