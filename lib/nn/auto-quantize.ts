@@ -204,7 +204,9 @@ function onlyInput(model: tf.LayersModel, layer: tf.layers.Layer): tf.layers.Lay
 }
 
 /** What automatic quantization may spend: so many bytes for all kernels, or the bytes that an accuracy floor needs. */
-export type QuantizationBudget = { bytes: number } | { accuracy: number };
+export type QuantizationBudget =
+  | { bytes: number; accuracy?: undefined }
+  | { accuracy: number; bytes?: undefined };
 
 /** How automatic quantization goes about it. */
 export interface AutoQuantizeOptions {
@@ -306,7 +308,9 @@ export async function autoQuantize(
   checkOneOf("gptq", second, ["try", "never"]);
   checkOneOf("equalization", equalization, ["try", "never"]);
   checkOneOf("biasCorrection", biasCorrection, ["try", "never"]);
-  if ("bytes" in budget) checkNumber("budget.bytes", budget.bytes, 0);
+  if (Number(budget?.bytes === undefined) + Number(budget?.accuracy === undefined) !== 1)
+    throw new RangeError(`budget must be { bytes } or { accuracy }, got ${JSON.stringify(budget)}`);
+  if (budget.bytes !== undefined) checkNumber("budget.bytes", budget.bytes, 0);
   else checkNumber("budget.accuracy", budget.accuracy, 0, 1);
   checkSplit(model, calibration);
   checkInteger("the number of calibration images", calibration.count, 3);
@@ -394,7 +398,7 @@ export async function autoQuantize(
     const front = paretoAllocations(choices);
     let picks: number[];
     let placed: Record<string, Placed>;
-    if ("bytes" in budget) {
+    if (budget.bytes !== undefined) {
       const fitting = front.filter((allocation) => allocation.bytes <= budget.bytes);
       if (fitting.length === 0) {
         throw new RangeError(

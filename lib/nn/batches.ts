@@ -48,6 +48,16 @@ export function classCount(model: tf.LayersModel): number {
   return shape[1];
 }
 
+/** Throws unless every label is one of the model's classes. */
+export function checkLabels(model: tf.LayersModel, split: Split): void {
+  const classes = classCount(model);
+  const wrong = split.labels.findIndex((label) => label >= classes);
+  if (wrong >= 0)
+    throw new RangeError(
+      `${model.name} has ${classes} classes, got label ${split.labels[wrong]} at image ${wrong}`,
+    );
+}
+
 /** Gathers the images `indices[from..to)` of a split (all of them in order without `indices`). */
 export function batchOf(
   split: Split,

@@ -99,7 +99,9 @@ export function nodesOf(model: tf.LayersModel): Node[] {
     const inputs = model.inputs.includes(tensor) ? [] : node.inputTensors;
     for (const input of inputs) visit(input);
     if (layers.has(layer))
-      throw new Error(`${layer.name} is used twice in ${model.name}: such models stay as they are`);
+      throw new Error(
+        `${layer.name} is used twice in ${model.name}: a model with shared layers cannot be copied or made smaller here`,
+      );
     layers.add(layer);
     nodes.push({ layer, inputs, output: tensor });
   };

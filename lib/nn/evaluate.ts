@@ -4,7 +4,7 @@ import type { Split } from "../datasets/index.ts";
 import { checkInteger } from "../util/check.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, classCount, inputShape } from "./batches.ts";
+import { batchOf, checkLabels, checkSplit, classCount, inputShape } from "./batches.ts";
 import { logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
 import { checkWeightsFinite } from "./weights.ts";
@@ -31,7 +31,7 @@ export interface EvaluateOptions {
 /**
  * Loss and accuracy of a model on a split.
  *
- * @throws RangeError when a weight is NaN or infinite, Error when an output is: accuracy would then say nothing
+ * @throws RangeError when a weight is NaN or infinite, or a label is no class of the model's, Error when an output is: accuracy would then say nothing
  */
 export async function evaluate(
   model: tf.LayersModel,
@@ -40,6 +40,8 @@ export async function evaluate(
 ): Promise<Evaluation> {
   let loss = 0;
   let correct = 0;
+  checkSplit(model, split);
+  checkLabels(model, split);
   for await (const { from, logits, classes } of logitBatches(model, split, options)) {
     for (let i = 0; i * classes < logits.length; i++) {
       const row = logits.subarray(i * classes, (i + 1) * classes);

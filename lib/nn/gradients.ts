@@ -4,7 +4,7 @@ import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, inputShape } from "./batches.ts";
+import { batchOf, checkLabels, checkSplit, inputShape } from "./batches.ts";
 import { crossEntropy, logitsOf, withoutSoftmax } from "./logits.ts";
 import { type Watch, withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
@@ -27,6 +27,7 @@ export async function gradientsOf(
 ): Promise<Record<string, Float32Array>> {
   checkInteger("batch", batch, 1);
   checkSplit(model, split);
+  checkLabels(model, split);
   await ensureBackend();
   const shape = inputShape(model);
   const layers = kernelLayers(model);
@@ -78,6 +79,7 @@ export async function activationsOf(
 ): Promise<Record<string, Activations>> {
   checkInteger("batch", batch, 1);
   checkSplit(model, split);
+  if (gradients) checkLabels(model, split);
   const known = model.layers.map((layer) => layer.name);
   for (const name of names) checkOneOf("layer", name, known);
   await ensureBackend();

@@ -5,7 +5,7 @@ import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, classCount, inputShape } from "./batches.ts";
+import { batchOf, checkLabels, checkSplit, classCount, inputShape } from "./batches.ts";
 import type { GradientOptions } from "./gradients.ts";
 import { im2colTransposed } from "./kernels/conv.ts";
 import { withoutSoftmax } from "./logits.ts";
@@ -37,6 +37,7 @@ export async function hessianDiagonalOf(
   checkInteger("batch", batch, 1);
   checkOneOf("method", method, ["gauss-newton", "fisher"]);
   checkSplit(model, split);
+  checkLabels(model, split);
   await ensureBackend();
   const shape = inputShape(model);
   const classes = classCount(model);

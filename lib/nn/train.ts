@@ -6,7 +6,7 @@ import { progress } from "../util/progress.ts";
 import { seeded, shuffle } from "../util/random.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, classCount, inputShape, shiftImages } from "./batches.ts";
+import { batchOf, checkLabels, checkSplit, inputShape, shiftImages } from "./batches.ts";
 import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
@@ -277,15 +277,6 @@ function setRate(optimizer: tf.Optimizer, rate: number): void {
 function diverged(what: string, epoch: number, optimizer: tf.Optimizer): Error {
   const { learningRate } = optimizer as unknown as { learningRate: number };
   return new Error(`training diverged in epoch ${epoch}: ${what}. Lower learningRate (${learningRate})`);
-}
-
-function checkLabels(model: tf.LayersModel, split: Split): void {
-  const classes = classCount(model);
-  const wrong = split.labels.findIndex((label) => label >= classes);
-  if (wrong >= 0)
-    throw new RangeError(
-      `${model.name} has ${classes} classes, got label ${split.labels[wrong]} at image ${wrong}`,
-    );
 }
 
 function checkEarlyStopping(options: EarlyStopping, validation: Split | undefined): void {

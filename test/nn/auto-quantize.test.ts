@@ -237,6 +237,16 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
     model.dispose();
   });
 
+  it("asks for one budget", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    for (const budget of [undefined, {}, { bytes: 1000, accuracy: 0.9 }])
+      await assert.rejects(
+        autoQuantize(model, calibration, budget as { bytes: number }),
+        /budget must be \{ bytes \} or \{ accuracy \}, got/,
+      );
+    model.dispose();
+  });
+
   it("leaves the model alone when the budget cannot be met", async () => {
     const model = await loadPretrained("lenet-300-100");
     const original = weightsOf(model);

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { loadDataset, type Split, subset } from "slimlab/datasets";
 import {
+  activationsOf,
   availableBackends,
   evaluate,
+  gradientsOf,
+  hessianDiagonalOf,
   type LossInputs,
   lenet5,
   lenet300,
@@ -301,6 +304,20 @@ describe("nn/train and nn/evaluate", () => {
     const { images, labels, count } = shiftImages(split, [1], 1, () => numbers.shift()!);
     assert.deepEqual([...images], [0, 0, 0, 11, 12, 0, 14, 15, 0]);
     assert.deepEqual([...labels, count], [4, 1]);
+  });
+
+  it("a label that is no class is an error wherever labels count", async () => {
+    const model = tf.sequential({ layers: [tf.layers.dense({ name: "out", units: 5, inputShape: [784] })] });
+    const wrong = { ...subset(data, 4, 1), labels: Uint8Array.of(0, 4, 5, 1) };
+    const message = /has 5 classes, got label 5 at image 2/;
+    await assert.rejects(train(model, wrong), message);
+    await assert.rejects(evaluate(model, wrong), message);
+    await assert.rejects(gradientsOf(model, wrong), message);
+    await assert.rejects(hessianDiagonalOf(model, wrong), message);
+    await assert.rejects(activationsOf(model, wrong, ["out"], { gradients: true }), message);
+    assert.equal((await predict(model, wrong)).classes.length, 4);
+    assert.equal((await activationsOf(model, wrong, ["out"])).out.values.length, 20);
+    model.dispose();
   });
 
   it("options and data out of range are errors in plain words", async () => {
