@@ -77,8 +77,11 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     }
   }
 
-  /** Calls `body` where SIGINT stops it. Returns whether it was stopped. */
-  function guarded(body: () => void): boolean {
+  /**
+   * Calls `body` where SIGINT stops it. Returns whether it was stopped. `then` is the kernel's own work that need not wait
+   * until Node has taken down its watch for signals, a thread.
+   */
+  function guarded(body: () => void, then?: () => void): boolean {
     if (entered) {
       body();
       return false;
@@ -93,6 +96,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
           for (;;); // SIGINT is on its way, and must find us here.
         }
       }
+      then?.();
     };
     entered = true;
     try {
@@ -256,7 +260,6 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     running.add(own);
 
     const done = (end: Outcome) => {
-      running.delete(own);
       own.end = undefined;
       streams.flush();
       if ("error" in end) {
@@ -265,6 +268,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       } else {
         post({ type: "done", run: request.run, expressions: evaluateExpressions(request, own) });
       }
+      running.delete(own);
       session.post("Runtime.releaseObjectGroup", { objectGroup: "cell" });
     };
 
@@ -308,19 +312,25 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
           }
         });
       // What shows an object may be the user's code, and may never end.
-      const isObject = (typeof value === "object" && value !== null) || typeof value === "function";
-      if (request.showsResult && isObject) {
+      if (request.showsResult && isObject(value)) {
         if (guarded(show)) own.end?.(interrupt(own));
       } else if (request.showsResult) show();
       settle();
     };
 
-    const stopped = guarded(() =>
-      scopes.run(own, () =>
-        evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end), request.debug),
-      ),
+    const stopped = guarded(
+      () =>
+        scopes.run(own, () =>
+          evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end), request.debug),
+        ),
+      () => {
+        // Most cells end here, and with nothing of the user's left to call.
+        const isPlain = outcome && "value" in outcome && !isObject(outcome.value) && own.held.size === 0;
+        if (isPlain && Object.keys(request.expressions).length === 0) finish();
+      },
     );
     starting = false;
+    if (!running.has(own)) return;
     if (stopped) outcome = interrupt(own);
     // Node has looked for rejections that nobody handles before the guarded part ended.
     if (outcome) finish();
@@ -514,6 +524,10 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     }
   });
   post({ type: "up" });
+}
+
+function isObject(value: unknown): boolean {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
 }
 
 function versionOf(name: string): string | undefined {
