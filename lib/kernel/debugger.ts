@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readMappings, type Segment } from "./edits.ts";
-import { debugName, repairName } from "./interrupt.ts";
+import { debugName, internalScripts } from "./interrupt.ts";
 import { objectPart, type Remote, valueText } from "./remote.ts";
 import type { CellCode } from "./transform.ts";
 import type { Content } from "./wire.ts";
@@ -178,23 +178,17 @@ export class Debugger {
   }
 
   /**
-   * The kernel is being interrupted: until the returned function is called, nothing stops at a breakpoint; what has
-   * stopped goes on, to its end if `struck` says that a signal is on its way there, else by force.
+   * The kernel is being interrupted: until `resume` is called, nothing more stops at a breakpoint. `held`: something has.
    */
-  release(struck: boolean): () => void {
+  interrupting(): { held: boolean; resume: () => void } {
     const session = this.#session;
-    if (!this.#on || !session) return () => {};
+    if (!this.#on || !session) return { held: false, resume: () => {} };
     session.post("Debugger.setSkipAllPauses", { skip: true });
-    const frame = this.#frames?.[0]?.call.callFrameId;
-    if (frame !== undefined) {
-      if (!struck) {
-        const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
-        session.post("Debugger.evaluateOnCallFrame", { callFrameId: frame, expression, silent: true });
-      }
-      session.post("Debugger.resume", { terminateOnResume: !struck });
-    }
-    return () => {
-      if (this.#session === session) session.post("Debugger.setSkipAllPauses", { skip: false });
+    return {
+      held: this.#frames !== undefined,
+      resume: () => {
+        if (this.#session === session) session.post("Debugger.setSkipAllPauses", { skip: false });
+      },
     };
   }
 
@@ -458,13 +452,7 @@ export class Debugger {
     if (!this.#on) {
       await this.#call("Debugger.enable");
       await this.#call("Debugger.setBlackboxPatterns", {
-        patterns: [
-          "^node:",
-          `^${kernelFolder.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`,
-          "/node_modules/(?!slimlab/)",
-          "^evalmachine",
-          "^$",
-        ],
+        patterns: [...internalScripts, "/node_modules/(?!slimlab/)"],
       });
       this.#on = true;
       for (const path of this.#breakpoints.keys()) await this.#place(path);

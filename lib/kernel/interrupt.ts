@@ -2,32 +2,32 @@
 //
 // - awaiting something: the main thread's event loop is free, and a message does.
 // - busy in the part of a cell before its first real wait: SIGINT stops it, for it runs with V8's `breakOnSigint`.
-//   SIGINT outside that part would end the process, so a handshake (`guard` in link.ts) makes sure of the place.
-// - busy in a callback after a wait: only a debugger can get in. It pauses the thread, and resumes it with termination.
+//   SIGINT outside that part would end the process, so a handshake (`guard` in link.ts) makes sure of the place. And it
+//   would end the process where V8 is busy with a cell's end, so a debugger stops the cell first, in its own code.
+// - busy in a callback after a wait: the debugger resumes it with termination.
 import { Session } from "node:inspector";
 import { guard, shared } from "./link.ts";
 
 let pings = 0;
 
 /**
- * Stops what the user's code is doing. `ping` sends the message and resolves when the main thread has seen it. `release`
- * lets go of what a breakpoint holds; it is told whether SIGINT is on its way.
+ * Stops what the user's code is doing. `ping` sends the message and resolves when the main thread has seen it. `held`: a
+ * breakpoint holds the main thread.
  */
 export async function interruptMain(
   numbers: Int32Array,
   ping: (id: number) => Promise<void>,
-  release: (struck: boolean) => void,
+  held: boolean,
 ): Promise<void> {
   const seen = ping(++pings);
-  let struck = strike(numbers);
-  release(struck);
-  for (let tries = 0; tries < 20; tries++) {
-    // A callback that is merely slow gets a little time to end by itself. The signal gets much: it does arrive, and
-    // two ways of stopping at once would stop the kernel's own work after the cell's.
-    const time = struck ? 3000 : tries > 0 ? 250 : 60;
+  // A callback that is merely slow gets a little time to end by itself.
+  let time = held ? 0 : Atomics.load(numbers, shared.guard) === guard.inside ? 1 : 60;
+  for (let tries = 0; tries < 50; tries++) {
     const isFree = await Promise.race([seen.then(() => true), pause(time)]);
     if (isFree) return;
-    struck = await terminate(numbers);
+    const how = await stop(numbers, seen, tries > 10);
+    // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
+    time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;
   }
 }
 
@@ -51,41 +51,66 @@ export const repairName = "slimlab.repair";
 /** The global by which the debugger reaches the main thread's streams and displays. */
 export const debugName = "slimlab.debug";
 
-const ownFolder = new URL(".", import.meta.url).href;
+/** Node's code and the kernel's, as patterns for the debugger. */
+export const internalScripts = [
+  "^node:",
+  `^${new URL(".", import.meta.url).href.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`,
+  "^evalmachine",
+  "^$",
+];
 
-/** Whether a place in the code is neither Node's nor the kernel's. */
-function isUsers(url: string): boolean {
-  return !url.startsWith("node:") && !url.startsWith(ownFolder);
-}
+const internal = new RegExp(internalScripts.join("|"));
 
-/** Cuts off what runs. A cell that has begun meanwhile is struck instead, so that the kernel sees it end: returns true. */
-async function terminate(numbers: Int32Array): Promise<boolean> {
+/**
+ * Stops the main thread and cuts off what runs, by the signal where it may, in a line of the user's code or a package's:
+ * neither Node nor the kernel survives a cut inside. Only what does not come to such a line is cut off by the signal
+ * wherever it is, if that goes on for long (`anywhere`).
+ */
+async function stop(
+  numbers: Int32Array,
+  seen: Promise<unknown>,
+  anywhere: boolean,
+): Promise<"signal" | "cut" | "not"> {
   const session = new Session();
   session.connectToMainThread();
+  const scripts = new Map<string, string>();
+  session.on("Debugger.scriptParsed", ({ params }) => scripts.set(params.scriptId, params.url));
   try {
-    const paused = new Promise<{ callFrameId: string; url: string }[]>((resolve) => {
-      session.once("Debugger.paused", ({ params }) => resolve(params.callFrames));
+    const paused = new Promise<{ callFrameId: string; location: { scriptId: string } }>((resolve) => {
+      session.once("Debugger.paused", ({ params }) => resolve(params.callFrames[0]));
     });
     session.post("Debugger.enable");
+    session.post("Debugger.setBlackboxPatterns", { patterns: internalScripts });
     session.post("Debugger.pause");
-    const frames = await Promise.race([paused, pause(500)]);
-    if (frames === false) return false; // It ended meanwhile, or sits in native code, which nothing can stop.
-    // What the user's code has called may be cut off with it. The kernel's own work between cells must not be.
-    const struck = strike(numbers);
-    const terminateOnResume = !struck && frames.some(({ url }) => isUsers(url));
-    if (terminateOnResume) {
-      await new Promise<void>((resolve) => {
-        const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
-        const callFrameId = frames[0].callFrameId;
-        session.post("Debugger.evaluateOnCallFrame", { callFrameId, expression, silent: true }, () =>
-          resolve(),
-        );
+    const top = await Promise.race([paused, seen.then(() => undefined), pause(300)]);
+    if (!top) {
+      // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
+      return top === false && strike(numbers) ? "signal" : "not";
+    }
+    const resume = (terminateOnResume: boolean) =>
+      new Promise<void>((resolve) => {
+        session.post("Debugger.resume", { terminateOnResume }, () => resolve());
       });
+    // Before Node 22 a frame does not tell its script's name.
+    const isClean = !internal.test(scripts.get(top.location.scriptId) ?? "");
+    if ((isClean || anywhere) && strike(numbers)) {
+      await pause(5); // A thread of Node's takes the signal.
+      await resume(false);
+      return "signal";
+    }
+    if (!isClean) {
+      await resume(false);
+      return "not";
     }
     await new Promise<void>((resolve) => {
-      session.post("Debugger.resume", { terminateOnResume }, () => resolve());
+      const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
+      const { callFrameId } = top;
+      session.post("Debugger.evaluateOnCallFrame", { callFrameId, expression, silent: true }, () =>
+        resolve(),
+      );
     });
-    return struck;
+    await resume(true);
+    return "cut";
   } finally {
     session.post("Debugger.disable");
     session.disconnect();

@@ -208,7 +208,12 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       { expression: code, replMode: true, awaitPromise: true, objectGroup: "cell", silent: !debug },
       (error, reply) => {
         if (error) {
-          end({ error: new KernelError("Error", error.message) });
+          // Cut off in its first part, a cell has no other end.
+          end({
+            error: /terminated/.test(error.message)
+              ? interruption()
+              : new KernelError("Error", error.message),
+          });
           return;
         }
         const { exceptionDetails, result } = reply as unknown as {
@@ -409,10 +414,6 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     if (!origin.stdin) return undefined;
     streams.flush();
     while (receiveMessageOnPort(inputPort)); // Answers to questions that were interrupted.
-    // An interrupt comes as an answer here. With a signal as well, the cell would end by the answer, and the signal would
-    // cut off V8's work on that end, which V8 does not survive: so after an interrupt the cell stays out of its reach.
-    const place = Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.outside);
-    while (place === guard.struck); // SIGINT is on its way, and must find us here.
     const before = Atomics.load(numbers, shared.input);
     post({ type: "input", origin, prompt, password });
     for (let seen = before; ; seen = Atomics.load(numbers, shared.input)) {
@@ -420,7 +421,6 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
       if (received) {
         const { value, interrupted } = received.message as { value?: string; interrupted?: boolean };
         if (interrupted) throw interruption();
-        Atomics.store(numbers, shared.guard, place);
         return value ?? "";
       }
       Atomics.wait(numbers, shared.input, seen, 1000);
@@ -487,6 +487,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
         runCell(message);
         break;
       case "interrupt":
+        entered = false; // Where there is no signal, a cell's first part is cut off with what was to say so.
         interruptAll();
         post({ type: "pong", ping: message.ping });
         break;

@@ -684,16 +684,14 @@ async function interrupt(): Promise<void> {
   data.inputPort.postMessage({ interrupted: true });
   Atomics.add(data.shared, shared.input, 1);
   Atomics.notify(data.shared, shared.input);
-  let resume = () => {};
+  const { held, resume } = debug.interrupting();
   await interruptMain(
     data.shared,
     (ping) => {
       post({ type: "interrupt", ping });
       return new Promise((resolve) => pongs.set(ping, resolve));
     },
-    (struck) => {
-      resume = debug.release(struck);
-    },
+    held,
   );
   resume();
 }

@@ -165,6 +165,34 @@ describe("kernel: a long life", function () {
   this.timeout(1_800_000);
   const cells = Number(process.env.SLIMLAB_SOAK ?? 600);
 
+  it("survives interrupts that come just as a cell ends, and none of them strikes the next", async () => {
+    // V8 ends the process when a signal cuts off its own work on a cell's end.
+    const kernel = await startKernel({ env });
+    const random = seeded(5);
+    const busy = "for (const start = performance.now(); performance.now() - start < 4;);";
+    const ends = [
+      [`${busy} throw new RangeError("own")`, /^(RangeError|KeyboardInterrupt)$/],
+      [`${busy} await null; "own"`, /^(ok|KeyboardInterrupt)$/],
+      [
+        `${busy} setImmediate(() => { throw new RangeError("own") }); await new Promise(() => {})`,
+        /^(RangeError|KeyboardInterrupt)$/,
+      ],
+    ] as const;
+    try {
+      for (let i = 0; i < 90; i++) {
+        const [code, expected] = ends[i % ends.length];
+        const running = kernel.execute(code);
+        await pause(3 + random() * 6);
+        await kernel.interrupt();
+        const { status, content } = await running;
+        assert.match(status === "ok" ? "ok" : content.ename, expected);
+        assert.equal(await shown(kernel, `${i} + 1`), String(i + 1));
+      }
+    } finally {
+      await kernel.shutdown();
+    }
+  });
+
   it(`runs ${cells} cells with errors, output, interrupts and restarts between them`, async () => {
     let kernel = await startKernel({ env });
     const random = seeded(3);
