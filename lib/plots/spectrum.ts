@@ -33,6 +33,7 @@ export function spectrum(
 ): Figure {
   const energies = options.energies ?? [0.9, 0.99];
   const series = namedSeries<ArrayLike<number>>("spectrum", data, isNumbers);
+  const longest = Math.max(...series.map(([, values]) => values.length));
   const facts: string[] = [];
   const traces: PlotlyTrace[] = [];
   for (const [index, [name, values]] of series.entries()) {
@@ -76,7 +77,7 @@ export function spectrum(
       });
     // Marks close to each other share one label, at the last of them: two would stand on top of each other.
     for (let i = 1; i < marks.length; i++) {
-      if (marks[i].rank - marks[i - 1].rank >= 0.12 * values.length) continue;
+      if (marks[i].rank - marks[i - 1].rank >= 0.26 * longest) continue;
       marks[i].text = `${marks[i - 1].text}, ${marks[i].text}`;
       marks[i - 1].text = "";
     }
@@ -88,7 +89,11 @@ export function spectrum(
         x: marks.map(({ rank }) => rank),
         y: marks.map(({ rank }) => short(share[rank - 1])),
         text: marks.map(({ text }) => text),
-        textposition: marks.map(({ rank }) => (rank > 0.7 * values.length ? "bottom left" : "bottom right")),
+        // To the right and below, where a rising curve is not, unless the text would leave the plot: a letter is about a
+        // hundredth of its width.
+        textposition: marks.map(({ rank, text }) =>
+          rank - 1 + 0.01 * text.length * longest > longest - 1 ? "bottom left" : "bottom right",
+        ),
         marker: { color: color(index), size: 8 },
         xaxis: "x2",
         yaxis: "y2",
