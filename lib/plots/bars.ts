@@ -63,7 +63,8 @@ export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptio
       marker: { color: color(index) },
       ...(labels && {
         texttemplate: template.replace("{v", `%{${amount}`),
-        textposition: mode === "stack" ? "inside" : error ? "inside" : "auto",
+        textposition: mode === "stack" || error ? "inside" : "auto",
+        ...(error && { insidetextanchor: "start" }), // the other end is the error bar's
       }),
       ...(error && {
         [`error_${amount}`]: {

@@ -91,6 +91,8 @@ export function heatmap(values: ArrayLike<number>, options: HeatmapOptions): Fig
         zmax: high,
         colorscale: scales[scale],
         showscale: scale !== "ink",
+        // Few cells with names are a table, and a table has numbers.
+        ...(options.rowNames && rows * cols <= 64 && { texttemplate: "%{z:.3~g}", textfont: { size: 11 } }),
         colorbar: {
           exponentformat: "power",
           title: { text: label, side: "right" },

@@ -152,7 +152,28 @@ export function makeFigure(
     if (!span.names && span.log && span.range[1] - span.range[0] < 3.5)
       axisOf(figure.layout, id).dtick = "D2";
   }
+  placeLabels(figure);
   return figure;
+}
+
+/** Plotly cuts a reference's label off where the plot ends, and by itself sets that of a vertical line into the legend. */
+function placeLabels({ data, layout }: Figure): void {
+  const x = spanOf(data, layout, "x");
+  const y = spanOf(data, layout, "y");
+  const yAxis = axisOf(layout, "y");
+  for (const { x0, y0, yref, label } of (layout.shapes ?? []) as Record<string, never>[]) {
+    if (!label) continue;
+    if (yref === "paper") {
+      const [from, to] = x.names ? [0, 1] : x.range;
+      const share = ((!x.names && x.log ? Math.log10(x0) : x0) - from) / (to - from);
+      Object.assign(label, { yanchor: "top", xanchor: share < 0.35 ? "left" : "right" });
+    } else if (yAxis.range && !y.names) {
+      // The author's range may end just above the line; the label needs a fourteenth of it.
+      const [from, to] = yAxis.range as [number, number];
+      const at = y.log ? Math.log10(y0) : y0;
+      if (from < to && at <= to) yAxis.range = [from, Math.max(to, from + (at - from) / 0.93)];
+    }
+  }
 }
 
 function referenceShape(reference: Reference, index: number): PlotlyLayout {
@@ -175,7 +196,7 @@ function referenceShape(reference: Reference, index: number): PlotlyLayout {
         text: label,
         textposition: x !== undefined ? "end" : side,
         font: { size: 11 },
-        ...(x !== undefined && { textangle: 0, xanchor: "right" }),
+        ...(x !== undefined && { textangle: 0 }),
       },
     }),
   };

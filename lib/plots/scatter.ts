@@ -41,6 +41,13 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
   });
   if (all.length === 0) throw new RangeError("scatter: data must hold at least one point, got none");
   const labels = options.labels ?? all.length <= 12;
+  // A label beside the plot's edge runs inwards, or the edge would cut it.
+  const place = typeof options.x === "object" && options.x.log ? Math.log10 : (x: number) => x;
+  const ends = [Math.min, Math.max].map((end) => end(...all.map((point) => place(point.x))));
+  const textposition = ({ x }: Point) => {
+    const share = (place(x) - ends[0]) / (ends[1] - ends[0]); // NaN where all are equal: in the middle
+    return share < 0.15 ? "top right" : share > 0.85 ? "top left" : "top center";
+  };
   const traces = series.map(([name, points], index): PlotlyTrace => {
     const labelled = points.some((point) => point.label);
     return {
@@ -49,7 +56,10 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
       name,
       x: shortAll(points.map((point) => point.x)),
       y: shortAll(points.map((point) => point.y)),
-      ...(labelled && { text: points.map((point) => point.label ?? ""), textposition: "top center" }),
+      ...(labelled && {
+        text: points.map((point) => point.label ?? ""),
+        textposition: points.map(textposition),
+      }),
       marker: { color: color(index), symbol: symbols[index % symbols.length], size: 9 },
     };
   });

@@ -59,11 +59,6 @@ export function spectrum(
     const ranks = Array.from(values, (_, i) => i + 1);
     const y = Array.from(values, (value) => (value > floor ? short(value) : null));
     const share = energy.map((value) => value / total);
-    traces.push({ type: "scatter", mode: "lines", name, x: ranks, y, line, legendgroup: name });
-    traces.push({
-      ...{ type: "scatter", mode: "lines", name, x: ranks, y: shortAll(share), line, legendgroup: name },
-      ...{ xaxis: "x2", yaxis: "y2", showlegend: false },
-    });
     const marks = energies
       .toSorted((a, b) => a - b)
       .map((wanted) => {
@@ -75,6 +70,13 @@ export function spectrum(
         );
         return { rank, text: `${Number((100 * wanted).toPrecision(4))}% at k = ${rank}` };
       });
+    // The labels of several series would run into each other's lines: there the legend has them.
+    const legend = name && [name, marks.map(({ text }) => text).join(", ")].filter(Boolean).join(": ");
+    traces.push({ type: "scatter", mode: "lines", name: legend, x: ranks, y, line, legendgroup: name });
+    traces.push({
+      ...{ type: "scatter", mode: "lines", name, x: ranks, y: shortAll(share), line, legendgroup: name },
+      ...{ xaxis: "x2", yaxis: "y2", showlegend: false },
+    });
     // Marks close to each other share one label, at the last of them: two would stand on top of each other.
     for (let i = 1; i < marks.length; i++) {
       if (marks[i].rank - marks[i - 1].rank >= 0.26 * longest) continue;
@@ -84,7 +86,7 @@ export function spectrum(
     if (marks.length > 0) {
       traces.push({
         type: "scatter",
-        mode: "markers+text",
+        mode: series.length > 1 ? "markers" : "markers+text",
         name,
         x: marks.map(({ rank }) => rank),
         y: marks.map(({ rank }) => short(share[rank - 1])),

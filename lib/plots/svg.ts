@@ -465,7 +465,27 @@ function drawHeatmap(trace: PlotlyTrace, x: Scale, y: Scale): string {
   const [left, right] = edge(x, positions(trace, "x"), trace.dx ?? 1);
   const [top, bottom] = edge(y, positions(trace, "y"), trace.dy ?? 1);
   const png = encodePng(cols, rows, rgba).toString("base64");
-  return `<image x="${n(left)}" y="${n(top)}" width="${n(right - left)}" height="${n(bottom - top)}" preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,${png}"/>`;
+  const picture = `<image x="${n(left)}" y="${n(top)}" width="${n(right - left)}" height="${n(bottom - top)}" preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,${png}"/>`;
+  return picture + (trace.texttemplate ? cellNumbers(trace, x, y) : "");
+}
+
+/** The numbers of a small heat map, dark on light cells and light on dark ones. */
+function cellNumbers(trace: PlotlyTrace, x: Scale, y: Scale): string {
+  const { zmin = 0, zmax = 1 } = trace as { zmin?: number; zmax?: number };
+  const format = /:([^}]*)\}/.exec(trace.texttemplate as string)?.[1];
+  const [xs, ys] = [positions(trace, "x"), positions(trace, "y")];
+  return trace
+    .z!.flatMap((line, r) =>
+      line.map((value, c) => {
+        if (value === null) return "";
+        const [red, green, blue] = colorAt(trace.colorscale as ColorScale, (value - zmin) / (zmax - zmin));
+        const light = 0.299 * red + 0.587 * green + 0.114 * blue > 140;
+        return text(x.place(xs[c]), y.place(ys[r]) + 4, formatNumber(value, format), {
+          ...{ size: 11, anchor: "middle", fill: light ? "#000000" : "#FFFFFF" },
+        });
+      }),
+    )
+    .join("");
 }
 
 function colorAt(scale: ColorScale, share: number): number[] {

@@ -1,4 +1,5 @@
 // Exercises that check themselves: a cell calls check(), and its value shows what is right and what is not yet.
+import { AssertionError } from "node:assert";
 import { shown } from "../util/check.ts";
 
 /** What a check found, one line for each of its cases. */
@@ -145,7 +146,12 @@ function judge(name: string, value: unknown): CheckCase {
 }
 
 function failure(name: string, error: unknown): CheckCase {
-  const message = error instanceof Error ? error.message : String(error);
+  let message = error instanceof Error ? error.message : String(error);
+  // An assertion with a hint: some versions of Node add a comparison to it, which would give the answer away.
+  if (error instanceof AssertionError && !error.generatedMessage) {
+    message = message.split(/\n+(?:\+ actual - expected|.* !==? )/)[0];
+    if (/^(strictEqual|equal)$/.test(error.operator)) message += ` (got ${shown(error.actual)})`;
+  }
   const kind =
     error instanceof Error && !["Error", "AssertionError"].includes(error.name) ? `${error.name}: ` : "";
   // biome-ignore lint/suspicious/noControlCharactersInRegex: assertion messages may come with colours

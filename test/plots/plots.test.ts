@@ -166,6 +166,44 @@ describe("plots", () => {
     );
   });
 
+  it("labels have room: inside the plot, off the error bars, in small tables of colour", () => {
+    const rangeOf = (figure: Figure) => (figure.layout.yaxis as { range: number[] }).range;
+    const reference = { y: 0.98, label: "whole" };
+    // The label needs 7 % of the height above its line.
+    const raised = lines([0.2, 0.9], { y: { range: [0, 1] }, references: [reference] });
+    assert.ok(Math.abs(0.98 / rangeOf(raised)[1] - 0.93) < 1e-9, String(rangeOf(raised)));
+    assert.deepEqual(
+      rangeOf(lines([0.2, 0.9], { y: { range: [0, 1.2] }, references: [reference] })),
+      [0, 1.2],
+    );
+    assert.deepEqual(rangeOf(lines([0.2, 0.9], { y: { range: [0, 1] }, references: [{ y: 0.98 }] })), [0, 1]);
+    const upright = (x: number) => {
+      const { layout } = lines([1, 2], { xs: [0, 10], references: [{ x, label: "here" }] });
+      return (layout.shapes as [{ label: { xanchor: string } }])[0].label.xanchor;
+    };
+    assert.deepEqual([upright(1), upright(9)], ["left", "right"]);
+
+    const points = [0, 5, 10].map((x) => ({ x, y: x, label: `point ${x}` }));
+    assert.deepEqual(scatter(points).data[0].textposition, ["top right", "top center", "top left"]);
+    const spread = bars({ a: 1, b: 2 }, { errors: { a: 0.1, b: 0.2 } }).data[0];
+    assert.deepEqual([spread.textposition, spread.insidetextanchor], ["inside", "start"]);
+
+    const table = heatmap([0.25, 1, 2, 30], { rows: 2, cols: 2, rowNames: ["a", "b"], colNames: ["c", "d"] });
+    const svg = table.toSvg();
+    checkWellFormed(svg);
+    for (const [number, color] of [
+      ["0.25", "#FFFFFF"],
+      ["30", "#000000"],
+    ]) {
+      assert.match(
+        svg,
+        new RegExp(`fill="${color}">${number}</text>`),
+        "light on dark cells, dark on light ones",
+      );
+    }
+    assert.equal(heatmap([0, 1, 2, 3], { rows: 2, cols: 2 }).data[0].texttemplate, undefined);
+  });
+
   it("spectrum: marks the rank that holds the energy", () => {
     // Squares 4, 3, 2, 1: shares 0.4, 0.7, 0.9, 1.
     const values = [4, 3, 2, 1].map(Math.sqrt);
@@ -184,6 +222,8 @@ describe("plots", () => {
       "50% at k = 50",
       "90% at k = 90",
     ]);
+    const two = spectrum({ a: values, b: values }, { energies: [0.9] });
+    assert.equal(two.data[0].name, "a: 90% at k = 3", "the legend says it where marks would be too close");
     assert.throws(() => spectrum([1, 2]), /data must be sorted, largest first, got 2 after 1/);
     assert.throws(() => spectrum([0, 0]), /must have a value above 0/);
   });

@@ -25,6 +25,30 @@ describe("exercises that check themselves", () => {
     assert.deepEqual((bundle[checkMime] as unknown as CheckResult).passed, false);
   });
 
+  it("show an assertion's hint and what the reader had, not the answer", () => {
+    const messageOf = (test: () => unknown) => (check("a", test) as CheckResult).cases[0].message;
+    assert.equal(
+      messageOf(() => assert.equal(3, 16_781_312, "a bias for each output")),
+      "a bias for each output (got 3)",
+    );
+    assert.equal(
+      messageOf(() => assert.equal("?", "pruning", "what gets smaller?")),
+      'what gets smaller? (got "?")',
+    );
+    assert.equal(
+      messageOf(() => assert.deepEqual([], ["3.1.2"], "which have fewer MACs?")),
+      "which have fewer MACs?",
+    );
+    assert.equal(
+      messageOf(() => assert.ok(false, "96 % so far\nand more to come")),
+      "96 % so far\nand more to come",
+    );
+    assert.match(
+      messageOf(() => assert.equal(1, 2)),
+      /1 !== 2/,
+    );
+  });
+
   it("take one function, false for not yet, and promises", async () => {
     assert.equal((check("a", () => {}) as CheckResult).passed, true);
     assert.equal((check("a", () => false) as CheckResult).passed, false);

@@ -29,6 +29,14 @@ interface PlotlyApi {
   animate(place: HTMLElement, ...args: object[]): Promise<unknown>;
 }
 
+/** What Plotly knows of a drawn figure: the plot's size without margins, its axes. */
+interface DrawnLayout {
+  _size: { w: number; h: number };
+  height: number;
+  xaxis?: { title: { text: string; font: { size: number; family: string } } };
+  yaxis?: { scaleanchor?: string; domain: [number, number] };
+}
+
 declare global {
   interface Window {
     Plotly?: PlotlyApi;
@@ -121,10 +129,39 @@ async function draw(figure: HTMLElement): Promise<void> {
     { responsive: true, displaylogo: false },
   );
   if (plot.frames) await plotly.addFrames(place, plot.frames);
+  await fitToPage(place, margin.r);
   for (const still of chart.querySelectorAll(":scope > :not(.plotly-place)")) still.remove();
   if (slider) figure.append(sliderControl(place, slider, caption));
   figure.classList.add("drawn");
   drawn.add(place);
+}
+
+/** What a narrow page asks for: the x axis's title on several lines, and no empty room above and below square cells. */
+async function fitToPage(place: HTMLElement, right: number): Promise<void> {
+  const {
+    _size: size,
+    xaxis,
+    yaxis,
+    height,
+  } = (place as unknown as { _fullLayout: DrawnLayout })._fullLayout;
+  const change: Record<string, unknown> = {};
+  const pen = document.createElement("canvas").getContext("2d");
+  if (pen && xaxis?.title.text) {
+    pen.font = `${xaxis.title.font.size}px ${xaxis.title.font.family}`;
+    const lines = [""];
+    for (const word of xaxis.title.text.split(" ")) {
+      const longer = `${lines.at(-1)} ${word}`.trim();
+      if (lines.at(-1) && pen.measureText(longer).width > size.w + 2 * right) lines.push(word);
+      else lines[lines.length - 1] = longer;
+    }
+    if (lines.length > 1) change["xaxis.title.text"] = lines.join("<br>");
+  }
+  if (yaxis?.scaleanchor && yaxis.domain[1] - yaxis.domain[0] < 0.9) {
+    const unused = size.h * (1 - (yaxis.domain[1] - yaxis.domain[0]));
+    change.height = height - unused;
+    place.style.height = `${change.height}px`;
+  }
+  if (Object.keys(change).length > 0) await window.Plotly!.relayout(place, change);
 }
 
 function setDeep(target: Record<string, unknown>, path: string, value: unknown): void {
