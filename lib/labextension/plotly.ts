@@ -103,6 +103,9 @@ export function plotlyRenderer(Widget: WidgetClass, plotlyUrl: string): object {
       const figure = structuredClone({ data, layout });
       figure.layout.template ??= themeTemplate();
       if (!figure.layout.width) figure.layout.autosize = true;
+      // A resize makes Plotly forget the layout's height and ask the element's: without one, the next move of a slider
+      // would fold the chart up.
+      this.node.style.height = figure.layout.height ? `${figure.layout.height}px` : "";
       await Plotly.react(this.node, figure.data, figure.layout, {
         displaylogo: false,
         responsive: true,

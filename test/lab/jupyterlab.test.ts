@@ -19,6 +19,8 @@ const cells = {
   plot: `import { lines } from "slimlab/plots";
 const weights = new Float32Array([3, 1, 2]);
 lines([...weights], { title: "Three weights" })`,
+  moving: `import { bars, slider as sliderOf } from "slimlab/plots";
+sliderOf([1, 2, 3].map((top) => bars({ one: top, two: 1 }, { title: "One is " + top, height: 240 })), { label: "one", values: [1, 2, 3] })`,
   complete: "weights.fi",
   inspect: "Math.hypot",
   wrong: 'const text: number = "one";',
@@ -91,6 +93,25 @@ describe("the kernel in JupyterLab", function () {
     const chart = lab.cell(at("plot")).locator(".slimlab-plotly");
     await chart.locator("svg.main-svg").first().waitFor();
     assert.equal(await chart.locator(".gtitle").textContent(), "Three weights");
+  });
+
+  it("keeps a chart's height when its slider moves and when the window shrinks", async () => {
+    const { page } = watched;
+    await lab.run(at("moving"));
+    const chart = lab.cell(at("moving")).locator(".slimlab-plotly");
+    await chart.locator("svg.main-svg").first().waitFor();
+    const height = () => chart.evaluate((node) => node.clientHeight);
+    const drawn = await height();
+    assert.ok(drawn >= 240, `${drawn} pixels`);
+    const rail = (await chart.locator(".slider-rail-touch-rect").boundingBox())!;
+    await page.mouse.click(rail.x + rail.width - 3, rail.y + rail.height / 2);
+    await chart.locator(".gtitle", { hasText: "One is 3" }).waitFor();
+    const size = page.viewportSize()!;
+    for (const width of [size.width - 200, size.width]) {
+      await page.setViewportSize({ ...size, width });
+      await page.waitForTimeout(500); // the redraw comes a frame or two later
+      assert.equal(await height(), drawn);
+    }
   });
 
   it("completes names of another cell, with their types", async () => {
