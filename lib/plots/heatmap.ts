@@ -92,7 +92,11 @@ export function heatmap(values: ArrayLike<number>, options: HeatmapOptions): Fig
         colorscale: scales[scale],
         showscale: scale !== "ink",
         // Few cells with names are a table, and a table has numbers.
-        ...(options.rowNames && rows * cols <= 64 && { texttemplate: "%{z:.3~g}", textfont: { size: 11 } }),
+        ...(options.rowNames &&
+          rows * cols <= 64 && {
+            texttemplate: bound > 1 ? "%{z:.3~g}" : "%{z:.2~g}",
+            textfont: { size: 11 },
+          }),
         colorbar: {
           exponentformat: "power",
           title: { text: label, side: "right" },

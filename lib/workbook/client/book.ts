@@ -145,6 +145,7 @@ async function fitToPage(place: HTMLElement, right: number): Promise<void> {
     height,
   } = (place as unknown as { _fullLayout: DrawnLayout })._fullLayout;
   const change: Record<string, unknown> = {};
+  let wanted = height;
   const pen = document.createElement("canvas").getContext("2d");
   if (pen && xaxis?.title.text) {
     pen.font = `${xaxis.title.font.size}px ${xaxis.title.font.family}`;
@@ -155,10 +156,13 @@ async function fitToPage(place: HTMLElement, right: number): Promise<void> {
       else lines[lines.length - 1] = longer;
     }
     if (lines.length > 1) change["xaxis.title.text"] = lines.join("<br>");
+    wanted += (lines.length - 1) * 1.3 * xaxis.title.font.size;
   }
   if (yaxis?.scaleanchor && yaxis.domain[1] - yaxis.domain[0] < 0.9) {
-    const unused = size.h * (1 - (yaxis.domain[1] - yaxis.domain[0]));
-    change.height = height - unused;
+    wanted -= size.h * (1 - (yaxis.domain[1] - yaxis.domain[0]));
+  }
+  if (wanted !== height) {
+    change.height = Math.round(wanted);
     place.style.height = `${change.height}px`;
   }
   if (Object.keys(change).length > 0) await window.Plotly!.relayout(place, change);
