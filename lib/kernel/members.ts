@@ -9,7 +9,7 @@ export interface Member {
 }
 
 /** What an expression stands for may take its time when the main thread sits in native code: then there is no answer. */
-const patience = 200;
+const patience = 500;
 
 const name = String.raw`[\p{ID_Start}$_][\p{ID_Continue}$]*`;
 const chain = new RegExp(
