@@ -51,7 +51,7 @@ export class LspClient {
     this.child = spawn(server, ["--lsp", "--stdio"], {
       cwd: folder,
       stdio: ["pipe", "pipe", "pipe"],
-      // Go collects when its heap has grown by half, and not when it has doubled: a fifth less memory, cells as quick.
+      // Go collects when its heap has grown by half, not when it has doubled: a fifth less memory for a few % of the time.
       env: { GOGC: "50", ...process.env },
     });
     this.child.stdout!.on("data", (chunk: Buffer) => this.receive(chunk));
