@@ -8,7 +8,7 @@ import { Session } from "node:inspector";
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readMappings, type Segment } from "./edits.ts";
+import { readMappings, type Segment, segmentAt } from "./edits.ts";
 import { debugName, internalScripts } from "./interrupt.ts";
 import { objectPart, type Remote, valueText } from "./remote.ts";
 import type { CellCode } from "./transform.ts";
@@ -837,15 +837,7 @@ function sourcePlace(
   { lineNumber, columnNumber = 0 }: Location,
 ): { line: number; column: number } | undefined {
   if (!segments) return { line: lineNumber + 1, column: columnNumber + 1 };
-  let low = 0;
-  let high = segments.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const { line, column } = segments[middle];
-    if (line < lineNumber || (line === lineNumber && column <= columnNumber)) low = middle + 1;
-    else high = middle;
-  }
-  const found = segments[low - 1] ?? segments[0];
+  const found = segmentAt(segments, lineNumber, columnNumber);
   return found && { line: found.sourceLine + 1, column: found.sourceColumn + 1 };
 }
 

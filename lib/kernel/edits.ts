@@ -173,6 +173,19 @@ export function readMappings(mappings: string): Segment[] {
   return segments;
 }
 
+/** The segment that a place of the generated code (from 0) belongs to: the last that begins before it. */
+export function segmentAt(segments: Segment[], line: number, column: number): Segment | undefined {
+  let low = 0;
+  let high = segments.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const { line: at, column: from } = segments[middle];
+    if (at < line || (at === line && from <= column)) low = middle + 1;
+    else high = middle;
+  }
+  return segments[low - 1] ?? segments[0];
+}
+
 /** Moves the source side of a map with `place`. Every mapping keeps its place in the generated code. */
 export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
   let out = "";

@@ -1,7 +1,8 @@
 // Errors as a person reads them: the message, where in which cell, the lines around, the calls that led there.
-import { findSourceMap, SourceMap } from "node:module";
+import { findSourceMap } from "node:module";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
+import { readMappings, type Segment, segmentAt } from "./edits.ts";
 import { codeFrame } from "./frame.ts";
 import type { ErrorContent } from "./link.ts";
 
@@ -9,7 +10,6 @@ interface CellSource {
   title: string;
   source: string;
   mappings: string;
-  map?: SourceMap;
 }
 
 /** Every cell that has run, by its name in V8. */
@@ -27,21 +27,16 @@ interface Place {
   column: number;
 }
 
+let read: { cell: CellSource; segments: Segment[] } | undefined;
+
 function mapPlace(file: string, line: number, column: number): Place | undefined {
   const cell = cells.get(file);
   if (cell) {
-    cell.map ??= new SourceMap({
-      version: 3,
-      file,
-      sources: [file],
-      sourcesContent: [],
-      names: [],
-      mappings: cell.mappings,
-      sourceRoot: "",
-    });
-    const entry = cell.map.findEntry(line - 1, column - 1);
-    if (!("originalLine" in entry)) return { file: cell.title, line, column };
-    return { file: cell.title, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
+    // Errors are rare and maps are large when they are read: only the last one stays.
+    if (read?.cell !== cell) read = { cell, segments: readMappings(cell.mappings) };
+    const found = segmentAt(read.segments, line - 1, column - 1);
+    if (!found) return { file: cell.title, line, column };
+    return { file: cell.title, line: found.sourceLine + 1, column: found.sourceColumn + 1 };
   }
   const map = findSourceMap(file);
   if (map) {

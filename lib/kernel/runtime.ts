@@ -326,7 +326,7 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
     const stopped = guarded(
       () =>
         scopes.run(own, () =>
-          evaluate(`${request.code}\n//# sourceURL=${name}`, (end) => own.end?.(end), request.debug),
+          evaluate(`${request.code}\n//# sourceURL=${name}`, enderOf(own), request.debug),
         ),
       () => {
         // Most cells end here, and with nothing of the user's left to call.
@@ -529,6 +529,11 @@ export function startRuntime(server: Worker, inputPort: MessagePort, data: Serve
 
 function isObject(value: unknown): boolean {
   return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+/** V8 keeps what is to be called at a cell's end, for ever if it was cut off: so that holds nothing but the scope. */
+function enderOf(own: Scope): (outcome: Outcome) => void {
+  return (outcome) => own.end?.(outcome);
 }
 
 function versionOf(name: string): string | undefined {
