@@ -489,8 +489,10 @@ log.push("and on");`);
       await kernel.interrupt();
       await running;
       const before = Number(text(await run("ticks")));
-      await pause(60);
-      assert.ok(Number(text(await run("clearInterval(clock); ticks"))) > before);
+      // A busy machine may give the timer no turn for a while; one that is lost gets none for ever.
+      const end = Date.now() + 10_000;
+      while (Number(text(await run("ticks"))) <= before) assert.ok(Date.now() < end, "the timer stopped");
+      await run("clearInterval(clock)");
     });
   });
 
