@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readMappings, type Segment, segmentAt } from "./edits.ts";
-import { debugName, internalScripts } from "./interrupt.ts";
+import { debugName, internalScripts, kernelFolder } from "./interrupt.ts";
 import { objectPart, type Remote, valueText } from "./remote.ts";
 import type { CellCode } from "./transform.ts";
 import type { Content } from "./wire.ts";
@@ -101,8 +101,6 @@ export interface DebuggerHost {
   /** Ends the cells that run. */
   interrupt(): Promise<void>;
 }
-
-const kernelFolder = new URL(".", import.meta.url).href;
 
 export class Debugger {
   readonly #host: DebuggerHost;

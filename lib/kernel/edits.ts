@@ -63,10 +63,13 @@ class Pieces {
     const sourceLines = lineStarts(this.source);
     return (line, column) => {
       const offset = (lines[line] ?? this.text.length) + column;
-      const index = Math.max(0, lastUpTo(this.starts, offset));
+      const index = Math.max(
+        0,
+        lastUpTo(this.starts, (start) => start <= offset),
+      );
       const origin = this.origins[index] ?? { at: 0, copied: false };
       const at = origin.copied ? origin.at + offset - this.starts[index] : origin.at;
-      const sourceLine = lastUpTo(sourceLines, at);
+      const sourceLine = lastUpTo(sourceLines, (start) => start <= at);
       return [sourceLine, at - sourceLines[sourceLine]];
     };
   }
@@ -83,13 +86,13 @@ function lineStarts(text: string): number[] {
   return starts;
 }
 
-/** The index of the last number that is at most `value`, in ascending numbers. */
-function lastUpTo(numbers: number[], value: number): number {
+/** The index of the last item that `isUpTo` a place, in items of ascending places; -1 where none is. */
+function lastUpTo<Item>(items: Item[], isUpTo: (item: Item) => boolean): number {
   let low = 0;
-  let high = numbers.length;
+  let high = items.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (numbers[middle] <= value) low = middle + 1;
+    if (isUpTo(items[middle])) low = middle + 1;
     else high = middle;
   }
   return low - 1;
@@ -175,15 +178,8 @@ export function readMappings(mappings: string): Segment[] {
 
 /** The segment that a place of the generated code (from 0) belongs to: the last that begins before it. */
 export function segmentAt(segments: Segment[], line: number, column: number): Segment | undefined {
-  let low = 0;
-  let high = segments.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    const { line: at, column: from } = segments[middle];
-    if (at < line || (at === line && from <= column)) low = middle + 1;
-    else high = middle;
-  }
-  return segments[low - 1] ?? segments[0];
+  const isUpTo = (each: Segment) => each.line < line || (each.line === line && each.column <= column);
+  return segments[lastUpTo(segments, isUpTo)] ?? segments[0];
 }
 
 /** Moves the source side of a map with `place`. Every mapping keeps its place in the generated code. */

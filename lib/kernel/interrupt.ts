@@ -51,10 +51,12 @@ export const repairName = "slimlab.repair";
 /** The global by which the debugger reaches the main thread's streams and displays. */
 export const debugName = "slimlab.debug";
 
+export const kernelFolder = new URL(".", import.meta.url).href;
+
 /** Node's code and the kernel's, as patterns for the debugger. */
 export const internalScripts = [
   "^node:",
-  `^${new URL(".", import.meta.url).href.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`,
+  `^${kernelFolder.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`,
   "^evalmachine",
   "^$",
 ];

@@ -103,12 +103,12 @@ export function transpose(a: ArrayLike<number>, rows: number, cols: number): Flo
 }
 
 /** {@link transpose} into an array that is there. */
-export function transposeInto<T extends Float64Array>(
-  t: T,
+export function transposeInto(
+  t: Float64Array,
   a: ArrayLike<number>,
   rows: number,
   cols: number,
-): T {
+): Float64Array {
   // Blocks of 32 x 32 keep both sides in the first-level cache.
   for (let i0 = 0; i0 < rows; i0 += 32) {
     const i1 = Math.min(i0 + 32, rows);
