@@ -8,12 +8,14 @@ import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkLabels, checkSplit, inputShape, shiftImages } from "./batches.ts";
 import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
+import { adamStepName, FastAdam } from "./kernels/adam.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
 import { checkMasks, checkWeightsFinite, kernelLayers, kernelOf } from "./weights.ts";
 
 const optimizers = {
-  adam: (rate: number): tf.Optimizer => tf.train.adam(rate),
+  adam: (rate: number): tf.Optimizer =>
+    tf.getKernel(adamStepName, tf.getBackend()) ? new FastAdam(rate) : tf.train.adam(rate),
   momentum: (rate: number): tf.Optimizer => tf.train.momentum(rate, 0.9),
   sgd: (rate: number): tf.Optimizer => tf.train.sgd(rate),
 };

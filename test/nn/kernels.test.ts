@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { tf, useBackend } from "slimlab/nn";
+import { FastAdam } from "../../lib/nn/kernels/adam.ts";
 
 // Every kernel of ours against the JavaScript backend's, which is written from the definition, loop by loop.
 type Output = { values: number[]; shape: number[] };
@@ -192,6 +193,35 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
       () => tf.unsortedSegmentSum(random([5], 1) as tf.Tensor1D, tf.tensor1d([1, 0, 1, 1, 3], "int32"), 4),
       "scalars",
     );
+  });
+
+  it("AdamStep: TensorFlow.js's Adam, bit for bit, for any number of weights", async () => {
+    await useBackend("wasm");
+    const before = tf.memory().numTensors;
+    const sizes = [1, 3, 4, 10, 37];
+    const trained = [tf.train.adam(0.01) as tf.Optimizer, new FastAdam(0.01)].map((optimizer, which) => {
+      const names = sizes.map((size) => `adam${which}/${size}`);
+      const variables = sizes.map((size, i) =>
+        tf.tidy(() => tf.variable(random([size], size), true, names[i])),
+      );
+      for (let step = 1; step <= 20; step++) {
+        if (step === 11) (optimizer as FastAdam).learningRate = 0.002;
+        tf.tidy(() =>
+          optimizer.applyGradients(Object.fromEntries(names.map((n, i) => [n, random([sizes[i]], step)]))),
+        );
+      }
+      const values = variables.map((variable) => [...variable.dataSync()]);
+      tf.dispose(variables);
+      optimizer.dispose();
+      return values;
+    });
+    assert.deepEqual(trained[1], trained[0]);
+    for (const [i, size] of sizes.entries()) {
+      const start = random([size], size);
+      assert.notDeepEqual(trained[0][i], [...start.dataSync()]);
+      start.dispose();
+    }
+    assert.equal(tf.memory().numTensors, before);
   });
 
   it("leaves no tensor behind", async () => {

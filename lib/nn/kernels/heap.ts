@@ -93,6 +93,22 @@ function shapeBytes(rows: number, columns: number): Uint8Array {
 interface Loops {
   add(target: number, source: number, count: number): void;
   transpose(source: number, target: number, rows: number, columns: number): void;
+  adam(
+    w: number,
+    g: number,
+    m: number,
+    v: number,
+    out: number,
+    count: number,
+    beta1: number,
+    rest1: number,
+    beta2: number,
+    rest2: number,
+    left1: number,
+    left2: number,
+    epsilon: number,
+    rate: number,
+  ): void;
   maxPoolGrad(
     x: number,
     dx: number,

@@ -93,6 +93,67 @@
         (local.set $top (i32.add (local.get $top) (i32.const 1)))
         (br $down))))
 
+  ;; One step of Adam: out = w - rate m'/(sqrt(v') + epsilon), where m' and v' are the moments over what they still lack.
+  ;; Every operation is rounded by itself and in TensorFlow.js's order, so the result is its own, bit for bit.
+  (func (export "adam") (param $w i32) (param $g i32) (param $m i32) (param $v i32) (param $out i32)
+    (param $count i32) (param $beta1 f32) (param $rest1 f32) (param $beta2 f32) (param $rest2 f32)
+    (param $left1 f32) (param $left2 f32) (param $epsilon f32) (param $rate f32)
+    (local $last i32) (local $end i32) (local $gs v128) (local $ms v128) (local $vs v128)
+    (local $g1 f32) (local $m1 f32) (local $v1 f32)
+    (local.set $end (i32.add (local.get $w) (i32.shl (local.get $count) (i32.const 2))))
+    (local.set $last (i32.sub (local.get $end) (i32.const 16)))
+    (block $few
+      (loop $four
+        (br_if $few (i32.gt_u (local.get $w) (local.get $last)))
+        (local.set $gs (v128.load (local.get $g)))
+        (local.set $ms (f32x4.add
+          (f32x4.mul (v128.load (local.get $m)) (f32x4.splat (local.get $beta1)))
+          (f32x4.mul (local.get $gs) (f32x4.splat (local.get $rest1)))))
+        (local.set $vs (f32x4.add
+          (f32x4.mul (v128.load (local.get $v)) (f32x4.splat (local.get $beta2)))
+          (f32x4.mul (f32x4.mul (local.get $gs) (local.get $gs)) (f32x4.splat (local.get $rest2)))))
+        (v128.store (local.get $m) (local.get $ms))
+        (v128.store (local.get $v) (local.get $vs))
+        (v128.store (local.get $out) (f32x4.add
+          (f32x4.mul
+            (f32x4.div
+              (f32x4.div (local.get $ms) (f32x4.splat (local.get $left1)))
+              (f32x4.add
+                (f32x4.sqrt (f32x4.div (local.get $vs) (f32x4.splat (local.get $left2))))
+                (f32x4.splat (local.get $epsilon))))
+            (f32x4.splat (local.get $rate)))
+          (v128.load (local.get $w))))
+        (local.set $w (i32.add (local.get $w) (i32.const 16)))
+        (local.set $g (i32.add (local.get $g) (i32.const 16)))
+        (local.set $m (i32.add (local.get $m) (i32.const 16)))
+        (local.set $v (i32.add (local.get $v) (i32.const 16)))
+        (local.set $out (i32.add (local.get $out) (i32.const 16)))
+        (br $four)))
+    (block $done
+      (loop $one
+        (br_if $done (i32.ge_u (local.get $w) (local.get $end)))
+        (local.set $g1 (f32.load (local.get $g)))
+        (local.set $m1 (f32.add
+          (f32.mul (f32.load (local.get $m)) (local.get $beta1)) (f32.mul (local.get $g1) (local.get $rest1))))
+        (local.set $v1 (f32.add
+          (f32.mul (f32.load (local.get $v)) (local.get $beta2))
+          (f32.mul (f32.mul (local.get $g1) (local.get $g1)) (local.get $rest2))))
+        (f32.store (local.get $m) (local.get $m1))
+        (f32.store (local.get $v) (local.get $v1))
+        (f32.store (local.get $out) (f32.add
+          (f32.mul
+            (f32.div
+              (f32.div (local.get $m1) (local.get $left1))
+              (f32.add (f32.sqrt (f32.div (local.get $v1) (local.get $left2))) (local.get $epsilon)))
+            (local.get $rate))
+          (f32.load (local.get $w))))
+        (local.set $w (i32.add (local.get $w) (i32.const 4)))
+        (local.set $g (i32.add (local.get $g) (i32.const 4)))
+        (local.set $m (i32.add (local.get $m) (i32.const 4)))
+        (local.set $v (i32.add (local.get $v) (i32.const 4)))
+        (local.set $out (i32.add (local.get $out) (i32.const 4)))
+        (br $one))))
+
   ;; One window of max pooling, for all channels: adds each channel's gradient to the first of its largest inputs.
   ;; The window has $height rows of $width inputs, $across bytes apart, and $down bytes from a row's end to the next.
   (func (export "maxPoolGrad") (param $x i32) (param $dx i32) (param $dy i32)

@@ -1,6 +1,7 @@
 // The kernels that TensorFlow.js's WASM backend lacks for training, and faster ones for what training spends most on.
 
 import { tf } from "../tf.ts";
+import { adamStep, adamStepName } from "./adam.ts";
 import { conv2DBackpropFilter, conv2DBackpropInput } from "./conv.ts";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.ts";
 import { batchMatMul } from "./matmul.ts";
@@ -18,6 +19,7 @@ export function registerWasmKernels(): void {
   registered = true;
   const original = tf.getKernel("BatchMatMul", "wasm").kernelFunc as never;
   const missing = {
+    [adamStepName]: adamStep,
     Conv2DBackpropFilter: conv2DBackpropFilter,
     DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
     DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
