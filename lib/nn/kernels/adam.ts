@@ -1,5 +1,5 @@
 // Adam (Kingma and Ba, 2015) in one pass over the weights. TensorFlow.js takes fifteen operations for it, each with a
-// tensor of its own: a quarter of the time that a dense network trains.
+// tensor of its own: about a fifth of the time that a dense network trains.
 
 import { tf } from "../tf.ts";
 import { type KernelCall, loops } from "./heap.ts";
