@@ -8,22 +8,22 @@ export interface Command {
 }
 
 const commands: Record<string, { summary: string; load: () => Promise<Command> }> = {
-  start: { summary: "run the chapters and build the book", load: () => import("./workbook/start.ts") },
+  start: { summary: "run the chapters and build the book", load: () => import("./commands/start.ts") },
   run: {
     summary: "run notebooks headless: slimlab run NOTEBOOK...",
-    load: () => import("./workbook/run.ts"),
+    load: () => import("./commands/run.ts"),
   },
   book: {
     summary: "build the book from run notebooks; --serve shows it",
-    load: () => import("./workbook/book.ts"),
+    load: () => import("./commands/book.ts"),
   },
   grade: {
     summary: "run readers' notebooks and count the exercises that they solved",
-    load: () => import("./workbook/grade.ts"),
+    load: () => import("./commands/grade.ts"),
   },
-  kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./kernel/command.ts") },
-  lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./workbook/lab.ts") },
-  native: { summary: "install the native TensorFlow backend", load: () => import("./nn/native.ts") },
+  kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./commands/kernel.ts") },
+  lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./commands/lab.ts") },
+  native: { summary: "install the native TensorFlow backend", load: () => import("./commands/native.ts") },
 };
 
 const help = `Usage: slimlab COMMAND [OPTION]...

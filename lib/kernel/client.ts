@@ -18,9 +18,9 @@ import {
   header,
   type Message,
   parseConnection,
-} from "./wire.ts";
+} from "./node/wire.ts";
 
-export type { Content, Header, Message } from "./wire.ts";
+export type { Content, Header, Message } from "./node/wire.ts";
 
 /** A MIME bundle: what to show, in each form that can be shown. */
 export type MimeBundle = Record<string, unknown>;
@@ -127,7 +127,7 @@ export class KernelDiedError extends Error {
 export function kernelArguments(...more: string[]): string[] {
   return [
     process.execPath,
-    fileURLToPath(new URL("./main.cjs", import.meta.url)),
+    fileURLToPath(new URL("./node/main.cjs", import.meta.url)),
     "--connection-file",
     "{connection_file}",
     ...more,

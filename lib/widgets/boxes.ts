@@ -1,5 +1,5 @@
 // What holds other things: rows and columns of widgets, and an output that code can write into at any time.
-import { bundleOf } from "../kernel/show.ts";
+import { bundleOf } from "../kernel/show/show.ts";
 import { rethrow, Widget, type WidgetOptions } from "./widget.ts";
 
 export interface BoxOptions extends WidgetOptions {

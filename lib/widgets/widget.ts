@@ -1,7 +1,7 @@
 // Jupyter's widget protocol (version 2) over the kernel's comms: a widget is a named state that the kernel and every
 // view of it keep equal. https://jupyter-widgets.readthedocs.io calls this "low level widget messages".
 import { randomUUID } from "node:crypto";
-import type { Comm, Comms } from "../kernel/comms.ts";
+import type { Comm, Comms } from "../kernel/protocol/comms.ts";
 
 const protocolVersion = "2.1.0";
 const viewMime = "application/vnd.jupyter.widget-view+json";

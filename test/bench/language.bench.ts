@@ -3,8 +3,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { LanguageService } from "../../lib/kernel/language.ts";
-import { transformCell, warmTransform } from "../../lib/kernel/transform.ts";
+import { transformCell, warmTransform } from "../../lib/kernel/cell/transform.ts";
+import { LanguageService } from "../../lib/kernel/types/language.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import type { Row } from "./index.ts";
 

@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { cp, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { RunReport } from "../../lib/notebook/report.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import type { RunReport } from "../../lib/workbook/report.ts";
 import type { Row } from "./index.ts";
 
 export const title = "Workbook: from notebooks to the book (2, 5)";

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Content, type ExecuteResult, type KernelClient, startKernel } from "../../lib/kernel/client.ts";
-import { murmur2 } from "../../lib/kernel/debugger.ts";
+import { murmur2 } from "../../lib/kernel/debug/debugger.ts";
 
 const within = 20_000;
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import * as zmq from "zeromq";
 import { type ExecuteResult, type KernelClient, type Output, startKernel } from "../../lib/kernel/client.ts";
-import { address, encode, header } from "../../lib/kernel/wire.ts";
+import { address, encode, header } from "../../lib/kernel/node/wire.ts";
 
 function text(result: ExecuteResult): unknown {
   const output = result.outputs.find((one) => one.output_type === "execute_result");

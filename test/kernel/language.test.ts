@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Diagnostic, LanguageService } from "../../lib/kernel/language.ts";
-import { transformCell } from "../../lib/kernel/transform.ts";
+import { transformCell } from "../../lib/kernel/cell/transform.ts";
+import { type Diagnostic, LanguageService } from "../../lib/kernel/types/language.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 
 describe("kernel: types for cells", function () {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as zmq from "zeromq";
 import { type KernelClient, startKernel } from "../../lib/kernel/client.ts";
-import { address, type Channel, encode, header } from "../../lib/kernel/wire.ts";
+import { address, type Channel, encode, header } from "../../lib/kernel/node/wire.ts";
 import { seeded } from "../../lib/util/random.ts";
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -267,7 +267,7 @@ describe("kernel: for the user alone", () => {
         "--input-type=module",
         "-e",
         `import { copyFileSync, chmodSync } from "node:fs"; copyFileSync(process.argv[1], ${JSON.stringify(file)}); chmodSync(${JSON.stringify(file)}, 0o644);
-        process.argv.splice(1, 2, "main.cjs", "--connection-file", ${JSON.stringify(file)}); await import(${JSON.stringify(new URL("../../lib/kernel/main.cjs", import.meta.url).href)});`,
+        process.argv.splice(1, 2, "main.cjs", "--connection-file", ${JSON.stringify(file)}); await import(${JSON.stringify(new URL("../../lib/kernel/node/main.cjs", import.meta.url).href)});`,
         "{connection_file}",
       ],
     });
@@ -286,7 +286,7 @@ describe("kernel: for the user alone", () => {
           env,
           argv: [
             process.execPath,
-            new URL("../../lib/kernel/main.cjs", import.meta.url).pathname,
+            new URL("../../lib/kernel/node/main.cjs", import.meta.url).pathname,
             "-f",
             file,
           ],

@@ -1,7 +1,7 @@
 // A REPL-mode session as the kernel has it, for tests: cells are transformed and then really run.
 import { Session } from "node:inspector";
 import { createRequire } from "node:module";
-import { isNodes, type TransformCellOptions, transformCell } from "../../lib/kernel/transform.ts";
+import { isNodes, type TransformCellOptions, transformCell } from "../../lib/kernel/cell/transform.ts";
 
 export class Repl {
   private readonly session = new Session();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { inspect } from "node:util";
 import * as tf from "@tensorflow/tfjs";
 import type { MimeBundle } from "../../lib/kernel/client.ts";
-import { bundleOf, imageType, plainText } from "../../lib/kernel/show.ts";
+import { bundleOf, imageType, plainText } from "../../lib/kernel/show/show.ts";
 
 const bundle = (value: unknown) => bundleOf(value) as MimeBundle;
 const html = (value: unknown) => String(bundle(value)["text/html"]);

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { transform } from "esbuild";
-import { CellSyntaxError, completeness, transformCell } from "../../lib/kernel/transform.ts";
+import { CellSyntaxError, completeness, transformCell } from "../../lib/kernel/cell/transform.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { Repl } from "./repl.ts";
 import { tricky } from "./tricky.ts";

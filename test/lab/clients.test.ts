@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { venvProgram } from "../../lib/install/venv.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { venvProgram } from "../../lib/workbook/venv.ts";
 import { jupyterEnvironment, needLab, notebook } from "./tools.ts";
 
 const cells = [

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installLabextension, uninstallLabextension } from "../../lib/labextension/index.ts";
-import { run } from "../../lib/workbook/lab.ts";
-import { findPython, makeVenv, venvIsReady, venvProgram } from "../../lib/workbook/venv.ts";
+import { run } from "../../lib/commands/lab.ts";
+import { installLabextension, uninstallLabextension } from "../../lib/install/labextension/index.ts";
+import { findPython, makeVenv, venvIsReady, venvProgram } from "../../lib/install/venv.ts";
 import { missing } from "./tools.ts";
 
 describe("the Lab's Python environment", () => {

@@ -6,10 +6,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Browser, chromium, type Locator, type Page } from "playwright-core";
+import { labRequirements, labVenv, prepareLab } from "../../lib/install/lab.ts";
+import { venvIsReady, venvProgram } from "../../lib/install/venv.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { labRequirements, labVenv, prepareLab } from "../../lib/workbook/lab.ts";
-import { venvIsReady, venvProgram } from "../../lib/workbook/venv.ts";
-import { browserFlags } from "../workbook/browser.ts";
+import { browserFlags } from "../book/browser.ts";
 
 /** Under CI a missing tool is a failure; elsewhere the tests that need it are skipped, and say so. */
 export function missing(suite: Mocha.Context, what: string): never {

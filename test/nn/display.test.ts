@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { lenet300, loadDanfo, tf, useBackend } from "slimlab/nn";
-import { bundleOf } from "../../lib/kernel/show.ts";
+import { bundleOf } from "../../lib/kernel/show/show.ts";
 
 const display = Symbol.for("Jupyter.display");
 const shown = (value: unknown): Record<string, string> =>

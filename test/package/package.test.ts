@@ -57,7 +57,7 @@ console.log(
 const javascript = `
 const { globalSparsity } = await import("slimlab/pruning");
 console.log([...globalSparsity({ w: Float32Array.of(1, 2, 3, 4) }, 0.5).w].join());
-for (const hidden of ["slimlab", "slimlab/util", "slimlab/labextension", "slimlab/nothing", "slimlab/dist/lib/cli.js"]) {
+for (const hidden of ["slimlab", "slimlab/util", "slimlab/install", "slimlab/nothing", "slimlab/dist/lib/cli.js"]) {
   await import(hidden).then(
     () => console.log(hidden, "can be imported"),
     ({ code }) => console.log(code),
@@ -112,7 +112,7 @@ describe("slimlab as a package", () => {
       "datasets/mnist-10k/README.md",
       "datasets/weights/lenet-5/weights.bin",
       "datasets/weights/lenet-300-100/manifest.json",
-      "lib/workbook/assets/book.css",
+      "lib/book/assets/book.css",
     ])
       assert.ok(paths.includes(needed), `${needed} is missing`);
     assert.ok(paths.some((path) => path.endsWith(".wasm")));
@@ -169,7 +169,10 @@ describe("slimlab as a package", () => {
     const manifest = JSON.parse(await readFile(join(project, "node_modules/slimlab/package.json"), "utf8"));
     // Every room that has an index can be imported, but for those that only serve slimlab itself.
     const rooms = (await readdir(join(project, "node_modules/slimlab/dist/lib"), { withFileTypes: true }))
-      .filter((entry) => entry.isDirectory() && !["util", "labextension"].includes(entry.name))
+      .filter(
+        (entry) =>
+          entry.isDirectory() && !["util", "install", "commands", "notebook", "book"].includes(entry.name),
+      )
       .map(({ name }) => `./${name}`);
     assert.deepEqual(Object.keys(manifest.exports).sort(), ["./package.json", ...rooms].sort());
     for (const target of Object.values(manifest.exports))

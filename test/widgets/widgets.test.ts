@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Comms } from "../../lib/kernel/comms.ts";
+import { Comms } from "../../lib/kernel/protocol/comms.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import {
   Button,

@@ -1,0 +1,132 @@
+// Prose: markdown-it with KaTeX and highlight.js, all at build time, so that a page needs no script to be read.
+import katexPlugin from "@vscode/markdown-it-katex";
+import hljs from "highlight.js/lib/core";
+import bash from "highlight.js/lib/languages/bash";
+import json from "highlight.js/lib/languages/json";
+import python from "highlight.js/lib/languages/python";
+import typescript from "highlight.js/lib/languages/typescript";
+import xml from "highlight.js/lib/languages/xml";
+import MarkdownIt from "markdown-it";
+import { titleIn } from "../notebook/notebook.ts";
+import { escapeHtml, slugify } from "./html.ts";
+
+hljs.registerLanguage("typescript", typescript);
+hljs.registerLanguage("json", json);
+hljs.registerLanguage("bash", bash);
+hljs.registerLanguage("python", python);
+hljs.registerLanguage("xml", xml);
+
+/** Code as HTML with highlight.js classes; a language it does not know stays plain. */
+export function highlight(code: string, language = "typescript"): string {
+  const known = {
+    ts: "typescript",
+    js: "typescript",
+    javascript: "typescript",
+    sh: "bash",
+    shell: "bash",
+    html: "xml",
+  };
+  const name = known[language as keyof typeof known] ?? language;
+  return hljs.getLanguage(name) ? hljs.highlight(code, { language: name }).value : escapeHtml(code);
+}
+
+/** A heading found in prose. */
+export interface Heading {
+  level: number;
+  id: string;
+  text: string;
+}
+
+/** Prose as HTML, and what the page needs to know of it. */
+export interface Prose {
+  html: string;
+  headings: Heading[];
+  hasMath: boolean;
+  /** Its text without markup, for the search. */
+  text: string;
+}
+
+/** Where a link or picture in a notebook leads, in the book. */
+export type Resolve = (target: string, kind: "link" | "image") => string;
+
+// Raw HTML in Markdown stays off on purpose: it shows as text. Prose needs none, and so none has to be sanitised.
+const md = new MarkdownIt({
+  html: false,
+  linkify: true,
+  typographer: false,
+  highlight: (code, language) => highlight(code, language),
+});
+md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
+md.use(katexPlugin.default, { throwOnError: false, errorColor: "currentColor" });
+md.renderer.rules.table_open = () =>
+  '<div class="table" tabindex="0" role="region" aria-label="table"><table>\n';
+md.renderer.rules.table_close = () => "</table></div>\n";
+
+/**
+ * Renders Markdown.
+ *
+ * @param usedIds the page's anchors so far; those of this text are added
+ */
+export function renderMarkdown(
+  source: string,
+  usedIds: Set<string>,
+  resolve: Resolve = (target) => target,
+): Prose {
+  const tokens = md.parse(source, {});
+  const headings: Heading[] = [];
+  const words: string[] = [];
+  let hasMath = false;
+  for (const [i, token] of tokens.entries()) {
+    if (token.type === "math_block") hasMath = true;
+    if (token.type === "fence" || token.type === "code_block") words.push(token.content);
+    const isHeading = tokens[i - 1]?.type === "heading_open"; // its text is kept apart
+    for (const child of token.children ?? []) {
+      if (child.type === "math_inline") hasMath = true;
+      if ((child.type === "text" || child.type === "code_inline") && !isHeading) words.push(child.content);
+      if (child.type === "softbreak") words.push(" ");
+      if (child.type === "link_open") {
+        const href = String(child.attrGet("href") ?? "");
+        child.attrSet("href", resolve(href, "link"));
+        if (/^https?:/.test(href)) child.attrSet("rel", "noopener");
+      }
+      if (child.type === "image") child.attrSet("src", resolve(String(child.attrGet("src") ?? ""), "image"));
+    }
+    if (token.type === "inline" && !isHeading) words.push("\n");
+    if (token.type === "heading_open") {
+      const text = (tokens[i + 1].children ?? [])
+        .map((child) =>
+          child.type === "softbreak"
+            ? " "
+            : child.type.startsWith("math") || child.type === "text" || child.type === "code_inline"
+              ? child.content
+              : "",
+        )
+        .join("");
+      // "sparsity · 稀疏度" is #sparsity in both languages, so that links need not know which.
+      const id = freeId(slugify(titleIn("en", text)), usedIds);
+      token.attrSet("id", id);
+      headings.push({ level: Number(token.tag.slice(1)), id, text });
+    }
+  }
+  // A wide formula scrolls in its own box; a narrow page stays narrow.
+  const html = md.renderer
+    .render(tokens, md.options, {})
+    .replaceAll('<p class="katex-block">', '<p class="katex-block" tabindex="0">');
+  return {
+    html,
+    headings,
+    hasMath,
+    text: words
+      .join("")
+      .replace(/[ \t]+/g, " ")
+      .trim(),
+  };
+}
+
+/** The id, or with the first free number behind it. */
+export function freeId(id: string, used: Set<string>): string {
+  let free = id;
+  for (let i = 2; used.has(free); i++) free = `${id}-${i}`;
+  used.add(free);
+  return free;
+}

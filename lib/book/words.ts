@@ -1,0 +1,98 @@
+// The book's own words, in its two languages.
+import type { Language } from "../notebook/notebook.ts";
+
+/** What the pages say around the chapters. */
+export const words = {
+  en: {
+    lang: "en",
+    title: "slimlab",
+    subtitle: "Neural network compression, by doing it",
+    intro:
+      "Every chapter is a notebook: each number and picture in it was computed on this machine, by a network trained on real digits. Open the same notebooks in JupyterLab to change the code and run it again.",
+    skip: "Skip to the text",
+    chapters: "Chapters",
+    guides: "Guides",
+    onThisPage: "On this page",
+    search: "Search the book",
+    noResults: "Nothing found",
+    theme: "Colours: light or dark",
+    language: "中文",
+    previous: "Previous",
+    next: "Next",
+    download: "Download as notebook",
+    copy: "Copy",
+    copied: "Copied",
+    showCode: "Show the code",
+    solution: "Solution",
+    cells: (n: number) => `${n} code ${n === 1 ? "cell" : "cells"}`,
+    seconds: (s: number) => `ran in ${s < 10 ? s.toFixed(1) : Math.round(s)} s`,
+    notRun: "This chapter has not been run: it is shown without its results. slimlab start runs it.",
+    notes: {
+      ok: "",
+      failed: "This chapter stopped at an error",
+      timeout: "This chapter ran out of time",
+      died: "This chapter's process ended before it was done",
+      invalid: "This chapter could not be run",
+    },
+    cell: (n: number) => `cell ${n}`,
+    line: (n: number) => `line ${n}`,
+    figureFallback: "The interactive chart needs scripts; this is its picture.",
+    made: (version: string, node: string) => `Made by slimlab ${version} on Node.js ${node}.`,
+  },
+  zh: {
+    lang: "zh-Hans",
+    title: "slimlab",
+    subtitle: "神经网络模型压缩技术实战",
+    intro:
+      "每一章都是一个笔记本：其中的每个数字和每幅图，都是在这台机器上用真实的手写数字训练出的网络算出来的。在 JupyterLab 中打开同样的笔记本，就可以修改代码、重新运行。",
+    skip: "跳到正文",
+    chapters: "章节",
+    guides: "导读",
+    onThisPage: "本页内容",
+    search: "搜索全书",
+    noResults: "没有找到",
+    theme: "颜色：浅色或深色",
+    language: "English",
+    previous: "上一章",
+    next: "下一章",
+    download: "下载笔记本",
+    copy: "复制",
+    copied: "已复制",
+    showCode: "显示代码",
+    solution: "参考答案",
+    cells: (n: number) => `${n} 个代码单元`,
+    seconds: (s: number) => `运行用时 ${s < 10 ? s.toFixed(1) : Math.round(s)} 秒`,
+    notRun: "本章尚未运行，因此没有结果。运行 slimlab start 即可。",
+    notes: {
+      ok: "",
+      failed: "本章因错误中止",
+      timeout: "本章运行超时",
+      died: "本章的进程提前结束",
+      invalid: "本章无法运行",
+    },
+    cell: (n: number) => `第 ${n} 个单元`,
+    line: (n: number) => `第 ${n} 行`,
+    figureFallback: "交互图表需要脚本；这是它的静态图。",
+    made: (version: string, node: string) => `由 slimlab ${version} 在 Node.js ${node} 上生成。`,
+  },
+} as const satisfies Record<Language, unknown>;
+
+/** The document's sections, which group the chapters. */
+export const sections: Record<string, Record<Language, string>> = {
+  "1": { en: "Background", zh: "背景介绍" },
+  "2": { en: "Core concepts", zh: "核心概念与联系" },
+  "3.1": { en: "Pruning", zh: "剪枝剪裁" },
+  "3.2": { en: "Quantization", zh: "量化" },
+  "3.3": { en: "Low-rank factorization", zh: "低秩分解" },
+  "3.4": { en: "Knowledge distillation", zh: "知识蒸馏" },
+  "4": { en: "Practice cases", zh: "实战案例" },
+  "5": { en: "Comparison", zh: "比较与适用场景" },
+};
+
+/** The section that a chapter's number belongs to. */
+export function sectionOf(number: string): string {
+  return number
+    .split(".")
+    .slice(0, number.startsWith("3") ? 2 : 1)
+    .join(".");
+}

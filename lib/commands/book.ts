@@ -1,0 +1,93 @@
+// `slimlab book`: run notebooks in, a static site out.
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
+import { join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { serveFolder } from "../book/serve.ts";
+import { type Book, buildBook } from "../book/site.ts";
+import type { RunReport } from "../notebook/report.ts";
+import { checkInteger } from "../util/check.ts";
+import { packageRoot } from "../util/files.ts";
+
+const help = `Usage: slimlab book [OPTION]...
+
+Builds the book from notebooks that slimlab run has run. A chapter that was not run is shown without results.
+HTML that a cell put out goes into the page as it is: build books of notebooks that you trust.
+
+  --notebooks DIR  the committed notebooks (default: notebooks)
+  --from DIR       their executed copies and run.json (default: .slimlab/run)
+  --output DIR     where the book goes (default: book)
+  --serve [PORT]   show the book on localhost (default port: 8080), building it first where it is missing
+`;
+
+/** The folder of the notebooks: here, or the package's own. */
+export function defaultNotebooks(): string {
+  return existsSync("notebooks") ? "notebooks" : join(packageRoot, "notebooks");
+}
+
+/** Builds the book with what the last run reported. */
+export async function makeBook(notebooks: string, executed: string, output: string): Promise<Book> {
+  const path = join(executed, "run.json");
+  let report: RunReport | undefined;
+  if (existsSync(path)) {
+    try {
+      report = JSON.parse(await readFile(path, "utf8"));
+    } catch (error) {
+      throw new Error(`${path} is damaged (${(error as Error).message}): slimlab run writes it anew`);
+    }
+  }
+  return buildBook({ notebooks, executed, output, report });
+}
+
+/** How to open a book, in two lines. */
+export function howToOpen(book: Book): string {
+  const served = `npm run slimlab -- book --serve`;
+  return `The book: ${relative(process.cwd(), book.index) || book.index}\n  open ${pathToFileURL(book.index)}\n  or   ${served}`;
+}
+
+export async function run(args: string[]): Promise<number> {
+  // --serve may stand alone, which parseArgs knows only for switches: its port is taken out first.
+  const rest = [...args];
+  const at = rest.findIndex((arg) => arg === "--serve" || arg.startsWith("--serve="));
+  let port: number | undefined;
+  if (at >= 0) {
+    const [flag] = rest.splice(at, 1);
+    const given = flag.includes("=")
+      ? flag.split("=")[1]
+      : /^\d+$/.test(rest[at] ?? "")
+        ? rest.splice(at, 1)[0]
+        : "8080";
+    port = checkInteger("--serve", Number(given), 0, 65535);
+  }
+  const { values } = parseArgs({
+    args: rest,
+    options: {
+      help: { type: "boolean", short: "h" },
+      notebooks: { type: "string", default: defaultNotebooks() },
+      from: { type: "string", default: join(".slimlab", "run") },
+      output: { type: "string", default: "book" },
+    },
+  });
+  if (values.help) {
+    console.log(help);
+    return 0;
+  }
+  const index = join(resolve(values.output), "index.html");
+  if (port === undefined || !existsSync(index)) {
+    const book = await makeBook(values.notebooks, values.from, values.output);
+    for (const link of book.brokenLinks) console.error(`slimlab book: broken link in ${link}`);
+    console.log(`Built ${book.pages} pages, ${(book.bytes / 1e6).toFixed(1)} MB. ${howToOpen(book)}`);
+  }
+  if (port === undefined) return 0;
+  const server = await serveFolder(values.output, port);
+  console.log(`The book is at http://localhost:${(server.address() as AddressInfo).port}/ (Ctrl+C ends)`);
+  await new Promise((done) => {
+    process.once("SIGINT", done);
+    process.once("SIGTERM", done);
+  });
+  server.closeAllConnections();
+  server.close();
+  return 0;
+}

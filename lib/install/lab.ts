@@ -1,0 +1,32 @@
+// JupyterLab with our kernel in a virtual environment of its own: prepared, or brought up to date.
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { packageRoot, writeFileAtomic } from "../util/files.ts";
+import { installKernel } from "./kernelspec.ts";
+import { makeVenv } from "./venv.ts";
+
+/** The requirements file of what the Lab's environment holds. */
+export const labRequirements: string = join(packageRoot, "lib", "install", "jupyter", "requirements.txt");
+
+/** The folder of the Lab's environment: in the repository, or in the user's cache for an installed package. */
+export function labVenv(): string {
+  if (process.env.SLIMLAB_VENV) return process.env.SLIMLAB_VENV;
+  if (existsSync(join(packageRoot, ".git"))) return join(packageRoot, ".venv");
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slimlab", "venv");
+}
+
+/** Brings the Lab's environment up to date, our kernel and chart viewer included; returns its folder. */
+export async function prepareLab(): Promise<string> {
+  const venv = labVenv();
+  await makeVenv(venv, [labRequirements]);
+  await installKernel(join(venv, "share", "jupyter"));
+  // The Lab would otherwise ask every new reader about news, and look for updates on the internet.
+  await writeFileAtomic(
+    join(venv, "share", "jupyter", "lab", "settings", "overrides.json"),
+    JSON.stringify({
+      "@jupyterlab/apputils-extension:notification": { checkForUpdates: false, fetchNews: "false" },
+    }),
+  );
+  return venv;
+}

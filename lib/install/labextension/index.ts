@@ -1,0 +1,111 @@
+// The prebuilt JupyterLab extension that draws Plotly charts offline: installed with the kernelspec.
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { packageRoot } from "../../util/files.ts";
+
+// This file runs from lib/ (source) or dist/lib/ (build), and its neighbours have the same ending.
+const remoteSource = fileURLToPath(
+  new URL(`remote${extname(new URL(import.meta.url).pathname)}`, import.meta.url),
+);
+const place = join("labextensions", "slimlab");
+
+/** The extension's folder in a Jupyter data folder such as `PREFIX/share/jupyter`. */
+export function labextensionFolder(dataDir: string): string {
+  return join(dataDir, place);
+}
+
+/**
+ * Builds the extension and puts it where JupyterLab 4 and Notebook 7 look; an older copy is replaced.
+ *
+ * @param dataDir a Jupyter data folder, such as `PREFIX/share/jupyter`
+ * @returns the folder it lies in
+ */
+export async function installLabextension(dataDir: string): Promise<string> {
+  const folder = labextensionFolder(dataDir);
+  await mkdir(dirname(folder), { recursive: true });
+  // Built aside and renamed, so that a Lab that starts meanwhile finds the old one or the new one whole.
+  const aside = await mkdtemp(`${folder}-`);
+  try {
+    const plotly = createRequire(import.meta.url).resolve("plotly.js-dist");
+    const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
+    // JupyterLab's server lets browsers keep these files for long: the names change whenever the contents do.
+    const chart = await bundle(plotly, "esm");
+    const chartFile = `plotly.${hash(chart)}.js`;
+    const remote = await bundle(remoteSource, "iife", { plotlyFile: JSON.stringify(chartFile) });
+    const remoteFile = `remoteEntry.${hash(remote)}.js`;
+    await mkdir(join(aside, "static"));
+    await writeFile(join(aside, "static", chartFile), chart);
+    await writeFile(join(aside, "static", remoteFile), remote);
+    await writeFile(
+      join(aside, "package.json"),
+      JSON.stringify(
+        {
+          name: "slimlab",
+          version,
+          description: "Draws Plotly charts in JupyterLab and Notebook 7, offline",
+          license: "MIT",
+          jupyterlab: {
+            mimeExtension: true,
+            _build: { load: `static/${remoteFile}`, mimeExtension: "./mimeExtension" },
+          },
+        },
+        null,
+        2,
+      ),
+    );
+    await writeFile(
+      join(aside, "install.json"),
+      JSON.stringify({
+        packageManager: "npm",
+        packageName: "slimlab",
+        uninstallInstructions: "Run `slimlab kernel uninstall`",
+      }),
+    );
+    await rm(folder, { recursive: true, force: true });
+    await rename(aside, folder);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    throw error;
+  }
+  return folder;
+}
+
+/** Removes the extension; says whether there was one. */
+export async function uninstallLabextension(dataDir: string): Promise<boolean> {
+  try {
+    await rm(labextensionFolder(dataDir), { recursive: true });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+/** One minified script of a file and all that it imports. */
+async function bundle(
+  file: string,
+  format: "iife" | "esm",
+  define: Record<string, string> = {},
+): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [file],
+    bundle: true,
+    write: false,
+    format,
+    define,
+    minify: format === "esm",
+    target: "es2022",
+    legalComments: "inline",
+    logLevel: "error",
+    logOverride: { "unsupported-dynamic-import": "silent" },
+  });
+  return outputFiles[0].text;
+}
+
+function hash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,150 @@
+// What was run, in all sessions: one JSON array a line, [session, line number, source], in the user's Jupyter folder.
+import { randomUUID } from "node:crypto";
+import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { writeFileAtomic } from "../../util/files.ts";
+import { jupyterDataFolder } from "../../util/folders.ts";
+import type { Content } from "./wire.ts";
+
+type Entry = [session: string, line: number, source: string];
+/** As `history_reply` wants it. */
+type Found = [session: number, line: number, source: string | [string, null]];
+
+/** When the file is larger than this at a start, its older half is let go. */
+const sizeLimit = 8 << 20;
+
+export class History {
+  readonly #file: string | undefined;
+  readonly #session = randomUUID();
+  /** What this session ran, kept so that it can be asked for at once. */
+  #writes: Promise<unknown> = Promise.resolve();
+  #own: Entry[] = [];
+
+  constructor() {
+    const given = process.env.SLIMLAB_HISTORY;
+    this.#file = given === "off" ? undefined : given || join(jupyterDataFolder(), "slimlab", "history.jsonl");
+  }
+
+  async add(line: number, source: string): Promise<void> {
+    const entry: Entry = [this.#session, line, source];
+    if (!this.#file) {
+      this.#own.push(entry);
+      if (this.#own.length > 10_000) this.#own.shift();
+      return;
+    }
+    const file = this.#file;
+    this.#writes = this.#writes
+      .then(async () => {
+        if (line === 1) await this.#trim(file);
+        await appendFile(file, `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+      })
+      .catch(() => {
+        // A folder that cannot be written to costs the history, not the cell.
+      });
+    await this.#writes;
+  }
+
+  /** Answers a `history_request`. */
+  async find(request: Content): Promise<Found[]> {
+    const { sessions, own } = await this.#read();
+    const numbers = new Map(sessions.map(([session], index) => [session, index + 1]));
+    const all: Found[] = [];
+    for (const [session, entries] of sessions) {
+      for (const [, line, source] of entries) all.push([numbers.get(session)!, line, source]);
+    }
+    let found: Found[];
+    const n = typeof request.n === "number" && request.n >= 0 ? request.n : undefined;
+    if (request.hist_access_type === "range") {
+      const asked = Number(request.session ?? 0);
+      const session = asked > 0 ? asked : (numbers.get(own) ?? sessions.length + 1) + asked;
+      const start = Number(request.start ?? 0);
+      const stop = typeof request.stop === "number" ? request.stop : Number.POSITIVE_INFINITY;
+      found = all.filter(([of, line]) => of === session && line >= start && line < stop);
+    } else if (request.hist_access_type === "search") {
+      const isMatch = glob(String(request.pattern ?? "*"));
+      found = all.filter(([, , source]) => isMatch(source as string));
+      if (request.unique === true) {
+        const last = new Map<unknown, Found>();
+        for (const entry of found) {
+          last.delete(entry[2]); // The newest of equal entries stays, in its place.
+          last.set(entry[2], entry);
+        }
+        found = [...last.values()];
+      }
+      if (n !== undefined) found = n === 0 ? [] : found.slice(-n);
+    } else {
+      found = n === undefined ? all : n === 0 ? [] : all.slice(-n);
+    }
+    return request.output === true
+      ? found.map(([session, line, source]) => [session, line, [source as string, null]])
+      : found;
+  }
+
+  async close(): Promise<void> {
+    await this.#writes;
+  }
+
+  async #read(): Promise<{ sessions: [string, Entry[]][]; own: string }> {
+    await this.#writes;
+    const sessions = new Map<string, Entry[]>();
+    const text = this.#file ? await readFile(this.#file, "utf8").catch(() => "") : "";
+    for (const entry of [...parse(text), ...this.#own]) {
+      const entries = sessions.get(entry[0]);
+      if (entries) entries.push(entry);
+      else sessions.set(entry[0], [entry]);
+    }
+    return { sessions: [...sessions], own: this.#session };
+  }
+
+  async #trim(file: string): Promise<void> {
+    await mkdir(dirname(file), { recursive: true });
+    const size = await stat(file).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size <= sizeLimit) return;
+    const lines = (await readFile(file, "utf8")).split("\n");
+    await writeFileAtomic(file, lines.slice(lines.length >> 1).join("\n"));
+  }
+}
+
+function* parse(text: string): Generator<Entry> {
+  for (const line of text.split("\n")) {
+    let entry: unknown;
+    try {
+      entry = JSON.parse(line);
+    } catch {
+      continue; // The last line of a file whose writer was killed.
+    }
+    if (Array.isArray(entry) && typeof entry[0] === "string" && typeof entry[2] === "string")
+      yield entry as Entry;
+  }
+}
+
+/** Jupyter's search pattern: `*` and `?` as in file names. Without a backtracking RegExp: a pattern comes from outside. */
+function glob(pattern: string): (text: string) => boolean {
+  return (text) => {
+    let at = 0;
+    let in_ = 0;
+    let star = -1;
+    let mark = 0;
+    while (at < text.length) {
+      if (
+        in_ < pattern.length &&
+        (pattern[in_] === "?" || pattern[in_] === text[at]) &&
+        pattern[in_] !== "*"
+      ) {
+        at++;
+        in_++;
+      } else if (pattern[in_] === "*") {
+        star = in_++;
+        mark = at;
+      } else if (star >= 0) {
+        in_ = star + 1;
+        at = ++mark;
+      } else return false;
+    }
+    while (pattern[in_] === "*") in_++;
+    return in_ === pattern.length;
+  };
+}

@@ -1,0 +1,232 @@
+// Errors as a person reads them: the message, where in which cell, the lines around, the calls that led there.
+import { findSourceMap } from "node:module";
+import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
+import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
+import { codeFrame } from "../cell/frame.ts";
+import type { ErrorContent } from "../node/link.ts";
+
+interface CellSource {
+  title: string;
+  source: string;
+  mappings: string;
+}
+
+/** Every cell that has run, by its name in V8. */
+const cells = new Map<string, CellSource>();
+
+/** Makes a cell's places known, before it runs. */
+export function rememberCell(name: string, title: string, source: string, mappings: string): void {
+  cells.set(name, { title, source, mappings });
+}
+
+/** A place in the code that a person wrote; line and column count from 1. */
+interface Place {
+  file: string;
+  line: number;
+  column: number;
+}
+
+let read: { cell: CellSource; segments: Segment[] } | undefined;
+
+function mapPlace(file: string, line: number, column: number): Place | undefined {
+  const cell = cells.get(file);
+  if (cell) {
+    // Errors are rare and maps are large when they are read: only the last one stays.
+    if (read?.cell !== cell) read = { cell, segments: readMappings(cell.mappings) };
+    const found = segmentAt(read.segments, line - 1, column - 1);
+    if (!found) return { file: cell.title, line, column };
+    return { file: cell.title, line: found.sourceLine + 1, column: found.sourceColumn + 1 };
+  }
+  const map = findSourceMap(file);
+  if (map) {
+    const entry = map.findEntry(line - 1, column - 1);
+    if ("originalSource" in entry) {
+      return {
+        file: entry.originalSource,
+        line: entry.originalLine + 1,
+        column: entry.originalColumn + 1,
+      };
+    }
+  }
+  return undefined;
+}
+
+// V8 names an ES module by its address, a CommonJS module (main.cjs) by its path.
+const ownFolders = [new URL(".", import.meta.url).href, fileURLToPath(new URL(".", import.meta.url))];
+
+/** Whether a frame is the kernel's or Node's own: no help to the person who wrote the cell. */
+function isInternal(file: string): boolean {
+  return (
+    file.startsWith("node:") ||
+    ownFolders.some((folder) => file.startsWith(folder)) ||
+    file === "evalmachine.<anonymous>"
+  );
+}
+
+/**
+ * Replaces V8's stack traces by ones that name cells, and lines of TypeScript. Everything that reads `stack` gets them, and
+ * some packages look for Node's own functions there: only what has called the cell is left out.
+ */
+export function nameCellsInStacks(): void {
+  Error.prepareStackTrace = (error, sites) => {
+    const lines: string[] = [];
+    let belowCell = false;
+    for (const site of sites) {
+      const file = site.getFileName() || site.getScriptNameOrSourceURL?.() || "";
+      const internal = isInternal(file);
+      if (cells.has(file)) belowCell = true;
+      else if (belowCell && internal) continue;
+      const text = String(site);
+      const line = site.getLineNumber();
+      const column = site.getColumnNumber();
+      const place =
+        file && !internal && line !== null && column !== null ? mapPlace(file, line, column) : undefined;
+      if (!place) {
+        lines.push(`    at ${text}`);
+        continue;
+      }
+      const where = `${place.file}:${place.line}:${place.column}`;
+      // V8's text is `name (file:line:column)`, or the place alone.
+      const open = text.lastIndexOf(` (${file}`);
+      const name = open > 0 ? text.slice(0, open) : "";
+      lines.push(
+        name && !/^(async )?(eval at )?<anonymous>$/.test(name)
+          ? `    at ${name} (${where})`
+          : `    at ${where}`,
+      );
+    }
+    let head: string;
+    try {
+      head = Error.prototype.toString.call(error);
+    } catch {
+      head = "Error";
+    }
+    return [head, ...lines].join("\n");
+  };
+}
+
+/** An error that the kernel itself makes, with its own name and no stack. */
+export class KernelError extends Error {
+  constructor(name: string, message: string) {
+    super(message);
+    this.name = name;
+    this.stack = "";
+  }
+  /** What the traceback says, where that is more than the message. */
+  note?: string;
+}
+
+/** A thrown value as Jupyter's `error` message carries it. `thrownAt`: where, for a value without a stack. */
+export function describeError(
+  value: unknown,
+  thrownAt?: { file: string; line: number; column: number },
+): ErrorContent {
+  try {
+    return describe(value, thrownAt);
+  } catch (error) {
+    // A getter or a proxy can throw again when it is looked at.
+    return {
+      ename: "Error",
+      evalue: "an error that cannot be shown",
+      traceback: [`the error's own code fails: ${safe(error)}`],
+    };
+  }
+}
+
+function safe(value: unknown): string {
+  try {
+    return inspect(value, { depth: 0 });
+  } catch {
+    return "?";
+  }
+}
+
+const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
+const maxFrames = 30;
+
+function describe(value: unknown, thrownAt?: Place): ErrorContent {
+  if (!isError(value)) {
+    const evalue = inspect(value, { depth: 2, breakLength: 100 });
+    const place = thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column);
+    return {
+      ename: "Uncaught",
+      evalue,
+      traceback: [`${red("Uncaught")} ${evalue}`, ...(place ? placeLines(place) : [])],
+    };
+  }
+  const ename = errorName(value);
+  const evalue = String(value.message ?? "");
+  return { ename, evalue, traceback: explain(value, 0, new Set(), thrownAt) };
+}
+
+function isError(value: unknown): value is Error & { cause?: unknown; errors?: unknown; note?: unknown } {
+  return (
+    value instanceof Error ||
+    Object.prototype.toString.call(value) === "[object Error]" ||
+    (typeof value === "object" && value !== null && "stack" in value && "message" in value)
+  );
+}
+
+function errorName(error: Error): string {
+  const { name } = error;
+  const className = (error as { constructor?: { name?: unknown } }).constructor?.name;
+  // `class MyError extends Error {}` leaves the name "Error": its class says more.
+  if ((name === "Error" || typeof name !== "string" || name === "") && typeof className === "string") {
+    return className || "Error";
+  }
+  return name;
+}
+
+function explain(
+  error: Error & { cause?: unknown; errors?: unknown; note?: unknown },
+  depth: number,
+  seen: Set<unknown>,
+  thrownAt?: Place,
+): string[] {
+  seen.add(error);
+  const stack = typeof error.stack === "string" ? error.stack : "";
+  const frames = stack
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !isInternal(line.replace(/^.*(?: at |\()/, "")));
+  const message = String(error.message ?? "");
+  const lines = `${red(errorName(error))}${message ? `: ${message}` : ""}`.split("\n");
+  if (typeof error.note === "string") lines.push(error.note);
+  const inCell = frames.map(placeOfFrame).find((place) => place !== undefined);
+  const place = inCell ?? (thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column));
+  if (place) lines.push(...placeLines(place));
+  if (frames.length > 1 || (frames.length === 1 && !inCell)) {
+    lines.push(...frames.slice(0, maxFrames));
+    if (frames.length > maxFrames) lines.push(`    … and ${frames.length - maxFrames} more calls`);
+  }
+  const indent = (more: string[]) => more.map((line) => `  ${line}`);
+  if (Array.isArray(error.errors) && depth < 3) {
+    for (const [index, one] of error.errors.slice(0, 5).entries()) {
+      if (!seen.has(one)) lines.push(`[errors ${index}]:`, ...indent(explainAny(one, depth + 1, seen)));
+    }
+    if (error.errors.length > 5) lines.push(`… and ${error.errors.length - 5} more errors`);
+  }
+  if (error.cause !== undefined && depth < 8) {
+    lines.push(
+      "caused by:",
+      ...(seen.has(error.cause) ? ["  [circular]"] : explainAny(error.cause, depth + 1, seen)),
+    );
+  }
+  return lines;
+}
+
+function explainAny(value: unknown, depth: number, seen: Set<unknown>): string[] {
+  return isError(value) ? explain(value, depth, seen) : inspect(value, { depth: 2 }).split("\n");
+}
+
+function placeOfFrame(frame: string): Place | undefined {
+  const match = /(Cell \[[\d.]+\]):(\d+):(\d+)\)?$/.exec(frame);
+  return match ? { file: match[1], line: Number(match[2]), column: Number(match[3]) } : undefined;
+}
+
+function placeLines({ file, line, column }: Place): string[] {
+  const lines = [`${file}, line ${line}, column ${column}`];
+  const cell = cells.get(file.replace(" ", ""));
+  if (cell) lines.push(...codeFrame(cell.source, line, column));
+  return lines;
+}

@@ -1,0 +1,222 @@
+// Imports in cells: ES modules, CommonJS modules, JSON, and the project's own TypeScript, seen from the notebook's folder.
+import { existsSync, readFileSync } from "node:fs";
+import Module, { createRequire, isBuiltin, register } from "node:module";
+import { dirname, isAbsolute, join, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import vm from "node:vm";
+import { packageRoot } from "../../util/files.ts";
+
+type ModuleNamespace = Record<string, unknown>;
+
+/** Modules that the kernel itself provides, by specifier. */
+export const ownModules = new Map<string, () => ModuleNamespace>();
+
+const generationName = "slimlab";
+
+/** A module that was imported anew imports its own modules anew: the mark in its address passes to theirs. */
+const reloadHook = `data:text/javascript,${encodeURIComponent(`
+export async function resolve(specifier, context, next) {
+  const found = await next(specifier, context);
+  const mark = /[?&]${generationName}=(\\d+)/.exec(context.parentURL ?? "");
+  if (!mark || !found.url.startsWith("file:") || found.url.includes("/node_modules/")) return found;
+  if (/[?&]${generationName}=/.test(found.url)) return found;
+  return { ...found, url: found.url + (found.url.includes("?") ? "&" : "?") + "${generationName}=" + mark[1] };
+}`)}`;
+
+/** Whether a file is the project's own, and not a package's or the kernel's. */
+function isProjects(file: string): boolean {
+  return !/[\\/]node_modules[\\/]/.test(file) && !file.startsWith(ownFolder);
+}
+
+const ownFolder = dirname(fileURLToPath(import.meta.url)) + sep;
+
+const typescript = /\.[cm]?tsx?$|\.jsx$/;
+
+/** Gives cells `__slimlab_import`, `__slimlab_meta` and `require`. */
+export function provideModules(folder: string): void {
+  const base = join(folder, "notebook.js");
+  const importFrom = importer(base);
+  const importFromPackage = importer(join(packageRoot, "notebook.js"));
+  const require = createRequire(base);
+  let tsx: Promise<unknown> | undefined;
+
+  async function load(specifier: string, attributes?: ImportCallOptions): Promise<unknown> {
+    specifier = String(specifier);
+    const own = ownModules.get(specifier);
+    if (own) return own();
+    if (isBuiltin(specifier)) return import(specifier);
+    const path = pathOf(specifier, folder);
+    if (path === undefined) return loadPackage(specifier, attributes);
+    const file = resolveFile(path);
+    if (file === undefined) throw notFound(specifier, folder);
+    if (file.endsWith(".json")) return jsonModule(file);
+    if (typescript.test(file)) {
+      tsx ??= useTsx();
+      await tsx;
+    }
+    const url = new URL(pathToFileURL(file).href + queryOf(specifier));
+    if (generation > 0 && isProjects(file)) url.searchParams.set(generationName, String(generation));
+    const found = await importFrom(url.href, attributes);
+    return withNames(found as ModuleNamespace, file);
+  }
+
+  let generation = 0;
+
+  /** The next import of each of the project's own modules reads its file anew. */
+  function reload(): void {
+    if (generation++ === 0) register(reloadHook);
+    for (const file of Object.keys(createdRequire.cache))
+      if (isProjects(file)) delete createdRequire.cache[file];
+  }
+
+  function resolved(specifier: string): string | undefined {
+    try {
+      return require.resolve(specifier);
+    } catch {
+      return undefined; // An ES module whose package has no entry for require.
+    }
+  }
+
+  async function loadPackage(specifier: string, attributes?: ImportCallOptions): Promise<unknown> {
+    try {
+      if (specifier.endsWith(".json")) return jsonModule(require.resolve(specifier));
+      const found = (await importFrom(specifier, attributes)) as ModuleNamespace;
+      // Only a CommonJS module has a default export that require knows.
+      return "default" in found ? withNames(found, resolved(specifier)) : found;
+    } catch (error) {
+      const { code } = error as { code?: string };
+      // Notebooks outside of slimlab's folder find its library too.
+      if (
+        /^slimlab(\/|$)/.test(specifier) &&
+        (code === "ERR_MODULE_NOT_FOUND" || code === "ERR_PACKAGE_PATH_NOT_EXPORTED")
+      ) {
+        return importFromPackage(specifier, attributes);
+      }
+      const name = /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0];
+      if (code === "ERR_MODULE_NOT_FOUND" && name && (error as Error).message.includes(`'${name}'`)) {
+        throw notFound(specifier, folder, `is it installed? "npm install ${name}" in that folder does it`);
+      }
+      throw error;
+    }
+  }
+
+  const meta = {
+    url: pathToFileURL(join(folder, "notebook.ts")).href,
+    dirname: folder,
+    filename: join(folder, "notebook.ts"),
+    resolve(specifier: string): string {
+      if (isBuiltin(specifier)) return specifier.startsWith("node:") ? specifier : `node:${specifier}`;
+      const path = pathOf(specifier, folder);
+      return pathToFileURL(path === undefined ? require.resolve(specifier) : path).href;
+    },
+  };
+  const define = (name: string, value: unknown) =>
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+  define("__slimlab_import", load);
+  define("__slimlab_meta", meta);
+  define("require", require);
+  define("reload", reload);
+  adoptTslab();
+}
+
+/**
+ * A module with a name for each property of its `module.exports`. Node finds those names by reading the source, which
+ * misses many; a cell imports a module that has been loaded, so what is there can be seen.
+ */
+function withNames(found: ModuleNamespace, file: string | undefined): ModuleNamespace {
+  const exports = found.default;
+  if (
+    file === undefined ||
+    (typeof exports !== "object" && typeof exports !== "function") ||
+    exports === null
+  ) {
+    return found;
+  }
+  if (createdRequire.cache[file]?.exports !== exports) return found;
+  const missing = Object.keys(exports).filter((name) => !(name in found));
+  if (missing.length === 0) return found;
+  const all: ModuleNamespace = Object.create(null);
+  for (const name of Object.keys(found)) all[name] = found[name];
+  for (const name of missing) {
+    Object.defineProperty(all, name, { get: () => (exports as ModuleNamespace)[name], enumerable: true });
+  }
+  return all;
+}
+
+const createdRequire = createRequire(import.meta.url);
+
+/** Node's own `import()` as a file at `base` would call it. */
+function importer(base: string): (specifier: string, attributes?: ImportCallOptions) => Promise<unknown> {
+  // Node says once, below the first cell that imports, that this loader is experimental: every other warning passes.
+  const warn = process.emitWarning as (...args: unknown[]) => void;
+  process.emitWarning = (warning: string | Error, ...more: unknown[]) => {
+    if (!String(warning).includes("vm.USE_MAIN_CONTEXT_DEFAULT_LOADER")) warn.call(process, warning, ...more);
+  };
+  return vm.compileFunction(
+    "return attributes ? import(specifier, attributes) : import(specifier)",
+    ["specifier", "attributes"],
+    {
+      filename: base,
+      importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
+    },
+  ) as (specifier: string, attributes?: ImportCallOptions) => Promise<unknown>;
+}
+
+function pathOf(specifier: string, folder: string): string | undefined {
+  const bare = specifier.replace(/[?#].*$/s, "");
+  if (bare.startsWith("file:")) return fileURLToPath(bare);
+  if (isAbsolute(bare)) return bare;
+  if (bare === "." || bare === ".." || /^\.\.?\//.test(bare)) return join(folder, bare);
+  return undefined;
+}
+
+function queryOf(specifier: string): string {
+  return /[?#].*$/s.exec(specifier)?.[0] ?? "";
+}
+
+/** The file that is meant: as TypeScript does, `./a`, `./a.js` and `./a.ts` may all mean `a.ts`. */
+function resolveFile(path: string): string | undefined {
+  if (existsSync(path) && /\.[^/\\]+$/.test(path)) return path;
+  const candidates: string[] = [];
+  const js = /^(.*)\.([cm]?)js(x?)$/.exec(path);
+  if (js) candidates.push(`${js[1]}.${js[2]}ts${js[3]}`);
+  for (const ending of [".ts", ".tsx", ".mts", ".cts", ".js", ".mjs", ".cjs", ".json"])
+    candidates.push(path + ending);
+  for (const ending of [".ts", ".js", ".mjs", ".cjs"]) candidates.push(join(path, `index${ending}`));
+  return candidates.find((candidate) => existsSync(candidate)) ?? (existsSync(path) ? path : undefined);
+}
+
+function jsonModule(file: string): ModuleNamespace {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new SyntaxError(`${file} is not JSON: ${(error as Error).message}`);
+  }
+  const names = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+  return Object.assign(Object.create(null), names, { default: value });
+}
+
+function notFound(specifier: string, folder: string, hint?: string): Error {
+  const error = new Error(`cannot find "${specifier}" from ${folder}${hint ? `: ${hint}` : ""}`);
+  return Object.assign(error, { code: "ERR_MODULE_NOT_FOUND" });
+}
+
+async function useTsx(): Promise<void> {
+  process.setSourceMapsEnabled(true); // So that errors name the lines of the TypeScript.
+  const { register } = await import("tsx/esm/api");
+  register();
+  const { register: registerRequire } = await import("tsx/cjs/api");
+  registerRequire();
+}
+
+/** Whoever asks for the tslab package gets its API in this kernel, and not the one that waits for tslab's own. */
+function adoptTslab(): void {
+  const internal = Module as unknown as { _load(request: string, ...rest: unknown[]): unknown };
+  const load = internal._load;
+  internal._load = function (this: unknown, request: string, ...rest: unknown[]) {
+    const own = ownModules.get("tslab");
+    if (own && (request === "tslab" || /[\\/]tslab[\\/]dist[\\/]public\.js$/.test(request))) return own();
+    return load.call(this, request, ...rest);
+  };
+}

@@ -1,0 +1,26 @@
+// `npm run editions`: after code has changed in an English chapter, brings it into the Chinese edition, cell by cell.
+// Prose stays as it is, by the cells' ids; a Markdown cell that is new comes in English, for the tests to ask for.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { findChapters, readNotebook } from "../../lib/notebook/notebook.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+
+const chapters = await findChapters(join(packageRoot, "notebooks"));
+for (const { path, slug } of chapters.filter(({ language }) => language === "zh")) {
+  const twin = chapters.find((other) => other.language === "en" && other.slug === slug);
+  if (!twin) throw new Error(`${path} has no English edition`);
+  const [own, english] = [await readNotebook(path), await readNotebook(twin.path)];
+  const prose = new Map(
+    own.cells.filter((cell) => cell.cell_type === "markdown").map((cell) => [cell.id, cell]),
+  );
+  const cells = english.cells.map((cell) => {
+    const kept = cell.cell_type === "markdown" ? prose.get(cell.id) : undefined;
+    return kept ? { ...cell, source: kept.source } : cell;
+  });
+  const [before, after] = [own, { ...english, cells }].map(
+    (notebook) => `${JSON.stringify(notebook, null, 1)}\n`,
+  );
+  if (before === after) continue;
+  await writeFile(path, after);
+  console.log(`zh/${slug}.ipynb has the code of ${slug}.ipynb again`);
+}

@@ -1,0 +1,147 @@
+// The book's two editions: the same code, the same formulas, each in its own language's typography.
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Cell, findChapters, type Notebook, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+
+const folder = join(packageRoot, "notebooks");
+const han = "\\p{Script=Han}";
+
+/** Prose without code, formulas, link targets and tags. */
+function proseOf(text: string): string {
+  return text
+    .replace(/```[\s\S]*?```/g, "")
+    .replace(/\$\$[\s\S]*?\$\$/g, "")
+    .replace(/`[^`\n]*`|\$[^$\n]+\$/g, "X")
+    .replace(/\]\([^)\s]*\)/g, "]")
+    .replace(/<[^>\n]+>|https?:\/\/\S+/g, "");
+}
+
+/** Where Chinese typography slips: half-width punctuation at a Han character, Latin letters or digits that touch one. */
+function slips(text: string): string[] {
+  const patterns = [
+    `.{0,12}[${han}”）][*_\\]]*[,:;?!(](?!\\S*/).{0,8}`,
+    `.{0,12}[,:;?!()] ?[*_[]*${han}.{0,8}`,
+    `^(?!- [A-Z]).*${han}.*[,:;]$`,
+    // Han characters have no italics: what matters is bold.
+    `(?<![*])[*](?![*])[^*\\n]*${han}[^*\\n]*[*](?![*])`,
+    `.{0,12}(${han}[A-Za-z0-9]|[A-Za-z0-9%]${han}).{0,8}`,
+  ];
+  return patterns.flatMap((pattern) => proseOf(text).match(new RegExp(pattern, "gmu")) ?? []);
+}
+
+/** A heading's number and its two halves, English first. */
+function headingOf(cell: Cell | undefined): { number: string; english: string; chinese: string } | undefined {
+  const heading = /^# (?<number>[\d.]+) (?<left>.+?) · (?<right>.+)$/m.exec(textOf(cell?.source ?? ""));
+  if (!heading?.groups) return undefined;
+  const { number, left, right } = heading.groups;
+  const chineseFirst = new RegExp(han, "u").test(left);
+  return { number, english: chineseFirst ? right : left, chinese: chineseFirst ? left : right };
+}
+
+const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([found]) => found);
+
+describe("the two editions", () => {
+  it("the typography check sees what it should, and nothing else", () => {
+    for (const bad of [
+      "权重,偏置",
+      "如下:",
+      "(权重)",
+      "有3个",
+      "LeNet的权重",
+      "90%的权重",
+      "见[词汇表](a.md),即",
+      "真的?",
+      "取 $m$:",
+    ])
+      assert.notEqual(slips(bad).length, 0, bad);
+    const good =
+      "**权重**：*Deep* LeNet 有 3 个，占 90%（`f(a, b)` 中，$w,b$），见[词汇表](a.md#x)和 [Han](https://a.b/c)。1,000 张图";
+    assert.deepEqual(slips(good), []);
+  });
+
+  it("every chapter has both, with the same cells: kinds, names, tags, code", async () => {
+    const chapters = await findChapters(folder);
+    const english = chapters.filter(({ language }) => language === "en");
+    const chinese = chapters.filter(({ language }) => language === "zh");
+    assert.deepEqual(
+      chinese.map(({ slug }) => slug),
+      english.map(({ slug }) => slug),
+    );
+    for (const chapter of chinese) {
+      const twin = english.find(({ slug }) => slug === chapter.slug)!;
+      const shape = (notebook: Notebook) =>
+        notebook.cells.map(({ cell_type, id, metadata, source }) => [
+          `${cell_type} ${id}`,
+          metadata.tags ?? [],
+          cell_type === "markdown" ? "" : textOf(source),
+        ]);
+      const [own, other] = [await readNotebook(chapter.path), await readNotebook(twin.path)];
+      assert.deepEqual(shape(own), shape(other), `${chapter.path} (npm run editions copies code into it)`);
+      assert.deepEqual(own.metadata, other.metadata, chapter.path);
+      for (const cell of own.cells) assert.equal(cell.outputs?.length ?? 0, 0, `${chapter.path} has outputs`);
+    }
+  });
+
+  it("each is headed in both languages, its own first", async () => {
+    const headings = new Map<string, unknown>();
+    for (const { path, slug, number, language } of await findChapters(folder)) {
+      const first = (await readNotebook(path)).cells.find((cell) => cell.cell_type === "markdown");
+      const heading = headingOf(first);
+      assert.equal(heading?.number, number, `${path} must begin with "# ${number} English · 中文"`);
+      const own = language === "en" ? heading!.english : heading!.chinese;
+      assert.ok(
+        textOf(first!.source).startsWith(`# ${number} ${own} · `),
+        `${path}: its own language comes first`,
+      );
+      if (headings.has(slug))
+        assert.deepEqual(heading, headings.get(slug), `${path}: the editions' headings differ`);
+      headings.set(slug, heading);
+    }
+  });
+
+  it("the Chinese edition keeps formulas and links, and is written in Chinese typography", async () => {
+    const chapters = await findChapters(folder);
+    for (const chapter of chapters.filter(({ language }) => language === "zh")) {
+      const twin = await readNotebook(chapters.find(({ slug }) => slug === chapter.slug)!.path);
+      const notebook = await readNotebook(chapter.path);
+      for (const [i, cell] of notebook.cells.entries()) {
+        if (cell.cell_type !== "markdown") continue;
+        const [own, other] = [textOf(cell.source), textOf(twin.cells[i].source)];
+        const place = `${chapter.path}, cell ${cell.id}`;
+        const formulas = /\$\$[\s\S]*?\$\$/g;
+        const symbols = (text: string) =>
+          all(text, formulas).map((found) => found.replace(/\\text\{[^}]*\}|\s/g, ""));
+        assert.deepEqual(symbols(own), symbols(other), `${place}: formulas`);
+        const links = /\]\([^)\s]*\)/g;
+        assert.deepEqual(all(own, links).sort(), all(other, links).sort(), `${place}: links`);
+        assert.deepEqual(
+          slips(own.replace(/^- .*\*.*$/gm, (line) => (/\p{Script=Han}/u.test(line) ? line : ""))),
+          [],
+          place,
+        );
+        assert.match(own, new RegExp(han, "u"), `${place} has no Chinese`);
+      }
+    }
+  });
+
+  it("pages that are no chapters are there in both, with the same code and the same terms", async () => {
+    const pagesOf = async (place: string) =>
+      (await readdir(place)).filter((name) => name.endsWith(".md")).sort();
+    const names = await pagesOf(folder);
+    assert.deepEqual(await pagesOf(join(folder, "zh")), names);
+    for (const name of names) {
+      const english = await readFile(join(folder, name), "utf8");
+      const chinese = await readFile(join(folder, "zh", name), "utf8");
+      assert.deepEqual(all(chinese, /```[\s\S]*?```/g), all(english, /```[\s\S]*?```/g), `zh/${name}: code`);
+      assert.deepEqual(slips(chinese), [], `zh/${name}`);
+      const terms = (text: string) => all(text, /^### .+$/gm).map((line) => line.slice(4).split(" · "));
+      assert.deepEqual(
+        terms(chinese).map(([own, other]) => [other, own]),
+        terms(english),
+        `zh/${name}: terms`,
+      );
+    }
+  });
+});

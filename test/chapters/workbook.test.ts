@@ -1,0 +1,176 @@
+// The whole workbook, as readers get it: every chapter runs on the real kernel, its book opens in a real browser.
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Book, buildBook } from "../../lib/book/site.ts";
+import { describe as inWords } from "../../lib/commands/run.ts";
+import {
+  type Chapter,
+  findChapters,
+  type Notebook,
+  readNotebook,
+  textOf,
+} from "../../lib/notebook/notebook.ts";
+import type { RunReport } from "../../lib/notebook/report.ts";
+import { copyName, runNotebooks } from "../../lib/notebook/runner.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+import { browserPath, startBrowser } from "../book/browser.ts";
+
+const notebooks = join(packageRoot, "notebooks");
+
+interface PlotJson {
+  data: unknown[];
+  layout: { title?: { text?: string }; meta?: { alt?: string }; sliders?: unknown[] };
+}
+
+describe("the workbook", function () {
+  this.timeout(1_800_000);
+  let folder: string;
+  let chapters: Chapter[];
+  let report: RunReport;
+  let book: Book;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "slimlab-workbook-"));
+    chapters = await findChapters(notebooks);
+    report = await runNotebooks(chapters, { output: join(folder, "run"), timeout: 300 });
+    book = await buildBook({
+      notebooks,
+      executed: join(folder, "run"),
+      output: join(folder, "book"),
+      report,
+    });
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  const executed = (chapter: Chapter) => readNotebook(join(folder, "run", copyName(chapter)));
+  const plotsIn = (notebook: Notebook): PlotJson[] =>
+    notebook.cells
+      .flatMap((cell) => cell.outputs ?? [])
+      .map(
+        (output) =>
+          ("data" in output ? output.data["application/vnd.plotly.v1+json"] : undefined) as PlotJson,
+      )
+      .filter(Boolean);
+
+  it("runs from top to bottom without an error", async () => {
+    assert.ok(chapters.length > 0);
+    const failed = report.chapters.filter(({ status }) => status !== "ok");
+    assert.equal(failed.length, 0, failed.map(inWords).join("\n"));
+    for (const chapter of chapters) {
+      for (const [i, cell] of (await executed(chapter)).cells.entries()) {
+        const error = cell.outputs?.find((output) => output.output_type === "error");
+        const expected = cell.metadata.tags?.includes("raises-exception");
+        assert.ok(!error || expected, `${chapter.path}, cell ${i + 1}: ${JSON.stringify(error)}`);
+      }
+    }
+  });
+
+  it("has figures in every chapter, each with a title, a text for those who do not see it, and a picture", async () => {
+    for (const chapter of chapters) {
+      const plots = plotsIn(await executed(chapter));
+      assert.ok(plots.length > 0, `${chapter.path} has no figure`);
+      for (const { layout } of plots) {
+        assert.ok(layout.title?.text, `${chapter.path}: a figure without a title`);
+        assert.ok(layout.meta?.alt, `${chapter.path}: ${layout.title?.text} has no alternative text`);
+      }
+      const html = await readFile(
+        join(folder, "book", copyName(chapter).replace(/\.ipynb$/, ".html")),
+        "utf8",
+      );
+      assert.equal(html.match(/<figure class="plot"/g)?.length, plots.length);
+      assert.equal(
+        html.match(/<div class="chart"><svg /g)?.length,
+        plots.length,
+        `${chapter.path}: no picture`,
+      );
+    }
+  });
+
+  it("has a control to move and an exercise that checks itself in each chapter of section 3", async () => {
+    for (const chapter of chapters.filter(({ number }) => number.startsWith("3."))) {
+      const notebook = await executed(chapter);
+      assert.ok(
+        plotsIn(notebook).some(({ layout }) => layout.sliders),
+        `${chapter.path} has no slider`,
+      );
+      const checks = notebook.cells.filter((cell) =>
+        /\bcheck\(/.test(cell.cell_type === "code" ? textOf(cell.source) : ""),
+      );
+      assert.ok(checks.length > 0, `${chapter.path} has no exercise that checks itself`);
+    }
+  });
+
+  it("has a module and a test, named by its number, for each chapter of section 3", async () => {
+    const texts = async (root: string, head?: number) => {
+      const names = (await readdir(join(packageRoot, root), { recursive: true })).filter((name) =>
+        name.endsWith(".ts"),
+      );
+      return Promise.all(
+        names.map(async (name) => {
+          const text = await readFile(join(packageRoot, root, name), "utf8");
+          return head ? text.split("\n").slice(0, head).join("\n") : text;
+        }),
+      );
+    };
+    const modules = (await texts("lib", 4)).join("\n");
+    const titles = (await texts("test"))
+      .flatMap((text) => text.match(/\b(describe|it)\(\s*["'`].*/g) ?? [])
+      .join("\n");
+    for (const { number } of chapters.filter((chapter) => chapter.number.startsWith("3."))) {
+      const named = new RegExp(`(?<![\\d.])${number.replaceAll(".", "\\.")}(?![\\d.]*\\d)`);
+      assert.match(modules, named, `no module's first comment names ${number}`);
+      assert.match(titles, named, `no test's title names ${number}`);
+    }
+  });
+
+  it("says the same in both languages: the code is identical, cell by cell", async () => {
+    for (const chapter of chapters.filter(({ language }) => language === "zh")) {
+      const twin = chapters.find(({ language, slug }) => language === "en" && slug === chapter.slug);
+      assert.ok(twin, `${chapter.path} has no English twin`);
+      const code = (notebook: Notebook) =>
+        notebook.cells.filter((cell) => cell.cell_type === "code").map((cell) => textOf(cell.source));
+      assert.deepEqual(
+        code(await readNotebook(chapter.path)),
+        code(await readNotebook(twin.path)),
+        chapter.path,
+      );
+    }
+  });
+
+  it("leads nowhere that is not there", () => assert.deepEqual(book.brokenLinks, []));
+
+  it("draws every chart in Chromium without an error or a request that leaves the book", async function () {
+    if (!browserPath()) {
+      console.log("      (no Chromium here: skipped)");
+      this.skip();
+    }
+    const browser = await startBrowser();
+    try {
+      const base = `${pathToFileURL(join(folder, "book"))}/`;
+      for (const chapter of chapters) {
+        const page = await browser.newPage({ viewport: { width: 390, height: 844 } });
+        const troubles: string[] = [];
+        page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
+        page.on("pageerror", (error) => troubles.push(error.message));
+        page.on("request", (request) => {
+          if (!request.url().startsWith(base) && !/^(data|blob):/.test(request.url()))
+            troubles.push(request.url());
+        });
+        await page.goto(base + copyName(chapter).replace(/\.ipynb$/, ".html"));
+        const figures = page.locator("figure.plot");
+        for (let i = 0; i < (await figures.count()); i++) {
+          await figures.nth(i).scrollIntoViewIfNeeded();
+          await page.locator("figure.plot.drawn").nth(i).waitFor({ timeout: 60_000 });
+        }
+        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+        assert.ok(overflow <= 0, `${chapter.path} scrolls sideways on a phone`);
+        assert.deepEqual(troubles, [], chapter.path);
+        await page.close();
+      }
+    } finally {
+      await browser.close();
+    }
+  });
+});
