@@ -1,5 +1,6 @@
 // §1.1 What a model costs: parameters, bytes, multiply-accumulates, and the memory its activations need.
 import { checkInteger, shown } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 
 /** What the cost of a layer depends on. Shapes are without the batch: [height, width, channels] or [features]. */
 export interface LayerShape {
@@ -113,5 +114,5 @@ function peak(layers: readonly LayerShape[], costs: { activationBytes: number }[
 }
 
 function size(shape: readonly number[]): number {
-  return shape.reduce((product, n) => product * n, 1);
+  return elements(shape);
 }

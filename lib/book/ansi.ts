@@ -1,5 +1,5 @@
 // Terminal text as HTML: colours by class, so that a page chooses shades that read on its background.
-import { escapeHtml } from "./html.ts";
+import { escapeHtml } from "../util/html.ts";
 
 const names = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
 

@@ -8,7 +8,7 @@ import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
 import MarkdownIt from "markdown-it";
 import { titleIn } from "../notebook/notebook.ts";
-import { escapeHtml, slugify } from "./html.ts";
+import { escapeHtml, slugify } from "../util/html.ts";
 
 hljs.registerLanguage("typescript", typescript);
 hljs.registerLanguage("json", json);

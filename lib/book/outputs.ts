@@ -1,11 +1,12 @@
 // What a cell put out, as HTML: every MIME type that a notebook may hold.
 
-import type { Output, StoredBundle } from "../notebook/notebook.ts";
+import type { Output } from "../notebook/notebook.ts";
 import { textOf } from "../notebook/notebook.ts";
 import { type PlotlyLayout, type PlotlyTrace, plainTitle } from "../plots/figure.ts";
 import { renderSvg } from "../plots/svg.ts";
+import type { MimeBundle } from "../util/display.ts";
+import { escapeHtml } from "../util/html.ts";
 import { ansiToHtml, settleLines } from "./ansi.ts";
-import { escapeHtml } from "./html.ts";
 import { renderMarkdown } from "./markdown.ts";
 
 /** What Plotly draws; kept beside the page, which loads it when the reader comes near. */
@@ -56,7 +57,7 @@ export function renderOutputs(outputs: Output[], page: PageParts): string {
 }
 
 /** The richest form of a value that a page can show. */
-export function renderBundle(bundle: StoredBundle, page: PageParts): string {
+export function renderBundle(bundle: MimeBundle, page: PageParts): string {
   const plotly = bundle["application/vnd.plotly.v1+json"] as PlotData | undefined;
   if (plotly && Array.isArray(plotly.data)) return renderPlot(plotly, bundle, page);
   // Scripts and markup that a cell puts out are trusted: this is the reader's own run of the reader's own code.
@@ -94,7 +95,7 @@ function asMath(latex: string): string {
   return `$$\n${bare.trim()}\n$$`;
 }
 
-function renderPlot(plotly: PlotData, bundle: StoredBundle, page: PageParts): string {
+function renderPlot(plotly: PlotData, bundle: MimeBundle, page: PageParts): string {
   const index = page.plots.push(plotly) - 1;
   const layout = plotly.layout ?? {};
   const title = plainTitle(layout);

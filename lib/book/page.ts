@@ -1,6 +1,6 @@
 // The frame around a chapter: header, chapters, contents of the page, previous and next.
 import { type Language, titleIn } from "../notebook/notebook.ts";
-import { escapeHtml, scriptJson } from "./html.ts";
+import { escapeHtml, scriptJson } from "../util/html.ts";
 import type { Heading } from "./markdown.ts";
 import { sectionOf, sections, words } from "./words.ts";
 

@@ -21,7 +21,8 @@ import {
 } from "../notebook/notebook.ts";
 import type { ChapterReport, RunReport } from "../notebook/report.ts";
 import { packageRoot } from "../util/files.ts";
-import { escapeHtml } from "./html.ts";
+import { escapeHtml } from "../util/html.ts";
+import { slimlabVersion } from "../util/version.ts";
 import { type Heading, highlight, type Prose, renderMarkdown } from "./markdown.ts";
 import { type PlotData, renderOutputs } from "./outputs.ts";
 import { chapterList, dataScript, type PageLink, renderPage } from "./page.ts";
@@ -121,7 +122,6 @@ async function writePages(
     contents.set(language, pages);
   }
 
-  const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
   const written = new Map<string, string>();
   for (const [language, pages] of contents) {
     explainTerms(pages);
@@ -143,7 +143,9 @@ async function writePages(
         pages: links,
         otherLanguage: contents.has(other) ? `${way}${twin}.html` : undefined,
         plotScript: plots.length > 0 ? `${link.slug}.plots.js` : undefined,
-        footer: escapeHtml(words[language].made(version, options.report?.node ?? process.versions.node)),
+        footer: escapeHtml(
+          words[language].made(slimlabVersion, options.report?.node ?? process.versions.node),
+        ),
       });
       await writeFile(join(folder, `${link.slug}.html`), html);
       written.set(`${language === "en" ? "" : `${language}/`}${link.slug}.html`, html);

@@ -1,6 +1,8 @@
 // Exercises that check themselves: a cell calls check(), and its value shows what is right and what is not yet.
 import { AssertionError } from "node:assert";
 import { shown } from "../util/check.ts";
+import { display } from "../util/display.ts";
+import { escapeHtml } from "../util/html.ts";
 
 /** What a check found, one line for each of its cases. */
 export interface CheckCase {
@@ -15,8 +17,6 @@ export type Test = () => unknown;
 
 /** The MIME type by which `slimlab grade` finds results among a notebook's outputs. */
 export const checkMime = "application/vnd.slimlab.check+json";
-
-const display: unique symbol = Symbol.for("Jupyter.display") as never;
 
 /** The result of a check. It shows itself in green or red. */
 export class CheckResult {
@@ -168,8 +168,4 @@ function isList(value: unknown): value is ArrayLike<unknown> {
 
 function short(value: number): string {
   return String(Number(value?.toPrecision?.(6) ?? Number.NaN));
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 }

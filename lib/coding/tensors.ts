@@ -6,6 +6,7 @@ import { emptyCodes } from "../quantization/packing.ts";
 import { codeRange, isSignGrid } from "../quantization/range.ts";
 import { checkSparse, type SparseMatrix, toDense } from "../sparse/matrix.ts";
 import { checkInteger, checkLength, checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { bestGapBits, fromRelative, type RelativeIndex, toRelative } from "./relative-index.ts";
 import { symbolBits } from "./symbols.ts";
 
@@ -320,10 +321,5 @@ function checkProduct(shape: number[], a: number[], b: number[]): void {
 /** The number of elements; a bound keeps a wrong header from asking for all of the memory. */
 function sizeOf(shape: number[]): number {
   for (const n of shape) checkInteger("shape", n, 0);
-  return checkInteger(
-    "elements",
-    shape.reduce((product, n) => product * n, 1),
-    0,
-    2 ** 30,
-  );
+  return checkInteger("elements", elements(shape), 0, 2 ** 30);
 }

@@ -1,5 +1,6 @@
 // The idx format of MNIST (LeCun, Cortes, Burges): two zero bytes, a type (8 = unsigned byte), the number of
 // dimensions, each dimension as a big-endian 32-bit number, then the data. Read strictly: every byte accounted for.
+import { elements } from "../util/shape.ts";
 
 /** An array of bytes with its shape, as an idx file holds it. */
 export interface Idx {
@@ -38,7 +39,7 @@ export function parseIdx(bytes: Uint8Array, name: string, dimensions?: number): 
   if (bytes.length < header)
     throw new Error(`${name} ends inside its header: ${bytes.length} of ${header} bytes`);
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
-  const expected = header + shape.reduce((product, size) => product * size, 1);
+  const expected = header + elements(shape);
   if (bytes.length !== expected) {
     const how = bytes.length < expected ? "truncated" : "too long";
     throw new Error(
@@ -50,7 +51,7 @@ export function parseIdx(bytes: Uint8Array, name: string, dimensions?: number): 
 
 /** Writes an idx file of unsigned bytes, the inverse of {@link parseIdx}. */
 export function encodeIdx({ shape, data }: Idx): Uint8Array {
-  const size = shape.reduce((product, n) => product * n, 1);
+  const size = elements(shape);
   if (data.length !== size)
     throw new RangeError(`shape ${shape.join(" x ")} needs ${size} bytes, got ${data.length}`);
   const bytes = new Uint8Array(4 + 4 * shape.length + size);

@@ -15,6 +15,7 @@ import {
 } from "../nn/index.ts";
 import { checkInteger, checkNumber, shown } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
+import { elements } from "../util/shape.ts";
 import { checkTemperature, combineTeachers } from "./loss.ts";
 
 /** Asks a student's layer to carry what a teacher's layer does. */
@@ -240,5 +241,5 @@ function outputOf(model: tf.LayersModel, argument: string, name: string): tf.Sym
 }
 
 function featuresOf(output: tf.SymbolicTensor): number {
-  return (output.shape.slice(1) as number[]).reduce((product, n) => product * n, 1);
+  return elements(output.shape.slice(1) as number[]);
 }

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as zmq from "zeromq";
+import type { Output as NotebookOutput } from "../util/nbformat.ts";
 import {
   address,
   type Connection,
@@ -20,17 +21,11 @@ import {
   parseConnection,
 } from "./node/wire.ts";
 
+export type { MimeBundle } from "../util/display.ts";
 export type { Content, Header, Message } from "./node/wire.ts";
 
-/** A MIME bundle: what to show, in each form that can be shown. */
-export type MimeBundle = Record<string, unknown>;
-
-/** A cell's output as a notebook file keeps it (nbformat 4). */
-export type Output =
-  | { output_type: "stream"; name: "stdout" | "stderr"; text: string }
-  | { output_type: "display_data"; data: MimeBundle; metadata: Content }
-  | { output_type: "execute_result"; data: MimeBundle; metadata: Content; execution_count: number }
-  | { output_type: "error"; ename: string; evalue: string; traceback: string[] };
+/** A cell's output, its text in one piece. */
+export type Output = NotebookOutput<string>;
 
 export interface ExecuteOptions {
   /** Runs without a trace: no count, no history, no outputs of its own. */

@@ -26,6 +26,7 @@ import {
   quantizeOn,
 } from "../quantization/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
@@ -86,7 +87,7 @@ export async function inputStatisticsOf(
         `${layer.name} must be a dense layer or a 2-D convolution without dilation, got a ${layer.getClassName()}`,
       );
     }
-    statistics[layer.name] = emptyStatistics(shape.slice(0, -1).reduce((a, b) => a * b, 1));
+    statistics[layer.name] = emptyStatistics(elements(shape.slice(0, -1)));
   }
   const shape = inputShape(model);
   for (let from = 0; from < data.count; from += batch) {
@@ -160,7 +161,7 @@ export function equalizeModel(
   const factors = pairs.map(([first]) => new Float64Array(shapes[first].at(-1)!).fill(1));
   for (let round = 0; round < rounds; round++) {
     for (const [index, [first, second]] of pairs.entries()) {
-      const rows = shapes[second].slice(0, -1).reduce((a, b) => a * b, 1);
+      const rows = elements(shapes[second].slice(0, -1));
       const result = equalize(weights[first], biases[first], weights[second], shapes[first].at(-1)!, rows);
       weights[first] = result.first;
       weights[second] = result.second;

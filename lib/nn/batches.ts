@@ -3,6 +3,7 @@
 import type { Split } from "../datasets/index.ts";
 import { checkInteger } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
+import { elements } from "../util/shape.ts";
 import { tf } from "./tf.ts";
 
 /** A part of a data set in the shape its first layer wants: pixels in [0, 1], labels as they are. */
@@ -15,7 +16,7 @@ export interface Batch {
 export function checkSplit(model: tf.LayersModel, split: Split): void {
   const shape = inputShape(model);
   const pixels = split.height * split.width * split.channels;
-  const wanted = shape.reduce((product, size) => product * size, 1);
+  const wanted = elements(shape);
   if (pixels !== wanted) {
     throw new RangeError(
       `${model.name} takes images of ${shape.join(" x ")}, got ${split.height} x ${split.width} x ${split.channels}`,

@@ -1,9 +1,9 @@
 // How models and data frames show themselves in a notebook, by the convention of Symbol.for("Jupyter.display"). Tensors
 // are left to the kernel, which shows those of any library and never reads a large one.
 
+import { display } from "../util/display.ts";
+import { escapeHtml } from "../util/html.ts";
 import { tf } from "./tf.ts";
-
-const display = Symbol.for("Jupyter.display");
 
 /** What a value shows of itself, by MIME type. */
 type Bundle = Record<string, string>;
@@ -67,10 +67,8 @@ function cell(value: unknown): string {
 
 /** A table as HTML, and as text with columns that line up. */
 function table(head: string[], rows: string[][], caption?: string): Bundle {
-  const html = (text: string) =>
-    text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
   const line = (tag: string, cells: string[]) =>
-    `<tr>${cells.map((text) => `<${tag}>${html(text)}</${tag}>`).join("")}</tr>`;
+    `<tr>${cells.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join("")}</tr>`;
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
   const text = [head, ...rows].map((row) =>
     row
@@ -81,7 +79,7 @@ function table(head: string[], rows: string[][], caption?: string): Bundle {
   return {
     "text/plain": [...(caption ? [caption] : []), ...text].join("\n"),
     "text/html":
-      `<table>${caption ? `<caption>${html(caption)}</caption>` : ""}<thead>${line("th", head)}</thead>` +
+      `<table>${caption ? `<caption>${escapeHtml(caption)}</caption>` : ""}<thead>${line("th", head)}</thead>` +
       `<tbody>${rows.map((row) => line("td", row)).join("")}</tbody></table>`,
   };
 }

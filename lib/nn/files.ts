@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "../util/files.ts";
+import { elements } from "../util/shape.ts";
 import { ensureBackend } from "./backend.ts";
 import { tf } from "./tf.ts";
 
@@ -115,7 +116,7 @@ function byteLength(spec: tf.io.WeightsManifestEntry): number {
   const sizes: Record<string, number> = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2 };
   const size = sizes[spec.quantization?.dtype ?? spec.dtype];
   if (size === undefined) throw new Error(`weights of type ${spec.dtype} are not supported (${spec.name})`);
-  return spec.shape.reduce((product, n) => product * n, size);
+  return size * elements(spec.shape);
 }
 
 /** The SHA-256 of bytes, in hexadecimal. */

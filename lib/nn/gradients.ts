@@ -2,6 +2,7 @@
 
 import type { Split } from "../datasets/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkLabels, checkSplit, inputShape } from "./batches.ts";
@@ -88,7 +89,7 @@ export async function activationsOf(
   const result: Record<string, Activations> = {};
   for (const layer of layers) {
     const output = (layer.outputShape as (number | null)[]).slice(1).map((size) => size ?? 1);
-    const size = split.count * output.reduce((product, n) => product * n, 1);
+    const size = split.count * elements(output);
     result[layer.name] = { values: new Float32Array(size), shape: [split.count, ...output] };
     if (gradients) result[layer.name].gradients = new Float32Array(size);
   }

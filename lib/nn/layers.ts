@@ -1,5 +1,6 @@
 // What lib/analysis needs to know of a model: its layers as plain data.
 import type { LayerShape } from "../analysis/index.ts";
+import { elements } from "../util/shape.ts";
 import type { tf } from "./tf.ts";
 import { kernelOf } from "./weights.ts";
 
@@ -68,5 +69,5 @@ function withoutBatch(shape: (number | null)[]): number[] {
 }
 
 function product(shape: readonly number[]): number {
-  return shape.reduce((size, n) => size * n, 1);
+  return elements(shape);
 }

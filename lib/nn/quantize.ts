@@ -37,6 +37,7 @@ import {
   type Window,
 } from "../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
@@ -290,7 +291,7 @@ function fakeQuantizeWeights(x: tf.Tensor, options: GridOptions & RoundingOption
   return throughQuantizer(x, (values) => {
     const q = quantize(values, options);
     const { low, high } = codeRange(q);
-    const inner = q.axis === undefined ? 1 : q.shape.slice(q.axis + 1).reduce((a, b) => a * b, 1);
+    const inner = q.axis === undefined ? 1 : elements(q.shape.slice(q.axis + 1));
     const passes = values.map((v, i) => {
       const c = Math.floor(i / inner) % q.scale.length;
       const steps = v / q.scale[c] + q.zeroPoint[c];
@@ -518,7 +519,7 @@ export function evaluateInteger(
   { batch = 250, threads = 1 }: { batch?: number; threads?: number } = {},
 ): Evaluation {
   checkInteger("batch", batch, 1);
-  const pixels = network.inputShape.reduce((a, b) => a * b, 1);
+  const pixels = elements(network.inputShape);
   let correct = 0;
   let loss = 0;
   for (let from = 0; from < split.count; from += batch) {

@@ -2,6 +2,7 @@
 // that depends on them follows: the next layer's inputs, batch normalisation, flatten into dense, sums of branches.
 
 import { checkLength } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { type Dependencies, dependenciesOf, type Site } from "./dependency.ts";
 import { layerLike, type Part, rebuild } from "./rebuild.ts";
 import type { tf } from "./tf.ts";
@@ -41,7 +42,7 @@ export function maskGroups(model: tf.LayersModel, keep: Keep): tf.LayersModel {
       const { out } = axes[i];
       if (out === undefined) return values;
       const shape = weight.shape as number[];
-      const inner = shape.slice(out + 1).reduce((product, n) => product * n, 1);
+      const inner = elements(shape.slice(out + 1));
       // A variance of 0 would divide by 0; with scale and offset 0 it does not matter what it is.
       if (weight.originalName.endsWith("moving_variance")) return values;
       return values.map((value, at) => (stays(outgoing[Math.floor(at / inner) % shape[out]]) ? value : 0));
@@ -106,8 +107,8 @@ function take(
   axis: number,
   places: number[],
 ): [values: Float32Array, shape: number[]] {
-  const inner = shape.slice(axis + 1).reduce((product, n) => product * n, 1);
-  const outer = shape.slice(0, axis).reduce((product, n) => product * n, 1);
+  const inner = elements(shape.slice(axis + 1));
+  const outer = elements(shape.slice(0, axis));
   const result = new Float32Array(outer * places.length * inner);
   let at = 0;
   for (let o = 0; o < outer; o++)

@@ -1,6 +1,7 @@
 // A model's weights as the algorithms see them: flat Float32Arrays by layer name.
 
 import { checkFinite, checkLength } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { tf } from "./tf.ts";
 
 type Layer = tf.layers.Layer;
@@ -101,11 +102,7 @@ function write(
       );
     }
     const shape = definedShape(variable);
-    checkLength(
-      `${what} of ${name} (${shape.join(" x ")})`,
-      array,
-      shape.reduce((product, size) => product * size, 1),
-    );
+    checkLength(`${what} of ${name} (${shape.join(" x ")})`, array, elements(shape));
     return { variable, shape, array };
   });
   tf.tidy(() => {
@@ -127,11 +124,7 @@ export function checkMasks(model: tf.LayersModel, masks: Record<string, Uint8Arr
       const names = Object.keys(shapes).join(", ");
       throw new RangeError(`masks name ${JSON.stringify(name)}, but ${model.name} has ${names}`);
     }
-    checkLength(
-      `mask of ${name} (${shape.join(" x ")})`,
-      mask,
-      shape.reduce((product, size) => product * size, 1),
-    );
+    checkLength(`mask of ${name} (${shape.join(" x ")})`, mask, elements(shape));
     const wrong = mask.findIndex((value) => value !== 0 && value !== 1);
     if (wrong >= 0)
       throw new RangeError(`mask of ${name} must hold 0 and 1, got ${mask[wrong]} at index ${wrong}`);

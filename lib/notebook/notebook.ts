@@ -2,16 +2,9 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { shown } from "../util/check.ts";
+import type { Output } from "../util/nbformat.ts";
 
-/** A MIME bundle as a notebook stores it: text may be one string or a list of lines. */
-export type StoredBundle = Record<string, unknown>;
-
-/** What a code cell put out, as nbformat 4 names it. */
-export type Output =
-  | { output_type: "stream"; name: "stdout" | "stderr"; text: string | string[] }
-  | { output_type: "display_data" | "update_display_data"; data: StoredBundle; metadata: object }
-  | { output_type: "execute_result"; data: StoredBundle; metadata: object; execution_count: number | null }
-  | { output_type: "error"; ename: string; evalue: string; traceback: string[] };
+export type { Output } from "../util/nbformat.ts";
 
 /** A cell of a notebook. */
 export interface Cell {

@@ -11,7 +11,8 @@ import {
   startKernel,
 } from "../kernel/client.ts";
 import { checkInteger, checkNumber } from "../util/check.ts";
-import { packageRoot, writeFileAtomic } from "../util/files.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { slimlabVersion } from "../util/version.ts";
 import {
   type Cell,
   type Chapter,
@@ -124,9 +125,8 @@ export async function runNotebooks(chapters: Chapter[], options: RunOptions): Pr
   };
   await Promise.all(Array.from({ length: workers }, worker));
 
-  const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
   const report: RunReport = {
-    slimlab: version,
+    slimlab: slimlabVersion,
     node: process.versions.node,
     ...(options.backend && { backend: await options.backend }),
     started: started.toISOString(),

@@ -19,6 +19,7 @@ import {
   weightsOf,
 } from "../nn/index.ts";
 import { codeRange, dequantize, isSignGrid, type Quantized, quantizeOn } from "../quantization/index.ts";
+import { elements } from "../util/shape.ts";
 
 /** A model on its way through a recipe. */
 export interface State {
@@ -156,7 +157,7 @@ function insideOf(grid: Quantized, values: Float32Array): Float32Array | undefin
   if (isSignGrid(grid)) return undefined;
   const { low, high } = codeRange(grid);
   const { axis, shape, scale, zeroPoint } = grid;
-  const inner = axis === undefined ? values.length : shape.slice(axis + 1).reduce((n, size) => n * size, 1);
+  const inner = axis === undefined ? values.length : elements(shape.slice(axis + 1));
   const inside = new Float32Array(values.length);
   let count = 0;
   for (let at = 0, c = 0; at < values.length; c = (c + 1) % scale.length) {

@@ -1,7 +1,6 @@
 // §2.3 Runs a recipe: step after step, each from the .slim file that the one before has left, so that what is measured
 // is what is stored, and a run that was interrupted goes on with the same numbers.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
 import { cacheFolder, type Split } from "../datasets/index.ts";
@@ -20,8 +19,10 @@ import {
   weightsOf,
 } from "../nn/index.ts";
 import { checkInteger } from "../util/check.ts";
-import { packageRoot, writeFileAtomic } from "../util/files.ts";
+import { display } from "../util/display.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
+import { slimlabVersion } from "../util/version.ts";
 import { hash, keep, lookUp, trimCache } from "./cache.ts";
 import { forwardOf, type State } from "./hold.ts";
 import { canonical, checkRecipe, type Recipe, type Step, stepName, type Technique } from "./recipe.ts";
@@ -68,8 +69,6 @@ export interface RunOptions {
   onProgress?: (share: number) => void;
   signal?: AbortSignal;
 }
-
-const display: unique symbol = Symbol.for("Jupyter.display") as never;
 
 /** What a recipe made: a table, and the model after the last step. */
 export class RecipeResult {
@@ -168,7 +167,7 @@ export async function runFrom(
   const rows: Row[] = [];
   const details: unknown[] = [];
   // Another version of slimlab may do a step differently: its results are its own.
-  let key = hash(`slimlab ${version} recipe`, backend, hash(original), hashOf(data));
+  let key = hash(`slimlab ${slimlabVersion} recipe`, backend, hash(original), hashOf(data));
   let slim = original;
   let parameterBytes = 0;
   const add = async (step: Step | undefined, compute: () => Promise<Computed>): Promise<void> => {
@@ -258,8 +257,6 @@ export async function runFrom(
     }
   }
 }
-
-const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8"));
 
 /** What the cache keeps of a step beside the model. */
 interface Entry extends Pick<Row, "accuracy" | "loss" | "bytes" | "parameters" | "macs" | "sparsity"> {

@@ -9,6 +9,7 @@ import { paretoFront } from "../analysis/index.ts";
 import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend, slimOf, type tf } from "../nn/index.ts";
 import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
+import { display } from "../util/display.ts";
 import { progress } from "../util/progress.ts";
 import { type Random, seeded } from "../util/random.ts";
 import { canonical, checkRecipe, type Recipe, type Step, stepName } from "./recipe.ts";
@@ -83,8 +84,6 @@ export interface TrialRow {
   front: boolean;
   error: string;
 }
-
-const display: unique symbol = Symbol.for("Jupyter.display") as never;
 
 /** All trials of a search, and the best of them. */
 export class SearchResult {

@@ -39,6 +39,7 @@ import {
 } from "../pruning/index.ts";
 import { clusterWeights, type Quantized, quantize, restoreClusters } from "../quantization/index.ts";
 import { checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { forwardOf, heldBy, holding, project, type State } from "./hold.ts";
 import type {
   Cluster,
@@ -145,7 +146,7 @@ const pruneIteratively: Run<PruneIteratively> = async (state, step, context) => 
   const { data, signal } = context;
   const named = typeof target === "object" ? Object.keys(target) : undefined;
   const layers = layersOf(state.model, step.layers ?? named);
-  const sizes = Object.fromEntries(layers.map((name) => [name, product(shapesOf(state.model)[name])]));
+  const sizes = Object.fromEntries(layers.map((name) => [name, elements(shapesOf(state.model)[name])]));
   const total = Object.values(sizes).reduce((sum, n) => sum + n, 0);
   // Targets by layer are one target for all of them together, shared out by layer at each step.
   const overall =
@@ -466,13 +467,13 @@ function operate(state: State, keep: Masks): void {
 }
 
 function byWeight({ axis, shape, codes }: Quantized, values: ArrayLike<number>): Float32Array {
-  const inner = axis === undefined ? codes.length : product(shape.slice(axis + 1));
+  const inner = axis === undefined ? codes.length : elements(shape.slice(axis + 1));
   return Float32Array.from(codes, (_, i) => values[Math.floor(i / inner) % values.length]);
 }
 
 function byChannel(values: Float32Array, shape: number[], axis: number | undefined): Float32Array {
   if (axis === undefined) return values.slice(0, 1);
-  const inner = product(shape.slice(axis + 1));
+  const inner = elements(shape.slice(axis + 1));
   return Float32Array.from({ length: shape[axis] }, (_, c) => values[c * inner]);
 }
 
@@ -530,5 +531,3 @@ function copied({ masks, quantized, clustered }: Compression): Compression {
 function fields<A, B>(record: Record<string, A>, of: (value: A, name: string) => B): Record<string, B> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, of(value, name)]));
 }
-
-const product = (shape: readonly number[]): number => shape.reduce((n, size) => n * size, 1);

@@ -1,5 +1,7 @@
 // A figure is plain data for Plotly plus a way to show itself: any kernel that keeps the Jupyter.display convention
 // draws it, and an SVG of our own stands in where no script runs.
+
+import { display, type MimeBundle } from "../util/display.ts";
 import { renderSvg } from "./svg.ts";
 
 /** One Plotly trace: only the fields that the plots here write are named. */
@@ -24,11 +26,6 @@ export type Datum = number | string | null;
 
 /** A Plotly layout: plain JSON. */
 export type PlotlyLayout = Record<string, unknown>;
-
-/** MIME type to representation, as Jupyter's messages carry it. */
-export type MimeBundle = Record<string, unknown>;
-
-const display: unique symbol = Symbol.for("Jupyter.display") as never;
 
 /**
  * A figure that shows itself. `data` and `layout` are plain Plotly JSON, so a reader can change anything before showing

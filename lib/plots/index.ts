@@ -1,6 +1,6 @@
 // Numbers in, a figure out. All plots have one shape: plot(data, options), the defaults on top, errors that name the option.
 export { type Amounts, type BarsOptions, bars } from "./bars.ts";
-export { type Datum, Figure, type MimeBundle, type PlotlyLayout, type PlotlyTrace } from "./figure.ts";
+export { type Datum, Figure, type PlotlyLayout, type PlotlyTrace } from "./figure.ts";
 export { type HeatmapOptions, heatmap } from "./heatmap.ts";
 export { type HistogramOptions, histogram } from "./histogram.ts";
 export { type ImagesOptions, images } from "./images.ts";

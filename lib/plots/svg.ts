@@ -1,6 +1,7 @@
 // The static picture of a figure: axes, ticks, legend, bars, lines, heat maps and error bars, for the Plotly subset that
 // the plots here write. It stands in where scripts do not run, in print, and until Plotly has loaded.
 
+import { escapeHtml } from "../util/html.ts";
 import { encodePng } from "../util/png.ts";
 import type { Datum, PlotlyLayout, PlotlyTrace } from "./figure.ts";
 import { axisOf, type NumberSpan, positions, type Span, spanOf, ticks } from "./ranges.ts";
@@ -95,7 +96,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`,
     ` role="img" font-family="system-ui,sans-serif" color="${ink}" fill="currentColor">`,
-    `<title>${escapeXml(titleText || "Figure")}</title><desc>${escapeXml(alt)}</desc>${parts.join("")}</svg>`,
+    `<title>${escapeHtml(titleText || "Figure")}</title><desc>${escapeHtml(alt)}</desc>${parts.join("")}</svg>`,
   ].join("");
 }
 
@@ -217,7 +218,7 @@ function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
       const clipped = rotated && name.length > 16 ? `${name.slice(0, 15)}…` : name;
       parts.push(
         rotated
-          ? `<text transform="translate(${n(at + 3)} ${n(box.bottom + 12)}) rotate(-25)" font-size="10" text-anchor="end">${escapeXml(clipped)}</text>`
+          ? `<text transform="translate(${n(at + 3)} ${n(box.bottom + 12)}) rotate(-25)" font-size="10" text-anchor="end">${escapeHtml(clipped)}</text>`
           : text(at, box.bottom + 16, name, { anchor: "middle" }),
       );
     }
@@ -251,7 +252,7 @@ function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
   if (yTitle) {
     const middle = (box.top + box.bottom) / 2;
     parts.push(
-      `<text transform="translate(14 ${n(middle)}) rotate(-90)" font-size="13" text-anchor="middle">${escapeXml(yTitle)}</text>`,
+      `<text transform="translate(14 ${n(middle)}) rotate(-90)" font-size="13" text-anchor="middle">${escapeHtml(yTitle)}</text>`,
     );
   }
   parts.unshift(
@@ -511,7 +512,7 @@ function drawColorbar(trace: PlotlyTrace, left: number, top: number, bottom: num
   const title = (trace.colorbar as { title?: { text?: string } } | undefined)?.title?.text;
   return `<image x="${n(left)}" y="${n(top)}" width="12" height="${n(bottom - top)}" preserveAspectRatio="none" href="data:image/png;base64,${png}"/>${labels.join("")}${
     title
-      ? `<text transform="translate(${n(left + 64)} ${n((top + bottom) / 2)}) rotate(-90)" font-size="12" text-anchor="middle">${escapeXml(title)}</text>`
+      ? `<text transform="translate(${n(left + 64)} ${n((top + bottom) / 2)}) rotate(-90)" font-size="12" text-anchor="middle">${escapeHtml(title)}</text>`
       : ""
   }`;
 }
@@ -609,14 +610,10 @@ function text(
     style.style ? `font-style="${style.style}"` : "",
     style.fill ? `fill="${style.fill}"` : "",
   ];
-  return `<text ${attributes.filter(Boolean).join(" ")}>${escapeXml(content)}</text>`;
+  return `<text ${attributes.filter(Boolean).join(" ")}>${escapeHtml(content)}</text>`;
 }
 
 /** A coordinate: a tenth of a pixel is enough. */
 function n(value: number): string {
   return String(Math.round(value * 10) / 10);
-}
-
-function escapeXml(content: string): string {
-  return content.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 }

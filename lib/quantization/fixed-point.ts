@@ -5,9 +5,10 @@
 // Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
 import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
 import { seeded } from "../util/random.ts";
+import { elements } from "../util/shape.ts";
 import { type Codes, emptyCodes, pack, packedBytes, unpack } from "./packing.ts";
 import { chooseRange, codeRange, gridOf, isSignGrid, type Levels, type RangeMethod } from "./range.ts";
-import { type Rounding, roundStochastic } from "./rounding.ts";
+import { type Rounding, roundingShift, roundStochastic } from "./rounding.ts";
 
 /** Where the levels lie: one scale and zero point for all values, or one for each index of `axis`. */
 export interface Grid extends Levels {
@@ -68,9 +69,8 @@ function layoutOf(
   shape: readonly number[],
   axis: number | undefined,
 ): [outer: number, channels: number, inner: number] {
-  const product = (lengths: readonly number[]): number => lengths.reduce((a, b) => a * b, 1);
-  if (axis === undefined) return [1, 1, product(shape)];
-  return [product(shape.slice(0, axis)), shape[axis], product(shape.slice(axis + 1))];
+  if (axis === undefined) return [1, 1, elements(shape)];
+  return [elements(shape.slice(0, axis)), shape[axis], elements(shape.slice(axis + 1))];
 }
 
 /**
@@ -146,7 +146,7 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
       } else {
         for (; at < end; at++) {
           // The inlined `roundEven`.
-          const q = values[at] / scale + 6755399441055744 - 6755399441055744 + zero;
+          const q = values[at] / scale + roundingShift - roundingShift + zero;
           codes[at] = Math.min(high, Math.max(low, q));
         }
       }
@@ -200,7 +200,7 @@ export function packQuantized({ codes, ...grid }: Quantized): PackedQuantized {
 
 /** Reads back what `packQuantized` wrote. */
 export function unpackQuantized({ bytes, ...grid }: PackedQuantized): Quantized {
-  const count = grid.shape.reduce((a, b) => a * b, 1);
+  const count = elements(grid.shape);
   const sign = isSignGrid(grid);
   const codes = unpack(bytes, grid.bits, count, grid.signed && !sign);
   return { ...grid, codes: sign ? Int8Array.from(codes, (code) => 2 * code - 1) : codes };
@@ -208,6 +208,6 @@ export function unpackQuantized({ bytes, ...grid }: PackedQuantized): Quantized 
 
 /** Bytes of a quantized array in storage: packed codes, a float32 scale and, if affine, an int32 zero point a channel. */
 export function quantizedBytes({ bits, scheme, scale, shape }: Grid): number {
-  const count = shape.reduce((a, b) => a * b, 1);
+  const count = elements(shape);
   return packedBytes(count, bits) + scale.length * (scheme === "affine" ? 8 : 4);
 }

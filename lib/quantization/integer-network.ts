@@ -3,6 +3,7 @@
 //
 // Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018.
 import { checkInteger, checkLength, shown } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import type { Quantized } from "./fixed-point.ts";
 import {
   type BitMatrix,
@@ -204,13 +205,13 @@ export function runInteger(
   threads = 1,
 ): IntegerResult {
   checkInteger("batch", batch, 0);
-  checkLength("inputs", inputs, batch * product(network.inputShape));
+  checkLength("inputs", inputs, batch * elements(network.inputShape));
   let shape = [...network.inputShape];
   let codes: Codes8 = toCodes(inputs, network.input);
   let grid: { scale: number; zeroPoint: number } = network.input;
   for (const [index, step] of network.steps.entries()) {
     if (step.kind === "flatten") {
-      shape = [product(shape)];
+      shape = [elements(shape)];
       continue;
     }
     if (step.kind === "maxPool2d" || step.kind === "averagePool2d") {
@@ -261,7 +262,7 @@ export function runInteger(
  * sum of products is a whole number below 2^53, so nothing is lost on the way to the rounding.
  */
 export function simulateInteger(network: IntegerNetwork, inputs: Float32Array, batch: number): IntegerResult {
-  checkLength("inputs", inputs, batch * product(network.inputShape));
+  checkLength("inputs", inputs, batch * elements(network.inputShape));
   let shape = [...network.inputShape];
   let grid: ActivationGrid = network.input;
   let values = Float64Array.from(inputs, (v) => {
@@ -270,11 +271,11 @@ export function simulateInteger(network: IntegerNetwork, inputs: Float32Array, b
   });
   for (const [index, step] of network.steps.entries()) {
     if (step.kind === "flatten") {
-      shape = [product(shape)];
+      shape = [elements(shape)];
       continue;
     }
     if (step.kind === "dense") {
-      [values, shape] = simulateConv(values, batch, [1, 1, product(shape)], {
+      [values, shape] = simulateConv(values, batch, [1, 1, elements(shape)], {
         ...step,
         kind: "conv2d",
         size: [1, 1],
@@ -309,8 +310,6 @@ function lastAccumulators(
   const units = accumulatorScale.length;
   return { steps, values: Float32Array.from(steps, (q, i) => q * accumulatorScale[i % units]), shape };
 }
-
-const product = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /**
  * Each window's values as one row, so that a convolution is a matrix product (im2col).

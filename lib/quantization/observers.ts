@@ -6,6 +6,7 @@ import { checkFinite, checkNumber, checkOneOf } from "../util/check.ts";
 import { levelsOf } from "./fixed-point.ts";
 import { klThreshold } from "./histogram.ts";
 import { codeRange, gridOf, isSignGrid, type Levels, searchRange } from "./range.ts";
+import { roundingShift } from "./rounding.ts";
 
 /** How an observer chooses the range. */
 export type ObserverMethod = "minmax" | "movingAverage" | "percentile" | "mse" | "kl";
@@ -191,7 +192,7 @@ function histogramError(
   for (let i = 0; i < 2 * side; i++) {
     if (counts[i] === 0) continue;
     const value = (i - side + 0.5) * width;
-    const steps = value / scale + 6755399441055744 - 6755399441055744;
+    const steps = value / scale + roundingShift - roundingShift;
     const difference = value - Math.min(high - zeroPoint, Math.max(low - zeroPoint, steps)) * scale;
     sum += counts[i] * difference * difference;
   }

@@ -9,6 +9,7 @@
 // numbers, to the last bit, though the processor's fast unit for them is the one for doubles.
 import { checkInteger, checkNumber } from "../util/check.ts";
 import type { Codes8 } from "./integer-matmul.ts";
+import { roundingShift } from "./rounding.ts";
 
 /** A positive real number as multiplier · 2^(−shift), with 2^21 ≤ multiplier < 2^22. */
 export interface Multiplier {
@@ -65,7 +66,7 @@ export function requantize(accumulators: Int32Array, columns: number, options: R
     const end = Math.min(columns, accumulators.length - i);
     for (let j = 0; j < end; j++, i++) {
       // The product is exact. Adding and taking away rounds to even: see rounding.ts.
-      const code = accumulators[i] * factors[j] + 6755399441055744 - 6755399441055744 + zeroPoint;
+      const code = accumulators[i] * factors[j] + roundingShift - roundingShift + zeroPoint;
       codes[i] = Math.min(high, Math.max(low, code));
     }
   }

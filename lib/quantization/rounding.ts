@@ -7,11 +7,11 @@ export type Rounding = "nearest" | "stochastic";
 // Above 2^52 a double has no room for a fraction, so adding 1.5·2^52 makes the adder itself round (ties to even, as
 // IEEE 754 asks), and taking it away again leaves the whole number. Several times faster than Math.round, which also
 // rounds ties up and so shifts the mean.
-const magic = 6755399441055744;
+export const roundingShift = 6755399441055744;
 
 /** The whole number nearest to `x`, ties to the even one, for |x| < 2^51. */
 export function roundEven(x: number): number {
-  return x + magic - magic;
+  return x + roundingShift - roundingShift;
 }
 
 /**

@@ -4,6 +4,7 @@
 // lowest and the highest level the gradient passes as it is; beyond, where clipping holds the output, it is 0.
 import { checkLength, checkNumber } from "../util/check.ts";
 import { codeRange, type Levels } from "./range.ts";
+import { roundingShift } from "./rounding.ts";
 
 /**
  * The straight-through gradient, for every quantizer of §3.2: fixed point, binary (levels 0 to scale) and ternary
@@ -45,7 +46,7 @@ export function scaleGradient(
   let sum = 0;
   for (let i = 0; i < values.length; i++) {
     const steps = values[i] / grid.scale;
-    const rounded = steps + 6755399441055744 - 6755399441055744;
+    const rounded = steps + roundingShift - roundingShift;
     sum += upstream[i] * (steps <= bottom ? bottom : steps >= top ? top : rounded - steps);
   }
   return sum;

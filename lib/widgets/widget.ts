@@ -2,6 +2,7 @@
 // view of it keep equal. https://jupyter-widgets.readthedocs.io calls this "low level widget messages".
 import { randomUUID } from "node:crypto";
 import type { Comm, Comms } from "../kernel/protocol/comms.ts";
+import { display } from "../util/display.ts";
 
 const protocolVersion = "2.1.0";
 const viewMime = "application/vnd.jupyter.widget-view+json";
@@ -54,8 +55,6 @@ interface Kind {
   model: string;
   view: string;
 }
-
-const display: unique symbol = Symbol.for("Jupyter.display");
 
 type State = Record<string, unknown>;
 

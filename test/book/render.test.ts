@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { ansiToHtml, settleLines } from "../../lib/book/ansi.ts";
-import { scriptJson, slugify } from "../../lib/book/html.ts";
 import { highlight, renderMarkdown } from "../../lib/book/markdown.ts";
 import { renderOutputs } from "../../lib/book/outputs.ts";
 import type { Output } from "../../lib/notebook/notebook.ts";
 import { lines } from "../../lib/plots/index.ts";
+import { scriptJson, slugify } from "../../lib/util/html.ts";
 import { shown } from "../chapters/notebooks.ts";
 
 const page = () => ({ plots: [] as never[], usedIds: new Set<string>(), hasMath: false });

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { transform } from "esbuild";
+import { codeFrame } from "../../lib/kernel/cell/frame.ts";
 import { CellSyntaxError, completeness, transformCell } from "../../lib/kernel/cell/transform.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { Repl } from "./repl.ts";
@@ -510,7 +512,9 @@ describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
       assert.equal(error.name, "SyntaxError");
       assert.deepEqual([error.line, error.column], [2, 11]);
       assert.equal(
-        error.frame,
+        stripVTControlCharacters(
+          codeFrame("const a = 1;\nconst b = ;\nconst c = 3;", error.line, error.column).join("\n"),
+        ),
         "  1 | const a = 1;\n> 2 | const b = ;\n    |           ^\n  3 | const c = 3;",
       );
     });

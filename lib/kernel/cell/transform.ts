@@ -105,13 +105,10 @@ export class CellSyntaxError extends SyntaxError {
   line: number;
   /** 1-based column in the line, in UTF-16 units. */
   column: number;
-  /** The lines around the error with a mark below the place. */
-  frame: string;
-  constructor(message: string, line: number, column: number, source: string) {
+  constructor(message: string, line: number, column: number) {
     super(message);
     this.line = line;
     this.column = column;
-    this.frame = codeFrame(source, line, column);
   }
 }
 
@@ -164,7 +161,7 @@ export async function transformCell(source: string, options: TransformCellOption
       const { transform } = await import("esbuild");
       result = await transform(text, { ...esbuildOptions(options), define: renamed });
     } catch (error) {
-      throw fromEsbuild(error, source, place);
+      throw fromEsbuild(error, place);
     }
     code = result.code;
     map = shiftMap(JSON.parse(result.map) as SourceMap, place);
@@ -890,24 +887,6 @@ function escaped(name: string): string {
   return name.replaceAll("$", "\\$");
 }
 
-/** The lines around a place, with a mark below it. */
-export function codeFrame(source: string, line: number, column: number): string {
-  const lines = source.split("\n");
-  const from = Math.max(1, line - 2);
-  const to = Math.min(lines.length, line + 1);
-  const width = String(to).length;
-  const frame: string[] = [];
-  for (let n = from; n <= to; n++) {
-    frame.push(`${n === line ? ">" : " "} ${String(n).padStart(width)} | ${lines[n - 1]}`.trimEnd());
-    if (n === line) {
-      // Tabs stay tabs, so that the mark stands below its place whatever their width.
-      const indent = lines[n - 1].slice(0, column - 1).replaceAll(/[^\t]/g, " ");
-      frame.push(`  ${" ".repeat(width)} | ${indent}^`);
-    }
-  }
-  return frame.join("\n");
-}
-
 interface BabelError {
   message: string;
   loc?: { line: number; column: number };
@@ -933,17 +912,17 @@ function fromBabel(error: unknown, source: string): unknown {
   else if (/^Unexpected token/.test(text) && (error as BabelError).pos! >= source.trimEnd().length) {
     text = text.replace("Unexpected token", "The cell ends too early");
   }
-  return new CellSyntaxError(text, loc.line, loc.column + 1, source);
+  return new CellSyntaxError(text, loc.line, loc.column + 1);
 }
 
-function fromEsbuild(error: unknown, source: string, place: PlaceInSource): unknown {
+function fromEsbuild(error: unknown, place: PlaceInSource): unknown {
   const message = (error as { errors?: Message[] }).errors?.[0];
   if (!message?.location) return error;
   // esbuild counts columns in UTF-8 bytes.
   const { line, column, lineText } = message.location;
   const units = Buffer.from(lineText).subarray(0, column).toString().length;
   const [cellLine, cellColumn] = place(line - 1, units);
-  return new CellSyntaxError(message.text, cellLine + 1, cellColumn + 1, source);
+  return new CellSyntaxError(message.text, cellLine + 1, cellColumn + 1);
 }
 
 /**

@@ -6,8 +6,8 @@ import { types } from "node:util";
 import { promiseHooks } from "node:v8";
 import vm from "node:vm";
 import { type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
+import type { MimeBundle } from "../../util/display.ts";
 import { goName } from "../../util/turn.ts";
-import type { MimeBundle } from "../client.ts";
 import { debugName, repairName } from "../node/interrupt.ts";
 import {
   guard,

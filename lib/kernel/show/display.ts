@@ -1,7 +1,7 @@
 // `display()` and its family: what cells call to show something before their end, or more than once.
 import { randomUUID } from "node:crypto";
 import { types } from "node:util";
-import type { MimeBundle } from "../client.ts";
+import type { MimeBundle } from "../../util/display.ts";
 import { bundleOf, imageType, portable } from "./show.ts";
 
 /** How `display()` reaches the notebook: the kernel's runtime sets it. */

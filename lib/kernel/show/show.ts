@@ -1,10 +1,7 @@
 // A value as a MIME bundle: what it says itself, else what it looks like to Node's inspect.
 import { inspect, stripVTControlCharacters, types } from "node:util";
-import type { MimeBundle } from "../client.ts";
+import { display, type MimeBundle } from "../../util/display.ts";
 import { tableBundle } from "./tables.ts";
-
-/** The method by which an object shows itself: it returns a MIME bundle, or a promise of one. */
-export const displaySymbol: symbol = Symbol.for("Jupyter.display");
 
 /** Characters of text/plain that a notebook gets from one value; a cell never becomes 10 MB of text. */
 const textLimit = 20_000;
@@ -109,8 +106,8 @@ function tableOf(value: object): MimeBundle | undefined {
 function ownDisplay(value: object): (() => unknown) | undefined {
   try {
     // A proxy may answer any name with a function: only one that says it has this one is asked.
-    if (!(displaySymbol in value)) return undefined;
-    const own = (value as Record<symbol, unknown>)[displaySymbol];
+    if (!(display in value)) return undefined;
+    const own = (value as Record<symbol, unknown>)[display];
     return typeof own === "function" ? (own as () => unknown) : undefined;
   } catch {
     return undefined; // A proxy that allows no such question.

@@ -1,6 +1,7 @@
 // Tables for values that are tables: data frames, tensors, Maps, arrays of records. Known by their shape, not by their
 // class: the kernel knows no library.
-import type { MimeBundle } from "../client.ts";
+import type { MimeBundle } from "../../util/display.ts";
+import { escapeHtml } from "../../util/html.ts";
 
 const mostRows = 50;
 const mostColumns = 20;
@@ -190,12 +191,4 @@ function describe(name: string, table: Table, text: (value: unknown) => string):
       .trimEnd(),
   );
   return [`${name} of ${table.whole[0]} rows and ${table.whole[1] - 1} columns`, ...body, "…"].join("\n");
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
 }

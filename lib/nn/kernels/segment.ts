@@ -1,5 +1,6 @@
 // UnsortedSegmentSum, which the WASM backend lacks: the gradient of tf.gather, and so of a shared codebook.
 
+import { elements } from "../../util/shape.ts";
 import type { tf } from "../tf.ts";
 import { floats, type KernelCall } from "./heap.ts";
 
@@ -12,7 +13,7 @@ export function unsortedSegmentSum({
   const { x, segmentIds } = inputs;
   const ids = segmentIds.shape.length;
   const rowShape = x.shape.slice(ids);
-  const row = rowShape.reduce((product, size) => product * size, 1);
+  const row = elements(rowShape);
   const out = backend.makeOutput([attrs.numSegments, ...rowShape], "float32");
   const segments = backend.typedArrayFromHeap(segmentIds);
   const values = floats(backend, x);

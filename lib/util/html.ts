@@ -1,3 +1,5 @@
+// Text that goes into HTML, SVG or a script.
+
 /** Text as HTML. */
 export function escapeHtml(text: string): string {
   return text.replace(
