@@ -2,7 +2,8 @@
 
 import type { Output } from "../notebook/notebook.ts";
 import { textOf } from "../notebook/notebook.ts";
-import { type PlotlyLayout, type PlotlyTrace, plainTitle } from "../plots/figure.ts";
+import { plainTitle } from "../plots/figure.ts";
+import type { PlotlyLayout, PlotlyTrace } from "../plots/plotly.ts";
 import { renderSvg } from "../plots/svg.ts";
 import type { MimeBundle } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";

@@ -36,7 +36,7 @@ import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { type Part, rebuild } from "./rebuild.ts";
 import { tf } from "./tf.ts";
-import { kernelOf, shapesOf, weightsOf } from "./weights.ts";
+import { biasOf, kernelOf, shapesOf, weightsOf } from "./weights.ts";
 
 type Layer = tf.layers.Layer;
 
@@ -327,7 +327,7 @@ function denseCandidate(
       return {
         parts: [
           { layer: first, weights: [a] },
-          { layer: last, weights: [b, ...biasOf(layer)] },
+          { layer: last, weights: [b, ...biasValues(layer)] },
         ],
         kernel: multiplyFactors({ a, b, rows, cols, rank }),
       };
@@ -429,7 +429,7 @@ function convCandidate(
           parts: [
             { layer: narrow(rankIn), weights: [input] },
             { layer: middle, weights: [core] },
-            { layer: last(), weights: [transpose(output, outChannels, rankOut), ...biasOf(layer)] },
+            { layer: last(), weights: [transpose(output, outChannels, rankOut), ...biasValues(layer)] },
           ],
           kernel: reconstructTucker2(kept),
         };
@@ -471,7 +471,7 @@ function convCandidate(
         { layer: depthwise("horizontal", [1, w], equal ? strides[0] : 1), weights: [scaled(horizontal)] },
         {
           layer: last(equal ? 1 : strides),
-          weights: [transpose(scaled(output), outChannels, rank), ...biasOf(layer)],
+          weights: [transpose(scaled(output), outChannels, rank), ...biasValues(layer)],
         },
       );
       return { parts, kernel: reconstructCp(kept) };
@@ -574,8 +574,10 @@ function joined(parts: Float32Array[]): Float32Array {
   return all;
 }
 
-function biasOf(layer: Layer): ArrayLike<number>[] {
-  return layer.weights.slice(1).map((weight) => weight.read().dataSync());
+/** The layer's bias as the last part's further weights: one array, or none. */
+function biasValues(layer: Layer): ArrayLike<number>[] {
+  const bias = biasOf(layer);
+  return bias ? [bias.read().dataSync()] : [];
 }
 
 function multiply(

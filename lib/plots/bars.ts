@@ -1,7 +1,8 @@
 // Amounts by name: sparsity by layer, bytes by format, accuracy by method.
 import { checkOneOf, shown } from "../util/check.ts";
-import type { Figure, PlotlyTrace } from "./figure.ts";
+import type { Figure } from "./figure.ts";
 import { color, makeFigure, namedSeries, type PlotOptions, short } from "./options.ts";
+import type { PlotlyTrace } from "./plotly.ts";
 
 /** Amounts by category. */
 export type Amounts = Record<string, number>;

@@ -2,30 +2,8 @@
 // draws it, and an SVG of our own stands in where no script runs.
 
 import { display, type MimeBundle } from "../util/display.ts";
+import type { PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 import { renderSvg } from "./svg.ts";
-
-/** One Plotly trace: only the fields that the plots here write are named. */
-export interface PlotlyTrace {
-  type: "bar" | "scatter" | "heatmap";
-  name?: string;
-  visible?: boolean;
-  x?: Datum[];
-  y?: Datum[];
-  z?: (number | null)[][];
-  x0?: number;
-  dx?: number;
-  y0?: number;
-  dy?: number;
-  xaxis?: string;
-  yaxis?: string;
-  [key: string]: unknown;
-}
-
-/** What stands on an axis: a number, a category's name, or null for a gap. */
-export type Datum = number | string | null;
-
-/** A Plotly layout: plain JSON. */
-export type PlotlyLayout = Record<string, unknown>;
 
 /**
  * A figure that shows itself. `data` and `layout` are plain Plotly JSON, so a reader can change anything before showing

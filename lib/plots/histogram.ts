@@ -1,6 +1,6 @@
 // How values spread: weights before and after pruning, activations, errors.
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
-import type { Figure, PlotlyTrace } from "./figure.ts";
+import type { Figure } from "./figure.ts";
 import {
   checkValues,
   color,
@@ -11,6 +11,7 @@ import {
   short,
   shortAll,
 } from "./options.ts";
+import type { PlotlyTrace } from "./plotly.ts";
 import { withOpacity } from "./theme.ts";
 
 /** Options of {@link histogram}. */

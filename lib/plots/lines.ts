@@ -1,6 +1,6 @@
 // One quantity against another: accuracy against sparsity, loss by epoch, SQNR against bits.
 import { checkLength, shown } from "../util/check.ts";
-import type { Figure, PlotlyTrace } from "./figure.ts";
+import type { Figure } from "./figure.ts";
 import {
   checkValues,
   color,
@@ -10,6 +10,7 @@ import {
   type PlotOptions,
   shortAll,
 } from "./options.ts";
+import type { PlotlyTrace } from "./plotly.ts";
 import { dashes, symbols, withOpacity } from "./theme.ts";
 
 /** A line: bare numbers are y at x = 0, 1, 2, … */

@@ -1,6 +1,7 @@
 // What all plots have in common: their options, checked at the edge, and the layout made from them.
 import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
-import { Figure, type PlotlyLayout, type PlotlyTrace } from "./figure.ts";
+import { Figure } from "./figure.ts";
+import type { PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 import { axisOf, spanOf } from "./ranges.ts";
 import { wrap } from "./text.ts";
 import { grid, ink, palette } from "./theme.ts";

@@ -1,5 +1,5 @@
 // What an axis spans: found here once, for the SVG and for sliders whose frames must share their axes.
-import type { Datum, PlotlyLayout, PlotlyTrace } from "./figure.ts";
+import type { Datum, PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 
 /** The span of an axis: category names in order, or numbers. */
 export type Span = { names: string[] } | NumberSpan;

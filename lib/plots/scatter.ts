@@ -1,7 +1,8 @@
 // Points in a plane: models by size and accuracy, with the front of those that nothing beats.
 import { checkOneOf, shown } from "../util/check.ts";
-import type { Figure, PlotlyTrace } from "./figure.ts";
+import type { Figure } from "./figure.ts";
 import { checkValues, color, makeFigure, namedSeries, type PlotOptions, shortAll } from "./options.ts";
+import type { PlotlyTrace } from "./plotly.ts";
 import { ink, symbols } from "./theme.ts";
 
 /** A point, with a name for the reader who points at it. */

@@ -1,8 +1,9 @@
 // A control that the reader moves: figures worked out beforehand, one for each position. It is Plotly's own slider, so it
 // works in JupyterLab and in the static book alike, with no kernel behind it.
 import { checkInteger, checkLength, shown } from "../util/check.ts";
-import { Figure, type PlotlyLayout, type PlotlyTrace } from "./figure.ts";
+import { Figure } from "./figure.ts";
 import type { PlotOptions } from "./options.ts";
+import type { PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 import { axisOf, type NumberSpan, spanOf } from "./ranges.ts";
 import { wrap } from "./text.ts";
 import { ink } from "./theme.ts";

@@ -1,6 +1,6 @@
 // Section 3.3.1: how fast singular values decay, and how much of the matrix the first k hold.
 import { shown } from "../util/check.ts";
-import type { Figure, PlotlyTrace } from "./figure.ts";
+import type { Figure } from "./figure.ts";
 import {
   axisLayout,
   checkValues,
@@ -12,6 +12,7 @@ import {
   short,
   shortAll,
 } from "./options.ts";
+import type { PlotlyTrace } from "./plotly.ts";
 import { dashes } from "./theme.ts";
 
 /** Options of {@link spectrum}: `y` is the upper plot's axis. */

@@ -3,7 +3,7 @@
 
 import { escapeHtml } from "../util/html.ts";
 import { encodePng } from "../util/png.ts";
-import type { Datum, PlotlyLayout, PlotlyTrace } from "./figure.ts";
+import type { Datum, PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 import { axisOf, type NumberSpan, positions, type Span, spanOf, ticks } from "./ranges.ts";
 import { formatNumber, textUnits, wrap } from "./text.ts";
 import { type ColorScale, ink, palette } from "./theme.ts";

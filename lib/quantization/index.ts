@@ -25,7 +25,6 @@ export * from "./histogram.ts";
 export {
   type BitMatrix,
   binaryMatmul,
-  type Codes8,
   type Finish,
   integerLayer,
   integerMatmul,
@@ -39,7 +38,7 @@ export * from "./integer-network.ts";
 export * from "./lloyd.ts";
 export * from "./observers.ts";
 export * from "./optimal-clusters.ts";
-export { type Codes, pack, packedBytes, unpack } from "./packing.ts";
+export { type Codes, type Codes8, pack, packedBytes, unpack } from "./packing.ts";
 export { bucketPoints, distinctPoints, errorBetween, meanBetween, type Points, pointsOf } from "./points.ts";
 export {
   chooseRange,

@@ -5,10 +5,8 @@
 import { Worker } from "node:worker_threads";
 import { checkInteger, checkLength } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
+import type { Codes8 } from "./packing.ts";
 import { factorOf, type Requantization } from "./requantize.ts";
-
-/** 8-bit codes. */
-export type Codes8 = Int8Array | Uint8Array;
 
 /** A right factor, unpacked once and used for many products: see `packRight`. */
 export interface PackedRight {

@@ -8,13 +8,13 @@ import type { Quantized } from "./fixed-point.ts";
 import {
   type BitMatrix,
   binaryMatmul,
-  type Codes8,
   integerLayer,
   integerMatmul,
   type PackedRight,
   packBits,
   packRight,
 } from "./integer-matmul.ts";
+import type { Codes8 } from "./packing.ts";
 import { codeRange } from "./range.ts";
 import { fixedMultiplier, type Requantization, requantize } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";

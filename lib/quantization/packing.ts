@@ -4,6 +4,9 @@ import { checkInteger, checkLength } from "../util/check.ts";
 /** Whole-number codes in the smallest typed array that holds them. */
 export type Codes = Int8Array | Uint8Array | Int16Array | Uint16Array;
 
+/** 8-bit codes. */
+export type Codes8 = Int8Array | Uint8Array;
+
 /** An array for `length` codes of `bits` bits: 8-bit elements up to 8 bits, 16-bit elements above. */
 export function emptyCodes(length: number, bits: number, signed: boolean): Codes {
   if (bits <= 8) return signed ? new Int8Array(length) : new Uint8Array(length);

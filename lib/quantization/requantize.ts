@@ -8,7 +8,7 @@
 // 22 fits the 53 bits that a double holds exactly, and the shift only moves its point: what is computed here are whole
 // numbers, to the last bit, though the processor's fast unit for them is the one for doubles.
 import { checkInteger, checkNumber } from "../util/check.ts";
-import type { Codes8 } from "./integer-matmul.ts";
+import type { Codes8 } from "./packing.ts";
 import { roundingShift } from "./rounding.ts";
 
 /** A positive real number as multiplier · 2^(−shift), with 2^21 ≤ multiplier < 2^22. */

@@ -1,0 +1,24 @@
+// The part of Plotly's JSON that the plots here write, the SVG draws and sliders join.
+
+/** One Plotly trace: only the fields that the plots here write are named. */
+export interface PlotlyTrace {
+  type: "bar" | "scatter" | "heatmap";
+  name?: string;
+  visible?: boolean;
+  x?: Datum[];
+  y?: Datum[];
+  z?: (number | null)[][];
+  x0?: number;
+  dx?: number;
+  y0?: number;
+  dy?: number;
+  xaxis?: string;
+  yaxis?: string;
+  [key: string]: unknown;
+}
+
+/** What stands on an axis: a number, a category's name, or null for a gap. */
+export type Datum = number | string | null;
+
+/** A Plotly layout: plain JSON. */
+export type PlotlyLayout = Record<string, unknown>;
