@@ -1,8 +1,8 @@
 // §3.3.1 A dense layer y = x W as two smaller ones y = (x A) B: by truncated SVD, and by SVD weighted with the
 // inputs that the layer really sees.
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
-import { gramOf, product } from "./rows.ts";
 import { type Svd, svd, truncate } from "./svd.ts";
+import { gramOf, product } from "./wasm-rows.ts";
 
 /** W ≈ A B with A of shape rows x rank and B of shape rank x cols, both row-major, ready to be layer kernels. */
 export interface Factors {

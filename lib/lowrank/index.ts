@@ -1,6 +1,6 @@
+export * from "./choose-rank.ts";
 export * from "./factorize.ts";
-export * from "./randomized.ts";
-export * from "./rank.ts";
-export { transpose } from "./rows.ts";
+export * from "./randomized-svd.ts";
 export * from "./svd.ts";
-export * from "./tensor.ts";
+export * from "./tucker-cp.ts";
+export { transpose } from "./wasm-rows.ts";

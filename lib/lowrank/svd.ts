@@ -3,7 +3,7 @@
 // Householder reduction to a bidiagonal matrix, then implicit QR steps on it. A tall matrix is first reduced
 // to its triangular factor (Chan, 1982), so that the iteration only sees n x n.
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
-import { addScaled, reflect, rowsOf, sweep, transpose, transposeInto } from "./rows.ts";
+import { addScaled, reflect, rowsOf, sweep, transpose, transposeInto } from "./wasm-rows.ts";
 
 /** A singular value decomposition of a rows x cols matrix, thin: r = min(rows, cols). */
 export interface Svd {

@@ -1,12 +1,12 @@
-// §3.1: pruning. Scores say what matters (importance, filters, neurons), strategies make masks of scores (selection,
-// patterns), masks are applied (mask, merge), and all that is repeated (schedule, iterative).
+// §3.1: pruning. Scores say what matters (weight-, filter-, neuron-scores), strategies make masks of
+// scores (strategies, nm-and-blocks), masks are applied (mask, merge-neurons), and all that is repeated (schedule, iterative).
 
-export * from "./filters.ts";
-export * from "./importance.ts";
+export * from "./filter-scores.ts";
 export * from "./iterative.ts";
 export * from "./mask.ts";
-export * from "./merge.ts";
-export * from "./neurons.ts";
-export * from "./patterns.ts";
+export * from "./merge-neurons.ts";
+export * from "./neuron-scores.ts";
+export * from "./nm-and-blocks.ts";
 export * from "./schedule.ts";
-export * from "./selection.ts";
+export * from "./strategies.ts";
+export * from "./weight-scores.ts";

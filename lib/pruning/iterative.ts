@@ -3,7 +3,7 @@
 
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { type Masks, sparsityOf } from "./mask.ts";
-import { globalSparsity, type Scores } from "./selection.ts";
+import { globalSparsity, type Scores } from "./strategies.ts";
 
 type Awaitable<T> = T | Promise<T>;
 

@@ -5,8 +5,8 @@
 // Optimal Brain Surgeon's (Hassibi and Stork, 1993). With inputs X the output error of weights W + Δ is
 // tr(Δᵀ H Δ) with H = XᵀX. Rounding row i by e leaves the later rows free to move by −e·U[i, j] / U[i, i], where
 // UᵀU = H⁻¹ with U upper triangular.
-import { MatmulWorkspace } from "../lowrank/matmul.ts";
-import { gramOf } from "../lowrank/rows.ts";
+import { MatmulWorkspace } from "../lowrank/wasm-matmul.ts";
+import { gramOf } from "../lowrank/wasm-rows.ts";
 import {
   checkFinite,
   checkFloats,

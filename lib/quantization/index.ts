@@ -1,10 +1,10 @@
 // §3.2 Quantization: numbers with fewer bits.
-export * from "./allocate.ts";
-export * from "./as-written.ts";
-export * from "./binary.ts";
-export * from "./clusters.ts";
-export * from "./equalize.ts";
-export * from "./error.ts";
+
+export * from "./binary-ternary.ts";
+export * from "./bit-allocation.ts";
+export * from "./codebook.ts";
+export * from "./document-formula.ts";
+export * from "./equalization.ts";
 export {
   chooseGrid,
   dequantize,
@@ -21,7 +21,6 @@ export {
   unpackQuantized,
 } from "./fixed-point.ts";
 export * from "./gptq.ts";
-export * from "./histogram.ts";
 export {
   type BitMatrix,
   binaryMatmul,
@@ -35,11 +34,11 @@ export {
   xnorMatmul,
 } from "./integer-matmul.ts";
 export * from "./integer-network.ts";
-export * from "./lloyd.ts";
+export * from "./kl-calibration.ts";
+export * from "./kmeans-lloyd.ts";
+export * from "./kmeans-optimal.ts";
 export * from "./observers.ts";
-export * from "./optimal-clusters.ts";
 export { type Codes, type Codes8, pack, packedBytes, unpack } from "./packing.ts";
-export { bucketPoints, distinctPoints, errorBetween, meanBetween, type Points, pointsOf } from "./points.ts";
 export {
   chooseRange,
   codeRange,
@@ -51,4 +50,13 @@ export {
 } from "./range.ts";
 export * from "./requantize.ts";
 export * from "./rounding.ts";
+export {
+  bucketPoints,
+  distinctPoints,
+  errorBetween,
+  meanBetween,
+  type Points,
+  pointsOf,
+} from "./sorted-points.ts";
+export * from "./sqnr.ts";
 export * from "./straight-through.ts";

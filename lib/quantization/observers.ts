@@ -4,7 +4,7 @@
 // least squared error, KL divergence. The last three keep a histogram, not the values.
 import { checkFinite, checkNumber, checkOneOf } from "../util/check.ts";
 import { levelsOf } from "./fixed-point.ts";
-import { klThreshold } from "./histogram.ts";
+import { klThreshold } from "./kl-calibration.ts";
 import { codeRange, gridOf, isSignGrid, type Levels, searchRange } from "./range.ts";
 import { roundingShift } from "./rounding.ts";
 

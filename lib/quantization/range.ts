@@ -4,7 +4,7 @@
 // the many small ones finer steps.
 import { checkFinite, checkInteger, checkNumber } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
-import { absoluteHistogram, klThreshold } from "./histogram.ts";
+import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
 import { roundEven } from "./rounding.ts";
 
 /** How the range is chosen: see `chooseRange`. */

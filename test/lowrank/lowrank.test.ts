@@ -22,7 +22,7 @@ import {
   tucker2Parameters,
   tucker2RanksByEnergy,
 } from "../../lib/lowrank/index.ts";
-import { gramOf, product } from "../../lib/lowrank/rows.ts";
+import { gramOf, product } from "../../lib/lowrank/wasm-rows.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 

@@ -1,8 +1,8 @@
 // §3.1.3 step 1: how much each neuron matters, from what it gives out over some examples and how the loss
-// answers to that. Step 2 is any strategy of selection.ts on these scores. The scores of filters.ts work for
+// answers to that. Step 2 is any strategy of strategies.ts on these scores. The scores of filter-scores.ts work for
 // neurons too (meanActivation, and those from weights).
 
-import { meanByChannel, normByChannel } from "./shape.ts";
+import { meanByChannel, normByChannel } from "./channels.ts";
 
 /**
  * The norm of each neuron's output over the examples: L2, √Σa².

@@ -2,7 +2,7 @@
 // on sparse tensor cores) and blocks (whole tiles go, so what stays is dense).
 
 import { checkInteger, checkLength } from "../util/check.ts";
-import { checkRows } from "./shape.ts";
+import { checkRows } from "./channels.ts";
 
 /**
  * Keeps the `keep` highest of every `of` consecutive scores along the input, for each output by itself; a last

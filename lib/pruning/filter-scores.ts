@@ -1,10 +1,10 @@
 // §3.1.2 step 1: how much each filter of a convolution matters, from its weights, its gradients or what it
 // gives out. A filter is a channel of the kernel's last dimension; a dense layer's neurons are that too, so all
-// of these score neurons as well. Step 2 is any strategy of selection.ts on these scores.
+// of these score neurons as well. Step 2 is any strategy of strategies.ts on these scores.
 
 import { checkFinite, checkFloats, checkLength, checkOneOf } from "../util/check.ts";
-import type { Scores } from "./selection.ts";
-import { checkRows, meanByChannel, normByChannel, sumByChannel } from "./shape.ts";
+import { checkRows, meanByChannel, normByChannel, sumByChannel } from "./channels.ts";
+import type { Scores } from "./strategies.ts";
 
 /**
  * The norm of each filter's weights: L1, Σ|w|, or L2, √Σw².

@@ -1,10 +1,10 @@
 // §3.2.1, item 2: weights shared within clusters. Each weight becomes the code of its cluster, ⌈log2 K⌉ bits; the
 // codebook holds the K centroids. Han, Mao, Dally, "Deep Compression", 2016, §3.
 import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
-import { type ClusterStart, lloyd, startCentroids } from "./lloyd.ts";
-import { optimalSplits } from "./optimal-clusters.ts";
+import { type ClusterStart, lloyd, startCentroids } from "./kmeans-lloyd.ts";
+import { optimalSplits } from "./kmeans-optimal.ts";
 import { packedBytes } from "./packing.ts";
-import { meanBetween, pointsOf } from "./points.ts";
+import { meanBetween, pointsOf } from "./sorted-points.ts";
 
 /** Weights as codes into a codebook. */
 export interface Clustered {

@@ -1,11 +1,11 @@
-// rank.ts for very many numbers: a random sample brackets the cut, one pass in WebAssembly SIMD settles all that
+// radix-select.ts for very many numbers: a random sample brackets the cut, one pass in WebAssembly SIMD settles all that
 // lies outside the bracket, and the few within are ranked exactly. The result is the same, bit for bit.
 // (Floyd and Rivest, "Expected time bounds for selection", 1975.)
 
 import { checkFinite } from "../util/check.ts";
 import { seeded } from "../util/random.ts";
 import { instantiateWasm } from "../util/wasm.ts";
-import { bitsOf, bitsThatCount, cutAt, keyOf, masksAt, type Ranked } from "./rank.ts";
+import { bitsOf, bitsThatCount, cutAt, keyOf, masksAt, type Ranked } from "./radix-select.ts";
 
 interface Kernel {
   memory: WebAssembly.Memory;
@@ -30,7 +30,7 @@ let kernel: Kernel | undefined;
 export function masksByBracket(lists: Ranked[], count: number, absolute: boolean): Uint8Array[] | undefined {
   const total = lists.reduce((sum, { values }) => sum + values.length, 0);
   if (total < 4 * SAMPLE || count === 0 || lists.some(({ taking }) => taking)) return undefined;
-  kernel ??= instantiateWasm("pruning/bracket.wasm").exports as unknown as Kernel;
+  kernel ??= instantiateWasm("pruning/bracket-select.wasm").exports as unknown as Kernel;
   const floats = new Int32Array(kernel.memory.buffer, 0, CHUNK);
   const bytes = new Uint8Array(kernel.memory.buffer, 4 * CHUNK, CHUNK);
   const positions = new Int32Array(kernel.memory.buffer, 5 * CHUNK, CHUNK);

@@ -10,9 +10,9 @@ import {
   checkOneOf,
   shown,
 } from "../util/check.ts";
-import { masksByBracket } from "./bracket.ts";
+import { masksByBracket } from "./bracket-select.ts";
 import type { Masks } from "./mask.ts";
-import { cutAt, masksAt, type Ranked, scoreOf } from "./rank.ts";
+import { cutAt, masksAt, type Ranked, scoreOf } from "./radix-select.ts";
 
 /** Importance scores by layer: one a weight, a filter or a neuron. */
 export type Scores = Record<string, Float32Array>;

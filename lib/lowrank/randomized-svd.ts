@@ -2,9 +2,9 @@
 // "Finding structure with randomness", SIAM Review 53 (2011), algorithms 4.4 and 5.1.
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
-import { type Block, MatmulWorkspace } from "./matmul.ts";
-import { reflect, rowsOf, transpose } from "./rows.ts";
 import { type Svd, svd } from "./svd.ts";
+import { type Block, MatmulWorkspace } from "./wasm-matmul.ts";
+import { reflect, rowsOf, transpose } from "./wasm-rows.ts";
 
 /** Options of {@link randomizedSvd}. */
 export interface RandomizedOptions {

@@ -25,7 +25,7 @@ export interface Block {
  * The memory goes when the workspace is collected.
  */
 export class MatmulWorkspace {
-  readonly #kernel = instantiateWasm("lowrank/matmul.wasm").exports as unknown as Matmul;
+  readonly #kernel = instantiateWasm("lowrank/wasm-matmul.wasm").exports as unknown as Matmul;
   #top = 0;
 
   /** A zeroed rows x cols block. */

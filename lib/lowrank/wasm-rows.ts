@@ -24,7 +24,7 @@ export function rowsOf(...lengths: number[]): Float64Array<ArrayBuffer>[] {
   const total = 8 * lengths.reduce((sum, length) => sum + length, 0);
   // After a large problem a small one should not hold on to all of its memory.
   if (kernel && kernel.memory.buffer.byteLength > 2 ** 26 && total < 2 ** 25) kernel = undefined;
-  kernel ??= instantiateWasm("lowrank/rows.wasm").exports as unknown as Kernel;
+  kernel ??= instantiateWasm("lowrank/wasm-rows.wasm").exports as unknown as Kernel;
   const missing = total - kernel.memory.buffer.byteLength;
   if (missing > 0) kernel.memory.grow(Math.ceil(missing / 65536));
   new Uint8Array(kernel.memory.buffer, 0, total).fill(0);

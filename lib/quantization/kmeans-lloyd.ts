@@ -3,7 +3,7 @@
 // Starts: linear, density and random (Forgy) as compared by Han et al., "Deep Compression", 2016, §3.2; k-means++ by
 // Arthur and Vassilvitskii, 2007. Iteration: Lloyd, "Least squares quantization in PCM", 1982.
 import { type Random, seeded } from "../util/random.ts";
-import { lowerBound, meanBetween, type Points } from "./points.ts";
+import { lowerBound, meanBetween, type Points } from "./sorted-points.ts";
 
 /** Where the centroids begin: see `startCentroids`. */
 export type ClusterStart = "linear" | "density" | "random" | "kmeans++";

@@ -6,7 +6,7 @@
 // Let D_k(j) be the least squared error of the first j distinct values in k clusters, and e(i, j) the error of the
 // values i … j−1 around their mean. Then D_k(j) = min_i D_{k−1}(i) + e(i, j), and the best i never moves left as j grows.
 
-import { errorBetween as error, type Points } from "./points.ts";
+import { errorBetween as error, type Points } from "./sorted-points.ts";
 
 /**
  * The optimum by dynamic programming over clusters and values, O(K·m·log m): for each number of clusters the best last

@@ -2,7 +2,7 @@
 // it can go: the next layer gets the same input when its weight moves to the one that stays.
 
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
-import { checkRows, countRows, sumByChannel } from "./shape.ts";
+import { checkRows, countRows, sumByChannel } from "./channels.ts";
 
 /** `neuron` goes; its output is about scale · (output of `into`) + offset. A constant one goes into none. */
 export interface Merge {

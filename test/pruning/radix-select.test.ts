@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { masksByBracket } from "../../lib/pruning/bracket.ts";
+import { masksByBracket } from "../../lib/pruning/bracket-select.ts";
 import { globalSparsity, sparsityOf } from "../../lib/pruning/index.ts";
-import { cutAt, masksAt, type Ranked, scoreOf } from "../../lib/pruning/rank.ts";
+import { cutAt, masksAt, type Ranked, scoreOf } from "../../lib/pruning/radix-select.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 
 /** Three lists of uneven lengths, the third's not a multiple of four. */

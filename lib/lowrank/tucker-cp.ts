@@ -4,9 +4,9 @@
 // convolutional neural networks using fine-tuned CP-decomposition", ICLR 2015).
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
-import { rankByEnergy } from "./rank.ts";
-import { gramOf, product, transpose } from "./rows.ts";
+import { rankByEnergy } from "./choose-rank.ts";
 import { svd } from "./svd.ts";
+import { gramOf, product, transpose } from "./wasm-rows.ts";
 
 /** The shape of a convolution's kernel: height, width, channels in, channels out. */
 export type KernelShape = readonly [h: number, w: number, inChannels: number, outChannels: number];
