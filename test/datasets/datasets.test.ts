@@ -294,6 +294,9 @@ describe("a data set over the network", () => {
     response.writeHead(200, { "Content-Length": body.length });
     response.end(body);
   };
+  /** Sends the first bytes of an answer, all of which arrive, and then closes the connection. */
+  const breakAfter = (response: ServerResponse, bytes: Buffer) =>
+    response.write(bytes, () => response.socket?.destroySoon());
   const quiet = { onProgress: () => {} };
 
   beforeEach(async () => {
@@ -342,7 +345,7 @@ describe("a data set over the network", () => {
         response.end(body.subarray(from));
       } else {
         response.writeHead(200, { "Content-Length": body.length, ETag: '"v1"' });
-        response.write(body.subarray(0, 20), () => setTimeout(() => response.destroy(), 20));
+        breakAfter(response, body.subarray(0, 20));
       }
     };
     assert.equal((await loadSource(source, { cache, ...quiet })).train.count, 20);
@@ -356,7 +359,7 @@ describe("a data set over the network", () => {
       if (broken) return whole(request, response, body);
       broken = true;
       response.writeHead(200, { "Content-Length": body.length });
-      response.write(body.subarray(0, 20), () => setTimeout(() => response.destroy(), 20));
+      breakAfter(response, body.subarray(0, 20));
     };
     assert.equal((await loadSource(source, { cache, ...quiet })).train.count, 20);
   });
@@ -378,7 +381,7 @@ describe("a data set over the network", () => {
       "is cut short each time",
       (_, response, body) => {
         response.writeHead(200, { "Content-Length": body.length });
-        response.write(body.subarray(0, 10), () => setTimeout(() => response.destroy(), 5));
+        breakAfter(response, body.subarray(0, 10));
       },
       /tiny is not on this machine and could not be downloaded/,
       4,
@@ -430,8 +433,7 @@ describe("a data set over the network", () => {
     const controller = new AbortController();
     answer = (_, response, body) => {
       response.writeHead(200, { "Content-Length": body.length });
-      response.write(body.subarray(0, 10));
-      setTimeout(() => controller.abort(), 20);
+      response.write(body.subarray(0, 10), () => controller.abort());
     };
     await assert.rejects(loadSource(source, { cache, signal: controller.signal, ...quiet }), {
       name: "AbortError",

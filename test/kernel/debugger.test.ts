@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Content, type ExecuteResult, type KernelClient, startKernel } from "../../lib/kernel/client.ts";
 import { murmur2 } from "../../lib/kernel/debug/debugger.ts";
+import { start } from "./waiting.ts";
 
 const within = 20_000;
 
@@ -52,15 +53,19 @@ describe("the debugger", function () {
 
   /** The next event of a kind, which is taken off the list along with all before it. */
   async function event(name: string): Promise<Content> {
-    const end = Date.now() + within;
-    for (;;) {
-      const index = events.findIndex((each) => each.event === name);
-      if (index >= 0) return events.splice(0, index + 1).at(-1)!.body;
-      if (Date.now() > end) throw new Error(`no ${name} event came`);
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-        setTimeout(resolve, 200);
-      });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no ${name} event came`)), within);
+    });
+    late.catch(() => {});
+    try {
+      for (;;) {
+        const index = events.findIndex((each) => each.event === name);
+        if (index >= 0) return events.splice(0, index + 1).at(-1)!.body;
+        await Promise.race([late, new Promise<void>((resolve) => (wake = resolve))]);
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -267,15 +272,18 @@ total`;
   it("stops after an await, and in a callback when the cell has ended", async () => {
     const code = `await new Promise((resolve) => setTimeout(resolve, 10));
 const late: number = 1;
-setTimeout(() => {
+const callback = () => {
   console.log("callback", late);
-}, 50);
+};
+const { watch } = await import("node:fs");
+const watcher = watch(".", () => (watcher.close(), callback()));
 late`;
     await breakpoints(code, 2, 4);
     const run = kernel.execute(code);
     await event("stopped");
     assert.deepEqual(await stack(), ["Cell [n]:2"]);
     assert.equal(plain(await finish(run)), "1");
+    await writeFile(join(folder, "sign"), "");
     await event("stopped");
     assert.match((await stack())[0], /:4$/);
     await dap("continue", { threadId: 1 });
@@ -294,7 +302,7 @@ late`;
     assert.equal(plain(await run), "5");
     events = [];
     assert.equal(plain(await kernel.execute("let a = 1;\na += 1;\na")), "2");
-    await kernel.execute("await new Promise((resolve) => setTimeout(resolve, 20)); 0");
+    await kernel.execute("await new Promise(setImmediate); 0");
     assert.deepEqual(
       events.filter((each) => each.event === "stopped"),
       [],
@@ -395,13 +403,15 @@ const image = { [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<b>image
   }
 
   it("pauses a busy cell", async () => {
-    const run = kernel.execute("let turns = 0;\nwhile (turns >= 0) {\n  turns++;\n}\n'out'");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    const { running: run } = await start(
+      kernel,
+      "let turns = 0;\nwhile (turns >= 0) {\n  if (++turns === 1) console.log('going');\n}\n'out'",
+    );
     await dap("pause", { threadId: 1 });
     await event("stopped");
     assert.match((await stack())[0], /^Cell \[n\]:[23]$/);
     await dap("evaluate", { expression: "turns = -2" });
-    assert.equal(plain(await finish(run)), "'out'");
+    assert.equal(plain(await finish(run)), "going\n'out'");
   });
 
   it("ends a stopped cell, and itself, when told to terminate", async () => {
@@ -413,8 +423,7 @@ const image = { [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<b>image
   });
 
   it("interrupts a busy cell as ever while it is on", async () => {
-    const run = kernel.execute("while (true) {}");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const { running: run } = await start(kernel, "console.log('going'); while (true) {}");
     await kernel.interrupt();
     assert.equal((await run).content.ename, "KeyboardInterrupt");
     assert.deepEqual(

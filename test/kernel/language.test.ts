@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { transformCell } from "../../lib/kernel/cell/transform.ts";
 import { type Diagnostic, LanguageService } from "../../lib/kernel/types/language.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import { until } from "./waiting.ts";
 
 describe("kernel: types for cells", function () {
   this.timeout(60_000);
@@ -203,9 +205,7 @@ describe("kernel: types for cells", function () {
         [2305, 2882],
       );
       await writeFile(join(folder, "own/deep.ts"), "export const deep = 'now text';\n");
-      for (let i = 0; i < 100 && (await codes("deep.trim()")).length > 0; i++)
-        await new Promise((r) => setTimeout(r, 20));
-      assert.deepEqual(await codes("deep.trim()"), []);
+      await until("the edit is seen", async () => (await codes("deep.trim()")).length === 0);
     });
     it("know slimlab's modules in its own notebooks and in a folder that has nothing installed", async () => {
       const alone = join(folder, "alone");
@@ -358,8 +358,9 @@ describe("kernel: types for cells", function () {
     it("when the server dies: it comes back with its documents", async () => {
       await cell("const survivor = { kept: 1 }");
       for (let i = 0; i < 2; i++) {
-        process.kill(language.state.pid!, "SIGKILL");
-        await new Promise((r) => setTimeout(r, 50));
+        const { pid } = language.state;
+        process.kill(pid!, "SIGKILL");
+        await until("the server's death is known", () => language.state.pid !== pid);
         assert.deepEqual(await codes("survivor.kept.toFixed(); survivor.gone"), [2339]);
         assert.deepEqual((await complete("survivor.|")).matches, ["kept"]);
       }
@@ -369,9 +370,12 @@ describe("kernel: types for cells", function () {
       language = new LanguageService({ folder, timeout: 1500 });
       await language.start();
       await cell("const before = 1");
-      process.kill(language.state.pid!, "SIGSTOP");
+      const { pid } = language.state;
+      process.kill(pid!, "SIGSTOP");
       // A process on another core goes on for a moment before it stops.
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await until("the server has stopped", () =>
+        execFileSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" }).startsWith("T"),
+      );
       const hung = cell("const x: number = 'x'");
       assert.deepEqual((await complete("before.|")).matches, []);
       const [only] = await hung;

@@ -182,6 +182,7 @@ describe("kernel: a long life", function () {
       for (let i = 0; i < 90; i++) {
         const [code, expected] = ends[i % ends.length];
         const running = kernel.execute(code);
+        // A moment drawn by lot: the subject is whatever the interrupt happens to strike.
         await pause(3 + random() * 6);
         await kernel.interrupt();
         const { status, content } = await running;

@@ -126,7 +126,7 @@ describe("widgets", () => {
     box.onChange(() => new Promise<void>((done) => (release = done)));
     let over = false;
     const turn = receive(box, { method: "update", state: { value: true } }).then(() => (over = true));
-    await new Promise((done) => setTimeout(done, 5));
+    await new Promise(setImmediate);
     assert.equal(over, false);
     release();
     await turn;
