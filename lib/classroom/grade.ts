@@ -1,11 +1,8 @@
 // Grading: runs readers' notebooks and says which exercises they have solved.
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parse } from "@babel/parser";
 import { type Cell, type Notebook, readNotebook, textOf } from "../notebook/notebook.ts";
-import { runNotebooks } from "../notebook/runner.ts";
-import { writeFileAtomic } from "../util/files.ts";
+import { run } from "../notebook/run.ts";
 import { type CheckResult, checkMime } from "./check.ts";
 
 type Statement = ReturnType<typeof parse>["program"]["body"][number];
@@ -25,38 +22,27 @@ export async function gradeNotebooks(
   options: { original?: string; timeout?: number } = {},
 ): Promise<Grade[]> {
   const original = options.original ? await readNotebook(options.original) : undefined;
-  const folder = await mkdtemp(join(tmpdir(), "slimlab-grade-"));
-  try {
-    const grades: Grade[] = [];
-    for (const [index, path] of paths.entries()) {
-      const notebook = await readNotebook(path);
-      const wanted = exercisesOf(original ?? notebook);
-      if (original) restoreChecks(notebook, original);
-      // Each in a folder of its own, since a class hands in many notebooks of one name; run where the reader had it.
-      const place = join(folder, String(index));
-      const copy = join(place, "in", basename(path));
-      await writeFileAtomic(copy, JSON.stringify(notebook));
-      await runNotebooks([{ path: copy, language: "en", slug: basename(path, ".ipynb"), number: "" }], {
-        output: place,
-        allowErrors: true,
-        timeout: options.timeout,
-        jobs: 1,
-        kernel: { cwd: dirname(resolve(path)) },
-      });
-      const ran = await readNotebook(join(place, `${basename(path, ".ipynb")}.ipynb`)).catch(() => notebook);
-      const exercises = resultsIn(ran);
-      const missing = wanted.filter((name) => !exercises.some((exercise) => exercise.name === name));
-      grades.push({
-        notebook: path,
-        solved: exercises.filter(({ passed }) => passed).length,
-        exercises,
-        missing,
-      });
-    }
-    return grades;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  const grades: Grade[] = [];
+  for (const path of paths) {
+    const notebook = await readNotebook(path);
+    const wanted = exercisesOf(original ?? notebook);
+    if (original) restoreChecks(notebook, original);
+    const { notebook: ran } = await run(notebook, {
+      name: path,
+      allowErrors: true,
+      timeout: options.timeout,
+      kernel: { cwd: dirname(resolve(path)) },
+    });
+    const exercises = resultsIn(ran);
+    const missing = wanted.filter((name) => !exercises.some((exercise) => exercise.name === name));
+    grades.push({
+      notebook: path,
+      solved: exercises.filter(({ passed }) => passed).length,
+      exercises,
+      missing,
+    });
   }
+  return grades;
 }
 
 /** The names of the exercises that cells check. */

@@ -1,15 +1,12 @@
 // `slimlab book`: run notebooks in, a static site out.
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
-import { join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { howToOpen, makeBook } from "../book/make.ts";
 import { serveFolder } from "../book/serve.ts";
-import { type Book, buildBook } from "../book/site.ts";
-import type { RunReport } from "../notebook/report.ts";
+import { defaultNotebooks } from "../notebook/notebook.ts";
 import { checkInteger } from "../util/check.ts";
-import { packageRoot } from "../util/files.ts";
 
 const help = `Usage: slimlab book [OPTION]...
 
@@ -21,31 +18,6 @@ HTML that a cell put out goes into the page as it is: build books of notebooks t
   --output DIR     where the book goes (default: book)
   --serve [PORT]   show the book on localhost (default port: 8080), building it first where it is missing
 `;
-
-/** The folder of the notebooks: here, or the package's own. */
-export function defaultNotebooks(): string {
-  return existsSync("notebooks") ? "notebooks" : join(packageRoot, "notebooks");
-}
-
-/** Builds the book with what the last run reported. */
-export async function makeBook(notebooks: string, executed: string, output: string): Promise<Book> {
-  const path = join(executed, "run.json");
-  let report: RunReport | undefined;
-  if (existsSync(path)) {
-    try {
-      report = JSON.parse(await readFile(path, "utf8"));
-    } catch (error) {
-      throw new Error(`${path} is damaged (${(error as Error).message}): slimlab run writes it anew`);
-    }
-  }
-  return buildBook({ notebooks, executed, output, report });
-}
-
-/** How to open a book, in two lines. */
-export function howToOpen(book: Book): string {
-  const served = `npm run slimlab -- book --serve`;
-  return `The book: ${relative(process.cwd(), book.index) || book.index}\n  open ${pathToFileURL(book.index)}\n  or   ${served}`;
-}
 
 export async function run(args: string[]): Promise<number> {
   // --serve may stand alone, which parseArgs knows only for switches: its port is taken out first.

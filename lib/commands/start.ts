@@ -1,9 +1,9 @@
 // `npm start`: all chapters run on this machine, and the book is made of them.
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { findChapters } from "../notebook/notebook.ts";
-import { defaultNotebooks, howToOpen, makeBook } from "./book.ts";
-import { runWithProgress } from "./run.ts";
+import { howToOpen, makeBook } from "../book/make.ts";
+import { defaultNotebooks, findChapters } from "../notebook/notebook.ts";
+import { runWithProgress } from "../notebook/terminal.ts";
 
 const help = `Usage: slimlab start [OPTION]...
 

@@ -1,7 +1,9 @@
 // Notebooks as files: read with checks, named, put in order.
+import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { shown } from "../util/check.ts";
+import { packageRoot } from "../util/files.ts";
 import type { Output } from "../util/nbformat.ts";
 
 export type { Output } from "../util/nbformat.ts";
@@ -45,9 +47,20 @@ export async function readNotebook(path: string): Promise<Notebook> {
     const { code } = error as NodeJS.ErrnoException;
     throw new Error(code === "ENOENT" ? `${path} does not exist` : `${path} cannot be read (${code})`);
   }
+  return parseNotebook(text, path);
+}
+
+/**
+ * A notebook from its text; an UTF-8 byte-order mark is passed over.
+ *
+ * @param path what messages call it
+ * @throws Error that names it, where it is empty, not JSON, not nbformat 4, or misshapen
+ */
+export function parseNotebook(text: string, path: string): Notebook {
+  if (text.trim() === "") throw new Error(`${path} is empty: was it uploaded to its end?`);
   let notebook: Notebook;
   try {
-    notebook = JSON.parse(text);
+    notebook = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     throw new Error(`${path} is not JSON, so not a notebook: ${(error as Error).message}`);
   }
@@ -64,10 +77,15 @@ export async function readNotebook(path: string): Promise<Notebook> {
     if (!isText || !["markdown", "code", "raw"].includes(cell.cell_type)) {
       throw new Error(`${path} has a misshapen cell: number ${i + 1} needs cell_type and source`);
     }
-    cell.metadata ??= {};
+    if (!isObject(cell.metadata)) cell.metadata = {};
+    if (cell.cell_type === "code" && !Array.isArray(cell.outputs)) cell.outputs = [];
   }
-  notebook.metadata ??= {};
+  if (!isObject(notebook.metadata)) notebook.metadata = {};
   return notebook;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Throws unless the notebook says that it is for a kernel of our language. */
@@ -97,6 +115,11 @@ export interface Chapter {
   slug: string;
   /** The file name's leading number, such as `3.1.1`; empty where there is none. */
   number: string;
+}
+
+/** The folder of the notebooks: here, or the package's own. */
+export function defaultNotebooks(): string {
+  return existsSync("notebooks") ? "notebooks" : join(packageRoot, "notebooks");
 }
 
 /** The notebooks of a folder, English first and then `zh/`, each in the order of their numbers. */

@@ -1,32 +1,17 @@
-// Runs notebooks headless: a Jupyter client like any other, over the kernel's real sockets. What passes here passes in
-// JupyterLab. Results go to a copy; the notebook itself is never written.
+// Runs notebooks of files, several at once: results go to copies and run.json; the notebooks themselves are never written.
 import { readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import {
-  type ExecuteResult,
-  type KernelClient,
-  KernelDiedError,
-  type StartOptions,
-  startKernel,
-} from "../kernel/client.ts";
+import type { StartOptions } from "../kernel/client.ts";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { slimlabVersion } from "../util/version.ts";
-import {
-  type Cell,
-  type Chapter,
-  checkKernel,
-  type Notebook,
-  type Output,
-  readNotebook,
-  textOf,
-  titleOf,
-} from "./notebook.ts";
-import type { ChapterReport, Failure, RunReport } from "./report.ts";
+import { type Chapter, type Notebook, readNotebook, textOf, titleOf } from "./notebook.ts";
+import type { CellsReport, ChapterReport, RunReport } from "./report.ts";
+import { codeCells, invalidReport, rounded, run } from "./run.ts";
 
 /** Options of {@link runNotebooks}. */
-export interface RunOptions {
+export interface RunFilesOptions {
   /** Folder of the executed copies and of run.json. */
   output: string;
   /** Seconds that a cell may take; 0 sets no limit. Default 600. */
@@ -58,7 +43,7 @@ export function copyName(chapter: Chapter): string {
  * Runs notebooks, several at once, and writes their copies and run.json. A notebook that fails, never ends or kills its
  * process is reported, and the others run all the same.
  */
-export async function runNotebooks(chapters: Chapter[], options: RunOptions): Promise<RunReport> {
+export async function runNotebooks(chapters: Chapter[], options: RunFilesOptions): Promise<RunReport> {
   checkNumber("timeout", options.timeout ?? 600, 0);
   const jobs = checkInteger("jobs", options.jobs ?? availableParallelism(), 1, 64);
   const names = new Map<string, string>();
@@ -155,63 +140,31 @@ async function earlierReports(output: string): Promise<ChapterReport[]> {
 async function runChapter(
   chapter: Chapter,
   source: Notebook | Error,
-  options: RunOptions,
+  options: RunFilesOptions,
   onCell: (cell: number, cells: number) => void,
 ): Promise<{ report: ChapterReport; notebook?: Notebook }> {
-  const started = performance.now();
-  const report: ChapterReport = {
-    notebook: copyName(chapter),
-    language: chapter.language,
-    title: chapter.slug,
-    status: "ok",
-    seconds: 0,
-    cells: 0,
-    executed: 0,
-  };
-  const invalid = async (message: string): Promise<{ report: ChapterReport }> => {
+  const head = { notebook: copyName(chapter), language: chapter.language };
+  const invalid = async (report: CellsReport, title: string): Promise<{ report: ChapterReport }> => {
     // Results of an earlier state of it would pass for this one's.
     await rm(join(options.output, copyName(chapter)), { force: true });
-    return {
-      report: { ...report, status: "invalid", failure: { cell: 0, name: "", message, traceback: [] } },
-    };
+    return { report: { ...head, title, ...report } };
   };
-  if (source instanceof Error) return invalid(source.message);
-  try {
-    checkKernel(chapter.path, source);
-  } catch (error) {
-    return invalid((error as Error).message);
-  }
-  const notebook = structuredClone(source);
-  for (const cell of notebook.cells) {
-    if (cell.cell_type !== "code") continue;
-    cell.outputs = [];
-    cell.execution_count = null;
-  }
-  report.title = titleOf(notebook, chapter.slug);
-  report.cells = codeCells(notebook).length;
-
-  let kernel: KernelClient;
-  try {
-    kernel = await startKernel({ cwd: dirname(resolve(chapter.path)), ...options.kernel });
-  } catch (error) {
-    return invalid(`the kernel did not start: ${(error as Error).message}`);
-  }
-  const stop = () => void kernel.shutdown();
-  options.signal?.addEventListener("abort", stop, { once: true });
-  try {
-    await runCells(kernel, notebook, report, options, onCell);
-  } finally {
-    options.signal?.removeEventListener("abort", stop);
-    await kernel.shutdown();
-  }
-  const language = (kernel.info as { language_info?: object }).language_info;
-  if (language) notebook.metadata.language_info = language;
-  report.seconds = rounded((performance.now() - started) / 1000);
+  if (source instanceof Error) return invalid(invalidReport(source.message), chapter.slug);
+  const { notebook, report } = await run(source, {
+    name: chapter.path,
+    timeout: options.timeout,
+    allowErrors: options.allowErrors,
+    kernel: { cwd: dirname(resolve(chapter.path)), ...options.kernel },
+    signal: options.signal,
+    onCell: ({ executed }, cells) => onCell(executed + 1, cells),
+  });
+  const title = titleOf(notebook, chapter.slug);
+  if (report.status === "invalid") return invalid(report, report.cells > 0 ? title : chapter.slug);
   await writeCopy(chapter, notebook, options);
-  return { report, notebook };
+  return { report: { ...head, title, ...report }, notebook };
 }
 
-function writeCopy(chapter: Chapter, notebook: Notebook, options: RunOptions): Promise<void> {
+function writeCopy(chapter: Chapter, notebook: Notebook, options: RunFilesOptions): Promise<void> {
   return writeFileAtomic(join(options.output, copyName(chapter)), `${JSON.stringify(notebook, null, 1)}\n`);
 }
 
@@ -245,7 +198,7 @@ async function takeOver(
   source: Notebook,
   original: ChapterReport,
   executed: Notebook | undefined,
-  options: RunOptions,
+  options: RunFilesOptions,
 ): Promise<ChapterReport> {
   if (executed) {
     const notebook = structuredClone(source);
@@ -264,112 +217,4 @@ async function takeOver(
     title: titleOf(source, chapter.slug),
     resultsOf: original.notebook,
   };
-}
-
-async function runCells(
-  kernel: KernelClient,
-  notebook: Notebook,
-  report: ChapterReport,
-  options: RunOptions,
-  onCell: (cell: number, cells: number) => void,
-): Promise<void> {
-  const timeout = options.timeout ?? 600;
-  for (const { cell, number } of codeCells(notebook)) {
-    const fail = (status: ChapterReport["status"], failure: Failure) => {
-      report.status = status;
-      report.failure ??= failure;
-    };
-    const limit = new AbortController();
-    // Longer than a timer can count means: no limit.
-    const timer = timeout > 0 && timeout < 2e6 ? setTimeout(() => limit.abort(), timeout * 1000) : undefined;
-    let result: ExecuteResult | undefined;
-    let trouble: Error | undefined;
-    // Of a cell whose kernel dies there is no result, but what it put out until then is worth reading.
-    const soFar: Output[] = [];
-    try {
-      result = await kernel.execute(textOf(cell.source), {
-        signal: limit.signal,
-        onMessage: ({ header: { msg_type }, content }) => {
-          if (msg_type === "stream")
-            soFar.push({ output_type: "stream", name: content.name, text: content.text });
-          if (msg_type === "display_data") {
-            soFar.push({ output_type: "display_data", data: content.data, metadata: content.metadata });
-          }
-        },
-      });
-    } catch (error) {
-      trouble = error as Error;
-    } finally {
-      clearTimeout(timer);
-    }
-    onCell(report.executed + 1, report.cells);
-    cell.outputs = (result?.outputs as Output[] | undefined) ?? soFar;
-    cell.execution_count = result?.executionCount ?? null;
-    if (limit.signal.aborted || trouble) {
-      const name = limit.signal.aborted
-        ? "Timeout"
-        : trouble instanceof KernelDiedError
-          ? "KernelDied"
-          : trouble!.name;
-      const message = limit.signal.aborted
-        ? `the cell took more than ${timeout} s${trouble ? " and had to be ended by force" : ""}`
-        : trouble!.message;
-      const [headline, ...more] = message.split("\n");
-      cell.outputs.push({
-        output_type: "error",
-        ename: name,
-        evalue: headline,
-        traceback: [`${name}: ${headline}`, ...more],
-      });
-      fail(limit.signal.aborted ? "timeout" : "died", {
-        cell: number,
-        name,
-        message: headline,
-        traceback: more,
-      });
-      return;
-    }
-    if (result!.status !== "ok" && !cell.metadata.tags?.includes("raises-exception")) {
-      const error = result!.outputs.find((output) => output.output_type === "error");
-      const traceback = plainLines(error?.traceback ?? []);
-      fail("failed", {
-        cell: number,
-        line: lineOf(traceback, cell.execution_count),
-        name: error?.ename ?? "Error",
-        message: error?.evalue ?? "the kernel gave no reason",
-        traceback,
-      });
-      if (!options.allowErrors) return;
-    }
-    report.executed++;
-  }
-}
-
-/** The code cells that have something to run, each with its number in the notebook. */
-function codeCells(notebook: Notebook): { cell: Cell; number: number }[] {
-  return notebook.cells
-    .map((cell, index) => ({ cell, number: index + 1 }))
-    .filter(
-      ({ cell }) =>
-        cell.cell_type === "code" &&
-        textOf(cell.source).trim() !== "" &&
-        !cell.metadata.tags?.includes("skip-execution"),
-    );
-}
-
-/** The line in the cell that a traceback points at: the first place of its own cell, else its first place at all. */
-function lineOf(traceback: string[], count: number | null): number | undefined {
-  const text = traceback.join("\n");
-  const own = new RegExp(`\\bcell \\[${count}\\], line (\\d+)`, "i").exec(text);
-  const place = own ?? /\bcell \[\d+\], line (\d+)/i.exec(text);
-  return place ? Number(place[1]) : undefined;
-}
-
-function plainLines(traceback: string[]): string[] {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: tracebacks come with colours
-  return traceback.map((line) => line.replace(/\x1b\[[0-9;]*m/g, ""));
-}
-
-function rounded(seconds: number): number {
-  return Math.round(seconds * 100) / 100;
 }

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Book, buildBook } from "../../lib/book/site.ts";
-import { describe as inWords } from "../../lib/commands/run.ts";
 import {
   type Chapter,
   findChapters,
@@ -14,6 +13,7 @@ import {
   textOf,
 } from "../../lib/notebook/notebook.ts";
 import type { RunReport } from "../../lib/notebook/report.ts";
+import { describe as inWords } from "../../lib/notebook/report.ts";
 import { copyName, runNotebooks } from "../../lib/notebook/runner.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserPath, startBrowser } from "../book/browser.ts";

@@ -7,6 +7,7 @@ import {
   checkKernel,
   findChapters,
   type Notebook,
+  parseNotebook,
   readNotebook,
   titleIn,
   titleOf,
@@ -26,6 +27,7 @@ describe("notebooks as files", () => {
       assert.rejects(readNotebook(await save(join(folder, "bad.ipynb"), content)), message);
     await assert.rejects(readNotebook(join(folder, "none.ipynb")), /none\.ipynb does not exist/);
     await refused("{", /bad\.ipynb is not JSON, so not a notebook/);
+    await refused("", /bad\.ipynb is empty: was it uploaded to its end/);
     await refused("[1]", /is not a notebook: it holds Array\(1\)/);
     await refused("null", /is not a notebook: it holds null/);
     await refused(
@@ -36,6 +38,13 @@ describe("notebooks as files", () => {
     await refused('{"nbformat": 4}', /has no list of cells/);
     await refused('{"nbformat": 4, "cells": [{"cell_type": "code"}]}', /misshapen cell: number 1/);
     await refused('{"nbformat": 4, "cells": [null]}', /misshapen cell: number 1/);
+  });
+
+  it("a byte-order mark is passed over, and what is no metadata counts as none", () => {
+    const text =
+      '{"nbformat": 4, "metadata": 5, "cells": [{"cell_type": "code", "source": "1", "metadata": []}]}';
+    const { metadata, cells } = parseNotebook(`\uFEFF${text}`, "bom.ipynb");
+    assert.deepEqual([metadata, cells[0].metadata, cells[0].outputs], [{}, {}, []]);
   });
 
   it("a notebook must name a kernel of our language", () => {

@@ -1,0 +1,27 @@
+// The book of a run that lies in files: executed copies and run.json in, the site out.
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { RunReport } from "../notebook/report.ts";
+import { type Book, buildBook } from "./site.ts";
+
+/** Builds the book with what the last run reported. */
+export async function makeBook(notebooks: string, executed: string, output: string): Promise<Book> {
+  const path = join(executed, "run.json");
+  let report: RunReport | undefined;
+  if (existsSync(path)) {
+    try {
+      report = JSON.parse(await readFile(path, "utf8"));
+    } catch (error) {
+      throw new Error(`${path} is damaged (${(error as Error).message}): slimlab run writes it anew`);
+    }
+  }
+  return buildBook({ notebooks, executed, output, report });
+}
+
+/** How to open a book, in two lines. */
+export function howToOpen(book: Book): string {
+  const served = `npm run slimlab -- book --serve`;
+  return `The book: ${relative(process.cwd(), book.index) || book.index}\n  open ${pathToFileURL(book.index)}\n  or   ${served}`;
+}
