@@ -102,6 +102,13 @@ export interface KernelClient {
 export interface StartOptions {
   /** The notebook's folder. Default: the current folder. */
   cwd?: string;
+  /**
+   * How client and kernel talk: over ports of 127.0.0.1 (default), or over sockets in a folder, which only who can enter
+   * it reaches and which need no network (not on Windows).
+   */
+  transport?: "tcp" | "ipc";
+  /** The folder of the connection file, and of ipc's sockets. It is left in place. Default: a temporary one. */
+  folder?: string;
   /** The kernel's command line, with `{connection_file}` where its file goes. Default: the slimlab kernel. */
   argv?: string[];
   /** More arguments for the slimlab kernel: `--check=off`, for one. */
@@ -131,12 +138,22 @@ export function kernelArguments(...more: string[]): string[] {
 
 /** Starts a kernel and resolves when it is ready. */
 export async function startKernel(options: StartOptions = {}): Promise<KernelClient> {
-  const folder = await mkdtemp(join(tmpdir(), "slimlab-kernel-"));
+  const transport = options.transport ?? "tcp";
+  if (transport === "ipc" && process.platform === "win32") {
+    throw new Error('transport must be "tcp" on Windows, got "ipc": ZeroMQ has no such sockets there');
+  }
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "slimlab-kernel-")));
+  // A socket's path fits into 107 bytes, on macOS into 103.
+  if (transport === "ipc" && Buffer.byteLength(folder) > 90) {
+    throw new Error(
+      `folder must be at most 90 bytes long for transport "ipc", got ${JSON.stringify(folder)}`,
+    );
+  }
   const file = join(folder, "connection.json");
-  const ports = await freePorts(5);
+  const ports = transport === "ipc" ? [1, 2, 3, 4, 5] : await freePorts(5);
   const connection: Connection = {
-    transport: "tcp",
-    ip: "127.0.0.1",
+    transport,
+    ip: transport === "ipc" ? join(folder, "socket") : "127.0.0.1",
     shell_port: ports[0],
     iopub_port: ports[1],
     stdin_port: ports[2],
@@ -156,7 +173,9 @@ export async function startKernel(options: StartOptions = {}): Promise<KernelCli
     windowsHide: true,
   });
   const client = new Client(connection, child, options.interruptMode ?? "message");
-  void client.exited.then(() => rm(folder, { recursive: true, force: true }));
+  if (options.folder === undefined) {
+    void client.exited.then(() => rm(folder, { recursive: true, force: true }));
+  }
   try {
     await client.ready(options.startTimeout ?? 60_000);
   } catch (error) {
