@@ -20,6 +20,14 @@ export async function makeBook(notebooks: string, executed: string, output: stri
   return buildBook({ notebooks, executed, output, report });
 }
 
+/** What a book lacks, a line each. */
+export function troublesOf(book: Book): string[] {
+  return [
+    ...book.brokenLinks.map((link) => `broken link in ${link}`),
+    ...book.leftOut.map((link) => `left out of ${link}`),
+  ];
+}
+
 /** How to open a book, in two lines. */
 export function howToOpen(book: Book): string {
   const served = `npm run slimlab -- book --serve`;

@@ -6,7 +6,7 @@ import json from "highlight.js/lib/languages/json";
 import python from "highlight.js/lib/languages/python";
 import typescript from "highlight.js/lib/languages/typescript";
 import xml from "highlight.js/lib/languages/xml";
-import MarkdownIt from "markdown-it";
+import MarkdownIt, { type Token } from "markdown-it";
 import { titleIn } from "../notebook/notebook.ts";
 import { escapeHtml, slugify } from "../util/html.ts";
 
@@ -46,8 +46,14 @@ export interface Prose {
   text: string;
 }
 
+/** What leads somewhere. */
+export type Target = "link" | "image";
+
+/** An address in the book, or why there is none. */
+export type LinkTarget = string | { reason: string };
+
 /** Where a link or picture in a notebook leads, in the book. */
-export type Resolve = (target: string, kind: "link" | "image") => string;
+export type Resolve = (target: string, kind: Target) => LinkTarget;
 
 // Raw HTML in Markdown stays off on purpose: it shows as text. Prose needs none, and so none has to be sanitised.
 const md = new MarkdownIt({
@@ -84,12 +90,8 @@ export function renderMarkdown(
       if (child.type === "math_inline") hasMath = true;
       if ((child.type === "text" || child.type === "code_inline") && !isHeading) words.push(child.content);
       if (child.type === "softbreak") words.push(" ");
-      if (child.type === "link_open") {
-        const href = String(child.attrGet("href") ?? "");
-        child.attrSet("href", resolve(href, "link"));
-        if (/^https?:/.test(href)) child.attrSet("rel", "noopener");
-      }
-      if (child.type === "image") child.attrSet("src", resolve(String(child.attrGet("src") ?? ""), "image"));
+      if (child.type === "link_open") leadLink(child, token.children!, resolve);
+      if (child.type === "image") leadImage(child, resolve);
     }
     if (token.type === "inline" && !isHeading) words.push("\n");
     if (token.type === "heading_open") {
@@ -121,6 +123,36 @@ export function renderMarkdown(
       .replace(/[ \t]+/g, " ")
       .trim(),
   };
+}
+
+/** Gives a link its address in the book; one that leads nowhere stays as text that says why. */
+function leadLink(open: Token, siblings: Token[], resolve: Resolve): void {
+  const href = String(open.attrGet("href") ?? "");
+  const target = resolve(href, "link");
+  if (typeof target === "string") {
+    open.attrSet("href", target);
+    if (/^https?:/i.test(href)) open.attrSet("rel", "noopener");
+    return;
+  }
+  open.tag = "span";
+  open.attrs = [
+    ["class", "left-out"],
+    ["title", target.reason],
+  ];
+  const close = siblings.slice(siblings.indexOf(open)).find(({ type }) => type === "link_close");
+  if (close) close.tag = "span";
+}
+
+/** Gives a picture its address; in place of one that is not there stands its description, and why. */
+function leadImage(image: Token, resolve: Resolve): void {
+  const target = resolve(String(image.attrGet("src") ?? ""), "image");
+  if (typeof target === "string") {
+    image.attrSet("src", target);
+    return;
+  }
+  image.type = "text";
+  image.content = `[${image.content ? `${image.content}: ` : ""}${target.reason}]`;
+  image.children = null;
 }
 
 /** The id, or with the first free number behind it. */

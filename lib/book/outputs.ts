@@ -1,14 +1,16 @@
 // What a cell put out, as HTML: every MIME type that a notebook may hold.
 
-import type { Output } from "../notebook/notebook.ts";
-import { textOf } from "../notebook/notebook.ts";
-import { plainTitle } from "../plots/figure.ts";
+import { type Language, textOf } from "../notebook/notebook.ts";
 import type { PlotlyLayout, PlotlyTrace } from "../plots/plotly.ts";
+import { plainTitle } from "../plots/plotly.ts";
 import { renderSvg } from "../plots/svg.ts";
+import { shown } from "../util/check.ts";
 import type { MimeBundle } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";
 import { ansiToHtml, settleLines } from "./ansi.ts";
+import { imageAddress } from "./links.ts";
 import { renderMarkdown } from "./markdown.ts";
+import { words } from "./words.ts";
 
 /** What Plotly draws; kept beside the page, which loads it when the reader comes near. */
 export interface PlotData {
@@ -19,13 +21,20 @@ export interface PlotData {
 
 /** The charts of a page, in their order: an output adds to them. */
 export interface PageParts {
+  language: Language;
   plots: PlotData[];
   usedIds: Set<string>;
   hasMath: boolean;
 }
 
-/** Outputs as HTML. Streams that follow each other become one, as a terminal would show them. */
-export function renderOutputs(outputs: Output[], page: PageParts): string {
+/**
+ * Outputs as HTML. Streams that follow each other become one, as a terminal would show them. An output that is not what
+ * the notebook format says costs its own place only, and says so there.
+ *
+ * @param outputs a cell's outputs as its file has them, checked here
+ */
+export function renderOutputs(outputs: unknown, page: PageParts): string {
+  const t = words[page.language];
   const html: string[] = [];
   let stream = "";
   let streamName = "";
@@ -34,20 +43,21 @@ export function renderOutputs(outputs: Output[], page: PageParts): string {
     if (text.trim()) html.push(`<pre class="stream ${streamName}" tabindex="0">${ansiToHtml(text)}</pre>`);
     stream = "";
   };
-  for (const output of outputs) {
-    if (output.output_type === "stream") {
-      if (output.name !== streamName) flush();
-      streamName = output.name === "stderr" ? "stderr" : "stdout";
-      stream += textOf(output.text);
-      continue;
-    }
-    flush();
-    if (output.output_type === "error") {
-      const trace =
-        output.traceback?.length > 0 ? output.traceback.join("\n") : `${output.ename}: ${output.evalue}`;
-      html.push(`<pre class="error" role="alert" tabindex="0">${ansiToHtml(trace)}</pre>`);
-    } else {
-      html.push(renderBundle(output.data ?? {}, page));
+  for (const output of Array.isArray(outputs) ? outputs : [outputs]) {
+    const plots = page.plots.length;
+    try {
+      if (output?.output_type === "stream") {
+        if (output.name !== streamName) flush();
+        streamName = output.name === "stderr" ? "stderr" : "stdout";
+        stream += textOf(output.text);
+        continue;
+      }
+      flush();
+      html.push(renderOutput(output, page));
+    } catch (error) {
+      page.plots.length = plots;
+      const reason = t.broken.output(error instanceof Error ? error.message : String(error));
+      html.push(`<p class="notice failed" role="alert">${escapeHtml(reason)}</p>`);
     }
   }
   flush();
@@ -57,11 +67,24 @@ export function renderOutputs(outputs: Output[], page: PageParts): string {
     .join("\n");
 }
 
+function renderOutput(output: unknown, page: PageParts): string {
+  if (typeof output !== "object" || output === null) throw new Error(`it is ${shown(output)}`);
+  const { output_type: type, traceback, ename, evalue, data } = output as Record<string, unknown>;
+  if (type === "error") {
+    const lines = Array.isArray(traceback) ? traceback.map(textOf).join("\n") : textOf(traceback);
+    const trace = lines || `${textOf(ename)}: ${textOf(evalue)}`;
+    return `<pre class="error" role="alert" tabindex="0">${ansiToHtml(trace)}</pre>`;
+  }
+  if (type !== "display_data" && type !== "execute_result") throw new Error(`its type is ${shown(type)}`);
+  if (typeof data !== "object" || data === null) throw new Error(`its data are ${shown(data)}`);
+  return renderBundle(data as MimeBundle, page);
+}
+
 /** The richest form of a value that a page can show. */
 export function renderBundle(bundle: MimeBundle, page: PageParts): string {
   const plotly = bundle["application/vnd.plotly.v1+json"] as PlotData | undefined;
   if (plotly && Array.isArray(plotly.data)) return renderPlot(plotly, bundle, page);
-  // Scripts and markup that a cell puts out are trusted: this is the reader's own run of the reader's own code.
+  // Markup that a cell puts out is shown as it is; the page's policy lets no script in it run.
   if (bundle["text/html"] !== undefined)
     return `<div class="rich" tabindex="0">${textOf(bundle["text/html"])}</div>`;
   if (bundle["image/svg+xml"] !== undefined)
@@ -69,7 +92,9 @@ export function renderBundle(bundle: MimeBundle, page: PageParts): string {
   for (const type of ["image/png", "image/jpeg", "image/gif", "image/webp"]) {
     if (bundle[type] === undefined) continue;
     const alt = textOf(bundle["text/plain"]) || "Picture put out by the cell";
-    return `<div class="picture"><img src="data:${type};base64,${textOf(bundle[type]).replace(/\s/g, "")}" alt="${escapeHtml(alt)}"></div>`;
+    const address = imageAddress(type, bundle[type]);
+    if (!address) throw new Error(`its ${type} is not base64`);
+    return `<div class="picture"><img src="${address}" alt="${escapeHtml(alt)}"></div>`;
   }
   const markdown =
     bundle["text/markdown"] !== undefined
@@ -97,11 +122,12 @@ function asMath(latex: string): string {
 }
 
 function renderPlot(plotly: PlotData, bundle: MimeBundle, page: PageParts): string {
-  const index = page.plots.push(plotly) - 1;
-  const layout = plotly.layout ?? {};
+  const layout = (typeof plotly.layout === "object" && plotly.layout) || {};
   const title = plainTitle(layout);
+  const described = (layout.meta as { alt?: unknown } | undefined)?.alt;
   const alt =
-    (layout.meta as { alt?: string } | undefined)?.alt || title || textOf(bundle["text/plain"]) || "Chart";
+    (typeof described === "string" && described) || title || textOf(bundle["text/plain"]) || "Chart";
+  const index = page.plots.push({ ...plotly, layout }) - 1;
   let svg: string;
   try {
     svg = renderSvg(plotly.data, layout, { title: false }); // the page shows the title as a caption that wraps

@@ -1,8 +1,28 @@
 // The frame around a chapter: header, chapters, contents of the page, previous and next.
+import { createHash } from "node:crypto";
 import { type Language, titleIn } from "../notebook/notebook.ts";
 import { escapeHtml, scriptJson } from "../util/html.ts";
 import type { Heading } from "./markdown.ts";
 import { sectionOf, sections, words } from "./words.ts";
+
+/** The one script within a page: the reader's colours, before the first paint. */
+const themeScript =
+  'try{const t=localStorage.getItem("slimlab-theme");if(t==="light"||t==="dark")document.documentElement.dataset.theme=t}catch{}';
+
+/**
+ * What a page may do: run the book's own scripts and no others, whatever a notebook put out; reach no other host, but for
+ * pictures that prose links to. `file:` is the book opened from its folder.
+ */
+export const policy = [
+  "default-src 'none'",
+  `script-src 'self' file: 'sha256-${createHash("sha256").update(themeScript).digest("base64")}'`,
+  "style-src 'self' file: 'unsafe-inline'",
+  "img-src 'self' file: data: blob: https:",
+  "font-src 'self' file:",
+  "media-src 'self' file: data:",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join("; ");
 
 /** A page of the book, as the others need to know it. */
 export interface PageLink {
@@ -40,18 +60,19 @@ export function renderPage(page: PageParts): string {
     : (pages[index - 1] ?? { slug: "index", number: "", title: t.title, language: link.language });
   const next = front ? pages[0] : pages[index + 1];
   const toc = page.headings.filter(({ level }) => level === 2 || level === 3);
-  const home = link.language === "en" ? "index.html" : "index.html";
+  const home = "index.html";
 
   return `<!doctype html>
 <html lang="${t.lang}" data-root="${root}" data-language="${link.language}">
 <head>
 <meta charset="utf-8">
+<meta http-equiv="content-security-policy" content="${escapeHtml(policy)}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${escapeHtml(front ? `${t.title}: ${t.subtitle}` : `${link.number ? `${link.number} ` : ""}${title} – ${t.title}`)}</title>
 <meta name="description" content="${escapeHtml(front ? t.intro : `${title} – ${t.subtitle}`)}">
 <link rel="icon" href="data:image/svg+xml,${encodeURIComponent('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path d="M1 3h14v3H1z" fill="#0072B2"/><path d="M3 7h10v3H3z" fill="#009E73"/><path d="M6 11h4v3H6z" fill="#D55E00"/></svg>')}">
-<script>try{const t=localStorage.getItem("slimlab-theme");if(t==="light"||t==="dark")document.documentElement.dataset.theme=t}catch{}</script>
+<script>${themeScript}</script>
 ${page.hasMath ? `<link rel="stylesheet" href="${root}assets/katex/katex.min.css">\n` : ""}<link rel="stylesheet" href="${root}assets/book.css">
 <script src="${root}assets/book.js" defer></script>
 </head>
@@ -62,7 +83,7 @@ ${page.hasMath ? `<link rel="stylesheet" href="${root}assets/katex/katex.min.css
 <a class="brand" href="${home}">${t.title}</a>
 <form class="search" role="search" hidden><input type="search" aria-label="${t.search}" placeholder="${t.search}" autocomplete="off" aria-controls="results"><div id="results" class="results" aria-live="polite" data-none="${t.noResults}" hidden></div></form>
 <div class="tools">
-${page.otherLanguage ? `<a class="language" href="${page.otherLanguage}" hreflang="${link.language === "en" ? "zh-Hans" : "en"}" lang="${link.language === "en" ? "zh-Hans" : "en"}">${t.language}</a>` : ""}
+${page.otherLanguage ? `<a class="language" href="${escapeHtml(page.otherLanguage)}" hreflang="${link.language === "en" ? "zh-Hans" : "en"}" lang="${link.language === "en" ? "zh-Hans" : "en"}">${t.language}</a>` : ""}
 <button class="theme" type="button" aria-label="${t.theme}" title="${t.theme}" hidden><span aria-hidden="true">◐</span></button>
 </div>
 </header>
@@ -72,8 +93,8 @@ ${page.otherLanguage ? `<a class="language" href="${page.otherLanguage}" hreflan
 ${page.article}
 </article>
 <nav class="turn" aria-label="${t.previous}, ${t.next}">
-${previous ? `<a rel="prev" href="${previous.slug}.html"><span>${t.previous}</span> ${linkText(previous)}</a>` : "<span></span>"}
-${next ? `<a rel="next" href="${next.slug}.html"><span>${t.next}</span> ${linkText(next)}</a>` : ""}
+${previous ? `<a rel="prev" href="${encodeURIComponent(previous.slug)}.html"><span>${t.previous}</span> ${linkText(previous)}</a>` : "<span></span>"}
+${next ? `<a rel="next" href="${encodeURIComponent(next.slug)}.html"><span>${t.next}</span> ${linkText(next)}</a>` : ""}
 </nav>
 <footer>${page.footer}</footer>
 </main>
@@ -116,7 +137,7 @@ export function chapterList(
       const alone = members.length === 1 && members[0].number === section && section !== "";
       const items = members.map((page) => {
         const here = page.slug === current?.slug ? ' aria-current="page"' : "";
-        return `<li><a href="${page.slug}.html"${here}>${linkText(page)}</a>${extra(page)}</li>`;
+        return `<li><a href="${encodeURIComponent(page.slug)}.html"${here}>${linkText(page)}</a>${extra(page)}</li>`;
       });
       const heading =
         name && !alone ? `<p class="group">${section ? `${section} ` : ""}${escapeHtml(name)}</p>` : "";

@@ -36,7 +36,19 @@ export const words = {
     },
     cell: (n: number) => `cell ${n}`,
     line: (n: number) => `line ${n}`,
-    figureFallback: "The interactive chart needs scripts; this is its picture.",
+    changed: (cell: number) =>
+      `This chapter was changed after it had been run: from cell ${cell} on it is shown without results. slimlab start runs it anew.`,
+    leftOut: {
+      outside: "not in this book: it lies outside the notebooks' folder",
+      hidden: "not in this book: its name begins with a dot",
+      folder: "not in this book: it is a folder",
+      missing: "there is no such file",
+    },
+    broken: {
+      chapter: (reason: string) => `This page could not be made: ${reason}`,
+      cell: (reason: string) => `This cell could not be shown: ${reason}`,
+      output: (reason: string) => `This output could not be shown: ${reason}`,
+    },
     made: (version: string, node: string) => `Made by slimlab ${version} on Node.js ${node}.`,
   },
   zh: {
@@ -72,7 +84,19 @@ export const words = {
     },
     cell: (n: number) => `第 ${n} 个单元`,
     line: (n: number) => `第 ${n} 行`,
-    figureFallback: "交互图表需要脚本；这是它的静态图。",
+    changed: (cell: number) =>
+      `本章在运行之后有改动：从第 ${cell} 个单元起没有结果。运行 slimlab start 即可更新。`,
+    leftOut: {
+      outside: "未收入本书：文件不在笔记本文件夹内",
+      hidden: "未收入本书：文件名以点开头",
+      folder: "未收入本书：这是一个文件夹",
+      missing: "没有这个文件",
+    },
+    broken: {
+      chapter: (reason: string) => `无法生成此页：${reason}`,
+      cell: (reason: string) => `无法显示此单元：${reason}`,
+      output: (reason: string) => `无法显示此输出：${reason}`,
+    },
     made: (version: string, node: string) => `由 slimlab ${version} 在 Node.js ${node} 上生成。`,
   },
 } as const satisfies Record<Language, unknown>;

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { howToOpen, makeBook } from "../book/make.ts";
+import { howToOpen, makeBook, troublesOf } from "../book/make.ts";
 import { serveFolder } from "../book/serve.ts";
 import { defaultNotebooks } from "../notebook/notebook.ts";
 import { checkInteger } from "../util/check.ts";
@@ -11,7 +11,8 @@ import { checkInteger } from "../util/check.ts";
 const help = `Usage: slimlab book [OPTION]...
 
 Builds the book from notebooks that slimlab run has run. A chapter that was not run is shown without results.
-HTML that a cell put out goes into the page as it is: build books of notebooks that you trust.
+HTML that a cell put out goes into the page as it is, but no script in it runs. Files that prose links to are taken
+along from the notebooks' folder only; what was left out is said.
 
   --notebooks DIR  the committed notebooks (default: notebooks)
   --from DIR       their executed copies and run.json (default: .slimlab/run)
@@ -49,7 +50,7 @@ export async function run(args: string[]): Promise<number> {
   const index = join(resolve(values.output), "index.html");
   if (port === undefined || !existsSync(index)) {
     const book = await makeBook(values.notebooks, values.from, values.output);
-    for (const link of book.brokenLinks) console.error(`slimlab book: broken link in ${link}`);
+    for (const trouble of troublesOf(book)) console.error(`slimlab book: ${trouble}`);
     console.log(`Built ${book.pages} pages, ${(book.bytes / 1e6).toFixed(1)} MB. ${howToOpen(book)}`);
   }
   if (port === undefined) return 0;

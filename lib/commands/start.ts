@@ -1,7 +1,7 @@
 // `npm start`: all chapters run on this machine, and the book is made of them.
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { howToOpen, makeBook } from "../book/make.ts";
+import { howToOpen, makeBook, troublesOf } from "../book/make.ts";
 import { defaultNotebooks, findChapters } from "../notebook/notebook.ts";
 import { runWithProgress } from "../notebook/terminal.ts";
 
@@ -49,7 +49,7 @@ export async function run(args: string[]): Promise<number> {
   });
   if (report.chapters.length < chapters.length) return 130; // interrupted: no book of half a run
   const book = await makeBook(values.notebooks, executed, values.output);
-  for (const link of book.brokenLinks) console.error(`broken link in ${link}`);
+  for (const trouble of troublesOf(book)) console.error(trouble);
   const ran = report.chapters.filter(({ resultsOf }) => !resultsOf);
   const failed = ran.filter(({ status }) => status !== "ok");
   const editions = report.chapters.length - ran.length;

@@ -2,7 +2,7 @@
 // draws it, and an SVG of our own stands in where no script runs.
 
 import { display, type MimeBundle } from "../util/display.ts";
-import type { PlotlyLayout, PlotlyTrace } from "./plotly.ts";
+import { type PlotlyLayout, type PlotlyTrace, plainTitle } from "./plotly.ts";
 import { renderSvg } from "./svg.ts";
 
 /**
@@ -52,10 +52,4 @@ export class Figure {
       "text/plain": `Figure: ${this.alt}`,
     };
   }
-}
-
-/** The title of a Plotly layout, as text on one line. */
-export function plainTitle(layout: PlotlyLayout): string {
-  const title = layout.title as { text?: string } | string | undefined;
-  return ((typeof title === "string" ? title : title?.text) ?? "").replace(/<br\s*\/?>/g, " ");
 }

@@ -22,3 +22,10 @@ export type Datum = number | string | null;
 
 /** A Plotly layout: plain JSON. */
 export type PlotlyLayout = Record<string, unknown>;
+
+/** The title of a Plotly layout, as text on one line. */
+export function plainTitle(layout: PlotlyLayout): string {
+  // A number is a title too: Plotly takes it, and so did whoever wrote the file.
+  const title = layout.title as { text?: string | number } | string | number | null | undefined;
+  return String((typeof title === "object" ? title?.text : title) ?? "").replace(/<br\s*\/?>/g, " ");
+}

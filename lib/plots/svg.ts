@@ -3,7 +3,7 @@
 
 import { escapeHtml } from "../util/html.ts";
 import { encodePng } from "../util/png.ts";
-import type { Datum, PlotlyLayout, PlotlyTrace } from "./plotly.ts";
+import { type Datum, type PlotlyLayout, type PlotlyTrace, plainTitle } from "./plotly.ts";
 import { axisOf, type NumberSpan, positions, type Span, spanOf, ticks } from "./ranges.ts";
 import { formatNumber, textUnits, wrap } from "./text.ts";
 import { type ColorScale, ink, palette } from "./theme.ts";
@@ -49,7 +49,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
       );
     }
   }
-  const titleText = ((layout.title as { text?: string } | undefined)?.text ?? "").replace(/<br\s*\/?>/g, " ");
+  const titleText = plainTitle(layout);
   const titleLines = titleText && options.title !== false ? wrap(titleText, Math.floor(width / 8.2)) : [];
   const legend = legendRows(traces, layout, width);
   const note = sliderNote(layout);
@@ -94,7 +94,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
 
   const alt = (layout.meta as { alt?: string } | undefined)?.alt ?? titleText;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}"`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${n(width)} ${n(height)}" width="${n(width)}" height="${n(height)}"`,
     ` role="img" font-family="system-ui,sans-serif" color="${ink}" fill="currentColor">`,
     `<title>${escapeHtml(titleText || "Figure")}</title><desc>${escapeHtml(alt)}</desc>${parts.join("")}</svg>`,
   ].join("");
@@ -279,7 +279,11 @@ function drawBars(
   const thick = (across.unit * (across.span.names ? 1 : (trace.dx ?? 1)) * (1 - gap)) / slots;
   const shift = grouped ? (all.indexOf(trace) - (slots - 1) / 2) * thick : 0;
   const floor = horizontal ? box.left : box.bottom;
-  const zero = along.place(0);
+  // An axis that does not reach zero: its bars stand on the edge of the box.
+  const at = along.place(0);
+  const zero = horizontal
+    ? Math.min(box.right, Math.max(box.left, at))
+    : Math.min(box.bottom, Math.max(box.top, at));
   const fill = markerColor(trace);
   const error = (trace[`error_${horizontal ? "x" : "y"}`] as { array?: (number | null)[] } | undefined)
     ?.array;
@@ -340,7 +344,7 @@ function drawBars(
       }
     }
   }
-  return `<path d="${bars}" fill="${fill}" fill-opacity="${trace.opacity ?? 1}"/>${extras.join("")}`;
+  return `<path d="${bars}" fill="${attribute(fill)}" fill-opacity="${attribute(trace.opacity ?? 1)}"/>${extras.join("")}`;
 }
 
 const dashArrays: Record<string, string> = { dash: "8 4", dot: "2 3", dashdot: "8 3 2 3" };
@@ -377,13 +381,16 @@ function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
   const parts: string[] = [];
   if (trace.fill === "tozeroy" && marks.length > 0) {
     const zero = n(y.place(0));
-    parts.push(`<path d="${path}V${zero}H${n(marks[0][0])}z" fill="${trace.fillcolor ?? stroke}"/>`);
+    parts.push(
+      `<path d="${path}V${zero}H${n(marks[0][0])}z" fill="${attribute(trace.fillcolor ?? stroke)}"/>`,
+    );
   }
-  if (trace.fill === "toself") parts.push(`<path d="${path}z" fill="${trace.fillcolor ?? stroke}"/>`);
+  if (trace.fill === "toself")
+    parts.push(`<path d="${path}z" fill="${attribute(trace.fillcolor ?? stroke)}"/>`);
   if (mode.includes("lines") && line.width !== 0) {
     const dash = dashArrays[line.dash ?? ""];
     parts.push(
-      `<path d="${path}" fill="none" stroke="${stroke}" stroke-width="${line.width ?? 2}" stroke-linejoin="round"${dash ? ` stroke-dasharray="${dash}"` : ""}/>`,
+      `<path d="${path}" fill="none" stroke="${attribute(stroke)}" stroke-width="${attribute(line.width ?? 2)}" stroke-linejoin="round"${dash ? ` stroke-dasharray="${dash}"` : ""}/>`,
     );
   }
   const error = (trace.error_y as { array?: (number | null)[] } | undefined)?.array;
@@ -395,12 +402,12 @@ function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
         ? ""
         : `M${n(px)} ${n(bottom)}V${n(top)}m-3 0h6M${n(px - 3)} ${n(bottom)}h6`;
     });
-    parts.push(`<path d="${bars.join("")}" stroke="${stroke}" stroke-width="1.5" fill="none"/>`);
+    parts.push(`<path d="${bars.join("")}" stroke="${attribute(stroke)}" stroke-width="1.5" fill="none"/>`);
   }
   if (mode.includes("markers")) {
     const { symbol = "circle", size = 7 } = (trace.marker ?? {}) as { symbol?: string; size?: number };
     parts.push(
-      `<path d="${marks.map(([px, py]) => marker(symbol, px, py, size / 2)).join("")}" fill="${markerColor(trace)}"/>`,
+      `<path d="${marks.map(([px, py]) => marker(symbol, px, py, size / 2)).join("")}" fill="${attribute(markerColor(trace))}"/>`,
     );
   }
   if (mode.includes("text")) {
@@ -548,7 +555,7 @@ function drawLegendRow(row: LegendItem[], left: number, y: number): string {
       const key =
         trace.type === "scatter"
           ? drawLegendLine(trace, x, y)
-          : `<path d="M${n(x + 8)} ${n(y - 6)}h12v12h-12z" fill="${markerColor(trace)}" fill-opacity="${trace.opacity ?? 1}"/>`;
+          : `<path d="M${n(x + 8)} ${n(y - 6)}h12v12h-12z" fill="${attribute(markerColor(trace))}" fill-opacity="${attribute(trace.opacity ?? 1)}"/>`;
       return key + text(x + 32, y + 4, name);
     })
     .join("");
@@ -589,6 +596,11 @@ function axisTitle(axis: PlotlyLayout): string {
   return (axis.title as { text?: string } | undefined)?.text ?? "";
 }
 
+/** A value of a figure's JSON, which may come from anybody's file, as the text of an attribute. */
+function attribute(value: unknown): string {
+  return escapeHtml(String(value));
+}
+
 function markerColor(trace: PlotlyTrace): string {
   return (
     (trace.marker as { color?: string } | undefined)?.color ??
@@ -604,11 +616,11 @@ function text(
   style: { size?: number; anchor?: string; weight?: number; style?: string; fill?: string } = {},
 ): string {
   const attributes = [
-    `x="${n(x)}" y="${n(y)}" font-size="${style.size ?? 12}"`,
-    style.anchor && style.anchor !== "start" ? `text-anchor="${style.anchor}"` : "",
-    style.weight ? `font-weight="${style.weight}"` : "",
-    style.style ? `font-style="${style.style}"` : "",
-    style.fill ? `fill="${style.fill}"` : "",
+    `x="${n(x)}" y="${n(y)}" font-size="${n(style.size ?? 12)}"`,
+    style.anchor && style.anchor !== "start" ? `text-anchor="${attribute(style.anchor)}"` : "",
+    style.weight ? `font-weight="${attribute(style.weight)}"` : "",
+    style.style ? `font-style="${attribute(style.style)}"` : "",
+    style.fill ? `fill="${attribute(style.fill)}"` : "",
   ];
   return `<text ${attributes.filter(Boolean).join(" ")}>${escapeHtml(content)}</text>`;
 }

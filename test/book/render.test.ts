@@ -7,7 +7,12 @@ import { lines } from "../../lib/plots/index.ts";
 import { scriptJson, slugify } from "../../lib/util/html.ts";
 import { shown } from "../chapters/notebooks.ts";
 
-const page = () => ({ plots: [] as never[], usedIds: new Set<string>(), hasMath: false });
+const page = () => ({
+  language: "en" as const,
+  plots: [] as never[],
+  usedIds: new Set<string>(),
+  hasMath: false,
+});
 const display = (data: Record<string, unknown>): Output => ({
   output_type: "display_data",
   data,

@@ -101,7 +101,7 @@ async function draw(figure: HTMLElement): Promise<void> {
   const margin = { l: 50, r: 10, t: 30, b: 45, ...(layout.margin as object) };
   let height = (layout.height as number) ?? 400;
   // The caption below says the title, on as many lines as the page needs.
-  const title = (layout.title as { text?: string } | undefined)?.text ?? "";
+  const title = String((layout.title as { text?: unknown } | undefined)?.text ?? layout.title ?? "");
   if (title) {
     const gained = Math.max(0, Math.min(margin.t - 14, 20 + 20 * title.split(/<br\s*\/?>/).length - 8));
     margin.t -= gained;
