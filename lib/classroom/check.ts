@@ -1,5 +1,4 @@
 // Exercises that check themselves: a cell calls check(), and its value shows what is right and what is not yet.
-import { AssertionError } from "node:assert";
 import { shown } from "../util/check.ts";
 import { display } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";
@@ -148,7 +147,7 @@ function judge(name: string, value: unknown): CheckCase {
 function failure(name: string, error: unknown): CheckCase {
   let message = error instanceof Error ? error.message : String(error);
   // An assertion with a hint: some versions of Node add a comparison to it, which would give the answer away.
-  if (error instanceof AssertionError && !error.generatedMessage) {
+  if (isAssertionError(error) && !error.generatedMessage) {
     message = message.split(/\n+(?:\+ actual - expected|.* !==? )/)[0];
     if (/^(strictEqual|equal)$/.test(error.operator)) message += ` (got ${shown(error.actual)})`;
   }
@@ -156,6 +155,13 @@ function failure(name: string, error: unknown): CheckCase {
     error instanceof Error && !["Error", "AssertionError"].includes(error.name) ? `${error.name}: ` : "";
   // biome-ignore lint/suspicious/noControlCharactersInRegex: assertion messages may come with colours
   return { name, passed: false, message: kind + message.replace(/\x1b\[[0-9;]*m/g, "") };
+}
+
+/** An error of Node's assert module or of one that stands in for it in a browser: known by its code. */
+function isAssertionError(
+  error: unknown,
+): error is Error & { generatedMessage: boolean; operator: string; actual: unknown } {
+  return error instanceof Error && (error as { code?: unknown }).code === "ERR_ASSERTION";
 }
 
 function isPromise(value: unknown): value is Promise<unknown> {

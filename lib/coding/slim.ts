@@ -8,11 +8,8 @@
 //   32 bytes  SHA-256 of everything before
 //
 // Numbers are little-endian. Every byte is accounted for: what is left over, missing or out of range is an error.
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { deflateRawSync, inflateRawSync } from "node:zlib";
+import { deflateRaw, inflateRaw, readBytes, sha256, writeFileAtomic } from "#platform";
 import { checkInteger, checkOneOf } from "../util/check.ts";
-import { writeFileAtomic } from "../util/files.ts";
 import { type Coding, codings, decodeSymbols, encodeSymbols } from "./symbols.ts";
 import {
   type Numbers,
@@ -71,9 +68,11 @@ export function encodeSlim(model: SlimModel, { coding = "auto" }: SlimOptions = 
       throw new RangeError(`tensor ${JSON.stringify(name)}: ${(error as Error).message}`);
     }
   });
-  const header = Buffer.from(JSON.stringify({ topology: model.topology, meta: model.meta, tensors }));
+  const header = new TextEncoder().encode(
+    JSON.stringify({ topology: model.topology, meta: model.meta, tensors }),
+  );
   checkInteger("header bytes", header.length, 0, headerLimit);
-  const packed = deflateRawSync(header, { level: 9 });
+  const packed = deflateRaw(header);
   const length = chunks.reduce((sum, chunk) => sum + chunk.length, fixed + packed.length + digest);
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
@@ -87,7 +86,7 @@ export function encodeSlim(model: SlimModel, { coding = "auto" }: SlimOptions = 
     bytes.set(chunk, at);
     at += chunk.length;
   }
-  bytes.set(createHash("sha256").update(bytes.subarray(0, at)).digest(), at);
+  bytes.set(sha256(bytes.subarray(0, at)), at);
   return bytes;
 }
 
@@ -148,7 +147,7 @@ export async function writeSlim(path: string, model: SlimModel, options?: SlimOp
 
 /** Reads a .slim file. */
 export async function readSlim(path: string): Promise<SlimModel> {
-  return decodeSlim(await readFile(path), path);
+  return decodeSlim(await readBytes(path), path);
 }
 
 function parse(bytes: Uint8Array, file: string): { model: SlimModel; parts: SlimPart[] } {
@@ -159,8 +158,8 @@ function parse(bytes: Uint8Array, file: string): { model: SlimModel; parts: Slim
   if (found !== version)
     throw new Error(`${file} has version ${found} of the format, this slimlab reads version ${version}`);
   const end = bytes.length - digest;
-  const sum = createHash("sha256").update(bytes.subarray(0, end)).digest();
-  if (sum.compare(bytes, end) !== 0)
+  const sum = sha256(bytes.subarray(0, end));
+  if (sum.some((byte, i) => byte !== bytes[end + i]))
     throw new Error(`${file} is damaged or truncated: its SHA-256 does not fit its content`);
 
   try {
@@ -168,9 +167,9 @@ function parse(bytes: Uint8Array, file: string): { model: SlimModel; parts: Slim
     const start = fixed + packedLength;
     if (start > end) throw new RangeError("the header is longer than the file");
     checkInteger("header bytes", headerLength, 0, headerLimit);
-    const raw = inflateRawSync(bytes.subarray(fixed, start), { maxOutputLength: Math.max(1, headerLength) });
+    const raw = inflateRaw(bytes.subarray(fixed, start), headerLength);
     if (raw.length !== headerLength) throw new RangeError("the header's length is not as stated");
-    const header = JSON.parse(raw.toString());
+    const header = JSON.parse(new TextDecoder().decode(raw));
     const parts: SlimPart[] = [
       { tensor: "", stream: "header and checksum", coding: undefined, bytes: start + digest },
     ];

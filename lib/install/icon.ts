@@ -47,7 +47,7 @@ export function iconPng(size: number): Buffer {
       pixels[at + 3] = Math.round((255 * sum[3]) / (samples * samples));
     }
   }
-  return encodePng(size, size, pixels);
+  return Buffer.from(encodePng(size, size, pixels));
 }
 
 function isInside({ x, y, width, height, radius }: Box, px: number, py: number): boolean {

@@ -1,4 +1,5 @@
 import { instantiateWasm } from "../util/wasm.ts";
+import matmulCode from "./wasm-matmul.wasm.js";
 
 interface Matmul {
   memory: WebAssembly.Memory;
@@ -25,7 +26,7 @@ export interface Block {
  * The memory goes when the workspace is collected.
  */
 export class MatmulWorkspace {
-  readonly #kernel = instantiateWasm("lowrank/wasm-matmul.wasm").exports as unknown as Matmul;
+  readonly #kernel = instantiateWasm(matmulCode).exports as unknown as Matmul;
   #top = 0;
 
   /** A zeroed rows x cols block. */

@@ -1,5 +1,6 @@
 // Rows of doubles in WebAssembly memory, and the loops that decompositions spend their time in.
 import { instantiateWasm } from "../util/wasm.ts";
+import rowsCode from "./wasm-rows.wasm.js";
 
 interface Kernel {
   memory: WebAssembly.Memory;
@@ -24,7 +25,7 @@ export function rowsOf(...lengths: number[]): Float64Array<ArrayBuffer>[] {
   const total = 8 * lengths.reduce((sum, length) => sum + length, 0);
   // After a large problem a small one should not hold on to all of its memory.
   if (kernel && kernel.memory.buffer.byteLength > 2 ** 26 && total < 2 ** 25) kernel = undefined;
-  kernel ??= instantiateWasm("lowrank/wasm-rows.wasm").exports as unknown as Kernel;
+  kernel ??= instantiateWasm(rowsCode).exports as unknown as Kernel;
   const missing = total - kernel.memory.buffer.byteLength;
   if (missing > 0) kernel.memory.grow(Math.ceil(missing / 65536));
   new Uint8Array(kernel.memory.buffer, 0, total).fill(0);

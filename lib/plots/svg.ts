@@ -1,6 +1,7 @@
 // The static picture of a figure: axes, ticks, legend, bars, lines, heat maps and error bars, for the Plotly subset that
 // the plots here write. It stands in where scripts do not run, in print, and until Plotly has loaded.
 
+import { toBase64 } from "#platform";
 import { escapeHtml } from "../util/html.ts";
 import { encodePng } from "../util/png.ts";
 import { type Datum, type PlotlyLayout, type PlotlyTrace, plainTitle } from "./plotly.ts";
@@ -472,7 +473,7 @@ function drawHeatmap(trace: PlotlyTrace, x: Scale, y: Scale): string {
   };
   const [left, right] = edge(x, positions(trace, "x"), trace.dx ?? 1);
   const [top, bottom] = edge(y, positions(trace, "y"), trace.dy ?? 1);
-  const png = encodePng(cols, rows, rgba).toString("base64");
+  const png = toBase64(encodePng(cols, rows, rgba));
   const picture = `<image x="${n(left)}" y="${n(top)}" width="${n(right - left)}" height="${n(bottom - top)}" preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,${png}"/>`;
   return picture + (trace.texttemplate ? cellNumbers(trace, x, y) : "");
 }
@@ -512,7 +513,7 @@ function drawColorbar(trace: PlotlyTrace, left: number, top: number, bottom: num
   const { zmin = 0, zmax = 1 } = trace as { zmin?: number; zmax?: number };
   const rgba = new Uint8Array(64 * 4);
   for (let i = 0; i < 64; i++) rgba.set(colorAt(scale, 1 - i / 63), 4 * i);
-  const png = encodePng(1, 64, rgba).toString("base64");
+  const png = toBase64(encodePng(1, 64, rgba));
   const span: NumberSpan = { log: false, range: [zmin, zmax], reversed: false };
   const place = makeScale(span, bottom, top).place;
   const labels = ticks(span, 5).map((tick) => text(left + 18, place(tick) + 4, formatNumber(tick)));

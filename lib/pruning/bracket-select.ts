@@ -5,6 +5,7 @@
 import { checkFinite } from "../util/check.ts";
 import { seeded } from "../util/random.ts";
 import { instantiateWasm } from "../util/wasm.ts";
+import bracketCode from "./bracket-select.wasm.js";
 import { bitsOf, bitsThatCount, cutAt, keyOf, masksAt, type Ranked } from "./radix-select.ts";
 
 interface Kernel {
@@ -30,7 +31,7 @@ let kernel: Kernel | undefined;
 export function masksByBracket(lists: Ranked[], count: number, absolute: boolean): Uint8Array[] | undefined {
   const total = lists.reduce((sum, { values }) => sum + values.length, 0);
   if (total < 4 * SAMPLE || count === 0 || lists.some(({ taking }) => taking)) return undefined;
-  kernel ??= instantiateWasm("pruning/bracket-select.wasm").exports as unknown as Kernel;
+  kernel ??= instantiateWasm(bracketCode).exports as unknown as Kernel;
   const floats = new Int32Array(kernel.memory.buffer, 0, CHUNK);
   const bytes = new Uint8Array(kernel.memory.buffer, 4 * CHUNK, CHUNK);
   const positions = new Int32Array(kernel.memory.buffer, 5 * CHUNK, CHUNK);

@@ -2,9 +2,10 @@
 //
 // Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018:
 // Σ (a − zₐ)(b − z_b) is a sum of whole numbers; the scales wait outside until `requantize`.
-import { Worker } from "node:worker_threads";
+import { startHelper } from "#platform";
 import { checkInteger, checkLength } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
+import integerCode from "./integer.wasm.js";
 import type { Codes8 } from "./packing.ts";
 import { factorOf, type Requantization } from "./requantize.ts";
 
@@ -56,7 +57,7 @@ let kernel: Kernel | undefined;
 function kernelWith(bytes: number): Kernel {
   const missing = bytes - memory.buffer.byteLength;
   if (missing > 0) memory.grow(Math.ceil(missing / 65536));
-  kernel ??= instantiateWasm("quantization/integer.wasm", { env: { memory } }).exports as unknown as Kernel;
+  kernel ??= instantiateWasm(integerCode, { env: { memory } }).exports as unknown as Kernel;
   return kernel;
 }
 
@@ -261,14 +262,12 @@ function packLeft(a: Codes8, m: number, k: number, zero: number, panels: Int16Ar
 
 // Helper threads sleep on `job` until its number changes, take columns until none are left, and sign off in `running`.
 // A helper that has not started yet is not waited for: the caller then does all the work.
-const helpers: Worker[] = [];
+let helpers = 0;
 
 function callHelpers(state: Int32Array, count: number, job: readonly number[]): number {
-  while (helpers.length < count) {
-    const worker = new Worker(new URL("./integer-worker.js", import.meta.url), { workerData: { memory } });
-    // A sleeping helper must not keep the process alive.
-    worker.unref();
-    helpers.push(worker);
+  while (helpers < count) {
+    if (!startHelper(() => new URL("./integer-worker.js", import.meta.url), { memory })) return 0;
+    helpers++;
   }
   state.set(job, 8);
   // Bit 0 of `job` opens it; helpers that come after it is closed leave it alone.
@@ -290,8 +289,7 @@ function dismissHelpers(state: Int32Array): void {
 
 /** The loop of a helper thread: see integer-worker.ts. */
 export function help(shared: WebAssembly.Memory): never {
-  const wasm = instantiateWasm("quantization/integer.wasm", { env: { memory: shared } })
-    .exports as unknown as Kernel;
+  const wasm = instantiateWasm(integerCode, { env: { memory: shared } }).exports as unknown as Kernel;
   const state = new Int32Array(shared.buffer, 0, 16);
   for (let seen = Atomics.load(state, counters.job); ; seen = Atomics.load(state, counters.job)) {
     if (seen & 1) {

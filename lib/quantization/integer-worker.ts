@@ -1,5 +1,5 @@
 // A helper thread of `integerMatmul`.
-import { workerData } from "node:worker_threads";
+import { helperData } from "#platform";
 import { help } from "./integer-matmul.ts";
 
-help(workerData.memory);
+help((helperData() as { memory: WebAssembly.Memory }).memory);

@@ -4,6 +4,7 @@
 // the many small ones finer steps.
 import { checkFinite, checkInteger, checkNumber } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
+import gridErrorCode from "./grid-error.wasm.js";
 import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
 import { roundEven } from "./rounding.ts";
 
@@ -76,7 +77,7 @@ function gridErrors(
   half: number,
   levels: Levels,
 ): (ranges: readonly Range[]) => number[] {
-  kernel ??= instantiateWasm("quantization/grid-error.wasm").exports as unknown as Kernel;
+  kernel ??= instantiateWasm(gridErrorCode).exports as unknown as Kernel;
   const wasm = kernel;
   const missing = Math.min(piece, values.length + 3) * 4 - wasm.memory.buffer.byteLength;
   if (missing > 0) wasm.memory.grow(Math.ceil(missing / 65536));

@@ -4,6 +4,7 @@
 import { checkLength, checkOneOf } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
 import { convert, type SparseMatrix } from "./matrix.ts";
+import preparedCode from "./prepared.wasm.js";
 
 interface Kernel {
   memory: WebAssembly.Memory;
@@ -30,7 +31,7 @@ export function prepare(
     product === "timesVector" ? "csr" : "csc",
   );
   const [length, lines] = product === "timesVector" ? [cols, rows] : [rows, cols];
-  const kernel = instantiateWasm("sparse/prepared.wasm").exports as unknown as Kernel;
+  const kernel = instantiateWasm(preparedCode).exports as unknown as Kernel;
 
   const atOffsets = values.byteLength;
   const atPointers = 2 * values.byteLength;

@@ -80,7 +80,13 @@ export async function download(url: string, options: DownloadOptions): Promise<U
       }
       if (total > 0 && received < total)
         throw new Error(`the connection ended after ${received} of ${total} bytes`);
-      return Buffer.concat(chunks, received);
+      const whole = new Uint8Array(received);
+      let at = 0;
+      for (const chunk of chunks) {
+        whole.set(chunk, at);
+        at += chunk.length;
+      }
+      return whole;
     } catch (error) {
       clearTimeout(timer);
       signal?.throwIfAborted();

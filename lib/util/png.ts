@@ -1,28 +1,49 @@
-import { crc32, deflateSync } from "node:zlib";
+// Pictures as PNG files, for heat maps in SVG and the kernel's icon.
+import { deflateZlib } from "#platform";
 
 /** An RGBA picture as PNG (the format's signature and three chunks, filter 0 on every line). */
-export function encodePng(width: number, height: number, rgba: Uint8Array): Buffer {
-  const lines = Buffer.alloc(height * (1 + 4 * width));
+export function encodePng(width: number, height: number, rgba: Uint8Array): Uint8Array {
+  const lines = new Uint8Array(height * (1 + 4 * width));
   for (let y = 0; y < height; y++)
     lines.set(rgba.subarray(4 * width * y, 4 * width * (y + 1)), y * (1 + 4 * width) + 1);
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
+  const header = new Uint8Array(13);
+  const view = new DataView(header.buffer);
+  view.setUint32(0, width);
+  view.setUint32(4, height);
   header.set([8, 6, 0, 0, 0], 8); // 8 bits a channel, RGBA
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([
-    signature,
+  const parts = [
+    Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     chunk("IHDR", header),
-    chunk("IDAT", deflateSync(lines, { level: 9 })),
-    chunk("IEND", Buffer.alloc(0)),
-  ]);
+    chunk("IDAT", deflateZlib(lines)),
+    chunk("IEND", new Uint8Array(0)),
+  ];
+  const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    file.set(part, at);
+    at += part.length;
+  }
+  return file;
 }
 
-function chunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
-  const framed = Buffer.alloc(body.length + 8);
-  framed.writeUInt32BE(data.length, 0);
-  framed.set(body, 4);
-  framed.writeUInt32BE(crc32(body), body.length + 4);
+function chunk(type: string, data: Uint8Array): Uint8Array {
+  const framed = new Uint8Array(data.length + 12);
+  const view = new DataView(framed.buffer);
+  view.setUint32(0, data.length);
+  for (let i = 0; i < 4; i++) framed[4 + i] = type.charCodeAt(i);
+  framed.set(data, 8);
+  view.setUint32(data.length + 8, crc32(framed.subarray(4, data.length + 8)));
   return framed;
+}
+
+const table = Uint32Array.from({ length: 256 }, (_, n) => {
+  for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
+  return n;
+});
+
+/** The CRC-32 of PNG and gzip (ISO 3309). */
+export function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = table[(crc ^ byte) & 255] ^ (crc >>> 8);
+  return ~crc >>> 0;
 }

@@ -1,3 +1,5 @@
+import { turn } from "#platform";
+
 /** The global function by which the kernel ends what an interrupted cell has begun. */
 export const goName = "__slimlab_go";
 
@@ -6,6 +8,6 @@ export const goName = "__slimlab_go";
  * @throws KeyboardInterrupt in a notebook whose cell has been interrupted meanwhile
  */
 export async function nextTurn(): Promise<void> {
-  await new Promise((resolve) => setImmediate(resolve));
+  await turn();
   (globalThis as { [goName]?: () => void })[goName]?.();
 }

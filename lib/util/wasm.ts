@@ -1,20 +1,23 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { packageRoot } from "./files.ts";
+// WebAssembly modules that the build makes of the .wat files: each is a JavaScript module, NAME.wasm.js, whose default
+// export is its bytes. So bundlers take them along, and nothing has to be read or fetched before the arithmetic can
+// start, which is synchronous.
 
-const compiled = new Map<string, WebAssembly.Module>();
+const compiled = new WeakMap<Uint8Array, WebAssembly.Module>();
 
 /**
- * An instance of one of the package's WebAssembly modules. The build makes them from the .wat files beside
- * the modules that use them; each is compiled once a process.
+ * An instance of one of the package's WebAssembly modules; each is compiled once a process.
  *
- * @param path where it lies under lib/, for example `lowrank/matmul.wasm`
+ * @param bytes as the module beside the .wat file exports them: `import code from "./matmul.wasm.js"`. At most 4 KB: above
+ *   that, some browsers' pages compile only asynchronously
  */
-export function instantiateWasm(path: string, imports: WebAssembly.Imports = {}): WebAssembly.Instance {
-  let module = compiled.get(path);
+export function instantiateWasm(
+  bytes: Uint8Array<ArrayBuffer>,
+  imports: WebAssembly.Imports = {},
+): WebAssembly.Instance {
+  let module = compiled.get(bytes);
   if (!module) {
-    module = new WebAssembly.Module(readFileSync(join(packageRoot, "dist/lib", path)));
-    compiled.set(path, module);
+    module = new WebAssembly.Module(bytes);
+    compiled.set(bytes, module);
   }
   return new WebAssembly.Instance(module, imports);
 }

@@ -1,4 +1,5 @@
-// A step of the build: compiles each lib/**/*.wat to dist/lib/**/*.wasm with the WebAssembly Binary Toolkit.
+// A step of the build: compiles each lib/**/*.wat to dist/lib/**/*.wasm.js with the WebAssembly Binary Toolkit. A module of
+// JavaScript that holds the bytes is what Node, bundlers and browsers can all import: see wasm.ts.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { packageRoot, writeFileAtomic } from "./files.ts";
@@ -9,7 +10,7 @@ const sources = readdirSync(join(packageRoot, "lib"), { recursive: true, encodin
 const stale = sources
   .map((path) => ({
     from: join(packageRoot, "lib", path),
-    to: join(packageRoot, "dist/lib", path.replace(/wat$/, "wasm")),
+    to: join(packageRoot, "dist/lib", path.replace(/wat$/, "wasm.js")),
   }))
   .filter(({ from, to }) => (statSync(to, { throwIfNoEntry: false })?.mtimeMs ?? 0) < statSync(from).mtimeMs);
 
@@ -23,7 +24,9 @@ if (stale.length > 0) {
     try {
       // It takes the features as parseWat does, which its types leave out.
       Reflect.apply(module.validate, module, [features]);
-      await writeFileAtomic(to, module.toBinary({ write_debug_names: true }).buffer);
+      const bytes = module.toBinary({ write_debug_names: true }).buffer;
+      const text = Buffer.from(bytes).toString("base64");
+      await writeFileAtomic(to, `export default Uint8Array.from(atob("${text}"), (c) => c.charCodeAt(0));\n`);
     } finally {
       module.destroy();
     }

@@ -1,6 +1,6 @@
 // Jupyter's widget protocol (version 2) over the kernel's comms: a widget is a named state that the kernel and every
 // view of it keep equal. https://jupyter-widgets.readthedocs.io calls this "low level widget messages".
-import { randomUUID } from "node:crypto";
+import { randomId } from "#platform";
 import type { Comm, Comms } from "../kernel/protocol/comms.ts";
 import { display } from "../util/display.ts";
 
@@ -80,7 +80,7 @@ export function snakeKeys(options: object): State {
 
 /** A state that the browser mirrors: what a widget, its layout and its style have in common. */
 export class Model {
-  readonly id: string = randomUUID().replaceAll("-", "");
+  readonly id: string = randomId().replaceAll("-", "");
   readonly #kind: Kind;
   readonly #state: State;
   #comm: Comm | undefined;

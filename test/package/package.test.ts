@@ -115,7 +115,7 @@ describe("slimlab as a package", () => {
       "lib/book/assets/book.css",
     ])
       assert.ok(paths.includes(needed), `${needed} is missing`);
-    assert.ok(paths.some((path) => path.endsWith(".wasm")));
+    assert.ok(paths.some((path) => path.endsWith(".wasm.js")));
     assert.ok(paths.some((path) => path.startsWith("notebooks/")));
     const odd = paths.filter((path) =>
       /(^|\/)(test|\.slimlab|book-out|\.cache)\/|\.map$|tsbuildinfo|\.tgz$/.test(path),

@@ -1,5 +1,5 @@
 // A value as a MIME bundle: what it says itself, else what it looks like to Node's inspect.
-import { inspect, stripVTControlCharacters, types } from "node:util";
+import { inspect, isProxy, stripVTControlCharacters, toBase64 } from "#platform";
 import { display, type MimeBundle } from "../../util/display.ts";
 import { tableBundle } from "./tables.ts";
 
@@ -29,7 +29,7 @@ export function plainText(value: unknown): string {
 
 /** Inspect shortens arrays, Maps and Sets, and not objects: one with a million names is shortened here. */
 function elided(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || types.isProxy(value)) return value;
+  if (typeof value !== "object" || value === null || isProxy(value)) return value;
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return value;
   const keys = Object.keys(value);
@@ -45,7 +45,7 @@ function elided(value: unknown): unknown {
 const mostKeys = 200;
 
 class Ellipsis {
-  [inspect.custom](): string {
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
     return "…";
   }
 }
@@ -77,14 +77,14 @@ export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
     const own = ownDisplay(value);
     if (own) {
       const bundle = own.call(value);
-      if (types.isPromise(bundle)) return bundle.then((settled) => checked(settled, value));
+      if (isPromise(bundle)) return bundle.then((settled) => checked(settled, value));
       return checked(bundle, value);
     }
-    if (types.isUint8Array(value)) {
+    if (isBytes(value)) {
       const type = imageType(value);
       if (type) {
         return {
-          [type]: Buffer.from(value).toString("base64"),
+          [type]: toBase64(value),
           "text/plain": `${type}, ${value.length} bytes`,
         };
       }
@@ -95,9 +95,18 @@ export function bundleOf(value: unknown): MimeBundle | Promise<MimeBundle> {
   return { "text/plain": plainText(value) };
 }
 
+// By their tags: values come from other realms, too.
+function isPromise(value: unknown): value is Promise<unknown> {
+  return value instanceof Promise || Object.prototype.toString.call(value) === "[object Promise]";
+}
+
+function isBytes(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === "[object Uint8Array]";
+}
+
 function tableOf(value: object): MimeBundle | undefined {
   try {
-    return types.isProxy(value) ? undefined : tableBundle(value, plainText);
+    return isProxy(value) ? undefined : tableBundle(value, plainText);
   } catch {
     return undefined; // It only looks like a table.
   }
@@ -126,7 +135,7 @@ function checked(bundle: unknown, value: unknown): MimeBundle {
 export function portable(bundle: MimeBundle): MimeBundle {
   const out: MimeBundle = {};
   for (const [type, content] of Object.entries(bundle)) {
-    if (content instanceof Uint8Array) out[type] = Buffer.from(content).toString("base64");
+    if (content instanceof Uint8Array) out[type] = toBase64(content);
     else if (/^application\/(.*\+)?json$/.test(type) || typeof content === "string") out[type] = content;
     else out[type] = typeof content === "object" ? content : String(content);
   }

@@ -3,6 +3,7 @@
 
 import { instantiateWasm } from "../../util/wasm.ts";
 import type { tf } from "../tf.ts";
+import heapCode from "./heap.wasm.js";
 
 /** The part of TensorFlow.js's WASM backend that the kernels call. */
 export interface Backend {
@@ -128,7 +129,7 @@ export function loops(backend: Backend): Loops {
   let found = allLoops.get(backend);
   if (!found) {
     const { memory } = backend.wasm.asm;
-    found = instantiateWasm("nn/kernels/heap.wasm", { heap: { memory } }).exports as unknown as Loops;
+    found = instantiateWasm(heapCode, { heap: { memory } }).exports as unknown as Loops;
     allLoops.set(backend, found);
   }
   return found;
