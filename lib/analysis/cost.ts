@@ -13,8 +13,10 @@ export interface LayerShape {
   otherParameters?: number;
   /** Names of the layers whose outputs this one reads. Default: the one before it. */
   inputs?: readonly string[];
-  /** Writes over its input (activations, reshapes) and so needs no memory of its own. */
+  /** Writes over its input (activations, reshapes), if nothing else reads that later, and then needs no memory of its own. */
   inPlace?: boolean;
+  /** Multiply-accumulates, where `kind` does not say; null where they are not known. */
+  macs?: number | null;
 }
 
 /** What a layer, or a whole model, costs for one example. */
@@ -33,6 +35,8 @@ export interface ModelCost extends Cost {
   layers: (Cost & { name: string })[];
   /** The most activation bytes alive at once: a layer's inputs and output, and what later layers still wait for. */
   peakActivationBytes: number;
+  /** Layers whose multiply-accumulates are not known and count as 0. */
+  uncounted: string[];
 }
 
 /**
@@ -49,15 +53,15 @@ export function costOf(
     bytesPerActivation = 4,
   }: { bytesPerParameter?: number; bytesPerActivation?: number } = {},
 ): ModelCost {
-  const costs = layers.map((layer) => {
-    const parameters = size(layer.kernelShape ?? [0]) + (layer.otherParameters ?? 0);
-    const activationBytes = layer.inPlace ? 0 : size(layer.outputShape) * bytesPerActivation;
+  const owners = ownersOf(layers);
+  const costs = layers.map((layer, i) => {
+    const parameters = elements(layer.kernelShape ?? [0]) + (layer.otherParameters ?? 0);
     return {
       name: layer.name,
       parameters,
       bytes: parameters * bytesPerParameter,
-      macs: macsOf(layer),
-      activationBytes,
+      macs: macsOf(layer) ?? 0,
+      activationBytes: owners[i] === i ? elements(layer.outputShape) * bytesPerActivation : 0,
     };
   });
   const total = (key: keyof Cost) => costs.reduce((sum, cost) => sum + cost[key], 0);
@@ -67,12 +71,14 @@ export function costOf(
     bytes: total("bytes"),
     macs: total("macs"),
     activationBytes: total("activationBytes"),
-    peakActivationBytes: peak(layers, costs),
+    peakActivationBytes: peak(layers, owners, costs),
+    uncounted: layers.filter((layer) => macsOf(layer) === null).map(({ name }) => name),
   };
 }
 
 /** Multiply-accumulates of one layer: every kernel weight is used once for each place of the output. */
-function macsOf({ name, kind, kernelShape, outputShape }: LayerShape): number {
+function macsOf({ name, kind, kernelShape, outputShape, macs }: LayerShape): number | null {
+  if (macs !== undefined) return macs;
   if (kind !== "dense" && kind !== "conv2d" && kind !== "depthwiseConv2d") return 0;
   const rank = kind === "dense" ? 2 : 4;
   if (kernelShape?.length !== rank) {
@@ -83,36 +89,57 @@ function macsOf({ name, kind, kernelShape, outputShape }: LayerShape): number {
   if (outputShape.at(-1) !== channels) {
     throw new RangeError(`outputShape of ${name} must end in ${channels}, got ${outputShape.at(-1)}`);
   }
-  const places = size(outputShape.slice(0, -1));
-  return size(kernelShape) * places;
+  return elements(kernelShape) * elements(outputShape.slice(0, -1));
 }
 
-/** Walks the layers in order, keeping count of the outputs that some later layer still reads. */
-function peak(layers: readonly LayerShape[], costs: { activationBytes: number }[]): number {
+/** The positions of the layers that each one reads. */
+function sourcesOf(layers: readonly LayerShape[]): number[][] {
   const position = new Map(layers.map(({ name }, i) => [name, i]));
-  // A layer that works in place hands on the memory of its input: the owner is whoever allocated it.
-  const owner: number[] = [];
-  const lastRead = layers.map((_, i) => i);
-  layers.forEach((layer, i) => {
-    const inputs = (layer.inputs ?? (i > 0 ? [layers[i - 1].name] : [])).map((name) => {
+  return layers.map((layer, i) =>
+    (layer.inputs ?? (i > 0 ? [layers[i - 1].name] : [])).map((name) => {
       const from = position.get(name);
       if (from === undefined || from >= i) {
         throw new RangeError(`inputs of ${layer.name} must name earlier layers, got ${shown(name)}`);
       }
-      return owner[from];
-    });
-    owner[i] = layer.inPlace && inputs.length > 0 ? inputs[0] : i;
-    for (const from of inputs) lastRead[from] = Math.max(lastRead[from], i);
+      return from;
+    }),
+  );
+}
+
+/**
+ * The position of the layer in whose memory each one writes: its own, or, in place, that of what it reads, as long as
+ * nothing else reads that memory later.
+ */
+function ownersOf(layers: readonly LayerShape[]): number[] {
+  const sources = sourcesOf(layers);
+  const lastReader = layers.map((_, i) => i);
+  sources.forEach((from, i) => {
+    for (const source of from) lastReader[source] = i;
+  });
+  const owners: number[] = [];
+  layers.forEach((layer, i) => {
+    const [source] = sources[i];
+    const free = () => owners.every((owner, j) => owner !== owners[source] || lastReader[j] <= i);
+    owners[i] = layer.inPlace && source !== undefined && free() ? owners[source] : i;
+  });
+  return owners;
+}
+
+/** Walks the layers in order, keeping count of the memory that some later layer still reads. */
+function peak(
+  layers: readonly LayerShape[],
+  owners: readonly number[],
+  costs: { activationBytes: number }[],
+): number {
+  const lastRead = layers.map((_, i) => i);
+  sourcesOf(layers).forEach((from, i) => {
+    for (const source of [...from, i]) lastRead[owners[source]] = i;
   });
   let most = 0;
   for (let i = 0; i < layers.length; i++) {
     let alive = 0;
-    for (let j = 0; j <= i; j++) if (owner[j] === j && lastRead[j] >= i) alive += costs[j].activationBytes;
+    for (let j = 0; j <= i; j++) if (owners[j] === j && lastRead[j] >= i) alive += costs[j].activationBytes;
     most = Math.max(most, alive);
   }
   return most;
-}
-
-function size(shape: readonly number[]): number {
-  return elements(shape);
 }

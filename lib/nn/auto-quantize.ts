@@ -6,6 +6,7 @@
 // curvature.
 
 import type { Split } from "../datasets/index.ts";
+import { balancedPairs, channelsLast, findKind } from "../graph/index.ts";
 import {
   addSamples,
   type Choice,
@@ -31,6 +32,7 @@ import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { type Evaluation, evaluate, predict } from "./evaluate.ts";
+import { kindOf, networkOf } from "./graph.ts";
 import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import {
@@ -43,16 +45,7 @@ import {
 } from "./quantize.ts";
 import { tf } from "./tf.ts";
 import type { TrainOptions } from "./train.ts";
-import {
-  biasesOf,
-  kernelLayers,
-  kernelOf,
-  outputAxis,
-  setBiases,
-  setWeights,
-  shapesOf,
-  weightsOf,
-} from "./weights.ts";
+import { biasesOf, type Kernel, kernelsOf, setBiases, setWeights, shapesOf, weightsOf } from "./weights.ts";
 
 /**
  * What goes into each layer with a kernel: second moments and means of its inputs, for GPTQ and bias correction. A
@@ -70,24 +63,25 @@ export async function inputStatisticsOf(
   checkInteger("batch", batch, 1);
   checkSplit(model, data);
   await ensureBackend();
-  const all = kernelLayers(model);
+  const all = kernelsOf(model);
   for (const name of names ?? []) {
     checkOneOf(
       "layer",
       name,
-      all.map((layer) => layer.name),
+      all.map((kernel) => kernel.name),
     );
   }
-  const layers = names ? all.filter((layer) => names.includes(layer.name)) : all;
+  const kernels = names ? all.filter(({ name }) => names.includes(name)) : all;
+  const layers = new Map(kernels.map(({ name, layer }) => [name, layer]));
   const statistics: Record<string, InputStatistics> = {};
-  for (const layer of layers) {
-    const shape = kernelOf(layer)!.shape as number[];
-    if (!hasStatistics(layer)) {
+  for (const kernel of kernels) {
+    const { name, layer, shape } = kernel;
+    if (!hasStatistics(kernel)) {
       throw new RangeError(
-        `${layer.name} must be a dense layer or a 2-D convolution without dilation, got a ${layer.getClassName()}`,
+        `${name} must be a dense layer or a 2-D convolution with its channels last and without dilation, got a ${layer.getClassName()}`,
       );
     }
-    statistics[layer.name] = emptyStatistics(elements(shape.slice(0, -1)));
+    statistics[name] = emptyStatistics(elements(shape.slice(0, -1)));
   }
   const shape = inputShape(model);
   for (let from = 0; from < data.count; from += batch) {
@@ -96,10 +90,10 @@ export async function inputStatisticsOf(
       const { x } = batchOf(data, shape, from, to);
       const watch = (name: string, input: tf.Tensor): void => {
         const values = input.dataSync() as Float32Array;
-        const layer = model.getLayer(name);
+        const layer = layers.get(name)!;
         const { size } = statistics[name];
         const all =
-          layer.getClassName() === "Dense"
+          findKind(kindOf(layer))!.product === "matrix"
             ? values
             : patches(values, to - from, input.shape.slice(1), windowOf(layer.getConfig(), "kernelSize"), 0);
         addSamples(statistics[name], evenRows(all, size, Math.ceil((rows * (to - from)) / data.count)));
@@ -112,9 +106,16 @@ export async function inputStatisticsOf(
 }
 
 /** Whether what goes into a layer can be seen as rows that its kernel multiplies. */
-function hasStatistics(layer: tf.layers.Layer): boolean {
-  const { dilationRate } = layer.getConfig() as Record<string, unknown>;
-  return isWeighted(layer) && [dilationRate].flat().every((d) => typeof d !== "number" || d === 1);
+function hasStatistics({ layer, shape }: Kernel): boolean {
+  const attributes = layer.getConfig() as Record<string, unknown>;
+  const { product } = findKind(kindOf(layer))!;
+  if (product === "matrix") return true;
+  return (
+    product === "convolution" &&
+    shape.length === 4 &&
+    channelsLast({ attributes }) &&
+    [attributes.dilationRate].flat().every((d) => typeof d !== "number" || d === 1)
+  );
 }
 
 /** At most `limit` rows of `size` numbers, at even distances. */
@@ -149,12 +150,7 @@ export function equalizeModel(
   { rounds = 10 }: { rounds?: number } = {},
 ): EqualizedPair[] {
   checkInteger("rounds", rounds, 1);
-  const pairs = model.layers.filter(isWeighted).flatMap((second): [string, string][] => {
-    let first = onlyInput(model, second);
-    while (first && scalesThrough(first)) first = onlyInput(model, first);
-    if (!first || !isWeighted(first) || !isPositive(first)) return [];
-    return first.inboundNodes.length > 1 ? [] : [[first.name, second.name]];
-  });
+  const pairs = balancedPairs(networkOf(model).graph);
   const weights = weightsOf(model);
   const biases = biasesOf(model);
   const shapes = shapesOf(model);
@@ -178,30 +174,6 @@ export function equalizeModel(
     second,
     scales: [Math.min(...factors[index]), Math.max(...factors[index])],
   }));
-}
-
-const isWeighted = (layer: tf.layers.Layer) => ["Dense", "Conv2D"].includes(layer.getClassName());
-
-/** Whether a positive factor goes through a layer's activation unchanged. */
-const isPositive = (layer: tf.layers.Layer) =>
-  ["relu", "linear"].includes(String(layer.getConfig().activation ?? "linear"));
-
-/** Whether a positive factor goes through a layer channel by channel. */
-function scalesThrough(layer: tf.layers.Layer): boolean {
-  const type = layer.getClassName();
-  if (type === "Activation") return isPositive(layer);
-  // ReLU6 and its like clip at a fixed height.
-  if (type === "ReLU") return (layer.getConfig().maxValue ?? null) === null;
-  return ["Flatten", "Dropout", "ZeroPadding2D"].includes(type) || /(Max|Average)Pooling2D$/.test(type);
-}
-
-/** The layer whose output a layer reads, if it reads no other and nobody else reads that. */
-function onlyInput(model: tf.LayersModel, layer: tf.layers.Layer): tf.layers.Layer | undefined {
-  const sources = layer.inboundNodes.flatMap(({ inboundLayers }) => inboundLayers);
-  if (sources.length !== 1) return undefined;
-  const [source] = sources;
-  const seen = source.outboundNodes.length > 1 || model.outputs.some((o) => o.sourceLayer === source);
-  return seen ? undefined : source;
 }
 
 /** What automatic quantization may spend: so many bytes for all kernels, or the bytes that an accuracy floor needs. */
@@ -337,8 +309,9 @@ export async function autoQuantize(
     const biases = biasesOf(model);
     const shapes = shapesOf(model);
     const names = Object.keys(weights);
-    const axes = Object.fromEntries(names.map((name) => [name, outputAxis(model.getLayer(name))]));
-    const seen = model.layers.filter(hasStatistics).map(({ name }) => name);
+    const kernels = kernelsOf(model);
+    const axes = Object.fromEntries(kernels.map(({ name, axis }) => [name, axis]));
+    const seen = kernels.filter(hasStatistics).map(({ name }) => name);
     const means = await inputStatisticsOf(model, fit, { layers: seen });
     const heldStatistics: Partial<typeof means> = await inputStatisticsOf(model, held, { layers: seen });
 

@@ -1,7 +1,7 @@
 // First derivatives of the loss, by weight and by activation, for the scores of sections 3.1.1 to 3.1.3.
 
 import type { Split } from "../datasets/index.ts";
-import { checkInteger, checkOneOf } from "../util/check.ts";
+import { checkInteger } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
@@ -9,7 +9,7 @@ import { batchOf, checkLabels, checkSplit, inputShape } from "./batches.ts";
 import { crossEntropy, logitsOf, withoutSoftmax } from "./logits.ts";
 import { type Watch, withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
-import { kernelLayers, kernelOf } from "./weights.ts";
+import { kernelLayers, kernelsOf, probedLayers } from "./weights.ts";
 
 export interface GradientOptions {
   /** Images at a time: only memory and speed depend on it. */
@@ -31,8 +31,8 @@ export async function gradientsOf(
   checkLabels(model, split);
   await ensureBackend();
   const shape = inputShape(model);
-  const layers = kernelLayers(model);
-  const variables = layers.map((layer) => kernelOf(layer)!.read() as tf.Variable);
+  const kernels = kernelsOf(model);
+  const variables = kernels.map(({ variable }) => variable.read() as tf.Variable);
   const sums = variables.map((variable) => new Float64Array(variable.size));
   for (let from = 0; from < split.count; from += batch) {
     signal?.throwIfAborted();
@@ -49,7 +49,7 @@ export async function gradientsOf(
     });
     await nextTurn();
   }
-  return Object.fromEntries(layers.map((layer, i) => [layer.name, Float32Array.from(sums[i])]));
+  return Object.fromEntries(kernels.map(({ name }, i) => [name, Float32Array.from(sums[i])]));
 }
 
 function addTo(sum: Float64Array, values: ArrayLike<number>, factor: number): void {
@@ -69,29 +69,28 @@ export interface Activations {
 /**
  * What layers put out, image by image, after their activation.
  *
- * @param names of layers; those with a kernel without it
+ * @param names of layers, "base/conv1" inside a nested model; those with a kernel without it
+ * @throws RangeError for a layer that is used more than once: it has no one output
  * @param options `gradients: true` adds the gradients of each image's cross-entropy with regard to the outputs
  */
 export async function activationsOf(
   model: tf.LayersModel,
   split: Split,
-  names: string[] = kernelLayers(model).map((layer) => layer.name),
+  names: string[] = [...kernelLayers(model).keys()],
   { batch = 128, gradients = false, signal }: GradientOptions & { gradients?: boolean } = {},
 ): Promise<Record<string, Activations>> {
   checkInteger("batch", batch, 1);
   checkSplit(model, split);
   if (gradients) checkLabels(model, split);
-  const known = model.layers.map((layer) => layer.name);
-  for (const name of names) checkOneOf("layer", name, known);
+  const layers = probedLayers(model, names);
   await ensureBackend();
   const shape = inputShape(model);
-  const layers = names.map((name) => model.getLayer(name));
   const result: Record<string, Activations> = {};
-  for (const layer of layers) {
+  for (const [name, layer] of layers) {
     const output = (layer.outputShape as (number | null)[]).slice(1).map((size) => size ?? 1);
     const size = split.count * elements(output);
-    result[layer.name] = { values: new Float32Array(size), shape: [split.count, ...output] };
-    if (gradients) result[layer.name].gradients = new Float32Array(size);
+    result[name] = { values: new Float32Array(size), shape: [split.count, ...output] };
+    if (gradients) result[name].gradients = new Float32Array(size);
   }
   for (let from = 0; from < split.count; from += batch) {
     signal?.throwIfAborted();

@@ -26,6 +26,7 @@ export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./depen
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
+export { graphOf, layerNamed, layersOf, modelOf } from "./graph.ts";
 export { type HessianOptions, hessianDiagonalOf } from "./hessian.ts";
 export {
   filterScoresOf,
@@ -112,11 +113,15 @@ export {
 export {
   biasesOf,
   biasOf,
+  type Kernel,
   kernelLayers,
   kernelOf,
+  kernelsOf,
   outputAxis,
+  replaceKernel,
   setBiases,
   setWeights,
   shapesOf,
+  skippedLayers,
   weightsOf,
 } from "./weights.ts";

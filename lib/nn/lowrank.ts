@@ -3,6 +3,7 @@
 
 import { costOf } from "../analysis/index.ts";
 import type { Split } from "../datasets/index.ts";
+import { findKind } from "../graph/index.ts";
 import {
   breakEvenRank,
   type Cp,
@@ -31,12 +32,13 @@ import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, firstOf, inputShape } from "./batches.ts";
 import { evaluate } from "./evaluate.ts";
+import { kindOf, layersOf } from "./graph.ts";
 import { layerShapesOf } from "./layers.ts";
 import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { type Part, rebuild } from "./rebuild.ts";
 import { tf } from "./tf.ts";
-import { biasOf, kernelOf, shapesOf, weightsOf } from "./weights.ts";
+import { biasOf, type Kernel, kernelLayers, kernelsOf, weightsOf } from "./weights.ts";
 
 type Layer = tf.layers.Layer;
 
@@ -251,31 +253,35 @@ function candidatesOf(
   checkOneOf("dense", dense, [...denseMethods, "none"]);
   checkOneOf("conv", conv, [...convMethods, "none"]);
   const weights = weightsOf(model);
-  const possible = model.layers.filter((layer) => ["Dense", "Conv2D"].includes(layer.getClassName()));
+  const possible = kernelsOf(model).filter(isFactorizable);
   const names = possible.map(({ name }) => name);
   for (const name of options.layers ?? []) checkOneOf("layer", name, names);
-  return possible.flatMap((layer): Candidate[] => {
-    const method = layer.getClassName() === "Dense" ? dense : conv;
-    const wanted =
-      options.layers === undefined || options.layers.includes(layer.name) || options.plan?.[layer.name];
-    if (!wanted || (method === "none" && !options.plan?.[layer.name])) return [];
-    const shape = shapesOf(model)[layer.name];
-    const kernel = weights[layer.name];
-    return layer.getClassName() === "Dense"
-      ? [denseCandidate(layer, kernel, shape, method as DenseMethod, seed, inputs[layer.name])]
-      : [convCandidate(layer, kernel, shape as unknown as KernelShape, method as ConvMethod, seed)];
+  return possible.flatMap((kernel): Candidate[] => {
+    const { name, shape } = kernel;
+    const method = isMatrix(kernel) ? dense : conv;
+    const wanted = options.layers === undefined || options.layers.includes(name) || options.plan?.[name];
+    if (!wanted || (method === "none" && !options.plan?.[name])) return [];
+    return isMatrix(kernel)
+      ? [denseCandidate(kernel, weights[name], shape, method as DenseMethod, seed, inputs[name])]
+      : [convCandidate(kernel, weights[name], shape as unknown as KernelShape, method as ConvMethod, seed)];
   });
 }
 
+const isMatrix = ({ layer }: Kernel): boolean => findKind(kindOf(layer))!.product === "matrix";
+
+/** A matrix, or the kernel of a 2-D convolution. */
+const isFactorizable = (kernel: Kernel): boolean =>
+  isMatrix(kernel) ||
+  (findKind(kindOf(kernel.layer))!.product === "convolution" && kernel.shape.length === 4);
+
 function denseCandidate(
-  layer: Layer,
+  { name, layer }: Kernel,
   kernel: Float32Array,
   [rows, cols]: number[],
   method: DenseMethod,
   seed: number,
   inputs: Float32Array | undefined,
 ): Candidate {
-  const { name } = layer;
   // One decomposition serves every rank that is tried.
   const exact = memo((): Svd => svd(kernel, rows, cols));
   const most = Math.max(1, Math.ceil(breakEvenRank(rows, cols)) - 1);
@@ -336,13 +342,12 @@ function denseCandidate(
 }
 
 function convCandidate(
-  layer: Layer,
+  { name, layer }: Kernel,
   kernel: Float32Array,
   shape: KernelShape,
   method: ConvMethod,
   seed: number,
 ): Candidate {
-  const { name } = layer;
   const [h, w, inChannels, outChannels] = shape;
   const parameters = kernel.length;
   const config = layer.getConfig() as Record<string, never>;
@@ -485,50 +490,48 @@ function build(
   plan: Record<string, LayerFactors>,
   why: (layer: string) => string,
 ): FactorizedModel {
-  const taken = new Set(model.layers.map(({ name }) => name));
+  const taken = new Set(layersOf(model).keys());
   const kernels: Record<string, Float32Array> = {};
   const partNames: Record<string, string[]> = {};
   const before = weightsOf(model);
   const byName = new Map(candidates.map((candidate) => [candidate.name, candidate]));
-  const result = rebuild(model, (layer) => {
-    const factors = plan[layer.name];
+  const result = rebuild(model, (layer, replaced) => {
+    const factors = plan[replaced];
     if (!factors) return undefined;
-    const { parts, kernel } = byName.get(layer.name)!.make(factors, (suffix) => {
-      let name = `${layer.name}_${suffix}`;
-      for (let n = 2; taken.has(name); n++) name = `${layer.name}_${suffix}${n}`;
+    const { parts, kernel } = byName.get(replaced)!.make(factors, (suffix) => {
+      let name = `${replaced}_${suffix}`;
+      for (let n = 2; taken.has(name); n++) name = `${replaced}_${suffix}${n}`;
       taken.add(name);
       return name;
     });
     for (const { layer: part } of parts) part.trainable = layer.trainable;
-    kernels[layer.name] = kernel;
-    partNames[layer.name] = parts.map(({ layer: part }) => part.name);
+    kernels[replaced] = kernel;
+    partNames[replaced] = parts.map(({ layer: part }) => part.name);
     return parts;
   });
   const costs = (of: tf.LayersModel) =>
     new Map(costOf(layerShapesOf(of)).layers.map((cost) => [cost.name, cost]));
   const [old, now] = [costs(model), costs(result)];
-  const rows = model.layers
-    .filter((layer) => kernelOf(layer))
-    .map(({ name }): FactorizedLayer => {
-      const { parameters, macs } = old.get(name)!;
-      const factors = plan[name];
-      const sum = (key: "parameters" | "macs") =>
-        (partNames[name] ?? [name]).reduce((total, part) => total + now.get(part)![key], 0);
-      const lost = factors ? relativeSquare(before[name], kernels[name]) : 0;
-      return {
-        layer: name,
-        method: factors?.method ?? "kept",
-        parts: partNames[name] ?? [name],
-        ranks: !factors ? [] : "rank" in factors ? [factors.rank] : [factors.rankIn, factors.rankOut],
-        parametersBefore: parameters,
-        parametersAfter: sum("parameters"),
-        macsBefore: macs,
-        macsAfter: sum("macs"),
-        energy: 1 - lost,
-        error: Math.sqrt(lost),
-        why: factors ? why(name) : (byName.get(name)?.whyKept ?? "kept: not asked for"),
-      };
-    });
+  const rows = [...kernelLayers(model).keys()].map((name): FactorizedLayer => {
+    const { parameters, macs } = old.get(name)!;
+    const factors = plan[name];
+    const sum = (key: "parameters" | "macs") =>
+      (partNames[name] ?? [name]).reduce((total, part) => total + now.get(part)![key], 0);
+    const lost = factors ? relativeSquare(before[name], kernels[name]) : 0;
+    return {
+      layer: name,
+      method: factors?.method ?? "kept",
+      parts: partNames[name] ?? [name],
+      ranks: !factors ? [] : "rank" in factors ? [factors.rank] : [factors.rankIn, factors.rankOut],
+      parametersBefore: parameters,
+      parametersAfter: sum("parameters"),
+      macsBefore: macs,
+      macsAfter: sum("macs"),
+      energy: 1 - lost,
+      error: Math.sqrt(lost),
+      why: factors ? why(name) : (byName.get(name)?.whyKept ?? "kept: not asked for"),
+    };
+  });
   return { model: result, rows, kernels };
 }
 
@@ -543,11 +546,13 @@ async function inputsOf(
   checkInteger("calibrationImages", calibrationImages, 1);
   checkSplit(model, data);
   const wanted = plan ? planned.map(([name]) => name) : layers;
-  const watched = model.layers.filter(
-    (layer) => layer.getClassName() === "Dense" && (!wanted || wanted.includes(layer.name)),
+  const watched = new Map(
+    kernelsOf(model)
+      .filter((kernel) => isMatrix(kernel) && (!wanted || wanted.includes(kernel.name)))
+      .map(({ name, layer }) => [name, layer]),
   );
   const images = firstOf(data, Math.min(calibrationImages, data.count));
-  const seen = new Map<string, Float32Array[]>(watched.map(({ name }) => [name, []]));
+  const seen = new Map<string, Float32Array[]>([...watched.keys()].map((name) => [name, []]));
   for (let from = 0; from < images.count; from += 100) {
     signal?.throwIfAborted();
     tf.tidy(() => {

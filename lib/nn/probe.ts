@@ -14,13 +14,13 @@ interface Activated {
 export type Watch = (name: string, input: tf.Tensor, output: tf.Tensor) => void;
 
 /**
- * Runs `forward` with each of `layers` telling `watch` what it sees, and with `probes[name]`, where given, added to it.
+ * Runs `forward` with each of `layers`, by name, telling `watch` what it sees, and with `probes[name]`, where given, added to it.
  *
  * @param place where probes are added: `output` is after the layer's activation, `linear` before it, where the kernel's
  *   own product comes out. What `watch` sees is always the layer's output.
  */
 export function withProbes<T>(
-  layers: Layer[],
+  layers: Map<string, Layer>,
   place: "output" | "linear",
   probes: Record<string, tf.Tensor>,
   watch: Watch,
@@ -28,15 +28,15 @@ export function withProbes<T>(
 ): T {
   const undo: (() => void)[] = [];
   try {
-    for (const layer of layers) {
-      const add = (x: tf.Tensor) => (probes[layer.name] ? tf.add(x, probes[layer.name]) : x);
+    for (const [name, layer] of layers) {
+      const add = (x: tf.Tensor) => (probes[name] ? tf.add(x, probes[name]) : x);
       const { call } = layer;
       const own = Object.hasOwn(layer, "call");
       layer.call = (inputs, options) => {
         const result = call.call(layer, inputs, options);
         const output = Array.isArray(result) ? result[0] : result;
         const probed = place === "output" ? add(output) : output;
-        watch(layer.name, Array.isArray(inputs) ? inputs[0] : inputs, probed);
+        watch(name, Array.isArray(inputs) ? inputs[0] : inputs, probed);
         return probed;
       };
       undo.push(() => {

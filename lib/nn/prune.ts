@@ -37,7 +37,7 @@ import { cloneModel } from "./rebuild.ts";
 import { pruneGroups } from "./surgery.ts";
 import { tf } from "./tf.ts";
 import { type TrainOptions, train } from "./train.ts";
-import { biasesOf, kernelLayers, setBiases, setWeights, weightsOf } from "./weights.ts";
+import { biasesOf, setBiases, setWeights, shapesOf, weightsOf } from "./weights.ts";
 
 /** A copy of all of a model's weights, biases included, for {@link restoreWeights}. */
 export function copyWeights(model: tf.LayersModel): Float32Array[] {
@@ -106,7 +106,7 @@ export async function pruneIteratively(
   const { score = "magnitude", signal } = options;
   const { loop, images, training } = loopOf(data, options);
   checkOneOf("score", score, weightScores);
-  const known = kernelLayers(model).map(({ name }) => name);
+  const known = Object.keys(shapesOf(model));
   const layers = options.layers ?? known;
   for (const layer of layers) checkOneOf("layer", layer, known);
   return iterativePrune<Float32Array[]>(
@@ -306,21 +306,21 @@ export async function mergeUnits(
   const keep: Masks = {};
   const [newWeights, newBiases]: Record<string, Float32Array>[] = [{}, {}];
   for (const group of unitGroups(model, units)) {
-    const site = sites.find(({ layer }) => layer.name === group.consumers[0])!;
+    const site = sites.find(({ node }) => node.name === group.consumers[0])!;
     const isAlone = site?.incoming.every((unit, i) => {
       const place = placeOf(unit);
       return place?.group === group.name && place.index === i % group.size;
     });
-    const pads = (site?.layer.getConfig() as { padding?: string } | undefined)?.padding === "same";
-    if (group.consumers.length !== 1 || !isAlone || pads || !biases[site.layer.name]) continue;
-    const source = site.inputs[0].sourceLayer.name;
+    const pads = site?.node.attributes.padding === "same";
+    if (group.consumers.length !== 1 || !isAlone || pads || !biases[site.node.name]) continue;
+    const source = site.node.inputs[0];
     const outputs = (await activationsOf(model, split, [source], { signal }))[source].values;
     let found = duplicateNeurons(outputs, group.size, tolerance);
     // If all of them never change, one has to stay for the layers to connect.
     if (found.length === group.size) found = found.slice(1);
     merges[group.name] = found;
     keep[group.name] = mergeMask(found, group.size);
-    const consumer = site.layer.name;
+    const consumer = site.node.name;
     const next = { weights: weights[consumer], bias: biases[consumer] };
     const folded = foldMerges(found, next, group.size);
     newWeights[consumer] = folded.weights;

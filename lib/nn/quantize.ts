@@ -3,6 +3,7 @@
 // and activations are.
 
 import type { Split } from "../datasets/index.ts";
+import { findKind, type GridUse } from "../graph/index.ts";
 import {
   type ActivationGrid,
   binarize,
@@ -42,11 +43,20 @@ import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { argMax, type Evaluation } from "./evaluate.ts";
+import { kindOf, layersOf } from "./graph.ts";
 import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type History, type TrainOptions, train } from "./train.ts";
-import { biasesOf, kernelLayers, kernelOf, outputAxis, setWeights, weightsOf } from "./weights.ts";
+import {
+  biasesOf,
+  type Kernel,
+  kernelLayers,
+  kernelsOf,
+  replaceKernel,
+  setWeights,
+  weightsOf,
+} from "./weights.ts";
 
 type Layer = tf.layers.Layer;
 
@@ -73,10 +83,9 @@ export interface QuantizedWeights {
 
 function gridOptions(
   { perChannel = true, ...options }: WeightOptions,
-  layer: Layer,
+  { shape, axis }: Kernel,
 ): GridOptions & RoundingOptions {
-  const shape = kernelOf(layer)!.shape as number[];
-  return { ...options, shape, axis: perChannel ? outputAxis(layer) : undefined };
+  return { ...options, shape, axis: perChannel ? axis : undefined };
 }
 
 function optionsFor({ layers, ...options }: ModelWeightOptions, name: string): WeightOptions {
@@ -93,8 +102,9 @@ export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptio
   const weights = weightsOf(model);
   for (const name of Object.keys(options.layers ?? {})) checkOneOf("layer", name, Object.keys(weights));
   const quantized: Record<string, Quantized> = {};
-  for (const [name, values] of Object.entries(weights)) {
-    quantized[name] = quantize(values, gridOptions(optionsFor(options, name), model.getLayer(name)));
+  for (const kernel of kernelsOf(model)) {
+    const { name } = kernel;
+    quantized[name] = quantize(weights[name], gridOptions(optionsFor(options, name), kernel));
   }
   return setQuantized(model, quantized);
 }
@@ -190,17 +200,10 @@ export async function calibrateActivations(
   checkOneOf("kind", kind, ["fixed", "binary", "ternary"]);
   checkInteger("batch", batch, 1);
   checkSplit(model, data);
-  const names =
-    layers ??
-    kernelLayers(model)
-      .slice(0, -1)
-      .map((layer) => layer.name);
-  for (const name of names)
-    checkOneOf(
-      "layer",
-      name,
-      model.layers.map((layer) => layer.name),
-    );
+  const names = layers ?? [...kernelLayers(model).keys()].slice(0, -1);
+  const all = layersOf(model);
+  for (const name of names) checkOneOf("layer", name, [...all.keys()]);
+  const watched = new Map(names.map((name) => [name, all.get(name)!]));
   await ensureBackend();
   const observers = new Map(names.map((name) => [name, createObserver({ ...observing, bits })]));
   const inputObserver = createObserver({ ...observing, bits: kind === "fixed" ? bits : 8 });
@@ -217,13 +220,7 @@ export async function calibrateActivations(
         if (kind === "fixed") observers.get(name)!.observe(values);
         else samples.get(name)!.push(values.filter((_, i) => i % step === 0));
       };
-      withProbes(
-        names.map((name) => model.getLayer(name)),
-        "output",
-        {},
-        watch,
-        () => logitsOf(model, x),
-      );
+      withProbes(watched, "output", {}, watch, () => logitsOf(model, x));
     });
     await nextTurn();
   }
@@ -320,9 +317,16 @@ export function quantizedForward(
   model: tf.LayersModel,
   { weights, activations }: SimulationOptions,
 ): (x: tf.Tensor) => tf.Tensor2D {
-  const names = model.layers.map((layer) => layer.name);
-  for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, names);
-  for (const name of Object.keys(weights?.layers ?? {})) checkOneOf("layer", name, names);
+  const layers = layersOf(model);
+  const kernels = kernelsOf(model);
+  for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, [...layers.keys()]);
+  for (const name of Object.keys(weights?.layers ?? {}))
+    checkOneOf(
+      "layer",
+      name,
+      kernels.map((kernel) => kernel.name),
+    );
+  const uses = new Map([...layers].map(([name, layer]) => [name, gridUseOf(layer)]));
   const quantizeActivations = (x: tf.Tensor, quantizer: ActivationQuantizer, mean = false): tf.Tensor =>
     throughQuantizer(x, (values) => {
       const { values: restored, lowest, highest } = applyQuantizer(values, quantizer, mean);
@@ -333,19 +337,21 @@ export function quantizedForward(
     const grids = new Map<number, ActivationQuantizer>();
     const undo: (() => void)[] = [];
     try {
-      for (const layer of model.layers) {
-        const kernel = weights && kernelOf(layer);
-        if (kernel) undo.push(replaceKernel(layer, gridOptions(optionsFor(weights, layer.name), layer)));
-        if (!activations) continue;
+      for (const kernel of weights ? kernels : []) {
+        const options = gridOptions(optionsFor(weights!, kernel.name), kernel);
+        undo.push(replaceKernel(kernel, (value) => fakeQuantizeWeights(value, options)));
+      }
+      for (const [name, layer] of activations ? layers : []) {
         const { call } = layer;
         const own = Object.hasOwn(layer, "call");
-        const averages = layer.getClassName().includes("AveragePooling");
+        const use = uses.get(name)!;
+        const averages = use === "means";
         layer.call = (inputs, options) => {
           const result = call.call(layer, inputs, options);
           const output = Array.isArray(result) ? result[0] : result;
           const sources = [inputs].flat();
-          const given = activations.layers[layer.name];
-          const grid = given ?? (staysOnGrid(layer) ? grids.get(sources[0].id) : undefined);
+          const given = activations!.layers[name];
+          const grid = given ?? (use !== "new" ? grids.get(sources[0].id) : undefined);
           if (!grid) return output;
           // A layer's output that is its input would be copied later, and its grid lost.
           const placed =
@@ -372,24 +378,17 @@ export function quantizedForward(
   };
 }
 
-/** Whether a layer puts out levels of the grid of its input, or, averaging, values that are rounded to it. */
-function staysOnGrid(layer: Layer): boolean {
-  const type = layer.getClassName();
-  if (type === "Activation") return ["relu", "linear"].includes(String(layer.getConfig().activation));
-  return /Pooling|^(InputLayer|Flatten|Reshape|ReLU|ZeroPadding2D|(Spatial)?Dropout(1D)?)$/.test(type);
-}
-
-/** Lets a layer read its kernel through a quantizer; its variable, which training changes, stays the same. */
-function replaceKernel(layer: Layer, options: GridOptions & RoundingOptions): () => void {
-  const kernel = kernelOf(layer)!;
-  const owner = layer as unknown as Record<string, unknown>;
-  const field = owner.kernel === kernel ? "kernel" : "depthwiseKernel";
-  owner[field] = Object.create(kernel, {
-    read: { value: () => fakeQuantizeWeights(kernel.read(), options) },
-  });
-  return () => {
-    owner[field] = kernel;
+/** Where a layer's outputs lie when its inputs are on a grid; on a new one where no kind says. */
+function gridUseOf(layer: Layer): GridUse {
+  const view = {
+    name: layer.name,
+    kind: kindOf(layer),
+    attributes: layer.getConfig(),
+    inputs: [],
+    output: [],
+    weights: {},
   };
+  return findKind(view.kind)?.grid(view) ?? "new";
 }
 
 /**
@@ -424,7 +423,7 @@ export function integerNetworkOf(
   activations: ActivationQuantizers,
 ): IntegerNetwork {
   const biases = biasesOf(model);
-  const last = kernelLayers(model).at(-1)?.name;
+  const last = [...kernelLayers(model).keys()].at(-1);
   const gridFor = (where: string, quantizer: ActivationQuantizer | undefined): ActivationGrid => {
     if (quantizer === undefined || (quantizer.kind === "fixed" && quantizer.high - quantizer.low > 255)) {
       throw new RangeError(`${where} must have quantized activations of at most 8 bits to run in integers`);

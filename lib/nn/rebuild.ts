@@ -1,7 +1,8 @@
 // A new model from an old one: the same graph, with some layers replaced. Low-rank factors, smaller layers after
 // surgery and plain copies are all made here.
 
-import { nodesOf } from "./dependency.ts";
+import type { GraphNode, GraphTensor } from "../graph/index.ts";
+import { connect, networkOf } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 type Layer = tf.layers.Layer;
@@ -13,28 +14,66 @@ export interface Part {
 }
 
 /**
- * Builds a new model with the graph of `model`; the old one stays as it is.
+ * Builds a new model with the graph of `model`; the old one stays as it is. Nested models come out as the layers inside,
+ * with the way to them in their names.
  *
  * @param replace gives the layers, one after the other, to put in the place of a layer; undefined for a copy of it
  * @returns a Sequential for a Sequential, else a functional model
+ * @throws Error for a layer that is used twice
  */
 export function rebuild(
   model: tf.LayersModel,
-  replace: (layer: Layer) => Part[] | undefined = () => undefined,
+  replace: (layer: Layer, name: string) => Part[] | undefined = () => undefined,
 ): tf.LayersModel {
-  const nodes = nodesOf(model);
-  const parts = new Map(nodes.map(({ layer }) => [layer, replace(layer) ?? [copyOf(layer)]]));
-  const result = model instanceof tf.Sequential ? chain(model, parts) : graph(model, nodes, parts);
-  // Only a layer that has been connected has weights to set.
-  for (const { layer, weights } of [...parts.values()].flat()) {
-    if (weights.length === 0) continue;
-    tf.tidy(() => {
-      layer.setWeights(
-        layer.weights.map((weight, i) => tf.tensor(Float32Array.from(weights[i]), weight.shape as number[])),
+  const { graph, layers } = networkOf(model);
+  const made = new Map<string, Layer>();
+  const nodes: GraphNode[] = [];
+  const weights: Part[] = [];
+  const tensors: Record<string, GraphTensor> = {};
+  for (const node of graph.nodes) {
+    if (node.shares !== undefined)
+      throw new Error(
+        `${node.shares} is used twice in ${model.name}: a model with shared layers cannot be copied or made smaller here`,
       );
-    });
+    for (const tensor of node.outputs) tensors[tensor] = graph.tensors[tensor];
+    if (node.kind === "input") {
+      nodes.push(node);
+      continue;
+    }
+    const layer = layers.get(node.name)!;
+    const parts = replace(layer, node.name) ?? [copyOf(layer, node.name)];
+    let { inputs } = node;
+    for (const [i, part] of parts.entries()) {
+      // Only the last part writes what the others read; those before it hand on to the next.
+      const last = i === parts.length - 1;
+      const outputs = last ? node.outputs : [`${node.name} ${i}`];
+      if (!last) tensors[outputs[0]] = graph.tensors[node.outputs[0]];
+      nodes.push({
+        name: `${node.name} ${i}`,
+        kind: node.kind,
+        inputs,
+        outputs,
+        attributes: {},
+        weights: {},
+      });
+      made.set(`${node.name} ${i}`, part.layer);
+      weights.push(part);
+      inputs = outputs;
+    }
   }
+  const result = connect({ ...graph, nodes, tensors }, made);
+  // Only a layer that has been connected has weights to set.
+  for (const part of weights) put(part);
   return result;
+}
+
+function put({ layer, weights }: Part): void {
+  if (weights.length === 0) return;
+  tf.tidy(() => {
+    layer.setWeights(
+      layer.weights.map((weight, i) => tf.tensor(Float32Array.from(weights[i]), weight.shape as number[])),
+    );
+  });
 }
 
 /** A copy of a model with weights of its own. */
@@ -42,9 +81,9 @@ export function cloneModel(model: tf.LayersModel): tf.LayersModel {
   return rebuild(model);
 }
 
-function copyOf(layer: Layer): Part {
+function copyOf(layer: Layer, name: string): Part {
   return {
-    layer: layerLike(layer),
+    layer: layerLike(layer, { name }),
     weights: layer.weights.map((weight) => weight.read().dataSync()),
   };
 }
@@ -53,37 +92,4 @@ function copyOf(layer: Layer): Part {
 export function layerLike(layer: Layer, changes: tf.serialization.ConfigDict = {}): Layer {
   const kind = layer.constructor as tf.serialization.SerializableConstructor<Layer>;
   return kind.fromConfig(kind, { ...layer.getConfig(), ...changes });
-}
-
-function chain(model: tf.Sequential, parts: Map<Layer, Part[]>): tf.LayersModel {
-  const layers = model.layers.flatMap((layer) => parts.get(layer)!.map((part) => part.layer));
-  const first = layers[0] as Layer & { batchInputShape?: tf.Shape };
-  first.batchInputShape ??= model.inputs[0].shape;
-  return tf.sequential({ name: model.name, layers });
-}
-
-function graph(
-  model: tf.LayersModel,
-  nodes: ReturnType<typeof nodesOf>,
-  parts: Map<Layer, Part[]>,
-): tf.LayersModel {
-  const made = new Map<tf.SymbolicTensor, tf.SymbolicTensor>();
-  for (const { layer, inputs, output } of nodes) {
-    if (inputs.length === 0) {
-      const { batchInputShape, name, dtype } = layer as Layer & { batchInputShape: tf.Shape };
-      made.set(output, tf.input({ batchShape: batchInputShape, name, dtype: dtype as tf.DataType }));
-      // An input has no weights and has been made.
-      parts.set(layer, []);
-      continue;
-    }
-    const sources = inputs.map((tensor) => made.get(tensor)!);
-    let result = sources.length === 1 ? sources[0] : sources;
-    for (const part of parts.get(layer)!) result = part.layer.apply(result) as tf.SymbolicTensor;
-    made.set(output, result as tf.SymbolicTensor);
-  }
-  return tf.model({
-    name: model.name,
-    inputs: model.inputs.map((tensor) => made.get(tensor)!),
-    outputs: model.outputs.map((tensor) => made.get(tensor)!),
-  });
 }

@@ -24,7 +24,7 @@ import { checkLength } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { ensureBackend } from "./backend.ts";
 import { tf } from "./tf.ts";
-import { checkMasks, checkWeightsFinite, kernelLayers, kernelOf } from "./weights.ts";
+import { checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
 
 /**
  * What compression knows of a model's kernels beside their values, by layer name. A layer is quantized or clustered,
@@ -83,7 +83,8 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
   const { masks = {}, quantized = {}, clustered = {}, meta, coding } = options;
   checkWeightsFinite(model);
   checkMasks(model, masks);
-  const names = new Set(kernelLayers(model).map(({ name }) => name));
+  const kernels = kernelsOf(model);
+  const names = new Set(kernels.map(({ name }) => name));
   for (const [what, layers] of Object.entries({ quantized, clustered })) {
     for (const name of Object.keys(layers))
       if (!names.has(name)) {
@@ -93,17 +94,18 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
       }
   }
   const tensors: Record<string, SlimTensor> = {};
-  for (const layer of model.layers) {
-    const kernel = kernelOf(layer);
-    for (const weight of layer.weights) {
-      const shape = weight.shape as number[];
-      const values = Float32Array.from(weight.read().dataSync());
-      const { name } = layer;
-      tensors[weight.originalName] =
-        weight === kernel
-          ? kernelTensor(name, values, shape, masks[name], quantized[name], clustered[name])
-          : { kind: "dense", shape, values };
-    }
+  for (const weight of model.weights) {
+    const shape = weight.shape as number[];
+    const values = Float32Array.from(weight.read().dataSync());
+    const name = kernels.find(({ variable }) => variable === weight)?.name;
+    if (tensors[weight.originalName])
+      throw new RangeError(
+        `weights of ${model.name} must have different names to be saved, got two ${weight.originalName}: give the layers of its nested models names of their own`,
+      );
+    tensors[weight.originalName] =
+      name === undefined
+        ? { kind: "dense", shape, values }
+        : kernelTensor(name, values, shape, masks[name], quantized[name], clustered[name]);
   }
   const masked = Object.keys(masks);
   const file: SlimModel = {
@@ -145,16 +147,16 @@ export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): P
   );
   const { masked = [], ...rest } = meta as { masked?: string[] };
   const compression: Compression = { masks: {}, quantized: {}, clustered: {} };
-  for (const layer of kernelLayers(model)) {
-    const tensor = tensors[kernelOf(layer)!.originalName];
-    if (tensor.kind === "quantized") compression.quantized[layer.name] = tensor.quantized;
+  for (const { name: kernel, variable } of kernelsOf(model)) {
+    const tensor = tensors[variable.originalName];
+    if (tensor.kind === "quantized") compression.quantized[kernel] = tensor.quantized;
     if (tensor.kind === "codebook") {
       const { codes, codebook, mask } = tensor;
-      compression.clustered[layer.name] = { codes, codebook };
-      if (mask) compression.masks[layer.name] = mask;
+      compression.clustered[kernel] = { codes, codebook };
+      if (mask) compression.masks[kernel] = mask;
     }
-    if (masked.includes(layer.name))
-      compression.masks[layer.name] ??= Uint8Array.from(tensorValues(tensor), (value) => Number(value !== 0));
+    if (masked.includes(kernel))
+      compression.masks[kernel] ??= Uint8Array.from(tensorValues(tensor), (value) => Number(value !== 0));
   }
   return { model, compression, meta: rest };
 }

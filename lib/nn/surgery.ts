@@ -1,9 +1,10 @@
 // 3.1.2, 3.1.3: surgery. Masking only sets filters and neurons to 0; here the layers really get smaller, and everything
 // that depends on them follows: the next layer's inputs, batch normalisation, flatten into dense, sums of branches.
 
+import type { Site } from "../graph/index.ts";
 import { checkLength } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
-import { type Dependencies, dependenciesOf, type Site } from "./dependency.ts";
+import { type Dependencies, dependenciesOf } from "./dependency.ts";
 import { layerLike, type Part, rebuild } from "./rebuild.ts";
 import type { tf } from "./tf.ts";
 
@@ -22,8 +23,8 @@ export function pruneGroups(model: tf.LayersModel, keep: Keep): tf.LayersModel {
   const dependencies = dependenciesOf(model);
   checkKeep(model, dependencies, keep);
   const stays = staysBy(dependencies, keep);
-  const sites = new Map(dependencies.sites.map((site) => [site.layer, site]));
-  return rebuild(model, (layer) => [smaller(sites.get(layer)!, stays)]);
+  const sites = new Map(dependencies.sites.map((site) => [site.node.name, site]));
+  return rebuild(model, (layer, name) => [smaller(layer, sites.get(name)!, stays)]);
 }
 
 /**
@@ -34,9 +35,9 @@ export function maskGroups(model: tf.LayersModel, keep: Keep): tf.LayersModel {
   const dependencies = dependenciesOf(model);
   checkKeep(model, dependencies, keep);
   const stays = staysBy(dependencies, keep);
-  const sites = new Map(dependencies.sites.map((site) => [site.layer, site]));
-  return rebuild(model, (layer) => {
-    const { outgoing, axes } = sites.get(layer)!;
+  const sites = new Map(dependencies.sites.map((site) => [site.node.name, site]));
+  return rebuild(model, (layer, name) => {
+    const { outgoing, axes } = sites.get(name)!;
     const weights = layer.weights.map((weight, i) => {
       const values = Float32Array.from(weight.read().dataSync());
       const { out } = axes[i];
@@ -47,7 +48,7 @@ export function maskGroups(model: tf.LayersModel, keep: Keep): tf.LayersModel {
       if (weight.originalName.endsWith("moving_variance")) return values;
       return values.map((value, at) => (stays(outgoing[Math.floor(at / inner) % shape[out]]) ? value : 0));
     });
-    return [{ layer: layerLike(layer), weights }];
+    return [{ layer: layerLike(layer, { name }), weights }];
   });
 }
 
@@ -77,7 +78,11 @@ function staysBy({ placeOf }: Dependencies, keep: Keep): (unit: number) => boole
 }
 
 /** A layer with the channels that stay, and their weights. */
-function smaller({ layer, incoming, outgoing, axes, output }: Site, stays: (unit: number) => boolean): Part {
+function smaller(
+  layer: tf.layers.Layer,
+  { node, incoming, outgoing, axes }: Site,
+  stays: (unit: number) => boolean,
+): Part {
   const places = (units: number[]) => units.flatMap((unit, place) => (stays(unit) ? [place] : []));
   const [inputs, outputs] = [places(incoming), places(outgoing)];
   const weights = layer.weights.map((weight, i) => {
@@ -93,10 +98,9 @@ function smaller({ layer, incoming, outgoing, axes, output }: Site, stays: (unit
     if (out !== undefined) [values, shape] = take(values, shape, out, outputs);
     return values;
   });
-  const config = layer.getConfig();
-  const changes: tf.serialization.ConfigDict = {};
-  for (const size of ["units", "filters"]) if (size in config) changes[size] = outputs.length;
-  if (outputs.length === (output.shape.at(-1) ?? 1)) return { layer: layerLike(layer), weights };
+  const changes: tf.serialization.ConfigDict = { name: node.name };
+  if (outputs.length < outgoing.length)
+    for (const size of ["units", "filters"]) if (size in node.attributes) changes[size] = outputs.length;
   return { layer: layerLike(layer, changes), weights };
 }
 

@@ -1,6 +1,7 @@
 // The training loop, small enough to read: seeded order, one gradient step a batch, masks that hold, a clear end.
 
 import type { Split } from "../datasets/index.ts";
+import { findKind } from "../graph/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
 import { seeded, shuffle } from "../util/random.ts";
@@ -8,10 +9,11 @@ import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, checkLabels, checkSplit, inputShape, shiftImages } from "./batches.ts";
 import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
+import { kindOf, layersOf } from "./graph.ts";
 import { adamStepName, FastAdam } from "./kernels/adam.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
-import { checkMasks, checkWeightsFinite, kernelLayers, kernelOf } from "./weights.ts";
+import { checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
 
 const optimizers = {
   adam: (rate: number): tf.Optimizer =>
@@ -246,8 +248,8 @@ function countCorrect(logits: tf.Tensor2D, labels: Int32Array): number {
  * every step, so each step of training gives each of them a new seed from its own.
  */
 function dropoutsOf(model: tf.LayersModel) {
-  return model.layers
-    .filter((layer) => /^(Spatial)?Dropout/.test(layer.getClassName()))
+  return [...layersOf(model).values()]
+    .filter((layer) => findKind(kindOf(layer))?.random)
     .map((layer) => {
       const dropout = layer as tf.layers.Layer & { seed?: number };
       return { layer: dropout, seed: dropout.seed };
@@ -257,11 +259,10 @@ function dropoutsOf(model: tf.LayersModel) {
 /** Sets pruned weights to 0 and returns the masks as tensors, by variable name. */
 function applyMasks(model: tf.LayersModel, masks: Record<string, Uint8Array>): Map<string, tf.Tensor> {
   const tensors = new Map<string, tf.Tensor>();
-  for (const layer of kernelLayers(model)) {
-    const mask = masks[layer.name];
+  for (const kernel of kernelsOf(model)) {
+    const mask = masks[kernel.name];
     if (!mask) continue;
-    const kernel = kernelOf(layer)!;
-    const variable = kernel.read() as tf.Variable;
+    const variable = kernel.variable.read() as tf.Variable;
     const tensor = tf.tensor(Float32Array.from(mask), variable.shape);
     // where, not times: NaN times 0 would stay NaN.
     tf.tidy(() => variable.assign(tf.where(tf.cast(tensor, "bool"), variable, tf.zerosLike(variable))));

@@ -1,23 +1,99 @@
 // A model's weights as the algorithms see them: flat Float32Arrays by layer name.
 
-import { checkFinite, checkLength } from "../util/check.ts";
+import {
+  findKind,
+  kernelPlaces,
+  type NodeView,
+  outputAxesOf,
+  sharedNodes,
+  type WeightRole,
+} from "../graph/index.ts";
+import { checkFinite, checkLength, checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
+import { kindOf, layersOf, networkOf, weightRoles } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 type Layer = tf.layers.Layer;
 type LayerVariable = Layer["weights"][number];
 
+/** A weight that pruning, quantization and clustering work on, where it is in a model. */
+export interface Kernel {
+  /** Its layer's name, with the role behind it where the layer has several kernels: "lstm/recurrentKernel". */
+  name: string;
+  layer: Layer;
+  /** The layer's name in the model: that of a nested model stands before it, "base/conv1". */
+  layerName: string;
+  /** "kernel", "depthwiseKernel", "recurrentKernel", "embeddings" … */
+  role: string;
+  variable: LayerVariable;
+  /** As TensorFlow.js lays it out: dense [in, out], convolution [h, w, in, out], depthwise [h, w, in, multiplier]. */
+  shape: number[];
+  /** What its axes mean. */
+  weight: WeightRole;
+  /** The axis with one index for each output; of a depthwise convolution that of its channels. */
+  axis: number;
+}
+
 /**
- * The weight matrix or filters of a layer, as TensorFlow.js lays them out: dense [in, out], convolution
- * [h, w, inC, outC], depthwise [h, w, inC, multiplier]. Undefined for layers that have none of these three.
+ * All kernels of a model, in its order, those of nested models among them. What the table of layer kinds calls a kernel
+ * is one; layers of no known kind have none ({@link skippedLayers} names them).
  */
-export function kernelOf(layer: Layer): LayerVariable | undefined {
-  if (layer.getClassName().startsWith("Separable")) return undefined;
-  const { kernel, depthwiseKernel } = layer as Layer & {
-    kernel?: LayerVariable;
-    depthwiseKernel?: LayerVariable;
+export function kernelsOf(model: tf.LayersModel): Kernel[] {
+  return [...layersOf(model)].flatMap(([name, layer]) => layerKernels(layer, name));
+}
+
+function layerKernels(layer: Layer, name: string = layer.name): Kernel[] {
+  if (layer.weights.length === 0) return [];
+  const roles = weightRoles(layer);
+  return kernelPlaces(viewOfLayer(layer, name, roles)).map(({ name: kernel, role, weight }) => {
+    const variable = layer.weights[roles.indexOf(role)];
+    const shape = variable.shape as number[];
+    return {
+      name: kernel,
+      layer,
+      layerName: name,
+      role,
+      variable,
+      shape,
+      weight,
+      axis: outputAxesOf(weight)[0],
+    };
+  });
+}
+
+/** What a kind may ask of a layer. */
+function viewOfLayer(layer: Layer, name: string, roles: string[]): NodeView {
+  const [call] = layer.inboundNodes as unknown as {
+    inputShapes: tf.Shape | tf.Shape[];
+    outputShapes: tf.Shape | tf.Shape[];
+  }[];
+  const plain = (shapes: tf.Shape | tf.Shape[] | undefined) =>
+    (Array.isArray(shapes?.[0]) ? (shapes as tf.Shape[]) : shapes ? [shapes as tf.Shape] : []).map((shape) =>
+      shape.slice(1).map((size) => size ?? 1),
+    );
+  return {
+    name,
+    kind: kindOf(layer),
+    get attributes() {
+      return layer.getConfig();
+    },
+    inputs: plain(call?.inputShapes),
+    output: plain(call?.outputShapes)[0] ?? [],
+    weights: Object.fromEntries(layer.weights.map(({ shape }, i) => [roles[i], shape as number[]])),
   };
-  return kernel ?? depthwiseKernel ?? undefined;
+}
+
+/** The layers of a model that have weights and are of no known kind: nothing here compresses them. */
+export function skippedLayers(model: tf.LayersModel): string[] {
+  return [...layersOf(model)]
+    .filter(([, layer]) => layer.weights.length > 0 && !findKind(kindOf(layer)))
+    .map(([name]) => name);
+}
+
+/** The only kernel of a layer; undefined for a layer that has none, or several ({@link kernelsOf} has those). */
+export function kernelOf(layer: Layer): LayerVariable | undefined {
+  const kernels = layerKernels(layer);
+  return kernels.length === 1 ? kernels[0].variable : undefined;
 }
 
 /**
@@ -25,80 +101,127 @@ export function kernelOf(layer: Layer): LayerVariable | undefined {
  * but one. Of a depthwise convolution it is that of its channels, each of which makes outputs of its own.
  */
 export function outputAxis(layer: Layer): number {
-  const type = layer.getClassName();
-  const fromEnd = type === "DepthwiseConv2D" || type.endsWith("Transpose") ? 2 : 1;
-  return kernelOf(layer)!.shape.length - fromEnd;
+  return layerKernels(layer)[0].axis;
 }
 
 /** The bias of a layer that has a kernel, if there is one. */
 export function biasOf(layer: Layer): LayerVariable | undefined {
-  if (kernelOf(layer) === undefined) return undefined;
-  return (layer as Layer & { bias?: LayerVariable }).bias ?? undefined;
+  if (layerKernels(layer).length === 0) return undefined;
+  const index = weightRoles(layer).indexOf("bias");
+  return index < 0 ? undefined : layer.weights[index];
 }
 
-/** The layers with a kernel, in the order of the model. */
-export function kernelLayers(model: tf.LayersModel): Layer[] {
-  return model.layers.filter((layer) => kernelOf(layer) !== undefined);
+/** The layers with a kernel by name, in the order of the model. */
+export function kernelLayers(model: tf.LayersModel): Map<string, Layer> {
+  return new Map(kernelsOf(model).map(({ layerName, layer }) => [layerName, layer]));
 }
 
-/** The kernels of a model, copied: layer name to weights, row-major. */
+/** Layers to look into, by name; throws for one that the model does not have, or uses more than once. */
+export function probedLayers(model: tf.LayersModel, names: Iterable<string>): Map<string, Layer> {
+  const layers = layersOf(model);
+  const shared = sharedNodes(networkOf(model).graph);
+  return new Map(
+    [...names].map((name) => {
+      checkOneOf("layer", name, [...layers.keys()]);
+      if (shared.has(name))
+        throw new RangeError(
+          `${name} is used more than once in ${model.name}: its outputs are not those of one place`,
+        );
+      return [name, layers.get(name)!];
+    }),
+  );
+}
+
+/**
+ * Lets whatever runs see a kernel through `read`, and its variable, which training changes, stay the same.
+ *
+ * @returns what undoes it
+ */
+export function replaceKernel(
+  { layer, variable, name }: Kernel,
+  read: (value: tf.Tensor) => tf.Tensor,
+): () => void {
+  const [owner, field] = ownerOf(layer, variable) ?? [];
+  if (!owner || !field) throw new Error(`${name} is kept by its layer where it cannot be replaced`);
+  owner[field] = Object.create(variable, { read: { value: () => read(variable.read()) } });
+  return () => {
+    owner[field] = variable;
+  };
+}
+
+/** The object that uses a variable, and the name it has there: the layer, one of its cells, or the layer that it wraps. */
+function ownerOf(layer: object, variable: LayerVariable): [Record<string, unknown>, string] | undefined {
+  const fields = layer as Record<string, unknown>;
+  for (const [field, value] of Object.entries(fields)) if (value === variable) return [fields, field];
+  for (const field of ["cell", "cells", "layer", "forwardLayer", "backwardLayer"])
+    for (const part of [fields[field] ?? []].flat() as object[]) {
+      const found = ownerOf(part, variable);
+      if (found) return found;
+    }
+  return undefined;
+}
+
+/** The kernels of a model, copied: kernel name to weights, row-major. */
 export function weightsOf(model: tf.LayersModel): Record<string, Float32Array> {
-  return read(model, kernelOf);
+  return read(kernelVariables(model));
 }
 
 /** The biases of a model, copied: layer name to one number per output. */
 export function biasesOf(model: tf.LayersModel): Record<string, Float32Array> {
-  return read(model, biasOf);
+  return read(biasVariables(model));
 }
 
 /** The shapes of what {@link weightsOf} gives. */
 export function shapesOf(model: tf.LayersModel): Record<string, number[]> {
-  return Object.fromEntries(kernelLayers(model).map((layer) => [layer.name, definedShape(kernelOf(layer)!)]));
+  return Object.fromEntries(kernelsOf(model).map(({ name, shape }) => [name, shape]));
 }
 
 /**
  * Puts kernels into a model, which keeps its other weights.
  *
- * @throws RangeError for a layer that the model does not have, or weights of another length than the layer's
+ * @throws RangeError for a kernel that the model does not have, or weights of another length than the layer's
  */
 export function setWeights(model: tf.LayersModel, weights: Record<string, ArrayLike<number>>): void {
-  write(model, weights, kernelOf, "weights");
+  write(model, weights, kernelVariables(model), "weights");
 }
 
 /** Puts biases into a model, which keeps its other weights; throws as {@link setWeights} does. */
 export function setBiases(model: tf.LayersModel, biases: Record<string, ArrayLike<number>>): void {
-  write(model, biases, biasOf, "biases");
+  write(model, biases, biasVariables(model), "biases");
 }
 
-function read(
-  model: tf.LayersModel,
-  variableOf: (layer: Layer) => LayerVariable | undefined,
-): Record<string, Float32Array> {
-  const result: Record<string, Float32Array> = {};
-  for (const layer of model.layers) {
-    const variable = variableOf(layer);
-    // The JavaScript backend hands out its own array, so copy.
-    if (variable) result[layer.name] = Float32Array.from(variable.read().dataSync());
-  }
-  return result;
+function kernelVariables(model: tf.LayersModel): Map<string, LayerVariable> {
+  return new Map(kernelsOf(model).map(({ name, variable }) => [name, variable]));
+}
+
+function biasVariables(model: tf.LayersModel): Map<string, LayerVariable> {
+  return new Map(
+    [...layersOf(model)].flatMap(([name, layer]) => {
+      const bias = biasOf(layer);
+      return bias ? [[name, bias] as const] : [];
+    }),
+  );
+}
+
+function read(variables: Map<string, LayerVariable>): Record<string, Float32Array> {
+  // The JavaScript backend hands out its own array, so copy.
+  return Object.fromEntries(
+    [...variables].map(([name, variable]) => [name, Float32Array.from(variable.read().dataSync())]),
+  );
 }
 
 function write(
   model: tf.LayersModel,
   values: Record<string, ArrayLike<number>>,
-  variableOf: (layer: Layer) => LayerVariable | undefined,
+  known: Map<string, LayerVariable>,
   what: string,
 ): void {
   // Check all before writing any: a mistake must not leave half of the new weights behind.
   const variables = Object.entries(values).map(([name, array]) => {
-    const layer = model.layers.find((candidate) => candidate.name === name);
-    const variable = layer && variableOf(layer);
+    const variable = known.get(name);
     if (!variable) {
-      const names = model.layers
-        .filter((candidate) => variableOf(candidate))
-        .map((candidate) => candidate.name);
       throw new RangeError(
-        `${model.name} has no ${what} for ${JSON.stringify(name)}; it has ${names.join(", ")}`,
+        `${model.name} has no ${what} for ${JSON.stringify(name)}; it has ${[...known.keys()].join(", ")}`,
       );
     }
     const shape = definedShape(variable);

@@ -10,9 +10,9 @@
 import {
   type ActivationQuantizers,
   type Compression,
-  kernelLayers,
-  kernelOf,
+  kernelsOf,
   quantizedForward,
+  replaceKernel,
   setWeights,
   type TrainOptions,
   tf,
@@ -116,20 +116,17 @@ function centroidsOf(
 
 /** Lets the quantized layers of a model see their kernels rounded, whenever they run; returns how to undo it. */
 function roundInCalls({ model, compression: { quantized } }: State): (() => void)[] {
-  return kernelLayers(model).flatMap((layer) => {
-    const grid = quantized[layer.name];
+  return kernelsOf(model).flatMap((kernel) => {
+    const grid = quantized[kernel.name];
     if (!grid) return [];
-    const kernel = kernelOf(layer)!;
-    const owner = layer as unknown as Record<string, unknown>;
-    const field = owner.kernel === kernel ? "kernel" : "depthwiseKernel";
-    const rounded = Object.create(kernel, { read: { value: () => straightThrough(kernel.read(), grid) } });
+    const { layer } = kernel;
     const { call } = layer;
     layer.call = (inputs, options) => {
-      owner[field] = rounded;
+      const restore = replaceKernel(kernel, (value) => straightThrough(value, grid));
       try {
         return call.call(layer, inputs, options);
       } finally {
-        owner[field] = kernel;
+        restore();
       }
     };
     return [() => delete (layer as Partial<tf.layers.Layer>).call];
@@ -174,16 +171,16 @@ function insideOf(grid: Quantized, values: Float32Array): Float32Array | undefin
 
 function gradientsByCluster({ model, compression }: State): TrainOptions["onGradients"] {
   const { clustered, masks } = compression;
-  const layers = kernelLayers(model).filter(({ name }) => clustered[name]);
-  if (layers.length === 0) return undefined;
+  const kernels = kernelsOf(model).filter(({ name }) => clustered[name]);
+  if (kernels.length === 0) return undefined;
   return (gradients) => {
     const result = { ...gradients };
-    for (const layer of layers) {
-      const { name } = kernelOf(layer)!.read() as tf.Variable;
+    for (const kernel of kernels) {
+      const { name } = kernel.variable.read() as tf.Variable;
       const gradient = gradients[name];
       if (!gradient) continue;
-      const { codes, codebook } = clustered[layer.name];
-      const mask = masks[layer.name];
+      const { codes, codebook } = clustered[kernel.name];
+      const mask = masks[kernel.name];
       const values = gradient.dataSync();
       const sums = new Float64Array(codebook.length);
       for (let i = 0; i < values.length; i++) if (mask?.[i] !== 0) sums[codes[i]] += values[i];

@@ -12,9 +12,8 @@ import {
   factorizeModel,
   filterScoresOf,
   firstOf,
-  kernelLayers,
+  kernelsOf,
   neuronScoresOf,
-  outputAxis,
   pruneGroups,
   restoreWeights,
   scoresOf,
@@ -209,6 +208,7 @@ const quantizeFixed: Run<Quantize> = async (state, step, context) => {
   const layers = layersOf(state.model, step.layers ?? named);
   const { masks, quantized, clustered } = state.compression;
   const shapes = shapesOf(state.model);
+  const axes = axesOf(state.model);
   const weights = weightsOf(state.model);
   for (const name of layers) {
     const width = amountFor("bits", bits, name);
@@ -224,7 +224,7 @@ const quantizeFixed: Run<Quantize> = async (state, step, context) => {
       rounding,
       seed: context.seed,
       shape,
-      axis: perChannel ? outputAxis(state.model.getLayer(name)) : undefined,
+      axis: perChannel ? axes[name] : undefined,
     });
     delete clustered[name];
   }
@@ -315,12 +315,12 @@ const factorizeStep: Run<Factorize> = async (state, step, context) => {
   // What was quantized stays quantized: the factors take over its bits, or its number of clusters.
   const weights = weightsOf(smaller);
   const shapes = shapesOf(smaller);
+  const axes = axesOf(smaller);
   for (const { layer, parts } of replaced) {
     // A part that only pads has no weights.
     for (const part of parts.filter((name) => weights[name])) {
       if (held.quantized[layer]) {
-        const axis = outputAxis(smaller.getLayer(part));
-        quantized[part] = quantizeLike(held.quantized[layer], weights[part], shapes[part], axis);
+        quantized[part] = quantizeLike(held.quantized[layer], weights[part], shapes[part], axes[part]);
       }
       if (held.clustered[layer]) {
         const clusters = held.clustered[layer].codebook.length;
@@ -502,9 +502,14 @@ async function scoresFor(
   return Object.fromEntries(layers.map((name) => [name, all[name]]));
 }
 
+/** The axis of each kernel that has one scale for each output. */
+function axesOf(model: tf.LayersModel): Record<string, number> {
+  return Object.fromEntries(kernelsOf(model).map(({ name, axis }) => [name, axis]));
+}
+
 /** The layers asked for, in the order of the model; throws for one that it does not have. */
 function layersOf(model: tf.LayersModel, asked: readonly string[] | undefined): string[] {
-  const known = kernelLayers(model).map(({ name }) => name);
+  const known = kernelsOf(model).map(({ name }) => name);
   for (const name of asked ?? []) checkOneOf("layer", name, known);
   return asked ? known.filter((name) => asked.includes(name)) : known;
 }

@@ -1,0 +1,624 @@
+// The one table of layer kinds: how channels flow through a kind, what the axes of its weights mean, what it costs, what
+// a scale and a grid of activations become in it. Shapes, cost, dependencies, equalization, quantization and surgery ask
+// here and nowhere else. A kind of the user's own is one more entry: `registerKind`.
+import { checkOneOf, shown } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
+import { type Attributes, type Graph, type GraphNode, shapeOf } from "./graph.ts";
+
+/** A node with the shapes of what it reads and writes, without the batch: all that a kind's answers depend on. */
+export interface NodeView {
+  name: string;
+  kind: string;
+  attributes: Attributes;
+  inputs: readonly (readonly number[])[];
+  output: readonly number[];
+  /** Shapes of the weights, by role. */
+  weights: Readonly<Record<string, readonly number[]>>;
+}
+
+/**
+ * What becomes of the units (filters, neurons) on the last axis:
+ * - `source`: they come from outside and stay;
+ * - `make`: the layer has units of its own, which read all that come in (with a softmax these stay: they compete);
+ * - `pass`: each incoming channel becomes one, or a few in a row;
+ * - `spread`: channels are laid out side by side, once for each place (flatten);
+ * - `join`: the units of all inputs meet one to one (sums and products of branches);
+ * - `concatenate`: the inputs' units stand one after the other;
+ * - `block`: unit and outcome are not one to one (softmax, layer normalisation, a permutation): the units that go in, and
+ *   those that come out, must stay.
+ */
+export const flows = ["source", "make", "pass", "spread", "join", "concatenate", "block"] as const;
+export type Flow = (typeof flows)[number];
+
+/** How a layer's kernel meets its input. */
+export const products = [
+  "none",
+  /** Rows of features times [in, out]. */
+  "matrix",
+  /** Patches times [..., in, out]. */
+  "convolution",
+  /** Each channel's patches times its own filters. */
+  "depthwise",
+  /** As the gradient of a convolution. */
+  "transposed",
+  /** A depthwise convolution, then one of 1 x 1. */
+  "separable",
+  /** A row of a table. */
+  "lookup",
+  /** Once a time step, on the input and on the state. */
+  "recurrent",
+  /** In a way that only the kind itself knows. */
+  "other",
+] as const;
+export type Product = (typeof products)[number];
+
+/**
+ * What a positive factor on a channel does in a layer: `weighted` layers can take it into their weights, it goes
+ * `through` others channel by channel, and it `stops` where the layer would compute something else.
+ */
+export const scalings = ["weighted", "through", "stops"] as const;
+export type Scaling = (typeof scalings)[number];
+
+/**
+ * Where a layer's outputs lie when its inputs lie on a grid of activations: on a `new` one, on the `same`, or between its
+ * levels as `means` of them.
+ */
+export const grids = ["new", "same", "means"] as const;
+export type GridUse = (typeof grids)[number];
+
+/** A step of an integer network that a kind becomes, or `none`. */
+export const integerSteps = [
+  "none",
+  "identity",
+  "flatten",
+  "dense",
+  "conv2d",
+  "depthwiseConv2d",
+  "maxPool2d",
+  "averagePool2d",
+  "globalAveragePool2d",
+  "pad2d",
+  "add",
+  "concatenate",
+  "relu",
+  "batchNorm",
+] as const;
+export type IntegerKind = (typeof integerSteps)[number];
+
+/** What one index of an axis of a weight stands for. */
+export const axisMeanings = [
+  /** An incoming channel. */
+  "in",
+  /** An outgoing channel. */
+  "out",
+  /** One of the filters of a channel: with `in`, an outgoing channel. */
+  "multiplier",
+  /** A place of a window. */
+  "place",
+  /** A gate of a unit: several for each outgoing channel. */
+  "gate",
+  /** A row of a table. */
+  "entry",
+  /** Shared by all. */
+  "shared",
+] as const;
+export type AxisMeaning = (typeof axisMeanings)[number];
+
+/** What a weight is. */
+export interface WeightRole {
+  axes: readonly AxisMeaning[];
+  /** Whether it is a kernel: what pruning, quantization and clustering work on. Biases, scales and statistics are not. */
+  kernel: boolean;
+  /** Indices in a row that belong to one incoming channel; 1 by default. */
+  inRepeat?: number;
+}
+
+/** All that is to be said of a kind of layer. */
+export interface Kind {
+  /** Its class in TensorFlow.js. */
+  tfjs: string;
+  flow(view: NodeView): Flow;
+  product: Product;
+  /** The role of each weight that a layer of this kind has; undefined for one that is not known. */
+  weight(view: NodeView, role: string): WeightRole | undefined;
+  /** Multiply-accumulates for one example; undefined where they cannot be told. Element-wise work counts as none. */
+  macs(view: NodeView): number | undefined;
+  /** Whether the output can take the place of the input. */
+  inPlace: boolean;
+  /** Whether inference hands on the values as they are. */
+  identity(view: NodeView): boolean;
+  scaling(view: NodeView): Scaling;
+  grid(view: NodeView): GridUse;
+  integer: IntegerKind;
+  /** Whether it draws random numbers in training. */
+  random: boolean;
+}
+
+/** The kinds that are built in, by the names that nodes of a graph have: those of TensorFlow.js's layer functions. */
+export const layerKinds = [
+  "input",
+  "dense",
+  "conv1d",
+  "conv2d",
+  "conv3d",
+  "conv2dTranspose",
+  "conv3dTranspose",
+  "separableConv2d",
+  "depthwiseConv2d",
+  "embedding",
+  "simpleRNN",
+  "gru",
+  "lstm",
+  "rnn",
+  "convLstm2d",
+  "bidirectional",
+  "timeDistributed",
+  "batchNormalization",
+  "layerNormalization",
+  "activation",
+  "reLU",
+  "leakyReLU",
+  "elu",
+  "prelu",
+  "thresholdedReLU",
+  "softmax",
+  "maxPooling1d",
+  "maxPooling2d",
+  "maxPooling3d",
+  "averagePooling1d",
+  "averagePooling2d",
+  "averagePooling3d",
+  "globalMaxPooling1d",
+  "globalMaxPooling2d",
+  "globalAveragePooling1d",
+  "globalAveragePooling2d",
+  "add",
+  "multiply",
+  "average",
+  "maximum",
+  "minimum",
+  "concatenate",
+  "dot",
+  "dropout",
+  "spatialDropout1d",
+  "alphaDropout",
+  "gaussianDropout",
+  "gaussianNoise",
+  "flatten",
+  "reshape",
+  "permute",
+  "repeatVector",
+  "masking",
+  "zeroPadding2d",
+  "cropping2D",
+  "upSampling2d",
+  "rescaling",
+  "resizing",
+  "centerCrop",
+  "categoryEncoding",
+  "randomWidth",
+] as const;
+export type LayerKind = (typeof layerKinds)[number];
+
+const always =
+  <T>(value: T) =>
+  (): T =>
+    value;
+
+/** Whether channels stand last, where a layer has the choice. */
+export function channelsLast({ attributes }: Pick<NodeView, "attributes">): boolean {
+  return (attributes.dataFormat ?? "channelsLast") === "channelsLast";
+}
+
+/** The activation that is part of a layer. */
+export function activationOf({ attributes }: Pick<NodeView, "attributes">): string {
+  return String(attributes.activation ?? "linear");
+}
+
+const isLast = (axis: unknown, rank: number): boolean => {
+  const axes = [axis ?? -1].flat() as number[];
+  // Axes count the batch; shapes here do not.
+  return axes.length === 1 && (axes[0] === -1 || axes[0] === rank);
+};
+
+/** Whether a softmax is part of the layer. */
+export const hasSoftmax = (view: Pick<NodeView, "attributes" | "kind">): boolean =>
+  view.kind === "softmax" || activationOf(view) === "softmax";
+
+const positive = ["relu", "linear"];
+
+/** Multiply-accumulates of kernels whose every weight is used once for each place. */
+const perPlace = (view: NodeView, places: readonly number[], roles: readonly string[]): number =>
+  roles.reduce((sum, role) => sum + elements(view.weights[role] ?? [0]), 0) * elements(places);
+
+const roles =
+  (table: Record<string, WeightRole | undefined>) =>
+  (_: NodeView, role: string): WeightRole | undefined =>
+    Object.hasOwn(table, role) ? table[role] : undefined;
+
+const kernelOf = (...axes: AxisMeaning[]): WeightRole => ({ axes, kernel: true });
+const perUnit: WeightRole = { axes: ["out"], kernel: false };
+
+/** What holds for a layer that computes one number from one, without weights. */
+const plain: Omit<Kind, "tfjs"> = {
+  flow: always("pass"),
+  product: "none",
+  weight: always(undefined),
+  macs: always(0),
+  inPlace: false,
+  identity: always(false),
+  scaling: always("stops"),
+  grid: always("new"),
+  integer: "none",
+  random: false,
+};
+
+function kind(tfjs: string, differences: Partial<Omit<Kind, "tfjs">> = {}): Kind {
+  return { ...plain, tfjs, ...differences };
+}
+
+function convolution(tfjs: string, rank: number, more: Partial<Kind> = {}): Kind {
+  const places = new Array<AxisMeaning>(rank).fill("place");
+  return kind(tfjs, {
+    flow: makes,
+    product: "convolution",
+    weight: roles({ kernel: kernelOf(...places, "in", "out"), bias: perUnit }),
+    macs: (view) => perPlace(view, placesOf(view), ["kernel"]),
+    ...more,
+  });
+}
+
+function transposed(tfjs: string, rank: number): Kind {
+  const places = new Array<AxisMeaning>(rank).fill("place");
+  return convolution(tfjs, rank, {
+    product: "transposed",
+    weight: roles({ kernel: kernelOf(...places, "out", "in"), bias: perUnit }),
+    // Each input place meets the whole kernel.
+    macs: (view) => perPlace(view, spatial(view, view.inputs[0]), ["kernel"]),
+  });
+}
+
+/** A layer whose own units read all that comes in. */
+function makes(view: NodeView): Flow {
+  return channelsLast(view) ? "make" : "block";
+}
+
+/** The sizes of a shape that are no channels. */
+function spatial(view: NodeView, shape: readonly number[]): readonly number[] {
+  return channelsLast(view) ? shape.slice(0, -1) : shape.slice(1);
+}
+
+const placesOf = (view: NodeView) => spatial(view, view.output);
+
+function pooling(tfjs: string, more: Partial<Kind>): Kind {
+  return kind(tfjs, { flow: passes, scaling: always("through"), ...more });
+}
+
+function passes(view: NodeView): Flow {
+  return channelsLast(view) && !hasSoftmax(view) ? "pass" : "block";
+}
+
+/** Dropout and noise: nothing at inference. */
+function randomly(tfjs: string, more: Partial<Kind> = {}): Kind {
+  return kind(tfjs, {
+    inPlace: true,
+    identity: always(true),
+    grid: always("same"),
+    random: true,
+    ...more,
+  });
+}
+
+function merging(tfjs: string, more: Partial<Kind> = {}): Kind {
+  return kind(tfjs, { flow: always("join"), ...more });
+}
+
+/** Roles of a cell's weights; those of a bidirectional layer, and of stacked cells, have their cell's name before them. */
+function cellRole(view: NodeView, role: string): WeightRole | undefined {
+  const last = role.slice(role.lastIndexOf("/") + 1);
+  const rank = view.weights[role]?.length ?? 2;
+  const places = new Array<AxisMeaning>(Math.max(0, rank - 2)).fill("place");
+  if (last === "kernel" || last === "recurrentKernel") return kernelOf(...places, "in", "gate");
+  return last === "bias" ? { axes: new Array(rank).fill("gate"), kernel: false } : undefined;
+}
+
+/** Recurrent kernels are used once for each time step; the products of gates and states are element-wise work. */
+function recurrent(tfjs: string): Kind {
+  return kind(tfjs, {
+    flow: always("block"),
+    product: "recurrent",
+    weight: cellRole,
+    macs: (view) => perPlace(view, [view.inputs[0][0]], kernelRoles(view)),
+  });
+}
+
+const kernelRoles = (view: NodeView): string[] =>
+  Object.keys(view.weights).filter((role) => cellRole(view, role)?.kernel);
+
+/** A layer applied to each time step: what it is itself, with one step's shapes. */
+function innerOf(view: NodeView): [Kind | undefined, NodeView] {
+  const { className = "", config = {} } = (view.attributes.layer ?? {}) as {
+    className?: string;
+    config?: Attributes;
+  };
+  const name = kindNameOf(className) ?? className;
+  return [
+    findKind(name),
+    {
+      ...view,
+      kind: name,
+      attributes: config,
+      inputs: view.inputs.map((shape) => shape.slice(1)),
+      output: view.output.slice(1),
+    },
+  ];
+}
+
+const table: Record<LayerKind, Kind> = {
+  input: kind("InputLayer", { flow: always("source"), grid: always("same"), integer: "identity" }),
+  dense: kind("Dense", {
+    flow: makes,
+    product: "matrix",
+    weight: roles({ kernel: kernelOf("in", "out"), bias: perUnit }),
+    macs: (view) => perPlace(view, view.output.slice(0, -1), ["kernel"]),
+    scaling: always("weighted"),
+    integer: "dense",
+  }),
+  conv1d: convolution("Conv1D", 1),
+  conv2d: convolution("Conv2D", 2, {
+    // Rows behind a flattened [c, h, w] come in another order than equalization counts them.
+    scaling: (view) => (channelsLast(view) ? "weighted" : "stops"),
+    integer: "conv2d",
+  }),
+  conv3d: convolution("Conv3D", 3),
+  conv2dTranspose: transposed("Conv2DTranspose", 2),
+  conv3dTranspose: transposed("Conv3DTranspose", 3),
+  separableConv2d: kind("SeparableConv2D", {
+    flow: makes,
+    product: "separable",
+    weight: (view, role) => {
+      if (role === "depthwiseKernel") return kernelOf("place", "place", "in", "multiplier");
+      // Each incoming channel has several rows, one for each of its filters.
+      if (role === "pointwiseKernel")
+        return {
+          ...kernelOf("place", "place", "in", "out"),
+          inRepeat: view.weights.depthwiseKernel?.[3] ?? 1,
+        };
+      return role === "bias" ? perUnit : undefined;
+    },
+    macs: (view) => perPlace(view, placesOf(view), ["depthwiseKernel", "pointwiseKernel"]),
+  }),
+  depthwiseConv2d: kind("DepthwiseConv2D", {
+    flow: passes,
+    product: "depthwise",
+    weight: roles({ depthwiseKernel: kernelOf("place", "place", "in", "multiplier"), bias: perUnit }),
+    macs: (view) => perPlace(view, placesOf(view), ["depthwiseKernel"]),
+    integer: "depthwiseConv2d",
+  }),
+  embedding: kind("Embedding", {
+    flow: always("block"),
+    product: "lookup",
+    weight: roles({ embeddings: kernelOf("entry", "out") }),
+  }),
+  simpleRNN: recurrent("SimpleRNN"),
+  gru: recurrent("GRU"),
+  lstm: recurrent("LSTM"),
+  rnn: recurrent("RNN"),
+  convLstm2d: {
+    ...recurrent("ConvLSTM2D"),
+    // For each step and each place of the output.
+    macs: (view) => {
+      const output = view.attributes.returnSequences ? view.output.slice(1) : view.output;
+      return view.inputs[0][0] * perPlace(view, spatial(view, output), kernelRoles(view));
+    },
+  },
+  bidirectional: recurrent("Bidirectional"),
+  timeDistributed: kind("TimeDistributed", {
+    flow: always("block"),
+    product: "other",
+    weight: (view, role) => {
+      const [inner, step] = innerOf(view);
+      return inner?.weight(step, role);
+    },
+    macs: (view) => {
+      const [inner, step] = innerOf(view);
+      const macs = inner?.macs(step);
+      return macs === undefined ? undefined : macs * view.inputs[0][0];
+    },
+  }),
+  batchNormalization: kind("BatchNormalization", {
+    flow: (view) => (isLast(view.attributes.axis, view.output.length) ? "pass" : "block"),
+    weight: roles({ gamma: perUnit, beta: perUnit, movingMean: perUnit, movingVariance: perUnit }),
+    inPlace: true,
+    integer: "batchNorm",
+  }),
+  layerNormalization: kind("LayerNormalization", {
+    flow: always("block"),
+    weight: roles({ gamma: perUnit, beta: perUnit }),
+  }),
+  activation: kind("Activation", {
+    flow: passes,
+    inPlace: true,
+    identity: (view) => activationOf(view) === "linear",
+    scaling: (view) => (positive.includes(activationOf(view)) ? "through" : "stops"),
+    grid: (view) => (positive.includes(activationOf(view)) ? "same" : "new"),
+    integer: "relu",
+  }),
+  reLU: kind("ReLU", {
+    inPlace: true,
+    // ReLU6 and its like clip at a fixed height.
+    scaling: (view) => ((view.attributes.maxValue ?? null) === null ? "through" : "stops"),
+    grid: always("same"),
+    integer: "relu",
+  }),
+  leakyReLU: kind("LeakyReLU", { inPlace: true }),
+  elu: kind("ELU"),
+  prelu: kind("PReLU", {
+    // Along an axis that is shared there is one number for all channels, and nothing to take away.
+    weight: (view, role) => {
+      const shape = view.weights[role];
+      if (role !== "alpha" || !shape) return undefined;
+      const last = shape.length - 1;
+      const own = shape[last] === view.output[view.output.length - 1] && shape[last] > 1;
+      return { axes: shape.map((_, axis) => (axis === last && own ? "out" : "shared")), kernel: false };
+    },
+  }),
+  thresholdedReLU: kind("ThresholdedReLU"),
+  softmax: kind("Softmax", { flow: always("block"), inPlace: true }),
+  maxPooling1d: pooling("MaxPooling1D", { grid: always("same"), scaling: always("stops") }),
+  maxPooling2d: pooling("MaxPooling2D", { grid: always("same"), integer: "maxPool2d" }),
+  maxPooling3d: pooling("MaxPooling3D", { grid: always("same"), scaling: always("stops") }),
+  averagePooling1d: pooling("AveragePooling1D", { grid: always("means"), scaling: always("stops") }),
+  averagePooling2d: pooling("AveragePooling2D", { grid: always("means"), integer: "averagePool2d" }),
+  averagePooling3d: pooling("AveragePooling3D", { grid: always("means"), scaling: always("stops") }),
+  globalMaxPooling1d: pooling("GlobalMaxPooling1D", { grid: always("same"), scaling: always("stops") }),
+  globalMaxPooling2d: pooling("GlobalMaxPooling2D", { grid: always("same") }),
+  globalAveragePooling1d: pooling("GlobalAveragePooling1D", {
+    grid: always("means"),
+    scaling: always("stops"),
+  }),
+  globalAveragePooling2d: pooling("GlobalAveragePooling2D", {
+    grid: always("means"),
+    integer: "globalAveragePool2d",
+  }),
+  add: merging("Add", { integer: "add" }),
+  multiply: merging("Multiply"),
+  average: merging("Average"),
+  maximum: merging("Maximum"),
+  minimum: merging("Minimum"),
+  concatenate: kind("Concatenate", {
+    flow: (view) => (isLast(view.attributes.axis, view.output.length) ? "concatenate" : "block"),
+    integer: "concatenate",
+  }),
+  dot: kind("Dot", {
+    flow: always("block"),
+    // Each number of the output is a sum over the axis that both inputs lose.
+    macs: (view) => {
+      const axes = [view.attributes.axes].flat() as number[];
+      const rank = view.inputs[0].length;
+      const axis = axes[0] < 0 ? axes[0] + rank : axes[0] - 1;
+      return elements(view.output) * (view.inputs[0][axis] ?? 1);
+    },
+  }),
+  dropout: randomly("Dropout", { scaling: always("through"), integer: "identity" }),
+  spatialDropout1d: randomly("SpatialDropout1D", { inPlace: false }),
+  alphaDropout: randomly("AlphaDropout", { inPlace: false }),
+  gaussianDropout: randomly("GaussianDropout", { inPlace: false }),
+  gaussianNoise: randomly("GaussianNoise", { inPlace: false }),
+  flatten: kind("Flatten", {
+    flow: (view) => (channelsLast(view) ? "spread" : "block"),
+    inPlace: true,
+    scaling: (view) => (channelsLast(view) ? "through" : "stops"),
+    grid: always("same"),
+    integer: "flatten",
+  }),
+  reshape: kind("Reshape", { flow: always("block"), inPlace: true, grid: always("same") }),
+  permute: kind("Permute", { flow: always("block"), grid: always("same") }),
+  repeatVector: kind("RepeatVector", { flow: always("block"), grid: always("same") }),
+  masking: kind("Masking", { flow: always("block"), grid: always("same") }),
+  zeroPadding2d: kind("ZeroPadding2D", {
+    flow: passes,
+    scaling: always("through"),
+    grid: always("same"),
+    integer: "pad2d",
+  }),
+  cropping2D: kind("Cropping2D", { flow: passes, grid: always("same") }),
+  upSampling2d: kind("UpSampling2D", {
+    flow: passes,
+    grid: (view) => ((view.attributes.interpolation ?? "nearest") === "nearest" ? "same" : "new"),
+  }),
+  rescaling: kind("Rescaling", { flow: always("block"), inPlace: true }),
+  resizing: kind("Resizing", { flow: always("block") }),
+  centerCrop: kind("CenterCrop", { flow: always("block"), grid: always("same") }),
+  categoryEncoding: kind("CategoryEncoding", { flow: always("block") }),
+  randomWidth: kind("RandomWidth", { flow: always("block"), random: true }),
+};
+
+const registered = new Map<string, Kind>();
+
+/** What a kind of one's own says; the rest is as for an element-wise layer without weights, but channels stay whole. */
+export type KindOptions = Partial<Omit<Kind, "flow" | "identity" | "scaling" | "grid">> & {
+  /** The function, or the one answer for every layer of this kind. */
+  [name in "flow" | "identity" | "scaling" | "grid"]?: Kind[name] | ReturnType<Kind[name]>;
+} & {
+  /** What the axes of its weights mean, by role, where `weight` does not say; kernels are what gets compressed. */
+  weights?: Record<string, WeightRole>;
+};
+
+/**
+ * Adds a kind of layer to the table: from then on cost, pruning, quantization and the rest treat it by what it says.
+ *
+ * @param name of the kind in graphs; where `tfjs` is not given, also of its class in TensorFlow.js
+ * @returns what takes it out again
+ * @throws RangeError for a name or class that the table already has, or an unknown answer
+ */
+export function registerKind(name: string, options: KindOptions): () => void {
+  const { weights, ...given } = options;
+  const tfjs = given.tfjs ?? name;
+  if (findKind(name)) throw new RangeError(`name must be a new kind, got ${shown(name)}, which is known`);
+  if (kindNameOf(tfjs))
+    throw new RangeError(`tfjs must be a new class, got ${shown(tfjs)}, which is kind ${kindNameOf(tfjs)}`);
+  const answer = <K extends "flow" | "identity" | "scaling" | "grid">(key: K, fallback: Kind[K]): Kind[K] => {
+    const value = given[key];
+    if (value === undefined) return fallback;
+    return (typeof value === "function" ? value : always(value)) as Kind[K];
+  };
+  for (const [key, allowed] of Object.entries({ flow: flows, scaling: scalings, grid: grids })) {
+    const value = given[key as "flow"];
+    if (typeof value === "string") checkOneOf(key, value, allowed as readonly string[]);
+  }
+  checkOneOf("product", given.product ?? "none", products);
+  checkOneOf("integer", given.integer ?? "none", integerSteps);
+  const macs: Kind["macs"] = weights && !given.macs ? always(undefined) : plain.macs;
+  registered.set(name, {
+    ...plain,
+    macs,
+    ...(weights ? { weight: roles(weights) } : {}),
+    ...given,
+    tfjs,
+    flow: answer("flow", always("block")),
+    identity: answer("identity", plain.identity),
+    scaling: answer("scaling", plain.scaling),
+    grid: answer("grid", plain.grid),
+  });
+  return () => {
+    registered.delete(name);
+  };
+}
+
+/** The kind of that name, built in or registered. */
+export function findKind(name: string): Kind | undefined {
+  return Object.hasOwn(table, name) ? table[name as LayerKind] : registered.get(name);
+}
+
+/** The name of the kind that a class of TensorFlow.js is. */
+export function kindNameOf(className: string): string | undefined {
+  for (const [name, { tfjs }] of [...Object.entries(table), ...registered])
+    if (tfjs === className) return name;
+  return undefined;
+}
+
+/** What a kind's answers depend on, for one node of a graph. */
+export function viewOf(graph: Graph, node: GraphNode): NodeView {
+  return {
+    name: node.name,
+    kind: node.kind,
+    attributes: node.attributes,
+    inputs: node.inputs.map((tensor) => shapeOf(graph, tensor)),
+    output: shapeOf(graph, node.outputs[0]),
+    weights: Object.fromEntries(Object.entries(node.weights).map(([role, { shape }]) => [role, shape])),
+  };
+}
+
+/**
+ * Along which axes a kernel has one scale for each of its outputs: those of its outgoing channels; of a depthwise
+ * convolution those of its channels and of their filters; of a table, its rows.
+ */
+export function outputAxesOf({ axes }: WeightRole): number[] {
+  const along = (...meanings: AxisMeaning[]) =>
+    axes.flatMap((meaning, axis) => (meanings.includes(meaning) ? [axis] : []));
+  const entries = along("entry");
+  if (entries.length > 0) return entries;
+  const own = along("out", "gate");
+  return own.length > 0 ? own : along("in", "multiplier");
+}

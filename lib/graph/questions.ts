@@ -1,0 +1,83 @@
+// Questions about a network that more than one algorithm asks, answered from its graph and the table of kinds.
+import { consumersOf, type Graph, type GraphNode, producersOf, sharedNodes } from "./graph.ts";
+import {
+  activationOf,
+  findKind,
+  hasSoftmax,
+  type NodeView,
+  type Scaling,
+  viewOf,
+  type WeightRole,
+} from "./kinds.ts";
+
+/** A weight that pruning, quantization and clustering work on. */
+export interface KernelPlace {
+  /** The node's name; with the role behind it, "lstm/recurrentKernel", where the node has several kernels. */
+  name: string;
+  node: string;
+  role: string;
+  weight: WeightRole;
+}
+
+/** The kernels of a layer, in its own order; none for a layer of no known kind. */
+export function kernelPlaces(view: NodeView): KernelPlace[] {
+  const kind = findKind(view.kind);
+  const found = Object.keys(view.weights).flatMap((role) => {
+    const weight = kind?.weight(view, role);
+    return weight?.kernel ? [{ role, weight }] : [];
+  });
+  return found.map(({ role, weight }) => ({
+    name: found.length === 1 ? view.name : `${view.name}/${role}`,
+    node: view.name,
+    role,
+    weight,
+  }));
+}
+
+/** The nodes with weights of no known kind: what nothing compresses, prunes or counts. */
+export function uncovered(graph: Graph): string[] {
+  return graph.nodes
+    .filter(({ kind, weights, shares }) => !findKind(kind) && Object.keys(weights).length > 0 && !shares)
+    .map(({ name }) => name);
+}
+
+/**
+ * Neighbouring layers that can share out the ranges of the channels between them: the first has a ReLU or no activation,
+ * only layers that let a positive factor through lie between, and nothing else reads what comes out of these.
+ *
+ * @returns pairs of nodes' names
+ */
+export function balancedPairs(graph: Graph): [first: string, second: string][] {
+  const producers = producersOf(graph);
+  const consumers = consumersOf(graph);
+  const shared = sharedNodes(graph);
+  const scaling = (node: GraphNode): Scaling => {
+    const view = viewOf(graph, node);
+    return shared.has(node.name) ? "stops" : (findKind(node.kind)?.scaling(view) ?? "stops");
+  };
+  /** The node whose output is the only thing that this one reads, if nothing else reads it. */
+  const before = ({ inputs }: GraphNode): GraphNode | undefined => {
+    const [tensor] = inputs;
+    const alone =
+      inputs.length === 1 && consumers.get(tensor)!.length === 1 && !graph.outputs.includes(tensor);
+    return alone ? producers.get(tensor) : undefined;
+  };
+  return graph.nodes.flatMap((second): [string, string][] => {
+    if (scaling(second) !== "weighted") return [];
+    let first = before(second);
+    while (first && scaling(first) === "through") first = before(first);
+    if (!first || scaling(first) !== "weighted") return [];
+    return ["relu", "linear"].includes(activationOf(first)) ? [[first.name, second.name]] : [];
+  });
+}
+
+/** The node whose softmax is the last that happens to an output, if there is one: what only hands on is seen through. */
+export function finalSoftmax(graph: Graph, output = graph.outputs[0]): string | undefined {
+  const producers = producersOf(graph);
+  let node = producers.get(output)!;
+  for (;;) {
+    if (hasSoftmax(node)) return node.name;
+    if (!findKind(node.kind)?.identity(viewOf(graph, node))) return undefined;
+    node = producers.get(node.inputs[0])!;
+  }
+}
