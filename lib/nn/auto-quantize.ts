@@ -57,10 +57,14 @@ import { biasesOf, type Kernel, kernelsOf, setBiases, setWeights, shapesOf, weig
 export async function inputStatisticsOf(
   model: tf.LayersModel,
   data: Split,
-  { rows = 4096, batch = 128, layers: names }: { rows?: number; batch?: number; layers?: string[] } = {},
+  {
+    rows = 4096,
+    batchSize = 128,
+    layers: names,
+  }: { rows?: number; batchSize?: number; layers?: string[] } = {},
 ): Promise<Record<string, InputStatistics>> {
   checkInteger("rows", rows, 1);
-  checkInteger("batch", batch, 1);
+  checkInteger("batchSize", batchSize, 1);
   checkSplit(model, data);
   await ensureBackend();
   const all = kernelsOf(model);
@@ -84,8 +88,8 @@ export async function inputStatisticsOf(
     statistics[name] = emptyStatistics(elements(shape.slice(0, -1)));
   }
   const shape = inputShape(model);
-  for (let from = 0; from < data.count; from += batch) {
-    const to = Math.min(data.count, from + batch);
+  for (let from = 0; from < data.count; from += batchSize) {
+    const to = Math.min(data.count, from + batchSize);
     tf.tidy(() => {
       const { x } = batchOf(data, shape, from, to);
       const watch = (name: string, input: tf.Tensor): void => {
@@ -178,25 +182,29 @@ export function equalizeModel(
 
 /** What automatic quantization may spend: so many bytes for all kernels, or the bytes that an accuracy floor needs. */
 export type QuantizationBudget =
-  | { bytes: number; accuracy?: undefined }
-  | { accuracy: number; bytes?: undefined };
+  | { bytes: number; accuracyFloor?: undefined }
+  | { accuracyFloor: number; bytes?: undefined };
+
+/** Whether a repair is tried, and kept where it helps. */
+export const attempts = ["try", "never"] as const;
+export type Attempt = (typeof attempts)[number];
 
 /** How automatic quantization goes about it. */
 export interface AutoQuantizeOptions {
   /** Widths to choose from, default 2, 3, 4, 5, 6 and 8. */
   bits?: readonly number[];
   /** GPTQ, layer by layer: `try` (the default) keeps it where it disturbs the predictions less than rounding to nearest. */
-  gptq?: "try" | "never";
+  gptq?: Attempt;
   /** Cross-layer equalization: `try` (the default) keeps it where per-tensor rounding then disturbs them less. */
-  equalization?: "try" | "never";
+  equalization?: Attempt;
   /** Bias correction, layer by layer: `try` (the default) keeps it where it helps. */
-  biasCorrection?: "try" | "never";
+  biasCorrection?: Attempt;
   /** Quantizes activations too, calibrated with these options; default not at all. */
   activations?: CalibrateOptions;
   /** Measures accuracy on these images; default: the calibration images. */
   validation?: Split;
   /** Trains through quantization at the end, on these images, with these options of `train`. */
-  training?: { data: Split; options?: Omit<TrainOptions, "forward"> };
+  fineTune?: { data: Split; options?: Omit<TrainOptions, "forward"> };
 }
 
 /** What was decided for one layer. */
@@ -260,7 +268,7 @@ interface Placed {
  * A third of the calibration images is held out: GPTQ never sees it, and whatever is measured is measured there.
  *
  * @param calibration some hundred images; labels are only looked at where the images serve as validation too
- * @param budget `{ bytes }` for all kernels, or `{ accuracy }`: the fewest bytes that keep it, as measured
+ * @param budget `{ bytes }` for all kernels, or `{ accuracyFloor }`: the fewest bytes that keep it, as measured
  * @throws RangeError for a budget that no choice of widths meets; the model is then as before
  */
 export async function autoQuantize(
@@ -275,16 +283,16 @@ export async function autoQuantize(
     equalization = "try",
     biasCorrection = "try",
   } = options;
-  const { validation = calibration, training } = options;
+  const { validation = calibration, fineTune } = options;
   if (bits.length === 0) throw new RangeError("bits must have at least one width, got none");
   for (const width of bits) checkInteger("bits", width, 1, 16);
-  checkOneOf("gptq", second, ["try", "never"]);
-  checkOneOf("equalization", equalization, ["try", "never"]);
-  checkOneOf("biasCorrection", biasCorrection, ["try", "never"]);
-  if (Number(budget?.bytes === undefined) + Number(budget?.accuracy === undefined) !== 1)
-    throw new RangeError(`budget must be { bytes } or { accuracy }, got ${JSON.stringify(budget)}`);
+  checkOneOf("gptq", second, attempts);
+  checkOneOf("equalization", equalization, attempts);
+  checkOneOf("biasCorrection", biasCorrection, attempts);
+  if (Number(budget?.bytes === undefined) + Number(budget?.accuracyFloor === undefined) !== 1)
+    throw new RangeError(`budget must be { bytes } or { accuracyFloor }, got ${JSON.stringify(budget)}`);
   if (budget.bytes !== undefined) checkNumber("budget.bytes", budget.bytes, 0);
-  else checkNumber("budget.accuracy", budget.accuracy, 0, 1);
+  else checkNumber("budget.accuracyFloor", budget.accuracyFloor, 0, 1);
   checkSplit(model, calibration);
   checkInteger("the number of calibration images", calibration.count, 3);
   const widths = [...bits].sort((a, b) => a - b);
@@ -392,22 +400,22 @@ export async function autoQuantize(
       };
       let best = await measured(front.length - 1);
       let tried = 1;
-      if (best.accuracy < budget.accuracy) {
+      if (best.accuracy < budget.accuracyFloor) {
         throw new RangeError(
-          `budget.accuracy must be at most ${best.accuracy} for these widths on these images, got ${budget.accuracy}`,
+          `budget.accuracyFloor must be at most ${best.accuracy} for these widths on these images, got ${budget.accuracyFloor}`,
         );
       }
       let low = -1;
       while (best.index - low > 1) {
         const next = await measured((low + best.index) >> 1);
         tried++;
-        if (next.accuracy >= budget.accuracy) best = next;
+        if (next.accuracy >= budget.accuracyFloor) best = next;
         else low = next.index;
       }
       picks = front[best.index].picks;
       placed = await place(picks);
       log.push(
-        `${tried} of ${front.length} allocations on the front were measured; the smallest with accuracy ${budget.accuracy} was taken`,
+        `${tried} of ${front.length} allocations on the front were measured; the smallest with accuracy ${budget.accuracyFloor} was taken`,
       );
     }
 
@@ -420,7 +428,7 @@ export async function autoQuantize(
       activations = await calibrateActivations(model, calibration, options.activations);
       log.push(`activations calibrated on ${calibration.count} images`);
     }
-    if (training) {
+    if (fineTune) {
       const layers = Object.fromEntries(
         names.map((name, i) => {
           const { grid, range } = choices[i][picks[i]];
@@ -431,11 +439,11 @@ export async function autoQuantize(
       setWeights(model, weights);
       ({ quantized } = await trainQuantized(
         model,
-        training.data,
+        fineTune.data,
         { weights: { bits: 8, layers }, activations },
-        training.options,
+        fineTune.options,
       ));
-      log.push(`trained through quantization on ${training.data.count} images`);
+      log.push(`trained through quantization on ${fineTune.data.count} images`);
     }
     const forward = activations && quantizedForward(model, { activations });
     const after = await evaluate(model, validation, forward ? { forward } : {});

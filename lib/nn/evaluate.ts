@@ -22,7 +22,7 @@ export interface Evaluation {
 
 export interface EvaluateOptions {
   /** Images at a time: only memory and speed depend on it. */
-  batch?: number;
+  batchSize?: number;
   /** Replaces the model's own way from images [batch, ...] to logits [batch, classes], for a simulated deployment. */
   forward?: (x: tf.Tensor) => tf.Tensor2D;
   signal?: AbortSignal;
@@ -96,16 +96,16 @@ export async function predict(
 async function* logitBatches(
   model: tf.LayersModel,
   split: Split,
-  { batch = 250, forward, signal }: EvaluateOptions,
+  { batchSize = 250, forward, signal }: EvaluateOptions,
 ): AsyncGenerator<{ from: number; logits: Float32Array; classes: number }> {
-  checkInteger("batch", batch, 1);
+  checkInteger("batchSize", batchSize, 1);
   checkSplit(model, split);
   await ensureBackend();
   checkWeightsFinite(model);
   const shape = inputShape(model);
-  for (let from = 0; from < split.count; from += batch) {
+  for (let from = 0; from < split.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batch);
+    const to = Math.min(split.count, from + batchSize);
     const output = tf.tidy(() => {
       const { x } = batchOf(split, shape, from, to);
       return forward ? forward(x) : logitsOf(model, x);

@@ -13,7 +13,7 @@ import { kernelLayers, kernelsOf, probedLayers } from "./weights.ts";
 
 export interface GradientOptions {
   /** Images at a time: only memory and speed depend on it. */
-  batch?: number;
+  batchSize?: number;
   signal?: AbortSignal;
 }
 
@@ -24,9 +24,9 @@ export interface GradientOptions {
 export async function gradientsOf(
   model: tf.LayersModel,
   split: Split,
-  { batch = 128, signal }: GradientOptions = {},
+  { batchSize = 128, signal }: GradientOptions = {},
 ): Promise<Record<string, Float32Array>> {
-  checkInteger("batch", batch, 1);
+  checkInteger("batchSize", batchSize, 1);
   checkSplit(model, split);
   checkLabels(model, split);
   await ensureBackend();
@@ -34,9 +34,9 @@ export async function gradientsOf(
   const kernels = kernelsOf(model);
   const variables = kernels.map(({ variable }) => variable.read() as tf.Variable);
   const sums = variables.map((variable) => new Float64Array(variable.size));
-  for (let from = 0; from < split.count; from += batch) {
+  for (let from = 0; from < split.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batch);
+    const to = Math.min(split.count, from + batchSize);
     tf.tidy(() => {
       const { x, labels } = batchOf(split, shape, from, to);
       const { grads } = tf.variableGrads(
@@ -77,9 +77,9 @@ export async function activationsOf(
   model: tf.LayersModel,
   split: Split,
   names: string[] = [...kernelLayers(model).keys()],
-  { batch = 128, gradients = false, signal }: GradientOptions & { gradients?: boolean } = {},
+  { batchSize = 128, gradients = false, signal }: GradientOptions & { gradients?: boolean } = {},
 ): Promise<Record<string, Activations>> {
-  checkInteger("batch", batch, 1);
+  checkInteger("batchSize", batchSize, 1);
   checkSplit(model, split);
   if (gradients) checkLabels(model, split);
   const layers = probedLayers(model, names);
@@ -92,9 +92,9 @@ export async function activationsOf(
     result[name] = { values: new Float32Array(size), shape: [split.count, ...output] };
     if (gradients) result[name].gradients = new Float32Array(size);
   }
-  for (let from = 0; from < split.count; from += batch) {
+  for (let from = 0; from < split.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batch);
+    const to = Math.min(split.count, from + batchSize);
     tf.tidy(() => {
       const { x, labels } = batchOf(split, shape, from, to);
       const put = (name: string, part: "values" | "gradients", tensor: tf.Tensor) => {

@@ -16,6 +16,10 @@ import { type Watch, withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type Kernel, kernelsOf, probedLayers } from "./weights.ts";
 
+/** Which diagonal: see {@link HessianOptions}. */
+export const hessianMethods = ["gauss-newton", "fisher"] as const;
+export type HessianMethod = (typeof hessianMethods)[number];
+
 export interface HessianOptions extends GradientOptions {
   /**
    * `gauss-newton` (the default): the exact diagonal of J^T (diag(p) - p p^T) J, averaged over the images, J being the
@@ -24,7 +28,7 @@ export interface HessianOptions extends GradientOptions {
    * `fisher`: the mean of the squared gradients of each image's loss at its label (the empirical Fisher information):
    * one backward pass instead of one per class, and another matrix: close to it only where the model is unsure.
    */
-  method?: "gauss-newton" | "fisher";
+  method?: HessianMethod;
 }
 
 /**
@@ -38,10 +42,10 @@ export interface HessianOptions extends GradientOptions {
 export async function hessianDiagonalOf(
   model: tf.LayersModel,
   split: Split,
-  { batch = 64, method = "gauss-newton", signal }: HessianOptions = {},
+  { batchSize = 64, method = "gauss-newton", signal }: HessianOptions = {},
 ): Promise<Record<string, Float32Array>> {
-  checkInteger("batch", batch, 1);
-  checkOneOf("method", method, ["gauss-newton", "fisher"]);
+  checkInteger("batchSize", batchSize, 1);
+  checkOneOf("method", method, hessianMethods);
   checkSplit(model, split);
   checkLabels(model, split);
   await ensureBackend();
@@ -52,9 +56,9 @@ export async function hessianDiagonalOf(
   const layers = probedLayers(model, accumulators.keys());
   const names = [...layers.keys()];
   const sums = kernels.map(({ shape }) => new Float64Array(elements(shape)));
-  for (let from = 0; from < split.count; from += batch) {
+  for (let from = 0; from < split.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batch);
+    const to = Math.min(split.count, from + batchSize);
     tf.tidy(() => {
       const { x, labels } = batchOf(split, shape, from, to);
       const inputs = new Map<string, tf.Tensor>();
@@ -97,7 +101,7 @@ export async function hessianDiagonalOf(
  * classes c of p_c (e_c - p)(e_c - p)^T, so each class gives sqrt(p_c) (e_c - p); for Fisher the label's e_c - p alone.
  */
 function directions(
-  method: "gauss-newton" | "fisher",
+  method: HessianMethod,
   logits: tf.Tensor2D,
   labels: Int32Array,
   classes: number,

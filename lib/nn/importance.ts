@@ -42,16 +42,29 @@ export async function scoresOf(
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
   checkOneOf("score", score, weightScores);
-  const weights = weightsOf(model);
-  if (score === "magnitude") return byLayer(weights, (w) => magnitude(w));
-  const images = needed(split, score);
-  if (score === "gradient") {
-    const gradients = await gradientsOf(model, images, options);
-    return byLayer(weights, (w, layer) => gradientTimesWeight(w, gradients[layer]));
-  }
-  const diagonal = await hessianDiagonalOf(model, images, options);
-  return byLayer(weights, (w, layer) => obdSaliency(w, diagonal[layer]));
+  const { needs, of } = byWeight[score];
+  const looked = needs ? await needs(model, needed(split, score), options) : {};
+  return Object.fromEntries(
+    Object.entries(weightsOf(model)).map(([layer, w]) => [layer, of(w, looked[layer])]),
+  );
 }
+
+/** Each score of weights: what has to be computed from images for it, and the score of a layer's weights. */
+const byWeight: Record<
+  WeightScore,
+  {
+    needs?: (
+      model: tf.LayersModel,
+      images: Split,
+      options: { signal?: AbortSignal },
+    ) => Promise<Record<string, Float32Array>>;
+    of: (weights: Float32Array, looked: Float32Array) => Float32Array;
+  }
+> = {
+  magnitude: { of: magnitude },
+  gradient: { needs: gradientsOf, of: gradientTimesWeight },
+  obd: { needs: hessianDiagonalOf, of: obdSaliency },
+};
 
 /** What a score of filters or neurons may look at; their number is the last dimension of each. */
 interface Unit {
@@ -63,8 +76,23 @@ interface Unit {
   examples: number;
 }
 
-/** Each score with what has to be computed for it. */
-const units = {
+/** Scores of filters and of neurons, named as lib/pruning's functions (`l1` and `l2` are filterNorm's). */
+export const unitScores = [
+  "l1",
+  "l2",
+  "geometricMedian",
+  "gradientNorm",
+  "taylorWeight",
+  "meanActivation",
+  "outputNorm",
+  "activeShare",
+  "meanAbsoluteGradient",
+  "taylorActivation",
+] as const;
+export type UnitScore = (typeof unitScores)[number];
+
+/** Each of them with what has to be computed for it. */
+const byUnit: Record<UnitScore, { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array }> = {
   l1: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 1) },
   l2: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 2) },
   geometricMedian: { needs: [], of: ({ weights, count }) => geometricMedian(weights, count) },
@@ -85,12 +113,7 @@ const units = {
     of: ({ outputs, outputGradients, count, examples }) =>
       taylorActivation(outputs, outputGradients, count, examples),
   },
-} satisfies Record<string, { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array }>;
-
-/** Scores of filters and of neurons, named as lib/pruning's functions (`l1` and `l2` are filterNorm's). */
-export type UnitScore = keyof typeof units;
-/** Their names. */
-export const unitScores = Object.keys(units) as UnitScore[];
+};
 
 /**
  * Importance of every filter: one score for each unit of each group of convolutions (see {@link groupsOf}; the group
@@ -125,9 +148,13 @@ export function neuronScoresOf(
   return unitScoresOf(model, unitGroups(model, "neurons"), split, score, options);
 }
 
+/** Filters are units that a convolution has a part in, neurons all others. */
+export const unitKinds = ["filters", "neurons", "both"] as const;
+export type UnitKind = (typeof unitKinds)[number];
+
 /** The groups of a model's filters (units that a convolution has a part in), of its neurons (all others), or both. */
-export function unitGroups(model: tf.LayersModel, units: "filters" | "neurons" | "both"): Group[] {
-  checkOneOf("units", units, ["filters", "neurons", "both"]);
+export function unitGroups(model: tf.LayersModel, units: UnitKind): Group[] {
+  checkOneOf("units", units, unitKinds);
   const isDense = (layer: string) => model.getLayer(layer).getClassName() === "Dense";
   return groupsOf(model).filter(
     ({ layers }) => units === "both" || layers.every(isDense) === (units === "neurons"),
@@ -144,7 +171,7 @@ export async function unitScoresOf(
 ): Promise<Scores> {
   checkOneOf("score", score, unitScores);
   if (groups.length === 0) return {};
-  const { needs, of }: { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array } = units[score];
+  const { needs, of } = byUnit[score];
   const layers = [...new Set(groups.flatMap((group) => group.layers))];
   const weights = weightsOf(model);
   if (!needs.includes("outputs")) for (const layer of layers) checkUnitKernel(model.getLayer(layer), score);
@@ -187,15 +214,10 @@ function checkUnitKernel(layer: tf.layers.Layer, score: string): void {
   const kernel = kernelOf(layer);
   if (kernel && outputAxis(layer) === kernel.shape.length - 1) return;
   throw new RangeError(
-    `score must be one of activations (meanActivation, outputNorm, activeShare, meanAbsoluteGradient, ` +
-      `taylorActivation) for ${layer.name}, a ${layer.getClassName()}, got "${score}"`,
+    `score must be one of activations (${unitScores.filter((name) => byUnit[name].needs.includes("outputs")).join(", ")}) ` +
+      `for ${layer.name}, a ${layer.getClassName()}, got "${score}"`,
   );
 }
-
-const byLayer = (
-  weights: Record<string, Float32Array>,
-  score: (weights: Float32Array, layer: string) => Float32Array,
-): Scores => Object.fromEntries(Object.entries(weights).map(([layer, w]) => [layer, score(w, layer)]));
 
 function needed(split: Split | undefined, score: string): Split {
   if (split === undefined) throw new RangeError(`score "${score}" needs images, got none: give a split`);

@@ -3,9 +3,11 @@ import "./display.ts";
 import "./tfjs-node.ts";
 
 export {
+  type Attempt,
   type AutoQuantized,
   type AutoQuantizeOptions,
   type AutoQuantizeRow,
+  attempts,
   autoQuantize,
   type EqualizedPair,
   equalizeModel,
@@ -107,6 +109,7 @@ export {
   type History,
   type LossInputs,
   type OptimizerName,
+  optimizerNames,
   type TrainOptions,
   train,
 } from "./train.ts";

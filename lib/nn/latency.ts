@@ -8,10 +8,14 @@ import { batchOf, checkSplit, inputShape } from "./batches.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
 
+/** What is timed. */
+export const passes = ["forward", "backward"] as const;
+export type Pass = (typeof passes)[number];
+
 /** Options of {@link latencyOf}: those of `measureLatencies` of slimlab/analysis, and what to time. */
 export interface LatencyOptions extends Pick<MeasureOptions, "runs" | "signal"> {
   /** What is timed: `forward` (default), or `backward`, which is a forward pass and all weights' gradients. */
-  pass?: "forward" | "backward";
+  pass?: Pass;
 }
 
 /**
@@ -26,7 +30,7 @@ export async function latencyOf(
   split: Split,
   { pass = "forward", ...options }: LatencyOptions = {},
 ): Promise<Record<string, Latency>> {
-  checkOneOf("pass", pass, ["forward", "backward"]);
+  checkOneOf("pass", pass, passes);
   for (const model of Object.values(models)) checkSplit(model, split);
   await ensureBackend();
   const batches = Object.entries(models).map(

@@ -64,7 +64,7 @@ export interface FactorizeOptions {
   /** The whole model keeps at most so many parameters: a share of them up to 1, a number of them above. */
   budget?: number;
   /** The model keeps at least this accuracy (0 to 1) on `test`. */
-  floor?: number;
+  accuracyFloor?: number;
   /** For dense layers; default `svd`. */
   dense?: DenseMethod | "none";
   /** For convolutions; default `tucker2`. */
@@ -74,8 +74,8 @@ export interface FactorizeOptions {
   /** Images that show `forInputs` what the layers really see; labels do not matter. */
   data?: Split;
   /** How many of `data` are looked at; default 500. */
-  calibrationImages?: number;
-  /** Judges the accuracy for `floor`. */
+  images?: number;
+  /** Judges the accuracy for `accuracyFloor`. */
   test?: Split;
   /** Seed of randomized SVD and CP; default 1. */
   seed?: number;
@@ -112,7 +112,7 @@ export interface FactorizedModel {
   rows: FactorizedLayer[];
   /** The kernels that the factors stand for, by the name of the layer that they replace. */
   kernels: Record<string, Float32Array>;
-  /** With `floor`: the accuracy on `test`. */
+  /** With `accuracyFloor`: the accuracy on `test`. */
   accuracy?: number;
 }
 
@@ -121,7 +121,7 @@ export interface FactorizedModel {
  * h x 1, 1 x w, 1 x 1 (CP); strides, padding, dilation, bias and activation are kept. A layer that its factors would
  * not make smaller stays as it is, unless `plan` names it.
  *
- * `budget` and `floor` seek the one energy for all layers that just meets them.
+ * `budget` and `accuracyFloor` seek the one energy for all layers that just meets them.
  *
  * @throws RangeError for options out of range, layers that the model does not have or that cannot be factorized, a
  *   budget that rank 1 everywhere does not meet, and a floor above the model's own accuracy
@@ -131,11 +131,13 @@ export async function factorizeModel(
   model: tf.LayersModel,
   options: FactorizeOptions,
 ): Promise<FactorizedModel> {
-  const { plan, energy, budget, floor, seed = 1 } = options;
-  const ways = Object.entries({ plan, energy, budget, floor }).filter(([, value]) => value !== undefined);
+  const { plan, energy, budget, accuracyFloor, seed = 1 } = options;
+  const ways = Object.entries({ plan, energy, budget, accuracyFloor }).filter(
+    ([, value]) => value !== undefined,
+  );
   if (ways.length !== 1) {
     const given = ways.map(([name]) => name).join(" and ") || "none";
-    throw new RangeError(`give exactly one of plan, energy, budget and floor, got ${given}`);
+    throw new RangeError(`give exactly one of plan, energy, budget and accuracyFloor, got ${given}`);
   }
   checkInteger("seed", seed, 0);
   await ensureBackend();
@@ -194,29 +196,35 @@ export async function factorizeModel(
     );
   }
   const { test } = options;
-  if (!test) throw new RangeError("floor needs images to judge the accuracy on: give test");
+  if (!test) throw new RangeError("accuracyFloor needs images to judge the accuracy on: give test");
   checkSplit(model, test);
   // A tenth of the budget's levels: each costs an evaluation, and accuracy is no finer than its test.
   const share = (rank: number) => energyAt((rank * levels) / floorLevels);
-  const found = await rankByAccuracy(floorLevels, checkNumber("floor", floor!, 0, 1), async (rank) => {
-    options.signal?.throwIfAborted();
-    const { model: trial } = build(model, factorizable, at(share(rank)), () => "");
-    try {
-      return (await evaluate(trial, test, { signal: options.signal })).accuracy;
-    } finally {
-      trial.dispose();
-    }
-  });
+  const found = await rankByAccuracy(
+    floorLevels,
+    checkNumber("accuracyFloor", accuracyFloor!, 0, 1),
+    async (rank) => {
+      options.signal?.throwIfAborted();
+      const { model: trial } = build(model, factorizable, at(share(rank)), () => "");
+      try {
+        return (await evaluate(trial, test, { signal: options.signal })).accuracy;
+      } finally {
+        trial.dispose();
+      }
+    },
+  );
   if (!found) {
     const { accuracy } = await evaluate(model, test);
-    throw new RangeError(`floor must be at most the model's own accuracy, ${accuracy}, got ${floor}`);
+    throw new RangeError(
+      `accuracyFloor must be at most the model's own accuracy, ${accuracy}, got ${accuracyFloor}`,
+    );
   }
   const result = build(
     model,
     factorizable,
     at(share(found.rank)),
     () =>
-      `${percent(share(found.rank))} of each layer's energy is the least that keeps the accuracy at ${floor}`,
+      `${percent(share(found.rank))} of each layer's energy is the least that keeps the accuracy at ${accuracyFloor}`,
   );
   return { ...result, accuracy: found.accuracy };
 }
@@ -538,12 +546,12 @@ function build(
 /** What the dense layers see of the calibration images, row by row, where some layer is factorized for its inputs. */
 async function inputsOf(
   model: tf.LayersModel,
-  { dense, plan, data, calibrationImages = 500, layers, signal }: FactorizeOptions,
+  { dense, plan, data, images: most = 500, layers, signal }: FactorizeOptions,
 ): Promise<Record<string, Float32Array>> {
   const planned = Object.entries(plan ?? {}).filter(([, { method }]) => method === "forInputs");
   if (dense !== "forInputs" && planned.length === 0) return {};
   if (!data) throw new RangeError("forInputs needs images that show what the layers see: give data");
-  checkInteger("calibrationImages", calibrationImages, 1);
+  checkInteger("images", most, 1);
   checkSplit(model, data);
   const wanted = plan ? planned.map(([name]) => name) : layers;
   const watched = new Map(
@@ -551,7 +559,7 @@ async function inputsOf(
       .filter((kernel) => isMatrix(kernel) && (!wanted || wanted.includes(kernel.name)))
       .map(({ name, layer }) => [name, layer]),
   );
-  const images = firstOf(data, Math.min(calibrationImages, data.count));
+  const images = firstOf(data, Math.min(most, data.count));
   const seen = new Map<string, Float32Array[]>([...watched.keys()].map((name) => [name, []]));
   for (let from = 0; from < images.count; from += 100) {
     signal?.throwIfAborted();

@@ -17,7 +17,9 @@ import {
   prunePlan,
   type Schedule,
   type Scores,
+  type SparsityStrategy,
   select,
+  sparsityStrategies,
 } from "../pruning/index.ts";
 import { checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
 import { firstOf } from "./batches.ts";
@@ -26,6 +28,7 @@ import { evaluate } from "./evaluate.ts";
 import { activationsOf } from "./gradients.ts";
 import {
   scoresOf,
+  type UnitKind,
   type UnitScore,
   unitGroups,
   unitScores,
@@ -60,15 +63,15 @@ export function restoreWeights(model: tf.LayersModel, weights: Float32Array[]): 
 
 /** What the loops over weights and over units have in common. */
 export interface PruneLoopOptions {
-  /** Whether all layers compete (`globalSparsity`, default) or each loses the same share (`layerRate`). */
-  strategy?: "globalSparsity" | "layerRate";
-  /** The share to prune, from 0 to 1. */
-  target?: number;
+  /** Whether all layers compete (`globalSparsity`, default) or each loses the same share (`layerSparsity`). */
+  strategy?: SparsityStrategy;
+  /** The sparsity to reach: the share of weights or units to prune, from 0 to 1. */
+  sparsity?: number;
   /** In how many steps (default 5) … */
   steps?: number;
   /** … and how they are spaced (default cubic). */
   schedule?: Schedule;
-  /** The accuracy to keep. Without a target, each step prunes `rate` (default 0.2) of what is left until it is missed. */
+  /** The accuracy to keep. Without a sparsity to reach, each step prunes `rate` (default 0.2) of what is left until it is missed. */
   accuracyFloor?: number;
   rate?: number;
   /** How many times to halve the way between what met the floor and what did not (default 0). */
@@ -76,7 +79,7 @@ export interface PruneLoopOptions {
   /** How to train after each step; `epochs` is 1 by default, and 0 means not at all. */
   fineTune?: Omit<TrainOptions, "masks" | "signal">;
   /** How many training images scores are computed from (default 500). */
-  scoreImages?: number;
+  images?: number;
   /** From {@link copyWeights}: before each fine-tuning, the weights go back to these (the lottery ticket). */
   rewindTo?: Float32Array[];
   onStep?: (step: PruneStep) => void;
@@ -91,11 +94,11 @@ export interface PruneIterativelyOptions extends PruneLoopOptions {
 }
 
 /**
- * Prunes a model's weights step by step, fine-tuning in between, to a target sparsity, down to an accuracy floor, or
+ * Prunes a model's weights step by step, fine-tuning in between, to a sparsity, down to an accuracy floor, or
  * to whichever comes first. The model ends as the sparsest that met the floor, its pruned weights 0.
  *
  * @param data trained on `train`, judged on `test`
- * @throws RangeError if neither a target nor a floor is given, or an option is out of range
+ * @throws RangeError if neither a sparsity nor a floor is given, or an option is out of range
  * @see §3.1.4
  */
 export async function pruneIteratively(
@@ -128,7 +131,7 @@ export async function pruneIteratively(
 
 export interface PruneUnitsOptions extends PruneLoopOptions {
   /** What to remove: `filters`, `neurons` or `both` (default). */
-  units?: "filters" | "neurons" | "both";
+  units?: UnitKind;
   /** How to score them (default `l2`). */
   score?: UnitScore;
   /** Whether each layer's scores are divided by their norm, so that layers compare (default: yes). */
@@ -146,12 +149,12 @@ export interface PrunedUnits {
 }
 
 /**
- * Removes filters and neurons step by step, fine-tuning in between, to a target share of units, down to an accuracy
+ * Removes filters and neurons step by step, fine-tuning in between, to a share of units, down to an accuracy
  * floor, or to whichever comes first. Every group keeps at least one unit.
  *
  * @param model stays as it is
  * @param data trained on `train`, judged on `test`
- * @throws RangeError if neither a target nor a floor is given, there is nothing to remove, or an option is out of range
+ * @throws RangeError if neither a sparsity nor a floor is given, there is nothing to remove, or an option is out of range
  * @see §3.1.2, §3.1.3, §3.1.4
  */
 export async function pruneUnitsIteratively(
@@ -241,28 +244,28 @@ export async function pruneUnitsIteratively(
 
 /** Checks what both loops share, and puts it in the terms of iterativePrune. */
 function loopOf(data: { train: Split }, options: PruneLoopOptions) {
-  const { strategy = "globalSparsity", target, accuracyFloor, fineTune, refine, onStep, signal } = options;
-  checkOneOf("strategy", strategy, ["globalSparsity", "layerRate"]);
-  if (target === undefined && accuracyFloor === undefined) {
-    throw new RangeError("give a target, an accuracyFloor, or both");
+  const { strategy = "globalSparsity", sparsity, accuracyFloor, fineTune, refine, onStep, signal } = options;
+  checkOneOf("strategy", strategy, sparsityStrategies);
+  if (sparsity === undefined && accuracyFloor === undefined) {
+    throw new RangeError("give a sparsity, an accuracyFloor, or both");
   }
   if (accuracyFloor !== undefined) checkNumber("accuracyFloor", accuracyFloor, 0, 1);
-  const scoreImages = checkInteger("scoreImages", options.scoreImages ?? 500, 1);
+  const images = checkInteger("images", options.images ?? 500, 1);
   const plan =
-    target === undefined
+    sparsity === undefined
       ? endlessPlan(options.rate)
-      : prunePlan({ schedule: options.schedule, target, steps: options.steps ?? 5 });
+      : prunePlan({ schedule: options.schedule, sparsity, steps: options.steps ?? 5 });
   return {
     loop: {
       plan,
-      select: (scores: Scores, sparsity: number, previous: Masks) =>
-        select(scores, { strategy, amount: sparsity }, { previous }),
+      select: (scores: Scores, share: number, previous: Masks) =>
+        select(scores, { strategy, sparsity: share }, { previous }),
       accuracyFloor,
       refine,
       onStep,
       signal,
     },
-    images: firstOf(data.train, Math.min(scoreImages, data.train.count)),
+    images: firstOf(data.train, Math.min(images, data.train.count)),
     // Another order of the images in each step, and the same in each run.
     training: (step: number): TrainOptions => ({
       epochs: 1,
@@ -275,7 +278,7 @@ function loopOf(data: { train: Split }, options: PruneLoopOptions) {
 
 export interface MergeUnitsOptions {
   /** What to merge: `filters`, `neurons` (default) or `both`. */
-  units?: "filters" | "neurons" | "both";
+  units?: UnitKind;
   /** The greatest share of a unit's variance that may be lost, from 0 to 1 (default 0.05). */
   tolerance?: number;
   signal?: AbortSignal;

@@ -166,7 +166,15 @@ export function clusterModel(
 /** How the values at one place are quantized: fixed point, {0, 1} or {−1, 0, 1} times a scale. */
 export type ActivationQuantizer =
   | ({ kind: "fixed" } & ActivationGrid)
-  | ({ kind: "binary" | "ternary" } & Threshold);
+  | ({ kind: "binary" } & Threshold)
+  | ({ kind: "ternary" } & Threshold);
+
+/** The kinds of quantizers. */
+export const activationKinds = [
+  "fixed",
+  "binary",
+  "ternary",
+] as const satisfies ActivationQuantizer["kind"][];
 
 /** Quantizers for a model's input and for the outputs of its layers, by name; a layer without one keeps its floats. */
 export interface ActivationQuantizers {
@@ -183,7 +191,7 @@ export interface CalibrateOptions extends Partial<ObserverOptions> {
   /** Whether the input gets a quantizer too (always fixed point); default true. */
   input?: boolean;
   /** Images at a time, default 128. */
-  batch?: number;
+  batchSize?: number;
 }
 
 /**
@@ -196,9 +204,9 @@ export async function calibrateActivations(
   data: Split,
   options: CalibrateOptions = {},
 ): Promise<ActivationQuantizers> {
-  const { kind = "fixed", bits = 8, batch = 128, input = true, layers, ...observing } = options;
-  checkOneOf("kind", kind, ["fixed", "binary", "ternary"]);
-  checkInteger("batch", batch, 1);
+  const { kind = "fixed", bits = 8, batchSize = 128, input = true, layers, ...observing } = options;
+  checkOneOf("kind", kind, activationKinds);
+  checkInteger("batchSize", batchSize, 1);
   checkSplit(model, data);
   const names = layers ?? [...kernelLayers(model).keys()].slice(0, -1);
   const all = layersOf(model);
@@ -210,13 +218,13 @@ export async function calibrateActivations(
   // Thresholds need the values themselves: an even sample of them, the same share of every batch.
   const samples = new Map(names.map((name) => [name, [] as Float32Array[]]));
   const shape = inputShape(model);
-  for (let from = 0; from < data.count; from += batch) {
+  for (let from = 0; from < data.count; from += batchSize) {
     tf.tidy(() => {
-      const { x } = batchOf(data, shape, from, Math.min(data.count, from + batch));
+      const { x } = batchOf(data, shape, from, Math.min(data.count, from + batchSize));
       if (input) inputObserver.observe(x.dataSync() as Float32Array);
       const watch = (name: string, _input: tf.Tensor, output: tf.Tensor): void => {
         const values = output.dataSync() as Float32Array;
-        const step = Math.max(1, Math.ceil(((values.length / batch) * data.count) / 1e6));
+        const step = Math.max(1, Math.ceil(((values.length / batchSize) * data.count) / 1e6));
         if (kind === "fixed") observers.get(name)!.observe(values);
         else samples.get(name)!.push(values.filter((_, i) => i % step === 0));
       };
@@ -510,19 +518,19 @@ export function windowOf(config: Record<string, unknown>, sizeName: string): Win
 /**
  * Loss and accuracy of an integer network on a split.
  *
- * @param options `batch` images at a time, default 250; `threads` that share each product, default 1
+ * @param options `batchSize` images at a time, default 250; `threads` that share each product, default 1
  */
 export function evaluateInteger(
   network: IntegerNetwork,
   split: Split,
-  { batch = 250, threads = 1 }: { batch?: number; threads?: number } = {},
+  { batchSize = 250, threads = 1 }: { batchSize?: number; threads?: number } = {},
 ): Evaluation {
-  checkInteger("batch", batch, 1);
+  checkInteger("batchSize", batchSize, 1);
   const pixels = elements(network.inputShape);
   let correct = 0;
   let loss = 0;
-  for (let from = 0; from < split.count; from += batch) {
-    const to = Math.min(split.count, from + batch);
+  for (let from = 0; from < split.count; from += batchSize) {
+    const to = Math.min(split.count, from + batchSize);
     const images = Float32Array.from(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
     const { values, shape } = runInteger(network, images, to - from, threads);
     for (let i = 0; i < to - from; i++) {

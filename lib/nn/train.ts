@@ -15,13 +15,15 @@ import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
 import { checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
 
-const optimizers = {
-  adam: (rate: number): tf.Optimizer =>
-    tf.getKernel(adamStepName, tf.getBackend()) ? new FastAdam(rate) : tf.train.adam(rate),
-  momentum: (rate: number): tf.Optimizer => tf.train.momentum(rate, 0.9),
-  sgd: (rate: number): tf.Optimizer => tf.train.sgd(rate),
+/** What takes the steps: Adam, SGD with momentum 0.9, or SGD. */
+export const optimizerNames = ["adam", "momentum", "sgd"] as const;
+export type OptimizerName = (typeof optimizerNames)[number];
+
+const optimizers: Record<OptimizerName, (rate: number) => tf.Optimizer> = {
+  adam: (rate) => (tf.getKernel(adamStepName, tf.getBackend()) ? new FastAdam(rate) : tf.train.adam(rate)),
+  momentum: (rate) => tf.train.momentum(rate, 0.9),
+  sgd: (rate) => tf.train.sgd(rate),
 };
-export type OptimizerName = keyof typeof optimizers;
 
 /** What a loss function may look at. All tensors belong to the training loop, which disposes of them. */
 export interface LossInputs {
@@ -72,11 +74,15 @@ export interface TrainOptions {
   signal?: AbortSignal;
 }
 
+/** What early stopping watches. */
+export const stoppingMetrics = ["loss", "accuracy"] as const;
+export type StoppingMetric = (typeof stoppingMetrics)[number];
+
 export interface EarlyStopping {
   /** Stop after this many epochs without improvement. */
   patience: number;
   /** What must improve on the validation split: `loss` (the default) or `accuracy`. */
-  metric?: "loss" | "accuracy";
+  metric?: StoppingMetric;
   /** The least change that counts as one; 0 by default. */
   minDelta?: number;
   /** Whether to end with the weights of the best epoch; yes by default. */
@@ -128,7 +134,7 @@ export async function train(
   checkInteger("epochs", epochs, 0);
   checkInteger("batchSize", batchSize, 1);
   checkInteger("shift", shift, 0, Math.min(data.height, data.width) - 1);
-  checkOneOf("optimizer", name, Object.keys(optimizers) as OptimizerName[]);
+  checkOneOf("optimizer", name, optimizerNames);
   if (typeof rate === "number") checkNumber("learningRate", rate, 0);
   checkSplit(model, data);
   checkLabels(model, data);
@@ -285,7 +291,7 @@ function diverged(what: string, epoch: number, optimizer: tf.Optimizer): Error {
 function checkEarlyStopping(options: EarlyStopping, validation: Split | undefined): void {
   if (!validation) throw new RangeError("earlyStopping needs a validation split: pass { validation }");
   checkInteger("patience", options.patience, 1);
-  checkOneOf("metric", options.metric ?? "loss", ["loss", "accuracy"]);
+  checkOneOf("metric", options.metric ?? "loss", stoppingMetrics);
   checkNumber("minDelta", options.minDelta ?? 0, 0);
 }
 

@@ -3,7 +3,8 @@
 
 import { type PretrainedName, pretrainedNames } from "../nn/index.ts";
 import { checkOneOf } from "../util/check.ts";
-import type { Recipe, Training } from "./recipe.ts";
+import type { Recipe } from "./recipe.ts";
+import type { Training } from "./technique.ts";
 
 /** Share of the weights that each layer keeps and bits a weight (tables 2 and 3 of the paper). */
 const published: Record<PretrainedName, Record<string, { kept: number; bits: number }>> = {
@@ -36,7 +37,7 @@ export interface DeepCompressionOptions {
   /** Rounds of pruning and training; default 5. */
   rounds?: number;
   /** In each round; default 4 epochs. */
-  training?: Training;
+  fineTune?: Training;
   /** After the last round; default 10 epochs. */
   repair?: Training;
   /** Of the shared centroids; default 4 epochs. */
@@ -54,7 +55,7 @@ export function deepCompression(
   {
     layers: changes = {},
     rounds = 5,
-    training = { epochs: 4, shift: 2 },
+    fineTune = { epochs: 4, shift: 2 },
     repair = { epochs: 10, shift: 2, decay: "cosine" },
     centroids = { epochs: 4, learningRate: 0.0003, decay: "cosine" },
   }: DeepCompressionOptions = {},
@@ -67,9 +68,9 @@ export function deepCompression(
   return [
     {
       technique: "pruneIteratively",
-      target: Object.fromEntries(layers.map(([layer, { kept }]) => [layer, Number((1 - kept).toFixed(4))])),
+      sparsity: Object.fromEntries(layers.map(([layer, { kept }]) => [layer, Number((1 - kept).toFixed(4))])),
       steps: rounds,
-      training,
+      fineTune,
     },
     { technique: "fineTune", ...repair },
     {

@@ -5,23 +5,7 @@ export {
   deepCompression,
   deepCompressionPublished,
 } from "./deep-compression.ts";
-export {
-  type Cluster,
-  checkRecipe,
-  type Distill,
-  type Factorize,
-  type FineTune,
-  type PruneIteratively,
-  type PruneUnits,
-  type PruneWeights,
-  type Quantize,
-  type QuantizeAutomatically,
-  type Recipe,
-  type Step,
-  type Technique,
-  type Training,
-  techniqueNames,
-} from "./recipe.ts";
+export { checkRecipe, type Recipe } from "./recipe.ts";
 export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
 export {
   type Choice,
@@ -34,4 +18,14 @@ export {
   type Trial,
   type TrialRow,
 } from "./search.ts";
-export type { PipelineData } from "./steps.ts";
+export type { PipelineData, Training } from "./technique.ts";
+export type { Cluster } from "./techniques/cluster.ts";
+export type { Distill, Teacher } from "./techniques/distill.ts";
+export type { Factorize } from "./techniques/factorize.ts";
+export type { FineTune } from "./techniques/fine-tune.ts";
+export type { PruneIteratively } from "./techniques/prune-iteratively.ts";
+export type { PruneUnits } from "./techniques/prune-units.ts";
+export type { PruneWeights } from "./techniques/prune-weights.ts";
+export type { Quantize } from "./techniques/quantize.ts";
+export type { QuantizeAutomatically } from "./techniques/quantize-automatically.ts";
+export { type Step, type TechniqueName, techniqueNames } from "./techniques.ts";

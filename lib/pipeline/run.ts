@@ -25,14 +25,15 @@ import { progress } from "../util/progress.ts";
 import { slimlabVersion } from "../util/version.ts";
 import { hash, keep, lookUp, trimCache } from "./cache.ts";
 import { forwardOf, type State } from "./hold.ts";
-import { canonical, checkRecipe, type Recipe, type Step, stepName, type Technique } from "./recipe.ts";
-import { applyStep, type Outcome, type PipelineData } from "./steps.ts";
+import { canonical, checkRecipe, type Recipe, stepName } from "./recipe.ts";
+import type { Outcome, PipelineData } from "./technique.ts";
+import { applyStep, type Step, type TechniqueName } from "./techniques.ts";
 
 /** One line of a result: a step, and the model after it. */
 export interface Row {
   /** 0 is the model as it was given. */
   step: number;
-  technique: Technique | "original";
+  technique: TechniqueName | "original";
   /** On `test`. */
   accuracy: number;
   loss: number;

@@ -12,9 +12,10 @@ import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { display } from "../util/display.ts";
 import { progress } from "../util/progress.ts";
 import { type Random, seeded } from "../util/random.ts";
-import { canonical, checkRecipe, type Recipe, type Step, stepName } from "./recipe.ts";
+import { canonical, checkRecipe, type Recipe, stepName } from "./recipe.ts";
 import { type Row, toDataFrame } from "./run.ts";
-import type { PipelineData } from "./steps.ts";
+import type { PipelineData } from "./technique.ts";
+import type { Step } from "./techniques.ts";
 
 /** A value that the search chooses. */
 export type Choice<T = unknown> =
@@ -25,11 +26,15 @@ export type Choice<T = unknown> =
 /** A step of a recipe in which any value may be a {@link Choice}; `optional` steps may be left out. */
 export type StepSpace = { technique: Step["technique"]; optional?: boolean } & Record<string, unknown>;
 
+/** Whether steps keep their order or are tried in every order. */
+export const orders = ["fixed", "any"] as const;
+export type Order = (typeof orders)[number];
+
 /** The recipes to search, as data. */
 export interface Space {
   steps: readonly StepSpace[];
   /** `any` tries the steps in every order; default `fixed`. */
-  order?: "fixed" | "any";
+  order?: Order;
   /** Steps that follow each of `steps`: fine-tuning, say. */
   after?: readonly StepSpace[];
   /** Steps at the end. */
@@ -251,7 +256,7 @@ function genesOf(space: Space): { count: number; decode: (point: Float64Array) =
   if (typeof space !== "object" || space === null || !Array.isArray(space.steps))
     throw new RangeError(`a space must be an object with steps, got ${shown(space)}`);
   const { steps, order = "fixed", after = [], last = [] } = space;
-  checkOneOf("order", order, ["fixed", "any"]);
+  checkOneOf("order", order, orders);
   if (steps.length + last.length === 0) throw new RangeError("steps must have at least one step, got none");
   let count = 0;
   const decoders = [...steps, ...after, ...last].map((step, i) => {

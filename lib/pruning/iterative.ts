@@ -1,4 +1,4 @@
-// §3.1.4: prune, fine-tune, repeat, to a target rate or down to an accuracy floor. The loop knows no framework:
+// §3.1.4: prune, fine-tune, repeat, to a sparsity or down to an accuracy floor. The loop knows no framework:
 // what it prunes scores, trains, evaluates and remembers itself.
 
 import { checkInteger, checkNumber } from "../util/check.ts";
@@ -31,7 +31,7 @@ export interface PruneStep {
 }
 
 export interface IterativeOptions<State> {
-  /** The sparsity after each step: from prunePlan for a target rate, endlessPlan for a floor only. */
+  /** The sparsity after each step: from prunePlan for a sparsity to reach, endlessPlan for a floor only. */
   plan: Iterable<number>;
   /** The masks for a sparsity, given those from before (default: the lowest scores of all layers). */
   select?: (scores: Scores, sparsity: number, previous: Masks) => Masks;

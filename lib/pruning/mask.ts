@@ -86,6 +86,6 @@ export function sparsityOf(values: ArrayLike<number> | Record<string, ArrayLike<
 }
 
 /** {@link sparsityOf} each layer, by name. */
-export function layerSparsity(values: Record<string, ArrayLike<number>>): Record<string, number> {
+export function sparsityByLayer(values: Record<string, ArrayLike<number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(values).map(([layer, array]) => [layer, sparsityOf(array)]));
 }

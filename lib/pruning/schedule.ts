@@ -3,26 +3,24 @@
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 
 /** `oneShot` is there to compare with: all in the first step, and the others only fine-tune. */
-export type Schedule = "linear" | "cubic" | "geometric" | "oneShot";
-
-/** The schedules' names. */
-export const schedules: readonly Schedule[] = ["linear", "cubic", "geometric", "oneShot"];
+export const schedules = ["linear", "cubic", "geometric", "oneShot"] as const;
+export type Schedule = (typeof schedules)[number];
 
 export interface PlanOptions {
   schedule?: Schedule;
   /** The sparsity after the last step, from 0 to 1. */
-  target: number;
+  sparsity: number;
   /** How many steps, at least 1. */
   steps: number;
-  /** The sparsity before the first step, from 0 to `target`. */
+  /** The sparsity before the first step, from 0 to `sparsity`. */
   initial?: number;
 }
 
 /**
- * The sparsity after each of the steps, rising from `initial` to exactly `target`:
+ * The sparsity after each of the steps, rising from `initial` to exactly `sparsity`:
  *
  * - linear: the same share of all weights in each step
- * - cubic (default): s = target + (initial − target)·(1 − t)³, much at first, while there is much to spare
+ * - cubic (default): s = sparsity + (initial − sparsity)·(1 − t)³, much at first, while there is much to spare
  * - geometric: the same share of what is left in each step, as in the lottery ticket's rounds
  * - oneShot: all at once
  *
@@ -30,19 +28,19 @@ export interface PlanOptions {
  * @throws RangeError if the schedule is unknown, a sparsity is outside its range, or steps is not a whole number
  * @see §3.1.4; Zhu, Gupta, "To prune, or not to prune", 2017 (cubic); Frankle, Carbin, 2019 (geometric)
  */
-export function prunePlan({ schedule = "cubic", target, steps, initial = 0 }: PlanOptions): number[] {
+export function prunePlan({ schedule = "cubic", sparsity, steps, initial = 0 }: PlanOptions): number[] {
   checkOneOf("schedule", schedule, schedules);
-  checkNumber("target", target, 0, 1);
-  checkNumber("initial", initial, 0, target);
+  checkNumber("sparsity", sparsity, 0, 1);
+  checkNumber("initial", initial, 0, sparsity);
   checkInteger("steps", steps, 1);
   const after: Record<Schedule, (t: number) => number> = {
-    linear: (t) => initial + (target - initial) * t,
-    cubic: (t) => target + (initial - target) * (1 - t) ** 3,
-    geometric: (t) => (initial === 1 ? 1 : 1 - (1 - initial) * ((1 - target) / (1 - initial)) ** t),
-    oneShot: () => target,
+    linear: (t) => initial + (sparsity - initial) * t,
+    cubic: (t) => sparsity + (initial - sparsity) * (1 - t) ** 3,
+    geometric: (t) => (initial === 1 ? 1 : 1 - (1 - initial) * ((1 - sparsity) / (1 - initial)) ** t),
+    oneShot: () => sparsity,
   };
   return Array.from({ length: steps }, (_, i) =>
-    i === steps - 1 ? target : after[schedule]((i + 1) / steps),
+    i === steps - 1 ? sparsity : after[schedule]((i + 1) / steps),
   );
 }
 

@@ -20,12 +20,20 @@ export type Scores = Record<string, Float32Array>;
 /** One number for all layers, or one for each by name. */
 export type PerLayer = number | Record<string, number>;
 
+/** What is pruned: the lowest of all layers' scores or of each layer's, so many of them or those below a threshold. */
+export const strategies = ["globalSparsity", "globalThreshold", "layerSparsity", "layerThreshold"] as const;
+export type StrategyName = (typeof strategies)[number];
+
+/** The strategies that are told how sparse it shall be. */
+export const sparsityStrategies = ["globalSparsity", "layerSparsity"] as const satisfies StrategyName[];
+export type SparsityStrategy = (typeof sparsityStrategies)[number];
+
 /** A strategy as data: its name is that of the function in this file that carries it out. */
 export type Strategy =
-  | { strategy: "globalSparsity"; amount: number }
-  | { strategy: "globalThreshold"; amount: number }
-  | { strategy: "layerThreshold"; amount: PerLayer }
-  | { strategy: "layerRate"; amount: PerLayer };
+  | { strategy: "globalSparsity"; sparsity: number }
+  | { strategy: "globalThreshold"; threshold: number }
+  | { strategy: "layerSparsity"; sparsity: PerLayer }
+  | { strategy: "layerThreshold"; threshold: PerLayer };
 
 export interface SelectOptions {
   /** Masks from before: what they prune stays pruned, and counts towards the sparsity asked for. */
@@ -88,26 +96,39 @@ export function layerThreshold(scores: Scores, threshold: PerLayer, options: Sel
 }
 
 /**
- * Prunes exactly round(rate · n) of each layer's n scores, the lowest first, equal ones in order of index.
+ * Prunes exactly round(sparsity · n) of each layer's n scores, the lowest first, equal ones in order of index.
  *
- * @param rate the share to prune, from 0 to 1: one for all, or one for each layer by name
- * @throws RangeError as {@link globalSparsity}, or if a rate is missing or outside [0, 1]
+ * @param sparsity the share to prune, from 0 to 1: one for all, or one for each layer by name
+ * @throws RangeError as {@link globalSparsity}, or if a sparsity is missing or outside [0, 1]
  * @see §3.1.1 (per-layer rate)
  */
-export function layerRate(scores: Scores, rate: PerLayer, options: SelectOptions = {}): Masks {
-  const rates = perLayer("rate", rate, scores, (name, r) => checkNumber(name, r, 0, 1));
+export function layerSparsity(scores: Scores, sparsity: PerLayer, options: SelectOptions = {}): Masks {
+  const sparsities = perLayer("sparsity", sparsity, scores, (name, s) => checkNumber(name, s, 0, 1));
   const lists = rankedOf(scores, options);
   return recordOf(
     scores,
-    lists.flatMap((list, at) => pruneLowest([list], rates[at], options)),
+    lists.flatMap((list, at) => pruneLowest([list], sparsities[at], options)),
   );
 }
 
+/** What carries out each strategy: a name in {@link strategies} without an entry here does not compile. */
+const carryOut: {
+  [Name in StrategyName]: (
+    scores: Scores,
+    strategy: Extract<Strategy, { strategy: Name }>,
+    options: SelectOptions,
+  ) => Masks;
+} = {
+  globalSparsity: (scores, { sparsity }, options) => globalSparsity(scores, sparsity, options),
+  globalThreshold: (scores, { threshold }, options) => globalThreshold(scores, threshold, options),
+  layerSparsity: (scores, { sparsity }, options) => layerSparsity(scores, sparsity, options),
+  layerThreshold: (scores, { threshold }, options) => layerThreshold(scores, threshold, options),
+};
+
 /** Carries out a strategy given as data. */
-export function select(scores: Scores, { strategy, amount }: Strategy, options: SelectOptions = {}): Masks {
-  const strategies = { globalSparsity, globalThreshold, layerThreshold, layerRate };
-  checkOneOf("strategy", strategy, Object.keys(strategies) as (keyof typeof strategies)[]);
-  return strategies[strategy](scores, amount as number, options);
+export function select(scores: Scores, strategy: Strategy, options: SelectOptions = {}): Masks {
+  const name = checkOneOf("strategy", strategy.strategy, strategies);
+  return carryOut[name](scores, strategy as never, options);
 }
 
 /**

@@ -26,6 +26,10 @@ export function binaryThreshold(values: Float32Array): Threshold {
   return bestThreshold(values.filter((v) => v > 0));
 }
 
+/** The least squared error, or Ternary Weight Networks' closed form. */
+export const ternaryMethods = ["exact", "twn"] as const;
+export type TernaryMethod = (typeof ternaryMethods)[number];
+
 /**
  * Threshold and scale for codes {−1, 0, 1} (§3.2.2, item 3).
  *
@@ -33,8 +37,8 @@ export function binaryThreshold(values: Float32Array): Threshold {
  * @param method `exact`: the least squared error there is. `twn`: the closed form of Ternary Weight Networks, threshold
  *   0.7·mean|x|, close to it for bell-shaped values
  */
-export function ternaryThreshold(values: Float32Array, method: "exact" | "twn" = "exact"): Threshold {
-  checkOneOf("method", method, ["exact", "twn"]);
+export function ternaryThreshold(values: Float32Array, method: TernaryMethod = "exact"): Threshold {
+  checkOneOf("method", method, ternaryMethods);
   checkFinite("values", values);
   const magnitudes = values.map(Math.abs);
   if (method === "exact") return bestThreshold(magnitudes.filter((v) => v > 0));

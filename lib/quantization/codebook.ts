@@ -1,10 +1,10 @@
 // §3.2.1, item 2: weights shared within clusters. Each weight becomes the code of its cluster, ⌈log2 K⌉ bits; the
 // codebook holds the K centroids. Han, Mao, Dally, "Deep Compression", 2016, §3.
 import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
-import { type ClusterStart, lloyd, startCentroids } from "./kmeans-lloyd.ts";
+import { type ClusterStart, clusterStarts, lloyd, startCentroids } from "./kmeans-lloyd.ts";
 import { optimalSplits } from "./kmeans-optimal.ts";
 import { packedBytes } from "./packing.ts";
-import { meanBetween, pointsOf } from "./sorted-points.ts";
+import { meanBetween, type Points, pointsOf } from "./sorted-points.ts";
 
 /** Weights as codes into a codebook. */
 export interface Clustered {
@@ -20,12 +20,36 @@ export interface Clustered {
   iterations: number;
 }
 
+/** The exact optimum, or Lloyd's iteration. */
+export const clusterMethods = ["optimal", "lloyd"] as const;
+export type ClusterMethod = (typeof clusterMethods)[number];
+
+/** What finds the centroids, and in how many iterations. */
+const centroidsBy: Record<
+  ClusterMethod,
+  (
+    points: Points,
+    options: Required<Pick<ClusterOptions, "clusters" | "start" | "seed" | "maxIterations">>,
+  ) => {
+    centroids: Float64Array;
+    iterations: number;
+  }
+> = {
+  optimal(points, { clusters }) {
+    const splits = optimalSplits(points, clusters);
+    const means = Float64Array.from(splits.subarray(1), (end, k) => meanBetween(points, splits[k], end));
+    return { centroids: means, iterations: 0 };
+  },
+  lloyd: (points, { clusters, start, seed, maxIterations }) =>
+    lloyd(points, startCentroids(points, clusters, start, seed), maxIterations),
+};
+
 /** How to cluster. */
 export interface ClusterOptions {
   /** K, 1 to 65,536. */
   clusters: number;
   /** Default `optimal`: the exact optimum (see `pointsOf` for more than 4 million weights). `lloyd` iterates from `start`. */
-  method?: "optimal" | "lloyd";
+  method?: ClusterMethod;
   /** For `lloyd`, default `linear`, which Deep Compression found best. */
   start?: ClusterStart;
   /** For starts `random` and `kmeans++`, default 0. */
@@ -45,27 +69,19 @@ export interface ClusterOptions {
 export function clusterWeights(weights: Float32Array, options: ClusterOptions): Clustered {
   const { clusters, method = "optimal", start = "linear", seed = 0, maxIterations = 300, mask } = options;
   checkInteger("clusters", clusters, 1, 65536);
-  checkOneOf("method", method, ["optimal", "lloyd"]);
-  checkOneOf("start", start, ["linear", "density", "random", "kmeans++"]);
+  checkOneOf("method", method, clusterMethods);
+  checkOneOf("start", start, clusterStarts);
   checkInteger("maxIterations", maxIterations, 1);
   checkFinite("weights", weights);
   if (mask) checkLength("mask", mask, weights.length);
   const kept = mask ? weights.filter((_, i) => mask[i] !== 0) : weights;
   const { centroids, iterations } =
-    kept.length === 0 ? { centroids: new Float64Array(0), iterations: 0 } : centroidsOf();
+    kept.length === 0
+      ? { centroids: new Float64Array(0), iterations: 0 }
+      : centroidsBy[method](pointsOf(kept), { clusters, start, seed, maxIterations });
   // Two centroids may become one as float32.
   const codebook = Float32Array.from(centroids).filter((c, k, all) => k === 0 || c !== all[k - 1]);
   return { ...assignCodes(weights, codebook, mask), codebook, mask, iterations };
-
-  function centroidsOf(): { centroids: Float64Array; iterations: number } {
-    const points = pointsOf(kept);
-    if (method === "lloyd") {
-      return lloyd(points, startCentroids(points, clusters, start, seed), maxIterations);
-    }
-    const splits = optimalSplits(points, clusters);
-    const means = Float64Array.from(splits.subarray(1), (end, k) => meanBetween(points, splits[k], end));
-    return { centroids: means, iterations: 0 };
-  }
 }
 
 /**

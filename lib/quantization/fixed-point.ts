@@ -7,8 +7,18 @@ import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from 
 import { seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
 import { type Codes, emptyCodes, pack, packedBytes, unpack } from "./packing.ts";
-import { chooseRange, codeRange, gridOf, isSignGrid, type Levels, type RangeMethod } from "./range.ts";
-import { type Rounding, roundingShift, roundStochastic } from "./rounding.ts";
+import {
+  chooseRange,
+  codeRange,
+  gridOf,
+  isSignGrid,
+  type Levels,
+  type RangeMethod,
+  rangeMethods,
+  type Scheme,
+  schemes,
+} from "./range.ts";
+import { type Rounding, roundingShift, roundings, roundStochastic } from "./rounding.ts";
 
 /** Where the levels lie: one scale and zero point for all values, or one for each index of `axis`. */
 export interface Grid extends Levels {
@@ -32,7 +42,7 @@ export interface GridOptions {
   /** Bits a code, 1 to 16. */
   bits: number;
   /** Default `symmetric`: usual for weights. `affine` suits values of one sign, such as activations after ReLU. */
-  scheme?: "symmetric" | "affine";
+  scheme?: Scheme;
   /** Default: signed codes for symmetric grids, unsigned for affine ones. */
   signed?: boolean;
   /** Shape of the values, row-major; needed with `axis`. */
@@ -60,7 +70,7 @@ export function levelsOf({
   signed = scheme === "symmetric",
 }: GridOptions): Levels {
   checkInteger("bits", bits, 1, 16);
-  checkOneOf("scheme", scheme, ["symmetric", "affine"]);
+  checkOneOf("scheme", scheme, schemes);
   return { bits, scheme, signed };
 }
 
@@ -84,7 +94,7 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
   const { shape = [values.length], axis, range = "max", percentile = 99.9 } = options;
   checkFinite("values", values);
   checkNumber("percentile", percentile, 50, 100);
-  if (typeof range === "string") checkOneOf("range", range, ["max", "percentile", "mse", "kl"]);
+  if (typeof range === "string") checkOneOf("range", range, rangeMethods);
   else checkFinite("range", range);
   if (axis !== undefined) {
     if (options.shape === undefined) throw new RangeError("axis needs shape: give both, or neither");
@@ -119,7 +129,7 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
  */
 export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOptions = {}): Quantized {
   const { rounding = "nearest", seed = 0 } = options;
-  checkOneOf("rounding", rounding, ["nearest", "stochastic"]);
+  checkOneOf("rounding", rounding, roundings);
   checkFinite("values", values);
   const [outer, channels, inner] = layoutOf(grid.shape, grid.axis);
   checkLength("values", values, outer * channels * inner);

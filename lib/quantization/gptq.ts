@@ -92,12 +92,16 @@ export function outputError(
   return Math.max(0, total);
 }
 
+/** In which order inputs are rounded: as they come, or those with the largest squares first. */
+export const gptqOrders = ["natural", "activation"] as const;
+export type GptqOrder = (typeof gptqOrders)[number];
+
 /** Options of `gptq`. */
 export interface GptqOptions {
   /** Added to the diagonal of H, as a share of its mean; default 0.01. Larger is closer to plain rounding. */
   damping?: number;
   /** In which order inputs are rounded: `natural`, or `activation`, those with the largest squares first. Default `activation`. */
-  order?: "natural" | "activation";
+  order?: GptqOrder;
 }
 
 /**
@@ -117,7 +121,7 @@ export function gptq(
   const { damping = 0.01, order = "activation" } = options;
   const { size, hessian } = statistics;
   checkNumber("damping", damping, 0);
-  checkOneOf("order", order, ["natural", "activation"]);
+  checkOneOf("order", order, gptqOrders);
   checkFinite("weights", weights);
   if (grid.axis !== undefined && grid.axis !== grid.shape.length - 1) {
     throw new RangeError(`grid must have its scales along the last axis, got axis ${grid.axis}`);

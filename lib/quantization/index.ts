@@ -47,6 +47,9 @@ export {
   type Levels,
   quantile,
   type RangeMethod,
+  rangeMethods,
+  type Scheme,
+  schemes,
 } from "./range.ts";
 export * from "./requantize.ts";
 export * from "./rounding.ts";

@@ -6,7 +6,8 @@ import { type Random, seeded } from "../util/random.ts";
 import { lowerBound, meanBetween, type Points } from "./sorted-points.ts";
 
 /** Where the centroids begin: see `startCentroids`. */
-export type ClusterStart = "linear" | "density" | "random" | "kmeans++";
+export const clusterStarts = ["linear", "density", "random", "kmeans++"] as const;
+export type ClusterStart = (typeof clusterStarts)[number];
 
 /**
  * The first centroids, in ascending order (Deep Compression §3.2.2):
@@ -21,24 +22,32 @@ export function startCentroids(
   start: ClusterStart,
   seed: number,
 ): Float64Array {
-  const random = seeded(seed);
-  if (start === "kmeans++") return plusPlus(points, clusters, random);
-  const { values, count } = points;
-  const weights = count[values.length];
-  /** The weight of a given rank. */
-  const ranked = (rank: number) => values[lowerBound(count, rank + 1) - 1];
-  const centroids = new Float64Array(clusters);
-  for (let k = 0; k < clusters; k++) {
-    if (start === "linear") {
+  return startBy[start](points, clusters, seeded(seed));
+}
+
+const startBy: Record<ClusterStart, (points: Points, clusters: number, random: Random) => Float64Array> = {
+  linear({ values }, clusters) {
+    const [least, most] = [values[0], values[values.length - 1]];
+    return Float64Array.from({ length: clusters }, (_, k) => {
       const share = clusters === 1 ? 0.5 : k / (clusters - 1);
-      centroids[k] = values[0] * (1 - share) + values[values.length - 1] * share;
-    } else if (start === "density") {
-      centroids[k] = ranked(Math.floor(((k + 0.5) / clusters) * weights));
-    } else {
-      centroids[k] = ranked(Math.floor(random() * weights));
-    }
-  }
-  return centroids.sort();
+      return least * (1 - share) + most * share;
+    }).sort();
+  },
+  density: (points, clusters) =>
+    byRank(points, clusters, (k, weights) => Math.floor(((k + 0.5) / clusters) * weights)),
+  random: (points, clusters, random) =>
+    byRank(points, clusters, (_, weights) => Math.floor(random() * weights)),
+  "kmeans++": plusPlus,
+};
+
+/** Weights of given ranks, in ascending order. */
+function byRank(
+  { values, count }: Points,
+  clusters: number,
+  rankOf: (k: number, weights: number) => number,
+): Float64Array {
+  const ranked = (rank: number) => values[lowerBound(count, rank + 1) - 1];
+  return Float64Array.from({ length: clusters }, (_, k) => ranked(rankOf(k, count[values.length]))).sort();
 }
 
 /** k-means++ on a line: between neighbouring centroids the squared distances have a closed form in running sums. */

@@ -5,21 +5,30 @@
 import { checkFinite, checkNumber, checkOneOf } from "../util/check.ts";
 import { levelsOf } from "./fixed-point.ts";
 import { klThreshold } from "./kl-calibration.ts";
-import { codeRange, gridOf, isSignGrid, type Levels, searchRange } from "./range.ts";
+import {
+  codeRange,
+  gridOf,
+  isSignGrid,
+  type Levels,
+  levelsOnASide,
+  type Scheme,
+  searchRange,
+} from "./range.ts";
 import { roundingShift } from "./rounding.ts";
 
-/** How an observer chooses the range. */
-export type ObserverMethod = "minmax" | "movingAverage" | "percentile" | "mse" | "kl";
+/** How an observer chooses the range: as for weights, or by a moving average of each batch's smallest and largest value. */
+export const observerMethods = ["max", "movingAverage", "percentile", "mse", "kl"] as const;
+export type ObserverMethod = (typeof observerMethods)[number];
 
 /** What an observer watches for. */
 export interface ObserverOptions {
   /** 1 to 16. */
   bits: number;
   /** Default `affine`: activations are seldom centred on 0. */
-  scheme?: "symmetric" | "affine";
+  scheme?: Scheme;
   /** Default: unsigned codes for affine grids, signed for symmetric ones. */
   signed?: boolean;
-  /** Default `minmax`. */
+  /** Default `max`. */
   method?: ObserverMethod;
   /** For `movingAverage`: the weight of each new batch, default 0.01. */
   averaging?: number;
@@ -47,12 +56,12 @@ const side = 4096;
  * @throws RangeError for options out of range
  */
 export function createObserver(options: ObserverOptions): Observer {
-  const { scheme = "affine", method = "minmax", averaging = 0.01, percentile = 99.99 } = options;
+  const { scheme = "affine", method = "max", averaging = 0.01, percentile = 99.99 } = options;
   const levels = levelsOf({ ...options, scheme, signed: options.signed });
-  checkOneOf("method", method, ["minmax", "movingAverage", "percentile", "mse", "kl"]);
+  checkOneOf("method", method, observerMethods);
   checkNumber("averaging", averaging, 0, 1);
   checkNumber("percentile", percentile, 50, 100);
-  const counts = method === "minmax" || method === "movingAverage" ? undefined : new Float64Array(2 * side);
+  const counts = fromCounts[method] && new Float64Array(2 * side);
   let reach = 0;
   let zeros = 0;
   let min = 0;
@@ -101,49 +110,8 @@ export function createObserver(options: ObserverOptions): Observer {
     const bottom = Math.min(0, min);
     const top = Math.max(0, max);
     if (!counts || reach === 0) return [bottom, top];
-    const width = reach / side;
-    if (method === "percentile") {
-      if (scheme === "affine") {
-        const low = histogramQuantile(counts, zeros, 1 - percentile / 100, width);
-        return [
-          Math.max(bottom, Math.min(0, low)),
-          Math.min(top, Math.max(0, histogramQuantile(counts, zeros, percentile / 100, width))),
-        ];
-      }
-      const folded = fold(counts, Math.max(-bottom, top), width);
-      const both = new Float64Array(2 * side);
-      both.set(folded, side);
-      const alpha = Math.min(Math.max(-bottom, top), histogramQuantile(both, zeros, percentile / 100, width));
-      return [-alpha, alpha];
-    }
-    if (method === "kl") {
-      const largest = Math.max(-bottom, top);
-      // Zeros stay out: 0 is exact on every grid, and half of all values after a ReLU in one bin would decide alone.
-      const folded = fold(counts, largest, width);
-      const oneSided = (scheme === "affine" || !levels.signed) && (bottom === 0 || top === 0);
-      const threshold = Math.min(
-        largest,
-        klThreshold({ counts: folded, width }, 2 ** (oneSided ? levels.bits : levels.bits - 1)),
-      );
-      return scheme === "symmetric"
-        ? [-threshold, threshold]
-        : [Math.max(bottom, -threshold), Math.min(top, threshold)];
-    }
-    if (isSignGrid(levels)) {
-      let sum = 0;
-      let total = zeros;
-      for (let i = 0; i < 2 * side; i++) {
-        sum += counts[i] * Math.abs(i - side + 0.5) * width;
-        total += counts[i];
-      }
-      return [-sum / total, sum / total];
-    }
-    return searchRange(
-      (ranges) => ranges.map(([from, to]) => histogramError(counts, width, from, to, levels)),
-      bottom,
-      top,
-      scheme,
-    );
+    const seen = { counts, zeros, width: reach / side, bottom, top, levels, percentile };
+    return fromCounts[method]!(seen);
   }
 
   return {
@@ -155,6 +123,63 @@ export function createObserver(options: ObserverOptions): Observer {
     },
   };
 }
+
+/** What an observer has counted. */
+interface Seen {
+  counts: Float64Array;
+  zeros: number;
+  /** Of a bin. */
+  width: number;
+  /** The smallest value, or 0. */
+  bottom: number;
+  /** The largest value, or 0. */
+  top: number;
+  levels: Levels;
+  percentile: number;
+}
+
+/** The methods that read a histogram; the others need smallest and largest values only. */
+const fromCounts: Record<ObserverMethod, ((seen: Seen) => [number, number]) | undefined> = {
+  max: undefined,
+  movingAverage: undefined,
+  percentile({ counts, zeros, width, bottom, top, levels, percentile }) {
+    if (levels.scheme === "affine") {
+      const low = histogramQuantile(counts, zeros, 1 - percentile / 100, width);
+      return [
+        Math.max(bottom, Math.min(0, low)),
+        Math.min(top, Math.max(0, histogramQuantile(counts, zeros, percentile / 100, width))),
+      ];
+    }
+    const folded = fold(counts, Math.max(-bottom, top), width);
+    const both = new Float64Array(2 * side);
+    both.set(folded, side);
+    const alpha = Math.min(Math.max(-bottom, top), histogramQuantile(both, zeros, percentile / 100, width));
+    return [-alpha, alpha];
+  },
+  mse({ counts, zeros, width, bottom, top, levels }) {
+    if (isSignGrid(levels)) {
+      let sum = 0;
+      let total = zeros;
+      for (let i = 0; i < 2 * side; i++) {
+        sum += counts[i] * Math.abs(i - side + 0.5) * width;
+        total += counts[i];
+      }
+      return [-sum / total, sum / total];
+    }
+    const errors = (ranges: readonly (readonly [number, number])[]) =>
+      ranges.map(([from, to]) => histogramError(counts, width, from, to, levels));
+    return searchRange(errors, bottom, top, levels.scheme);
+  },
+  kl({ counts, width, bottom, top, levels }) {
+    const largest = Math.max(-bottom, top);
+    // Zeros stay out: 0 is exact on every grid, and half of all values after a ReLU in one bin would decide alone.
+    const histogram = { counts: fold(counts, largest, width), width };
+    const threshold = Math.min(largest, klThreshold(histogram, levelsOnASide(levels, bottom, top)));
+    return levels.scheme === "symmetric"
+      ? [-threshold, threshold]
+      : [Math.max(bottom, -threshold), Math.min(top, threshold)];
+  },
+};
 
 /** Counts of absolute values, up to the bin of the largest. */
 function fold(counts: Float64Array, largest: number, width: number): Float64Array {

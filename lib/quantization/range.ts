@@ -2,21 +2,25 @@
 //
 // The trade: a wide range clips nothing but its steps are coarse; a narrow one clips the few large values and gives
 // the many small ones finer steps.
-import { checkFinite, checkInteger, checkNumber } from "../util/check.ts";
+import { checkFinite, checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
 import gridErrorCode from "./grid-error.wasm.js";
 import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
 import { roundEven } from "./rounding.ts";
 
 /** How the range is chosen: see `chooseRange`. */
-export type RangeMethod = "max" | "percentile" | "mse" | "kl";
+export const rangeMethods = ["max", "percentile", "mse", "kl"] as const;
+export type RangeMethod = (typeof rangeMethods)[number];
+
+/** Symmetric: zero point 0 and as many levels above 0 as below. Affine: any range that holds 0. */
+export const schemes = ["symmetric", "affine"] as const;
+export type Scheme = (typeof schemes)[number];
 
 /** The levels that a grid has, before its scale is known. */
 export interface Levels {
   /** 1 to 16. */
   bits: number;
-  /** Symmetric: zero point 0 and as many levels above 0 as below. Affine: any range that holds 0. */
-  scheme: "symmetric" | "affine";
+  scheme: Scheme;
   /** Whether codes are two's complement or count from 0. */
   signed: boolean;
 }
@@ -108,6 +112,55 @@ function gridErrors(
   };
 }
 
+/** What a range method looks at. */
+interface Extent {
+  /** At least one, finite. */
+  values: Float32Array;
+  /** The smallest value, or 0. */
+  min: number;
+  /** The largest value, or 0. */
+  max: number;
+  levels: Levels;
+  percentile: number;
+}
+
+/** The algorithm of each range method: a name in {@link rangeMethods} without one does not compile. */
+const rangeBy: Record<RangeMethod, (extent: Extent) => [min: number, max: number]> = {
+  max: ({ min, max }) => [min, max],
+  percentile({ values, levels, percentile }) {
+    if (levels.scheme === "affine") {
+      return [
+        Math.min(0, quantile(values, 1 - percentile / 100)),
+        Math.max(0, quantile(values, percentile / 100)),
+      ];
+    }
+    const alpha = quantile(values.map(Math.abs), percentile / 100);
+    return [-alpha, alpha];
+  },
+  mse({ values, min, max, levels }) {
+    if (isSignGrid(levels)) {
+      // Two levels ±α: Σ(|w|−α)² is smallest at the mean of |w| (Rastegari et al., "XNOR-Net", 2016).
+      let sum = 0;
+      for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]);
+      return [-sum / values.length, sum / values.length];
+    }
+    const half = Math.max(-min, max);
+    return half === 0 ? [0, 0] : searchRange(gridErrors(values, half, levels), min, max, levels.scheme);
+  },
+  kl({ values, min, max, levels }) {
+    const threshold = klThreshold(absoluteHistogram(values), levelsOnASide(levels, min, max));
+    return levels.scheme === "symmetric"
+      ? [-threshold, threshold]
+      : [Math.max(min, -threshold), Math.min(max, threshold)];
+  },
+};
+
+/** Levels for magnitudes: a range on one side of 0 has all of them there; otherwise each side has half of them. */
+export function levelsOnASide({ bits, scheme, signed }: Levels, min: number, max: number): number {
+  const oneSided = (scheme === "affine" || !signed) && (min === 0 || max === 0);
+  return oneSided ? 2 ** bits : Math.max(1, 2 ** (bits - 1));
+}
+
 /**
  * The range [min, max] that a grid should cover (§3.2.1):
  * - `max`: all values, the document's α;
@@ -117,6 +170,7 @@ function gridErrors(
  *
  * @param values finite numbers
  * @param percentile 50 to 100, for method `percentile`
+ * @throws RangeError for a method that there is not
  */
 export function chooseRange(
   values: Float32Array,
@@ -124,39 +178,14 @@ export function chooseRange(
   method: RangeMethod,
   percentile = 99.9,
 ): [min: number, max: number] {
+  checkOneOf("range", method, rangeMethods);
   let min = 0;
   let max = 0;
   for (let i = 0; i < values.length; i++) {
     if (values[i] < min) min = values[i];
     if (values[i] > max) max = values[i];
   }
-  if (values.length === 0 || method === "max") return [min, max];
-  const symmetric = levels.scheme === "symmetric";
-  if (method === "percentile") {
-    if (!symmetric) {
-      return [
-        Math.min(0, quantile(values, 1 - percentile / 100)),
-        Math.max(0, quantile(values, percentile / 100)),
-      ];
-    }
-    const alpha = quantile(values.map(Math.abs), percentile / 100);
-    return [-alpha, alpha];
-  }
-  if (method === "kl") {
-    // A range on one side of 0 has all levels there; otherwise each side has half of them.
-    const oneSided = (!symmetric || !levels.signed) && (min === 0 || max === 0);
-    const count = oneSided ? 2 ** levels.bits : Math.max(1, 2 ** (levels.bits - 1));
-    const threshold = klThreshold(absoluteHistogram(values), count);
-    return symmetric ? [-threshold, threshold] : [Math.max(min, -threshold), Math.min(max, threshold)];
-  }
-  if (isSignGrid(levels)) {
-    // Two levels ±α: Σ(|w|−α)² is smallest at the mean of |w| (Rastegari et al., "XNOR-Net", 2016).
-    let sum = 0;
-    for (let i = 0; i < values.length; i++) sum += Math.abs(values[i]);
-    return [-sum / values.length, sum / values.length];
-  }
-  const half = Math.max(-min, max);
-  return half === 0 ? [0, 0] : searchRange(gridErrors(values, half, levels), min, max, levels.scheme);
+  return values.length === 0 ? [min, max] : rangeBy[method]({ values, min, max, levels, percentile });
 }
 
 /**
@@ -168,7 +197,7 @@ export function searchRange(
   errors: (ranges: readonly Range[]) => number[],
   min: number,
   max: number,
-  scheme: Levels["scheme"],
+  scheme: Scheme,
 ): [number, number] {
   const half = Math.max(-min, max);
   if (half === 0) return [0, 0];

@@ -2,7 +2,8 @@
 import type { Random } from "../util/random.ts";
 
 /** How a value between two levels chooses one: the nearer (ties to the even one), or at random so that the mean is kept. */
-export type Rounding = "nearest" | "stochastic";
+export const roundings = ["nearest", "stochastic"] as const;
+export type Rounding = (typeof roundings)[number];
 
 // Above 2^52 a double has no room for a fraction, so adding 1.5·2^52 makes the adder itself round (ties to even, as
 // IEEE 754 asks), and taking it away again leaves the whole number. Several times faster than Math.round, which also

@@ -45,7 +45,7 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
       ],
     });
     const data = firstOf(calibration, 30);
-    const statistics = await inputStatisticsOf(model, data, { rows: 1e9, batch: 7 });
+    const statistics = await inputStatisticsOf(model, data, { rows: 1e9, batchSize: 7 });
     assert.equal(statistics.conv.samples, 30 * 14 * 10);
     assert.equal(statistics.fc.samples, 30);
     for (const name of ["conv", "fc"]) {
@@ -200,7 +200,7 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
     const result = await autoQuantize(
       model,
       calibration,
-      { accuracy: floor },
+      { accuracyFloor: floor },
       { validation: test, bits: [2, 3, 4, 8], activations: { bits: 8 } },
     );
     // The floor holds for the weights; activations of 8 bits may move an image or two.
@@ -229,7 +229,7 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
       model,
       calibration,
       { bytes: 1e6 },
-      { ...options, training: { data, options: { epochs: 1, learningRate: 0.0003 } } },
+      { ...options, fineTune: { data, options: { epochs: 1, learningRate: 0.0003 } } },
     );
     assert.ok(trained.after.loss < rounded.after.loss, `${trained.after.loss} ${rounded.after.loss}`);
     assert.equal(trained.bytes, rounded.bytes);
@@ -239,10 +239,10 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
 
   it("asks for one budget", async () => {
     const model = await loadPretrained("lenet-300-100");
-    for (const budget of [undefined, {}, { bytes: 1000, accuracy: 0.9 }])
+    for (const budget of [undefined, {}, { bytes: 1000, accuracyFloor: 0.9 }])
       await assert.rejects(
         autoQuantize(model, calibration, budget as { bytes: number }),
-        /budget must be \{ bytes \} or \{ accuracy \}, got/,
+        /budget must be \{ bytes \} or \{ accuracyFloor \}, got/,
       );
     model.dispose();
   });
@@ -256,16 +256,16 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
       /budget.bytes must be at least \d+ for these widths, got 100/,
     );
     await assert.rejects(
-      autoQuantize(model, few, { accuracy: 1 }, { bits: [1], validation: test, equalization: "never" }),
-      /budget.accuracy must be at most 0\.\d+ for these widths on these images, got 1/,
+      autoQuantize(model, few, { accuracyFloor: 1 }, { bits: [1], validation: test, equalization: "never" }),
+      /budget.accuracyFloor must be at most 0\.\d+ for these widths on these images, got 1/,
     );
     await assert.rejects(
       autoQuantize(model, few, { bytes: 1 }, { bits: [] }),
       /bits must have at least one width/,
     );
     await assert.rejects(
-      autoQuantize(model, few, { accuracy: 2 }),
-      /budget.accuracy must be a number from 0 to 1, got 2/,
+      autoQuantize(model, few, { accuracyFloor: 2 }),
+      /budget.accuracyFloor must be a number from 0 to 1, got 2/,
     );
     assert.deepEqual(weightsOf(model), original);
     model.dispose();

@@ -80,7 +80,7 @@ describe("nn/gradients and nn/hessian", () => {
     const model = smallNet();
     const split = noise(9);
     const gradients = await gradientsOf(model, split);
-    const inParts = await gradientsOf(model, split, { batch: 4 });
+    const inParts = await gradientsOf(model, split, { batchSize: 4 });
     const weights = weightsOf(model);
     for (const [name, gradient] of Object.entries(gradients)) {
       for (let i = 0; i < gradient.length; i += Math.ceil(gradient.length / 6)) {
@@ -101,7 +101,7 @@ describe("nn/gradients and nn/hessian", () => {
   it("Gauss-Newton is the Hessian's diagonal, by finite differences of the gradient", async () => {
     const model = smallNet();
     const split = noise(9);
-    const diagonal = await hessianDiagonalOf(model, split, { batch: 4 });
+    const diagonal = await hessianDiagonalOf(model, split, { batchSize: 4 });
     const weights = weightsOf(model);
     assert.deepEqual(Object.keys(diagonal), ["conv", "depthwise", "conv2", "fc1", "fc2"]);
     for (const [name, h] of Object.entries(diagonal)) {
@@ -147,7 +147,7 @@ describe("nn/gradients and nn/hessian", () => {
       ["gauss-newton", (p: number) => p * (1 - p)],
       ["fisher", (p: number, y: number) => (y - p) ** 2],
     ] as const) {
-      const { fc } = await hessianDiagonalOf(model, digits, { method, batch: 16 });
+      const { fc } = await hessianDiagonalOf(model, digits, { method, batchSize: 16 });
       expected(factor).forEach((value, i) => {
         assert.ok(Math.abs(fc[i] - value) < 1e-6, `${method} at ${i}`);
       });
@@ -173,7 +173,7 @@ describe("nn/gradients and nn/hessian", () => {
     const model = lenet300(3);
     const { fc1, fc2, fc3 } = await activationsOf(model, digits, ["fc1", "fc2", "fc3"], {
       gradients: true,
-      batch: 16,
+      batchSize: 16,
     });
     assert.deepEqual(
       [fc1.shape, fc2.shape],

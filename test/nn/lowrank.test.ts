@@ -72,7 +72,7 @@ describe("3.3 nn/lowrank: low-rank factors in models", () => {
     const errors: Record<string, number> = {};
     for (const method of ["svd", "randomizedSvd", "forInputs"] as const) {
       const plan = { fc1: { method, rank: 40 } };
-      const result = await factorizeModel(model, { plan, data: data.train, calibrationImages: 200 });
+      const result = await factorizeModel(model, { plan, data: data.train, images: 200 });
       assert.deepEqual(
         result.model.layers.map(({ name }) => name),
         ["fc1_in", "fc1", "fc2", "fc3"],
@@ -210,7 +210,7 @@ describe("3.3 nn/lowrank: low-rank factors in models", () => {
     const model = await loadPretrained("lenet-5");
     const test = subset(data.test, 200, 1);
     const result = await factorizeModel(model, {
-      floor: 0.96,
+      accuracyFloor: 0.96,
       test,
       layers: ["conv2", "fc1"],
       dense: "randomizedSvd",
@@ -218,7 +218,10 @@ describe("3.3 nn/lowrank: low-rank factors in models", () => {
     assert.ok(result.accuracy! >= 0.96);
     assert.equal((await evaluate(result.model, test)).accuracy, result.accuracy);
     assert.ok(result.model.countParams() < 0.5 * model.countParams());
-    await assert.rejects(factorizeModel(model, { floor: 1, test }), /floor must be at most the model's own/);
+    await assert.rejects(
+      factorizeModel(model, { accuracyFloor: 1, test }),
+      /accuracyFloor must be at most the model's own/,
+    );
     const cp = await factorizeModel(model, { energy: 0.2, conv: "cp", layers: ["conv2"] });
     assert.equal(cp.rows[1].method, "cp");
     assert.ok(cp.rows[1].energy >= 0.2);
@@ -246,12 +249,12 @@ describe("3.3 nn/lowrank: low-rank factors in models", () => {
     const model = await loadPretrained("lenet-300-100");
     const rejects = (options: object, message: RegExp) =>
       assert.rejects(factorizeModel(model, options), message);
-    await rejects({}, /give exactly one of plan, energy, budget and floor, got none/);
+    await rejects({}, /give exactly one of plan, energy, budget and accuracyFloor, got none/);
     await rejects({ energy: 0.5, budget: 0.5 }, /got energy and budget/);
     await rejects({ energy: 1.5 }, /energy must be a number from 0 to 1, got 1.5/);
     await rejects({ energy: 0.5, layers: ["fc9"] }, /layer must be one of "fc1", "fc2", "fc3", got "fc9"/);
     await rejects({ energy: 0.5, dense: "qr" }, /dense must be one of/);
-    await rejects({ floor: 0.5 }, /give test/);
+    await rejects({ accuracyFloor: 0.5 }, /give test/);
     await rejects({ energy: 0.5, dense: "forInputs" }, /give data/);
     await rejects(
       { plan: { fc1: { method: "svd", rank: 301 } } },

@@ -35,9 +35,9 @@ import {
   applyMask,
   filterNorm,
   globalSparsity,
-  layerSparsity,
   meanActivation,
   type PruneStep,
+  sparsityByLayer,
   sparsityOf,
 } from "slimlab/pruning";
 
@@ -174,7 +174,7 @@ describe("§3.1 pruning of models", () => {
     const trained = copyWeights(lenet);
     const steps: PruneStep[] = [];
     const fineTuned = await pruneIteratively(lenet, data, {
-      target: 0.95,
+      sparsity: 0.95,
       steps: 3,
       onStep: (step) => steps.push(step),
     });
@@ -191,7 +191,7 @@ describe("§3.1 pruning of models", () => {
     restoreWeights(lenet, trained);
     assert.deepEqual(copyWeights(lenet), trained);
     const oneShot = await pruneIteratively(lenet, data, {
-      target: 0.95,
+      sparsity: 0.95,
       steps: 1,
       schedule: "oneShot",
       fineTune: { epochs: 0 },
@@ -205,7 +205,7 @@ describe("§3.1 pruning of models", () => {
     const { best, history, ended } = await pruneIteratively(lenet, data, {
       accuracyFloor: 0.9,
       rate: 0.6,
-      strategy: "layerRate",
+      strategy: "layerSparsity",
       layers: ["fc1", "fc2"],
       fineTune: { epochs: 0 },
       refine: 2,
@@ -214,7 +214,7 @@ describe("§3.1 pruning of models", () => {
     assert.ok(best.accuracy >= 0.9);
     assert.equal((await evaluate(lenet, data.test)).accuracy, best.accuracy);
     assert.equal(history.filter(({ met }) => !met).length > 0, true);
-    const sparsity = layerSparsity(best.masks);
+    const sparsity = sparsityByLayer(best.masks);
     assert.deepEqual(Object.keys(sparsity), ["fc1", "fc2"]);
     assert.ok(Math.abs(sparsity.fc1 - sparsity.fc2) < 1e-4);
     restoreWeights(lenet, trained);
@@ -224,7 +224,7 @@ describe("§3.1 pruning of models", () => {
     const trained = copyWeights(lenet);
     const early = lenet300(9);
     const { best } = await pruneIteratively(lenet, data, {
-      target: 0.8,
+      sparsity: 0.8,
       steps: 2,
       fineTune: { epochs: 0 },
       rewindTo: copyWeights(early),
@@ -239,7 +239,7 @@ describe("§3.1 pruning of models", () => {
   it("removes a third of LeNet-5's filters and neurons at hardly any loss, untrained", async () => {
     const lenet5 = await loadPretrained("lenet-5");
     const { model, best, history } = await pruneUnitsIteratively(lenet5, data, {
-      target: 0.3,
+      sparsity: 0.3,
       steps: 1,
       score: "geometricMedian",
       fineTune: { epochs: 0 },
@@ -268,7 +268,11 @@ describe("§3.1 pruning of models", () => {
 
   it("removes filters and neurons step by step, and leaves the original alone", async () => {
     const before = copyWeights(lenet);
-    const result = await pruneUnitsIteratively(lenet, data, { target: 0.5, steps: 2, score: "taylorWeight" });
+    const result = await pruneUnitsIteratively(lenet, data, {
+      sparsity: 0.5,
+      steps: 2,
+      score: "taylorWeight",
+    });
     assert.equal(result.ended, "plan done");
     assert.equal(Math.round(result.best.sparsity * 400), 200);
     const kept = Object.fromEntries(
@@ -286,7 +290,7 @@ describe("§3.1 pruning of models", () => {
 
   it("removes exactly the units that its masks say", async () => {
     const result = await pruneUnitsIteratively(lenet, data, {
-      target: 0.3,
+      sparsity: 0.3,
       steps: 3,
       schedule: "linear",
       fineTune: { epochs: 0 },
@@ -301,7 +305,7 @@ describe("§3.1 pruning of models", () => {
     const others = copyWeights(lenet5(1));
     const { numTensors } = tf.memory();
     const result = await pruneUnitsIteratively(lenet, data, {
-      target: 0.4,
+      sparsity: 0.4,
       steps: 2,
       score: "l2",
       fineTune: { epochs: 0 },
@@ -312,7 +316,7 @@ describe("§3.1 pruning of models", () => {
     const cut = pruneGroups(lenet, result.best.masks);
     assert.notDeepEqual(weightsOf(result.model), weightsOf(cut));
     // The first step scores the trained network, so its cut is that of pruning without rewinding.
-    const once = { target: 0.4, steps: 1, score: "l2", fineTune: { epochs: 0 } } as const;
+    const once = { sparsity: 0.4, steps: 1, score: "l2", fineTune: { epochs: 0 } } as const;
     const rewound = await pruneUnitsIteratively(lenet, data, { ...once, rewindTo: copyWeights(early) });
     const trained = await pruneUnitsIteratively(lenet, data, once);
     assert.deepEqual(rewound.best.masks, trained.best.masks);
@@ -418,9 +422,9 @@ describe("§3.1 pruning of models", () => {
       scoresOf(lenet, undefined, "luck" as "obd"),
       /score must be one of "magnitude", "gradient", "obd", got "luck"/,
     );
-    await assert.rejects(pruneIteratively(lenet, data, {}), /give a target, an accuracyFloor, or both/);
+    await assert.rejects(pruneIteratively(lenet, data, {}), /give a sparsity, an accuracyFloor, or both/);
     await assert.rejects(
-      pruneIteratively(lenet, data, { target: 0.5, layers: ["fc9"] }),
+      pruneIteratively(lenet, data, { sparsity: 0.5, layers: ["fc9"] }),
       /layer must be one of "fc1", "fc2", "fc3", got "fc9"/,
     );
     await assert.rejects(
@@ -428,15 +432,15 @@ describe("§3.1 pruning of models", () => {
       /accuracyFloor must be at most the accuracy before pruning/,
     );
     await assert.rejects(
-      pruneUnitsIteratively(lenet, data, { target: 0.5, units: "filters" }),
+      pruneUnitsIteratively(lenet, data, { sparsity: 0.5, units: "filters" }),
       /lenet-300-100 has no filters to remove/,
     );
     await assert.rejects(
-      pruneUnitsIteratively(lenet, data, { target: 0.5, score: "magnitude" as "l1" }),
+      pruneUnitsIteratively(lenet, data, { sparsity: 0.5, score: "magnitude" as "l1" }),
       /score must be one of "l1", "l2", .*, got "magnitude"/,
     );
     await assert.rejects(
-      pruneUnitsIteratively(lenet, data, { target: 0.5, units: "cells" as "both" }),
+      pruneUnitsIteratively(lenet, data, { sparsity: 0.5, units: "cells" as "both" }),
       /units must be one of "filters", "neurons", "both", got "cells"/,
     );
     await assert.rejects(

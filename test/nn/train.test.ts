@@ -254,8 +254,8 @@ describe("nn/train and nn/evaluate", () => {
 
   it("predict agrees with evaluate; probabilities add up to 1", async () => {
     const model = lenet300(2);
-    const { correct, loss } = await evaluate(model, test, { batch: 100 });
-    const { classes, probabilities, logits } = await predict(model, test, { batch: 37 });
+    const { correct, loss } = await evaluate(model, test, { batchSize: 100 });
+    const { classes, probabilities, logits } = await predict(model, test, { batchSize: 37 });
     assert.equal(classes.filter((c, i) => c === test.labels[i]).length, correct);
     let sum = 0;
     for (let i = 0; i < test.count; i++) {

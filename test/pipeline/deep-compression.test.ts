@@ -12,7 +12,7 @@ describe("2.3 pipeline/deep-compression: prune, cluster, code", () => {
     const model = await loadPretrained("lenet-300-100");
     const recipe = deepCompression("lenet-300-100", {
       rounds: 3,
-      training: { epochs: 1 },
+      fineTune: { epochs: 1 },
       repair: { epochs: 2, decay: "cosine" },
       centroids: { epochs: 1, learningRate: 0.0003 },
     });
@@ -40,7 +40,7 @@ describe("2.3 pipeline/deep-compression: prune, cluster, code", () => {
   it("knows the paper's networks only, and takes other shares and bits", () => {
     assert.throws(() => deepCompression("vgg" as never), /name must be one of "lenet-300-100", "lenet-5"/);
     const [prune, , cluster] = deepCompression("lenet-5", { layers: { fc1: { kept: 0.05, bits: 4 } } });
-    assert.deepEqual((prune as { target: object }).target, {
+    assert.deepEqual((prune as { sparsity: object }).sparsity, {
       conv1: 0.34,
       conv2: 0.88,
       fc1: 0.95,

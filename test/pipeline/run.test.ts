@@ -117,7 +117,7 @@ describe("2.3 pipeline: recipes", () => {
         { technique: "pruneWeights", sparsity: 0.5 },
         { technique: "quantize", bits: { fc1: 4, fc2: 5 } },
         { technique: "cluster", clusters: 8, layers: ["fc3"] },
-        { technique: "pruneNeurons", rate: { fc1: 0.4 } },
+        { technique: "pruneNeurons", sparsity: { fc1: 0.4 } },
         { technique: "fineTune", epochs: 1 },
         { technique: "pruneWeights", sparsity: 0.9 },
       ],
@@ -143,9 +143,14 @@ describe("2.3 pipeline: recipes", () => {
       data,
       [
         { technique: "pruneWeights", sparsity: { fc1: 0.6 } },
-        { technique: "pruneIteratively", target: { fc1: 0.9, fc2: 0.8 }, steps: 2, training: { epochs: 1 } },
+        {
+          technique: "pruneIteratively",
+          sparsity: { fc1: 0.9, fc2: 0.8 },
+          steps: 2,
+          fineTune: { epochs: 1 },
+        },
         { technique: "cluster", clusters: 8 },
-        { technique: "pruneIteratively", accuracyFloor: 0.9, rate: 0.5, refine: 1, training: { epochs: 1 } },
+        { technique: "pruneIteratively", accuracyFloor: 0.9, rate: 0.5, refine: 1, fineTune: { epochs: 1 } },
       ],
       { cache: false },
     );
@@ -226,7 +231,7 @@ describe("2.3 pipeline: recipes", () => {
       model,
       data,
       [
-        { technique: "pruneNeurons", rate: 0.5, score: "l2" },
+        { technique: "pruneNeurons", sparsity: 0.5, score: "l2" },
         {
           technique: "distill",
           epochs: 1,
@@ -273,9 +278,15 @@ describe("2.3 pipeline: recipes", () => {
       start,
       small,
       [
-        { technique: "pruneFilters", rate: 0.5 },
+        { technique: "pruneFilters", sparsity: 0.5 },
         { technique: "quantize", bits: 8 },
-        { technique: "pruneFilters", rate: 0.2, strategy: "global", score: "taylorActivation", images: 50 },
+        {
+          technique: "pruneFilters",
+          sparsity: 0.2,
+          strategy: "globalSparsity",
+          score: "taylorActivation",
+          images: 50,
+        },
         { technique: "fineTune", epochs: 1 },
       ],
       { cache: false },
@@ -400,16 +411,19 @@ describe("2.3 pipeline: recipes", () => {
       [{ technique: "quantize", bit: 4 }],
       /step 1 \(quantize\): there is no field "bit"; there are bits, scheme/,
     ],
-    [[{ technique: "quantizeAutomatically", accuracy: 0.9, bits: [2, 17] }], /bits must be .* got 17/],
+    [
+      [{ technique: "quantizeAutomatically", accuracyFloor: 0.9, bits: [2, 17] }],
+      /bits\[1\] must be .* got 17/,
+    ],
     [[{ technique: "pruneWeights" }], /give exactly one of sparsity, threshold, got none/],
     [
       [{ technique: "pruneWeights", sparsity: 0.5, layers: "fc1" }],
       /layers must be a list of layer names, got "fc1"/,
     ],
-    [[{ technique: "pruneIteratively", steps: 2 }], /give target, accuracyFloor or both, got none/],
+    [[{ technique: "pruneIteratively", steps: 2 }], /give sparsity, accuracyFloor or both, got none/],
     [
-      [{ technique: "pruneIteratively", target: 0.5, training: { epoch: 1 } }],
-      /there is no field "training\.epoch"; there are epochs/,
+      [{ technique: "pruneIteratively", sparsity: 0.5, fineTune: { epoch: 1 } }],
+      /there is no field "fineTune\.epoch"; there are epochs/,
     ],
     [
       [{ technique: "distill", epochs: 1, teacher: "vgg" }],
@@ -448,13 +462,16 @@ describe("2.3 pipeline: recipes", () => {
       /step 2 \(pruneWeights\): fc1 has one bit.*prune before quantizing/,
     );
     await rejects(
-      [{ technique: "pruneIteratively", target: { fc1: 0.5 }, layers: ["fc1", "fc2"] }],
-      /step 1 \(pruneIteratively\): target must name fc2, which layers does/,
+      [{ technique: "pruneIteratively", sparsity: { fc1: 0.5 }, layers: ["fc1", "fc2"] }],
+      /step 1 \(pruneIteratively\): sparsity must name fc2, which layers does/,
     );
     await rejects(
-      [{ technique: "pruneFilters", rate: 0.5 }],
+      [{ technique: "pruneFilters", sparsity: 0.5 }],
       /step 1 \(pruneFilters\): .* has no filters to remove/,
     );
-    await rejects([{ technique: "factorize", floor: 1 }], /step 1 \(factorize\): floor must be at most/);
+    await rejects(
+      [{ technique: "factorize", accuracyFloor: 1 }],
+      /step 1 \(factorize\): accuracyFloor must be at most/,
+    );
   });
 });

@@ -11,7 +11,7 @@ const space: Space = {
   steps: [
     { technique: "pruneWeights", sparsity: { from: 0.3, to: 0.95 }, optional: true },
     { technique: "quantize", bits: { oneOf: [1, 2, 3, 4, 8] }, optional: true },
-    { technique: "pruneNeurons", rate: { from: 0.1, to: 0.5, step: 0.1 }, optional: true },
+    { technique: "pruneNeurons", sparsity: { from: 0.1, to: 0.5, step: 0.1 }, optional: true },
   ],
   order: "any",
   last: [{ technique: "fineTune", epochs: 1, learningRate: { from: 1e-4, to: 1e-2, log: true } }],

@@ -5,7 +5,7 @@ import {
   filterMask,
   filterNorm,
   geometricMedian,
-  layerRate,
+  layerSparsity,
   meanActivation,
   normalizeByLayer,
   taylorActivation,
@@ -23,7 +23,7 @@ const bad = f32(1, Number.NaN);
 describe("§3.1.2 filter pruning", () => {
   it("prunes the filters that torch.nn.utils.prune.ln_structured prunes", () => {
     for (const { norm, amount, mask } of filters.lnStructured) {
-      const { conv } = layerRate({ conv: filterNorm(weights, 7, norm) }, amount);
+      const { conv } = layerSparsity({ conv: filterNorm(weights, 7, norm) }, amount);
       assert.deepEqual(Array.from(filterMask(conv, 2 * 2 * 3)), mask);
     }
   });
@@ -45,8 +45,8 @@ describe("§3.1.2 filter pruning", () => {
       4, 0, 2, 0.1,
       0, 4, 2, -1,
     );
-    assert.deepEqual(layerRate({ k: geometricMedian(kernel, 4) }, 0.25).k, u8(1, 1, 0, 1));
-    assert.deepEqual(layerRate({ k: filterNorm(kernel, 4, 2) }, 0.25).k, u8(1, 1, 1, 0));
+    assert.deepEqual(layerSparsity({ k: geometricMedian(kernel, 4) }, 0.25).k, u8(1, 1, 0, 1));
+    assert.deepEqual(layerSparsity({ k: filterNorm(kernel, 4, 2) }, 0.25).k, u8(1, 1, 1, 0));
   });
 
   it("makes layers comparable by their norm", () => {

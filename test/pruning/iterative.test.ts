@@ -5,7 +5,7 @@ import {
   globalSparsity,
   iterativePrune,
   keepAtLeast,
-  layerRate,
+  layerSparsity,
   type Masks,
   magnitude,
   type Prunable,
@@ -59,15 +59,15 @@ function regression(seed = 1, size = 40) {
 describe("§3.1.4 schedules", () => {
   it("follow their formulas", () => {
     assert.deepEqual(
-      prunePlan({ schedule: "linear", target: 0.8, steps: 4 }),
+      prunePlan({ schedule: "linear", sparsity: 0.8, steps: 4 }),
       [0.2, 0.4, 0.6000000000000001, 0.8],
     );
-    assert.deepEqual(prunePlan({ schedule: "oneShot", target: 0.8, steps: 3 }), [0.8, 0.8, 0.8]);
+    assert.deepEqual(prunePlan({ schedule: "oneShot", sparsity: 0.8, steps: 3 }), [0.8, 0.8, 0.8]);
     // Zhu and Gupta's equation (1) from 0.5 to 0.9 in 4 steps, by hand: 0.9 − 0.4·(1 − t)³.
-    const cubic = prunePlan({ target: 0.9, steps: 4, initial: 0.5 });
+    const cubic = prunePlan({ sparsity: 0.9, steps: 4, initial: 0.5 });
     for (const [i, s] of [0.73125, 0.85, 0.89375, 0.9].entries()) assert.ok(Math.abs(cubic[i] - s) < 1e-12);
     // 20 % of what is left, three times.
-    const geometric = prunePlan({ schedule: "geometric", target: 1 - 0.8 ** 3, steps: 3 });
+    const geometric = prunePlan({ schedule: "geometric", sparsity: 1 - 0.8 ** 3, steps: 3 });
     for (const [i, s] of [0.2, 0.36, 0.488].entries()) assert.ok(Math.abs(geometric[i] - s) < 1e-12);
     const endless = [];
     for (const sparsity of endlessPlan(0.2)) {
@@ -79,34 +79,37 @@ describe("§3.1.4 schedules", () => {
   it("rise, within their bounds, to exactly the target", () => {
     const random = seeded(4);
     for (const schedule of schedules) {
-      for (const [initial, target] of [
+      for (const [initial, sparsity] of [
         [0, 0],
         [1, 1],
         [0, 1],
         ...Array.from({ length: 10 }, () => [random(), random()].sort()),
       ]) {
         const steps = 1 + Math.floor(random() * 7);
-        const plan = prunePlan({ schedule, initial, target, steps });
+        const plan = prunePlan({ schedule, initial, sparsity, steps });
         assert.equal(plan.length, steps);
-        assert.equal(plan.at(-1), target);
+        assert.equal(plan.at(-1), sparsity);
         for (const [i, s] of plan.entries())
-          assert.ok(s >= (plan[i - 1] ?? initial) - 1e-15 && s <= target + 1e-15);
+          assert.ok(s >= (plan[i - 1] ?? initial) - 1e-15 && s <= sparsity + 1e-15);
       }
     }
   });
 
   it("refuse what is not allowed", () => {
-    assert.throws(() => prunePlan({ target: 1.2, steps: 3 }), /target must be a number from 0 to 1, got 1.2/);
     assert.throws(
-      () => prunePlan({ target: 0.5, steps: 0 }),
+      () => prunePlan({ sparsity: 1.2, steps: 3 }),
+      /sparsity must be a number from 0 to 1, got 1.2/,
+    );
+    assert.throws(
+      () => prunePlan({ sparsity: 0.5, steps: 0 }),
       /steps must be a whole number of at least 1, got 0/,
     );
     assert.throws(
-      () => prunePlan({ target: 0.5, initial: 0.6, steps: 1 }),
+      () => prunePlan({ sparsity: 0.5, initial: 0.6, steps: 1 }),
       /initial must be a number from 0 to 0.5, got 0.6/,
     );
     assert.throws(
-      () => prunePlan({ schedule: "quartic" as "cubic", target: 0.5, steps: 1 }),
+      () => prunePlan({ schedule: "quartic" as "cubic", sparsity: 0.5, steps: 1 }),
       /schedule must be one of "linear", "cubic", "geometric", "oneShot", got "quartic"/,
     );
     assert.throws(() => endlessPlan(0), /rate must be a number/);
@@ -123,7 +126,7 @@ describe("§3.1.4 iterative pruning", () => {
       seen.push(masks);
       fineTune(masks, step);
     };
-    const plan = prunePlan({ target: 0.9, steps: 4 });
+    const plan = prunePlan({ sparsity: 0.9, steps: 4 });
     const { best, history, ended } = await iterativePrune(model, { plan });
     assert.equal(ended, "plan done");
     assert.deepEqual(
@@ -144,7 +147,7 @@ describe("§3.1.4 iterative pruning", () => {
 
   it("finds the best masks there are, where magnitude is all that counts", async () => {
     const model = regression(2);
-    const { best } = await iterativePrune(model, { plan: prunePlan({ target: 0.5, steps: 5 }) });
+    const { best } = await iterativePrune(model, { plan: prunePlan({ sparsity: 0.5, steps: 5 }) });
     const all = [...model.truth.a, ...model.truth.b].map((t) => t * t).sort((a, b) => a - b);
     const lost = all.slice(0, 30).reduce((sum, t) => sum + t, 0);
     const total = all.reduce((sum, t) => sum + t, 0);
@@ -191,7 +194,7 @@ describe("§3.1.4 iterative pruning", () => {
     const model = regression(5);
     const early = { a: model.truth.a.map((t) => t / 4), b: model.truth.b.map((t) => t / 4) };
     const { best } = await iterativePrune(model, {
-      plan: prunePlan({ target: 0.5, steps: 3 }),
+      plan: prunePlan({ sparsity: 0.5, steps: 3 }),
       rewindTo: early,
     });
     for (const layer of ["a", "b"]) {
@@ -206,7 +209,7 @@ describe("§3.1.4 iterative pruning", () => {
   it("takes any strategy", async () => {
     const { best } = await iterativePrune(regression(), {
       plan: [0.25, 0.5],
-      select: (scores, sparsity, previous) => layerRate(scores, sparsity, { previous }),
+      select: (scores, sparsity, previous) => layerSparsity(scores, sparsity, { previous }),
     });
     assert.equal(sparsityOf(best.masks.a), 0.5);
     assert.equal(sparsityOf(best.masks.b), 0.5);
@@ -254,7 +257,7 @@ describe("§3.1.4 iterative pruning", () => {
     assert.equal(best.sparsity, 56 / 60);
     for (let i = 1; i < history.length; i++) assert.ok(history[i].sparsity > history[i - 1].sparsity);
     const oneShot = await iterativePrune(regression(), {
-      plan: prunePlan({ schedule: "oneShot", target: 0.5, steps: 3 }),
+      plan: prunePlan({ schedule: "oneShot", sparsity: 0.5, steps: 3 }),
     });
     assert.equal(oneShot.history.length, 4, "but a plan may say to fine-tune again");
   });

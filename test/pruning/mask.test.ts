@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { applyMask, applyMasks, combineMasks, layerSparsity, sparsityOf } from "../../lib/pruning/index.ts";
+import { applyMask, applyMasks, combineMasks, sparsityByLayer, sparsityOf } from "../../lib/pruning/index.ts";
 import { seeded } from "../../lib/util/random.ts";
 
 const f32 = (...numbers: number[]) => Float32Array.from(numbers);
@@ -19,7 +19,7 @@ describe("§3.1.1 masks", () => {
     assert.equal(sparsityOf(u8(1, 0, 0, 1)), 0.5);
     assert.equal(sparsityOf(f32(1, 0, -0, 0)), 0.75);
     assert.equal(sparsityOf({ a: u8(0), b: u8(1, 1, 1) }), 0.25);
-    assert.deepEqual(layerSparsity({ a: u8(0), b: u8(1, 1, 1), c: f32() }), { a: 1, b: 0, c: 0 });
+    assert.deepEqual(sparsityByLayer({ a: u8(0), b: u8(1, 1, 1), c: f32() }), { a: 1, b: 0, c: 0 });
     assert.equal(sparsityOf([1, 0, 0, 1]), 0.5);
     assert.equal(sparsityOf({ a: [0, 1], b: Float64Array.of(0, 0) }), 0.75);
     assert.equal(sparsityOf(f32()), 0);

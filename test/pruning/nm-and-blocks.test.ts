@@ -3,7 +3,7 @@ import {
   type Blocks,
   blockMask,
   blockScores,
-  layerRate,
+  layerSparsity,
   magnitude,
   nmMask,
   sparsityOf,
@@ -73,7 +73,7 @@ describe("§3.1.1 N:M and block sparsity", () => {
 
       1, 1,  0, 0,  1,
     );
-    const { all } = layerRate({ all: blockScores(scores, blocks) }, 0.5);
+    const { all } = layerSparsity({ all: blockScores(scores, blocks) }, 0.5);
     assert.deepEqual(blockMask(all, blocks), expected);
   });
 
@@ -82,7 +82,10 @@ describe("§3.1.1 N:M and block sparsity", () => {
     const scores = Float32Array.from({ length: 24 }, () => normal(random) ** 2);
     const one: Blocks = { rows: 4, cols: 6, blockRows: 1, blockCols: 1 };
     assert.deepEqual(blockScores(scores, one), scores);
-    assert.deepEqual(blockMask(layerRate({ w: scores }, 0.3).w, one), layerRate({ w: scores }, 0.3).w);
+    assert.deepEqual(
+      blockMask(layerSparsity({ w: scores }, 0.3).w, one),
+      layerSparsity({ w: scores }, 0.3).w,
+    );
     const whole: Blocks = { rows: 4, cols: 6, blockRows: 9, blockCols: 9 };
     assert.equal(sparsityOf(blockMask(u8(0), whole)), 1);
     assert.equal(blockScores(scores, whole).length, 1);

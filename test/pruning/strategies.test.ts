@@ -5,7 +5,6 @@ import {
   globalSparsity,
   globalThreshold,
   keepAtLeast,
-  layerRate,
   layerSparsity,
   layerThreshold,
   type Masks,
@@ -14,6 +13,7 @@ import {
   type Scores,
   type Strategy,
   select,
+  sparsityByLayer,
   sparsityOf,
   thresholdAt,
 } from "../../lib/pruning/index.ts";
@@ -61,8 +61,8 @@ describe("§3.1.1 selection of weights", () => {
 
   it("prunes layer by layer what torch.nn.utils.prune.l1_unstructured prunes", () => {
     const { amounts, masks } = fixture.torchLayer;
-    assert.deepEqual(plain(layerRate(scores, amounts)), masks);
-    assert.deepEqual(plain(layerRate(weights, amounts, { absolute: true })), masks);
+    assert.deepEqual(plain(layerSparsity(scores, amounts)), masks);
+    assert.deepEqual(plain(layerSparsity(weights, amounts, { absolute: true })), masks);
   });
 
   it("prunes again what torch prunes again", () => {
@@ -127,7 +127,7 @@ describe("§3.1.1 selection of weights", () => {
         assert.deepEqual(masks, bySorting(given, sparsity), `${kind}, ${sparsity}`);
         const absolute = globalSparsity(given, sparsity, { absolute: true });
         assert.deepEqual(absolute, bySorting(mapValues(given, magnitude), sparsity), `${kind}, ${sparsity}`);
-        const byLayer = layerRate(given, sparsity);
+        const byLayer = layerSparsity(given, sparsity);
         for (const layer of Object.keys(given)) {
           assert.deepEqual(byLayer[layer], bySorting({ [layer]: given[layer] }, sparsity)[layer]);
         }
@@ -146,10 +146,10 @@ describe("§3.1.1 selection of weights", () => {
       const before = sparsityOf(previous);
       const sparsity = random();
       for (const strategy of [
-        { strategy: "globalSparsity", amount: sparsity },
-        { strategy: "globalThreshold", amount: 0.5 },
-        { strategy: "layerThreshold", amount: { a: 1, b: -1 } },
-        { strategy: "layerRate", amount: { a: sparsity, b: 0.5 } },
+        { strategy: "globalSparsity", sparsity: sparsity },
+        { strategy: "globalThreshold", threshold: 0.5 },
+        { strategy: "layerThreshold", threshold: { a: 1, b: -1 } },
+        { strategy: "layerSparsity", sparsity: { a: sparsity, b: 0.5 } },
       ] as Strategy[]) {
         const masks = select(given, strategy, { previous });
         for (const layer of ["a", "b"] as const) {
@@ -172,21 +172,21 @@ describe("§3.1.1 selection of weights", () => {
   it("breaks ties by layer, then index", () => {
     const same = { a: f32(1, 1, 1), b: f32(1, 1) };
     assert.deepEqual(globalSparsity(same, 0.8), { a: u8(0, 0, 0), b: u8(0, 1) });
-    assert.deepEqual(layerRate(same, 0.5), { a: u8(0, 0, 1), b: u8(0, 1) });
+    assert.deepEqual(layerSparsity(same, 0.5), { a: u8(0, 0, 1), b: u8(0, 1) });
     assert.deepEqual(globalSparsity({ a: f32(0, -0, 0, -0) }, 0.5).a, u8(0, 0, 1, 1));
   });
 
   it("takes empty layers, one element, all equal, all zero, and a layer pruned away entirely", () => {
     assert.deepEqual(globalSparsity({}, 0.5), {});
     assert.deepEqual(globalSparsity({ a: f32() }, 1), { a: u8() });
-    assert.deepEqual(layerRate({ a: f32(), b: f32(3) }, 1), { a: u8(), b: u8(0) });
+    assert.deepEqual(layerSparsity({ a: f32(), b: f32(3) }, 1), { a: u8(), b: u8(0) });
     assert.deepEqual(layerThreshold({ a: f32(), b: f32(3) }, 3), { a: u8(), b: u8(1) });
     assert.deepEqual(globalSparsity({ a: f32(3) }, 0.49), { a: u8(1) });
     assert.deepEqual(globalSparsity({ a: f32(3) }, 0.5), { a: u8(0) });
     assert.deepEqual(globalSparsity({ a: f32(0, 0, 0, 0) }, 0.5), { a: u8(0, 0, 1, 1) });
     assert.deepEqual(globalThreshold({ a: f32(0, 0) }, 0), { a: u8(1, 1) });
     const masks = globalSparsity({ small: f32(0.1, 0.2), large: f32(5, 6, 7) }, 0.4);
-    assert.deepEqual(layerSparsity(masks), { small: 1, large: 0 });
+    assert.deepEqual(sparsityByLayer(masks), { small: 1, large: 0 });
     assert.equal(thresholdAt({ a: f32(1, 2) }, 0), Number.NEGATIVE_INFINITY);
     assert.equal(thresholdAt({ a: f32(-3, 2) }, 0.5), -3);
   });
@@ -212,7 +212,7 @@ describe("§3.1.1 selection of weights", () => {
       assert.throws(() => globalSparsity(given, 0.5, { absolute: true }), message);
       assert.throws(() => globalThreshold(given, 0.5), message);
       assert.throws(() => layerThreshold(given, 0.5), message);
-      assert.throws(() => layerRate(given, 0), message);
+      assert.throws(() => layerSparsity(given, 0), message);
       assert.throws(() => thresholdAt(given, 0.5), message);
     }
     const largest = 3.4028234663852886e38;
@@ -226,23 +226,23 @@ describe("§3.1.1 selection of weights", () => {
         new RegExp(`sparsity must be a number from 0 to 1, got ${bad}`),
       );
       assert.throws(
-        () => layerRate(scores, bad),
-        new RegExp(`rate must be a number from 0 to 1, got ${bad}`),
+        () => layerSparsity(scores, bad),
+        new RegExp(`sparsity must be a number from 0 to 1, got ${bad}`),
       );
       assert.throws(
-        () => layerRate(scores, { conv1: bad, dense1: 0, dense2: 0 }),
-        /rate.conv1 must be a number/,
+        () => layerSparsity(scores, { conv1: bad, dense1: 0, dense2: 0 }),
+        /sparsity.conv1 must be a number/,
       );
     }
     assert.throws(() => globalThreshold(scores, Number.NaN), /threshold must be a number, got NaN/);
     assert.throws(() => layerThreshold(scores, { conv1: 1, dense1: 1 }), /threshold.dense2 must be a number/);
     assert.throws(
-      () => layerRate(scores, { conv1: 0, dense1: 0, dense2: 0, dense3: 0 }),
-      /rate names a layer "dense3" that is not there; there are conv1, dense1, dense2/,
+      () => layerSparsity(scores, { conv1: 0, dense1: 0, dense2: 0, dense3: 0 }),
+      /sparsity names a layer "dense3" that is not there; there are conv1, dense1, dense2/,
     );
     assert.throws(
-      () => select(scores, { strategy: "best" as "layerRate", amount: 0 }),
-      /strategy must be one of "globalSparsity", "globalThreshold", "layerThreshold", "layerRate", got "best"/,
+      () => select(scores, { strategy: "best" as "layerSparsity", sparsity: 0 }),
+      /strategy must be one of "globalSparsity", "globalThreshold", "layerSparsity", "layerThreshold", got "best"/,
     );
   });
 
@@ -254,7 +254,7 @@ describe("§3.1.1 selection of weights", () => {
       const scores = { a: given as unknown as Float32Array };
       const message = new RegExp(`scores.a must be a Float32Array, got ${shown}\\(3\\)`);
       assert.throws(() => globalSparsity(scores, 0.5), message);
-      assert.throws(() => layerRate(scores, 0.5), message);
+      assert.throws(() => layerSparsity(scores, 0.5), message);
       assert.throws(() => layerThreshold(scores, 1), message);
       assert.throws(() => thresholdAt(scores, 0.5), message);
     }
@@ -267,7 +267,7 @@ describe("§3.1.1 selection of weights", () => {
       /previous.conv1 must have 100 elements, got 1/,
     );
     assert.throws(
-      () => layerRate(scores, 0.5, { previous: {} }),
+      () => layerSparsity(scores, 0.5, { previous: {} }),
       /previous.conv1 must have 100 elements, got undefined/,
     );
   });

@@ -6,8 +6,10 @@ import {
   createObserver,
   fakeQuantize,
   type ObserverOptions,
+  observerMethods,
   quantizationError,
   quantize,
+  rangeMethods,
   restoreThresholded,
   scaleGradient,
   straightThrough,
@@ -20,7 +22,7 @@ import { fixture, normals } from "./fixture.ts";
 const torch = fixture("fixed-point");
 const relu = new Float32Array(torch.relu);
 const weights = new Float32Array(torch.weights);
-const methods = ["minmax", "movingAverage", "percentile", "mse", "kl"] as const;
+const methods = observerMethods;
 
 /** Feeds values in batches of growing size. */
 function watched(values: Float32Array, options: ObserverOptions) {
@@ -103,7 +105,7 @@ describe("§3.2.2 calibration observers", () => {
   });
 
   it("do not depend on the order of batches", () => {
-    for (const method of ["minmax", "percentile", "mse", "kl"] as const) {
+    for (const method of rangeMethods) {
       const reversed = relu.slice().reverse();
       const a = watched(relu, { bits: 6, method }).range();
       const b = watched(reversed, { bits: 6, method }).range();

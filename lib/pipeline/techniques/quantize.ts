@@ -1,0 +1,83 @@
+// §3.2.1, item 1, and §3.2.2 in a recipe: weights in fixed point, and what flows between layers.
+
+import { calibrateActivations, shapesOf, weightsOf } from "../../nn/index.ts";
+import type { PerLayer } from "../../pruning/index.ts";
+import {
+  quantize as quantizeArray,
+  type RangeMethod,
+  type Rounding,
+  rangeMethods,
+  roundings,
+  type Scheme,
+  schemes,
+} from "../../quantization/index.ts";
+import { flag, layerNames, oneOf, perLayer, whole } from "../fields.ts";
+import { project } from "../hold.ts";
+import { amountFor, axesOf, type Common, layersOf, namedIn, someOf, type Technique } from "../technique.ts";
+
+/** §3.2.1, item 1: weights in fixed point, and with `activations` (§3.2.2) what flows between layers too. */
+export interface Quantize extends Common {
+  technique: "quantize";
+  /** 1 to 16: one for all, or one for each layer by name. */
+  bits: PerLayer;
+  /** Default `symmetric`. */
+  scheme?: Scheme;
+  /** One scale an output, default true. */
+  perChannel?: boolean;
+  /** Default `max`. */
+  range?: RangeMethod;
+  /** Default `nearest`. */
+  rounding?: Rounding;
+  /** Bits of the input and of every layer's outputs but the last; by default they stay floats. */
+  activations?: number;
+  /** How many training images activations are calibrated on; default 500. */
+  images?: number;
+  layers?: readonly string[];
+}
+
+export const quantize: Technique<Quantize> = {
+  name: "quantize",
+  needed: ["bits"],
+  fields: {
+    bits: perLayer(whole(1, 16)),
+    scheme: oneOf(...schemes),
+    perChannel: flag,
+    range: oneOf(...rangeMethods),
+    rounding: oneOf(...roundings),
+    activations: whole(1, 16),
+    images: whole(1),
+    layers: layerNames,
+  },
+  async run(state, step, context) {
+    const { bits, scheme, perChannel = true, range, rounding, activations, images } = step;
+    const layers = layersOf(state.model, step.layers ?? namedIn(bits));
+    const { masks, quantized, clustered } = state.compression;
+    const shapes = shapesOf(state.model);
+    const axes = axesOf(state.model);
+    const weights = weightsOf(state.model);
+    for (const name of layers) {
+      const width = amountFor("bits", bits, name);
+      if (width === 1 && (scheme ?? "symmetric") === "symmetric" && masks[name]?.includes(0))
+        throw new RangeError(
+          `bits must be at least 2 for ${name}, which is pruned: one bit has the levels -1 and +1, and no 0`,
+        );
+      quantized[name] = quantizeArray(weights[name], {
+        bits: width,
+        scheme,
+        range,
+        rounding,
+        seed: context.seed,
+        shape: shapes[name],
+        axis: perChannel ? axes[name] : undefined,
+      });
+      delete clustered[name];
+    }
+    project(state);
+    if (activations !== undefined) {
+      state.activations = await calibrateActivations(state.model, someOf(context.data.train, images), {
+        bits: activations,
+      });
+    }
+    return { note: `${layers.length} layers${activations ? `, activations in ${activations} bits` : ""}` };
+  },
+};
