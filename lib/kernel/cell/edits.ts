@@ -1,5 +1,5 @@
 // Edits of a cell's text that remember where each line came from, and source maps moved by them.
-import type { SourceMap } from "./transform.ts";
+import type { SourceMap } from "./code.ts";
 
 /** `text` in place of the source from `start` to `end`. `moved`: the range is used elsewhere, with its own edits. */
 export interface Edit {

@@ -1,10 +1,11 @@
 // Imports in cells: ES modules, CommonJS modules, JSON, and the project's own TypeScript, seen from the notebook's folder.
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import Module, { createRequire, isBuiltin, register } from "node:module";
 import { dirname, isAbsolute, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../../util/files.ts";
+import { fileToRun } from "./resolve.ts";
 
 type ModuleNamespace = Record<string, unknown>;
 
@@ -47,7 +48,7 @@ export function provideModules(folder: string): void {
     if (isBuiltin(specifier)) return import(specifier);
     const path = pathOf(specifier, folder);
     if (path === undefined) return loadPackage(specifier, attributes);
-    const file = resolveFile(path);
+    const file = fileToRun(path);
     if (file === undefined) throw notFound(specifier, folder);
     if (file.endsWith(".json")) return jsonModule(file);
     if (typescript.test(file)) {
@@ -172,18 +173,6 @@ function pathOf(specifier: string, folder: string): string | undefined {
 
 function queryOf(specifier: string): string {
   return /[?#].*$/s.exec(specifier)?.[0] ?? "";
-}
-
-/** The file that is meant: as TypeScript does, `./a`, `./a.js` and `./a.ts` may all mean `a.ts`. */
-function resolveFile(path: string): string | undefined {
-  if (existsSync(path) && /\.[^/\\]+$/.test(path)) return path;
-  const candidates: string[] = [];
-  const js = /^(.*)\.([cm]?)js(x?)$/.exec(path);
-  if (js) candidates.push(`${js[1]}.${js[2]}ts${js[3]}`);
-  for (const ending of [".ts", ".tsx", ".mts", ".cts", ".js", ".mjs", ".cjs", ".json"])
-    candidates.push(path + ending);
-  for (const ending of [".ts", ".js", ".mjs", ".cjs"]) candidates.push(join(path, `index${ending}`));
-  return candidates.find((candidate) => existsSync(candidate)) ?? (existsSync(path) ? path : undefined);
 }
 
 function jsonModule(file: string): ModuleNamespace {

@@ -28,7 +28,9 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { packageRoot } from "../../util/files.ts";
-import { type CellCode, type Declared, findUp } from "../cell/transform.ts";
+import type { CellCode, Declared } from "../cell/code.ts";
+import { findUp } from "../cell/tsconfig.ts";
+import { filesOfTypes } from "../run/resolve.ts";
 import { globalTypes } from "./globals.ts";
 import { findServer, LspClient, NoAnswer, ServerDied } from "./lsp.ts";
 
@@ -161,6 +163,8 @@ export class LanguageService {
   private checked: { source: string; cell: CellCode } | undefined;
   private readonly watchers = new Map<string, FSWatcher>();
   private readonly watched = new Set<string>();
+  /** Of what is watched, the files that are not there (yet). */
+  private readonly missing = new Set<string>();
 
   constructor(options: LanguageServiceOptions) {
     this.folder = resolve(options.folder);
@@ -454,9 +458,18 @@ export class LanguageService {
     if (paths.length === 0) return;
     const changes = paths.map((path) => ({
       uri: pathToFileURL(resolve(this.folder, path)).href,
-      type: existsSync(resolve(this.folder, path)) ? 2 : 3,
+      type: this.howChanged(resolve(this.folder, path)),
     }));
     if (this.live) this.client!.notify("workspace/didChangeWatchedFiles", { changes });
+  }
+
+  /** LSP's number for what became of a file: 1 made, 2 changed, 3 gone. */
+  private howChanged(file: string): number {
+    if (!existsSync(file)) {
+      if (this.watched.has(file)) this.missing.add(file);
+      return 3;
+    }
+    return this.missing.delete(file) ? 1 : 2;
   }
 
   /** How many documents the server holds, and its process: for tests and figures. */
@@ -652,6 +665,8 @@ export class LanguageService {
     }
     // A notebook outside any project can still import slimlab's modules; inside, the same line lists them to complete.
     const slimlab = resolved(require, "slimlab/package.json");
+    // Cells import .tsx files whether or not the folder says how JSX is to be compiled.
+    if (own === undefined || !readFileSync(own, "utf8").includes('"jsx"')) compilerOptions.jsx = "preserve";
     const hasPaths = own !== undefined && readFileSync(own, "utf8").includes('"paths"');
     if (!hasPaths && (!slimlab || dirname(slimlab) === packageRoot)) {
       compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.d.ts")] };
@@ -798,13 +813,17 @@ export class LanguageService {
       const built = specifier.startsWith("slimlab/")
         ? join(packageRoot, "dist/lib", specifier.slice(8), "index.d.ts")
         : "";
-      const file = fileOf(built || resolve(folder, specifier));
-      if (!file || this.watched.has(file)) continue;
-      this.watched.add(file);
-      this.watchFolder(dirname(file));
-      if (this.watched.size < 500 && /\.[cm]?[jt]sx?$/.test(file)) {
+      const { found, watched } = filesOfTypes(built || resolve(folder, specifier));
+      const isNew = found !== undefined && !this.watched.has(found);
+      for (const each of watched) {
+        if (this.watched.size >= 5000) break;
+        if (each !== found && !this.watched.has(each)) this.missing.add(each);
+        this.watched.add(each);
+        this.watchFolder(dirname(each));
+      }
+      if (isNew && this.watched.size < 5000 && /\.[cm]?[jt]sx?$/.test(found)) {
         try {
-          this.watchImports(readFileSync(file, "utf8"), dirname(file));
+          this.watchImports(readFileSync(found, "utf8"), dirname(found));
         } catch {}
       }
     }
@@ -986,13 +1005,4 @@ function resolved(require: NodeJS.Require, name: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** The file that a relative import without its extension means. */
-function fileOf(path: string): string | undefined {
-  const script = /^(.*)\.([cm]?)[jt]s$/.exec(path);
-  const typed = script ? [`${script[1]}.${script[2]}ts`, `${script[1]}.d.${script[2]}ts`] : [];
-  return [...typed, path, `${path}.ts`, `${path}.js`, join(path, "index.ts")].find(
-    (each) => /\.\w+$/.test(each) && existsSync(each),
-  );
 }

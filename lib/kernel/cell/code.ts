@@ -1,0 +1,63 @@
+// What a cell becomes and what it tells of itself: the words that transform, editing, types and debugger share.
+
+export type DeclaredKind =
+  | "let"
+  | "const"
+  | "var"
+  | "function"
+  | "class"
+  | "enum"
+  | "namespace"
+  | "type"
+  | "interface"
+  | "import";
+
+/** A name that a cell declares at its top level. */
+export interface Declared {
+  name: string;
+  kind: DeclaredKind;
+  /** The name has a value at run time. An import may turn out to be a type only; it counts as a value. */
+  value: boolean;
+  /** The name can stand where a type is expected. */
+  type: boolean;
+  /** The cell itself exports the name, under this name. */
+  exported: boolean;
+  /** Where the name stands in the cell, as a UTF-16 offset. */
+  start: number;
+}
+
+/** A cell ready to run: what `Runtime.evaluate` with `replMode` takes. */
+export interface CellCode {
+  /** JavaScript for V8's REPL mode. */
+  code: string;
+  /** Source map (version 3) from `code` to the cell's TypeScript. */
+  map: SourceMap;
+  /** Names declared at the top level. */
+  declared: Declared[];
+  /** Identifiers that the cell mentions and does not declare at its top level. */
+  references: Set<string>;
+  /** The last statement is an expression, so its value is the cell's result. */
+  showsResult: boolean;
+}
+
+export interface SourceMap {
+  version: 3;
+  sources: string[];
+  sourcesContent: string[];
+  names: string[];
+  mappings: string;
+}
+
+/** The cell is not TypeScript (or JavaScript) that can be read. */
+export class CellSyntaxError extends SyntaxError {
+  override name = "SyntaxError";
+  /** 1-based line in the cell. */
+  line: number;
+  /** 1-based column in the line, in UTF-16 units. */
+  column: number;
+  constructor(message: string, line: number, column: number) {
+    super(message);
+    this.line = line;
+    this.column = column;
+  }
+}

@@ -1,0 +1,128 @@
+// Reading a cell: parsing, errors in a person's words, and whether a console should go on asking for lines.
+import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
+import { CellSyntaxError } from "./code.ts";
+import type { CellTree, Expression, Statement } from "./tree.ts";
+
+/** How a cell is to be read. */
+export interface SyntaxOptions {
+  /** The cell is JavaScript: no types, and sloppy mode as in Node's own REPL. */
+  javascript?: boolean;
+  /** Decorators as TypeScript had them before the standard's. Default: what the folder's tsconfig.json says. */
+  experimentalDecorators?: boolean;
+}
+
+function parserOptions(options: SyntaxOptions): ParserOptions {
+  const plugins: ParserPlugin[] = [
+    options.experimentalDecorators ? "decorators-legacy" : ["decorators", { decoratorsBeforeExport: true }],
+    "decoratorAutoAccessors",
+    "explicitResourceManagement",
+    "importAttributes",
+  ];
+  if (!options.javascript) plugins.push("typescript");
+  return {
+    sourceType: "module",
+    strictMode: options.javascript ? false : undefined,
+    allowUndeclaredExports: true,
+    plugins,
+  };
+}
+
+/** Parses a cell; a cell that is nothing but an object literal is read as one, as in every REPL. */
+export function parseCell(source: string, options: SyntaxOptions): CellTree {
+  const settings = parserOptions(options);
+  let failure: unknown;
+  let tree: CellTree | undefined;
+  try {
+    const { program } = parse(source, settings) as unknown as { program: Omit<CellTree, "bareObject"> };
+    tree = { ...program, bareObject: false };
+    const only = tree.body.length === 1 ? tree.body[0] : undefined;
+    if (only?.type !== "BlockStatement" || only.body.length === 0) return tree;
+  } catch (error) {
+    failure = error;
+  }
+  if (startsWithBrace(source)) {
+    try {
+      const expression = parseExpression(source, settings) as Expression;
+      if (expression.type === "ObjectExpression") {
+        const { start, end } = expression;
+        const statement = { type: "ExpressionStatement", expression, start, end } as Statement;
+        return { body: [statement], directives: [], bareObject: true };
+      }
+    } catch {}
+  }
+  if (tree) return tree;
+  throw fromBabel(failure, source);
+}
+
+function startsWithBrace(source: string): boolean {
+  return /^(?:\s|\/\/[^\n]*\n|\/\*[\s\S]*?\*\/)*\{/.test(source);
+}
+
+interface BabelError {
+  message: string;
+  loc?: { line: number; column: number };
+  reasonCode?: string;
+  pos?: number;
+}
+
+function fromBabel(error: unknown, source: string): unknown {
+  const { message, loc, reasonCode } = error as BabelError;
+  if (!loc) return error;
+  let text = message.replace(/ \(\d+:\d+\)$/, "");
+  const friendly: Record<string, string> = {
+    AwaitNotInAsyncContext:
+      "await works in an async function or at the cell's top level: make this function async",
+    UnterminatedString: "This string has no closing quote",
+    UnterminatedTemplate: "This template string has no closing `",
+    UnterminatedComment: "This comment has no closing */",
+    UnterminatedRegExp: "This regular expression has no closing /",
+    IllegalReturn: "return works inside a function only; a cell's last expression is its result",
+  };
+  if (reasonCode === "UnexpectedReservedWord" && /'await'/.test(text)) text = friendly.AwaitNotInAsyncContext;
+  else if (reasonCode && friendly[reasonCode]) text = friendly[reasonCode];
+  else if (/^Unexpected token/.test(text) && (error as BabelError).pos! >= source.trimEnd().length) {
+    text = text.replace("Unexpected token", "The cell ends too early");
+  }
+  return new CellSyntaxError(text, loc.line, loc.column + 1);
+}
+
+/**
+ * Whether a console may run what has been typed so far: Jupyter's `is_complete_request`.
+ * `indent` is what the next line should start with when it goes on.
+ */
+export function completeness(source: string): {
+  status: "complete" | "incomplete" | "invalid";
+  indent?: string;
+} {
+  try {
+    parse(source, parserOptions({}));
+    return { status: "complete" };
+  } catch (error) {
+    const { reasonCode, loc, pos } = error as BabelError;
+    const end = source.trimEnd().length;
+    const openEnded = reasonCode === "UnterminatedTemplate" || reasonCode === "UnterminatedComment";
+    const lastLine = source.split("\n").length;
+    const openString = reasonCode === "UnterminatedString" && loc?.line === lastLine;
+    if (openEnded || openString || (pos ?? 0) >= end || restIsComment(source.slice(pos))) {
+      return { status: "incomplete", indent: nextIndent(source) };
+    }
+    if (startsWithBrace(source)) {
+      try {
+        parseExpression(source, parserOptions({}));
+        return { status: "complete" };
+      } catch {}
+    }
+    return { status: "invalid" };
+  }
+}
+
+/** The parser stopped at the end of the code, with only comments after it. */
+function restIsComment(rest: string): boolean {
+  return /^(\s|\/\/[^\n]*(\n|$)|\/\*[\s\S]*?\*\/)*$/.test(rest);
+}
+
+function nextIndent(source: string): string {
+  const line = source.trimEnd().split("\n").at(-1) ?? "";
+  const indent = /^\s*/.exec(line)![0];
+  return /[{([]\s*(\/\/.*)?$/.test(line) || /=>\s*$/.test(line) ? `${indent}  ` : indent;
+}
