@@ -9,20 +9,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as zmq from "zeromq";
 import type { Output as NotebookOutput } from "../util/nbformat.ts";
-import {
-  address,
-  type Connection,
-  type Content,
-  decode,
-  encode,
-  type Header,
-  header,
-  type Message,
-  parseConnection,
-} from "./node/wire.ts";
+import { address, type Connection, parseConnection } from "./node/connection.ts";
+import { decode, encode, header } from "./node/wire.ts";
+import type { Content, Header, Message } from "./protocol/messages.ts";
 
 export type { MimeBundle } from "../util/display.ts";
-export type { Content, Header, Message } from "./node/wire.ts";
+export type { Content, Header, Message } from "./protocol/messages.ts";
 
 /** A cell's output, its text in one piece. */
 export type Output = NotebookOutput<string>;
@@ -48,7 +40,8 @@ export interface ExecuteOptions {
 
 export interface ExecuteResult {
   status: "ok" | "error" | "aborted";
-  executionCount: number;
+  /** Null where the cell was aborted: it has not run. */
+  executionCount: number | null;
   /** Streams merged, `clear_output` and `update_display_data` applied; a later cell's update still reaches in here. */
   outputs: Output[];
   /** The reply's content. */
@@ -410,7 +403,7 @@ class Client implements KernelClient {
       const reply = await Promise.race([request, stuck]);
       return {
         status: reply.content.status,
-        executionCount: reply.content.execution_count,
+        executionCount: reply.content.execution_count ?? null,
         outputs,
         content: reply.content,
       };

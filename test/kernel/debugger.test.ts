@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Content, type ExecuteResult, type KernelClient, startKernel } from "../../lib/kernel/client.ts";
+import type { Content, ExecuteResult, KernelClient } from "../../lib/kernel/client.ts";
 import { murmur2 } from "../../lib/kernel/debug/debugger.ts";
+import { startKernel } from "./held.ts";
 import { start } from "./waiting.ts";
 
 const within = 20_000;

@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import * as zmq from "zeromq";
-import { type ExecuteResult, type KernelClient, type Output, startKernel } from "../../lib/kernel/client.ts";
-import { address, encode, header } from "../../lib/kernel/node/wire.ts";
+import type { ExecuteResult, KernelClient, Output } from "../../lib/kernel/client.ts";
+import { address } from "../../lib/kernel/node/connection.ts";
+import { encode, header } from "../../lib/kernel/node/wire.ts";
+import { startKernel } from "./held.ts";
 import { nextMessage, sendAndWait, start, until } from "./waiting.ts";
 
 function text(result: ExecuteResult): unknown {
@@ -109,12 +111,12 @@ describe("kernel: a session over the sockets", () => {
     it("counts", async () => {
       const first = await run("1");
       const second = await run("2");
-      assert.equal(second.executionCount, first.executionCount + 1);
+      assert.equal(second.executionCount, first.executionCount! + 1);
       const silent = await run("3", { silent: true });
       assert.deepEqual(silent.outputs, []);
       assert.equal(silent.executionCount, second.executionCount);
       assert.equal((await run("4", { storeHistory: false })).executionCount, second.executionCount);
-      assert.equal((await run("5")).executionCount, second.executionCount + 1);
+      assert.equal((await run("5")).executionCount, second.executionCount! + 1);
     });
     it("shows no result for a statement, for undefined, and for an empty cell", async () => {
       for (const code of ["const nothing = 1", "undefined", "", "  \n", "// a comment"]) {
@@ -308,6 +310,7 @@ describe("kernel: a session over the sockets", () => {
       // tsx's hooks know who asks them by Node's own functions in a stack.
       const code = `import { add } from "./project.ts";
 import { tf } from "slimlab/nn";
+import { startKernel } from "./held.ts";
 typeof add + typeof tf.LayersModel`;
       assert.equal(text(await run(code)), "'functionfunction'");
     });
@@ -730,7 +733,7 @@ const counts: Record<string, number> = { seven: 7 };
             hist_access_type: "range",
             session: 0,
             start: executionCount,
-            stop: executionCount + 1,
+            stop: executionCount! + 1,
           })
         )[0][2],
         marker,

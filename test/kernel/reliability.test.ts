@@ -5,9 +5,12 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as zmq from "zeromq";
-import { type KernelClient, startKernel } from "../../lib/kernel/client.ts";
-import { address, type Channel, encode, header } from "../../lib/kernel/node/wire.ts";
+import type { KernelClient } from "../../lib/kernel/client.ts";
+import { address } from "../../lib/kernel/node/connection.ts";
+import { encode, header } from "../../lib/kernel/node/wire.ts";
+import type { Channel } from "../../lib/kernel/protocol/messages.ts";
 import { seeded } from "../../lib/util/random.ts";
+import { startKernel } from "./held.ts";
 
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const env = { SLIMLAB_HISTORY: "off" };

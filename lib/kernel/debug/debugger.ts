@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import type { CellCode } from "../cell/code.ts";
 import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { debugName, internalScripts, kernelFolder } from "../node/interrupt.ts";
-import type { Content } from "../node/wire.ts";
+import type { Content } from "../protocol/messages.ts";
 import { objectPart, type Remote, valueText } from "./values.ts";
 
 const mainSide = `globalThis[Symbol.for("${debugName}")]`;

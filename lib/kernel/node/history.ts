@@ -4,7 +4,7 @@ import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomic } from "../../util/files.ts";
 import { jupyterDataFolder } from "../../util/folders.ts";
-import type { Content } from "./wire.ts";
+import type { Content } from "../protocol/messages.ts";
 
 type Entry = [session: string, line: number, source: string];
 /** As `history_reply` wants it. */

@@ -1,14 +1,6 @@
 // What the two threads of the kernel say to each other: the server (sockets) and the main thread (the user's code).
-import type { Content, Header } from "./wire.ts";
-
-/** What a request brings along for all that it causes: its header, by which clients find the cell to show output in. */
-export interface Origin {
-  header: Partial<Header>;
-  /** Nothing of it is published. */
-  silent: boolean;
-  /** It may ask for input. */
-  stdin: boolean;
-}
+import type { Content, Origin } from "../protocol/messages.ts";
+import type { ErrorContent, ExpressionResult, PublishedType } from "../protocol/reference.ts";
 
 /** A cell, ready to run. */
 export interface RunRequest {
@@ -43,13 +35,6 @@ export type ToMain =
     }
   | { type: "exit" };
 
-/** An error as Jupyter's messages carry it. */
-export interface ErrorContent {
-  ename: string;
-  evalue: string;
-  traceback: string[];
-}
-
 export type ToServer =
   | { type: "up" }
   /** The main thread is ready for the process to end. */
@@ -58,12 +43,12 @@ export type ToServer =
   | {
       type: "publish";
       origin: Origin;
-      msgType: string;
+      msgType: PublishedType;
       content: Content;
       metadata?: Content;
       buffers?: Uint8Array[];
     }
-  | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, Content> }
+  | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, ExpressionResult> }
   | { type: "handled"; origin: Origin }
   | { type: "pong"; ping: number }
   | { type: "input"; origin: Origin; prompt: string; password: boolean };

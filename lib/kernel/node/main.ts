@@ -48,8 +48,8 @@ const data: ServerData = {
   shared: numbers,
   inputPort: port2,
 };
-// The sockets first: the rest of this thread loads while they come up. (bundle.ts makes server.cjs of server.ts.)
-const server = new Worker(new URL("./server.cjs", import.meta.url), {
+// The sockets first: the rest of this thread loads while they come up. (bundle.ts makes server-thread.cjs.)
+const server = new Worker(new URL("./server-thread.cjs", import.meta.url), {
   workerData: data,
   transferList: [port2],
   execArgv: [],
@@ -65,4 +65,4 @@ server.on("error", (error) => {
 server.on("exit", (code) => reallyExit(code));
 // What a cell requires must not take this file for the program that it is part of.
 process.mainModule = undefined;
-void import("../run/runtime.ts").then(({ startRuntime }) => startRuntime(server, port1, data));
+void import("../run/runtime.ts").then(({ Runtime }) => new Runtime(server, port1, data));

@@ -1,6 +1,5 @@
 // Comms: named lines between a cell's objects and the front end's (the protocol's "Custom Messages"). Widgets ride on them.
-import { randomUUID } from "node:crypto";
-import type { Content } from "../node/wire.ts";
+import type { Content } from "./messages.ts";
 
 export interface CommMessage {
   data: Content;
@@ -10,7 +9,7 @@ export interface CommMessage {
 
 /** Sends a comm's messages to the front end: the kernel's runtime sets it. */
 export type CommSender = (
-  msgType: string,
+  msgType: "comm_open" | "comm_msg" | "comm_close",
   content: Content,
   metadata: Content,
   buffers: Uint8Array[],
@@ -88,7 +87,7 @@ export class Comms {
     data: Content = {},
     options: { id?: string; metadata?: Content; buffers?: Uint8Array[] } = {},
   ): Comm {
-    const comm = new Comm(this, options.id ?? randomUUID(), target);
+    const comm = new Comm(this, options.id ?? crypto.randomUUID(), target);
     this.#open.set(comm.id, comm);
     this.sender(
       "comm_open",

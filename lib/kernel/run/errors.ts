@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
-import type { ErrorContent } from "../node/link.ts";
+import type { ErrorContent } from "../protocol/reference.ts";
 
 interface CellSource {
   title: string;

@@ -1,7 +1,8 @@
 // What cells print. Each write is known by its cell, even when it comes after the cell has ended, and reaches the
 // server while the cell is still busy.
 import { Console } from "node:console";
-import { backlogLimit, type Origin, shared, type ToServer } from "../node/link.ts";
+import { backlogLimit, shared, type ToServer } from "../node/link.ts";
+import type { Origin } from "../protocol/messages.ts";
 
 interface Streams {
   /** Sends what has been held back. */

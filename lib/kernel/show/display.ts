@@ -2,11 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { types } from "node:util";
 import type { MimeBundle } from "../../util/display.ts";
+import type { PublishedType } from "../protocol/reference.ts";
 import { bundleOf, imageType, portable } from "./show.ts";
 
 /** How `display()` reaches the notebook: the kernel's runtime sets it. */
 export interface DisplaySink {
-  publish(msgType: string, content: Record<string, unknown>): void;
+  publish(msgType: PublishedType, content: Record<string, unknown>): void;
   /** Keeps the cell open until `promise` has settled, and fails the cell if it rejects. */
   hold(promise: Promise<unknown>): void;
 }

@@ -1,0 +1,240 @@
+// Runs cells for the kernel's core: turns them into JavaScript, checks their types, hands them to the main thread; and
+// knows what may be written next.
+
+import type { CellCode } from "../cell/code.ts";
+import { codeFrame } from "../cell/frame.ts";
+import { Debugger } from "../debug/debugger.ts";
+import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
+import type { Content, Message, Origin } from "../protocol/messages.ts";
+import type { Completeness, ErrorContent } from "../protocol/reference.ts";
+import { objectBefore, RuntimeMembers } from "../types/members.ts";
+import { describeProblems } from "../types/problems.ts";
+import { Language } from "./language.ts";
+import type { ServerData } from "./link.ts";
+import { log } from "./log.ts";
+import type { MainThread } from "./main-thread.ts";
+
+const transforming = () => import("../cell/transform.ts");
+
+/** A cell that does not run, with the error that says why. */
+class Refused extends Error {
+  readonly content: ErrorContent;
+  constructor(content: ErrorContent) {
+    super(content.evalue);
+    this.content = content;
+  }
+}
+
+export class NodeInterpreter implements Interpreter {
+  readonly #data: ServerData;
+  readonly #main: MainThread;
+  readonly #language: Language;
+  readonly #members = new RuntimeMembers();
+  readonly debugger: Debugger;
+  /** Names that cells have declared although Node has them as globals. */
+  readonly #ownGlobals = new Set<string>();
+  #outputs!: Outputs;
+  #runs = 0;
+  #warmed = false;
+
+  /** @param debug where the debugger's events go, and its wish to end what runs */
+  constructor(
+    data: ServerData,
+    main: MainThread,
+    debug: { event(content: Content): void; interrupt(): Promise<void> },
+  ) {
+    this.#data = data;
+    this.#main = main;
+    this.#language = new Language(data);
+    this.debugger = new Debugger({
+      ...debug,
+      transform: (source) => this.#transform(source, "debugger"),
+    });
+  }
+
+  connect(outputs: Outputs): void {
+    this.#outputs = outputs;
+    this.#main.connect(outputs);
+  }
+
+  /** Loads what the first cell will need, once the client has its first answer. */
+  warm(): void {
+    if (this.#warmed) return;
+    this.#warmed = true;
+    setTimeout(() => {
+      if (this.#data.check === "off") this.#language.startLater();
+      else void this.#language.start();
+      transforming()
+        .then(({ warmTransform }) => warmTransform())
+        .catch((error) => log(`loading failed: ${error.stack}`));
+    }, 1);
+  }
+
+  async close(): Promise<void> {
+    this.debugger.close();
+    this.#members.close();
+    await this.#language.close();
+  }
+
+  // ---- Cells ---------------------------------------------------------------------------------------------------------
+
+  async execute(cell: Cell): Promise<CellEnd> {
+    try {
+      return await this.#run(cell);
+    } catch (error) {
+      if (error instanceof Refused) return { error: error.content };
+      throw error;
+    }
+  }
+
+  async #run(cell: Cell): Promise<CellEnd> {
+    const { source, name, title, count, origin, signal } = cell;
+    const code = await this.#compile(cell);
+    const expressions = await this.#expressions(cell);
+    await this.#check(cell, code);
+    // Transforming and checking take a moment, in which the person may have thought better of it.
+    if (signal.aborted) throw refused("KeyboardInterrupt", "the cell was interrupted before it ran");
+    await this.debugger.prepare(name, title, source, code.map.mappings);
+    const end = this.#main.run({
+      type: "run",
+      run: ++this.#runs,
+      origin,
+      name,
+      title,
+      count,
+      code: code.code,
+      map: code.map,
+      source,
+      // esbuild leaves out a last statement that is only `undefined`.
+      showsResult:
+        code.showsResult && !origin.silent && !/(^|[;\n}])\s*(undefined|void 0)[\s;]*$/.test(source),
+      expressions,
+      debug: this.debugger.on,
+    });
+    await this.#accept(source, code);
+    try {
+      return await end;
+    } finally {
+      this.debugger.ended();
+    }
+  }
+
+  async #transform(source: string, name: string): Promise<CellCode> {
+    const { transformCell } = await transforming();
+    const { javascript, folder } = this.#data;
+    return transformCell(source, { name, javascript, folder, ownGlobals: this.#ownGlobals });
+  }
+
+  async #compile({ source, name, title }: Cell): Promise<CellCode> {
+    try {
+      return await this.#transform(source, name);
+    } catch (error) {
+      const { CellSyntaxError } = await transforming();
+      if (!(error instanceof CellSyntaxError)) throw error;
+      const { message, line, column } = error;
+      throw refused("SyntaxError", message, [
+        `${title}, line ${line}, column ${column}`,
+        ...codeFrame(source, line, column),
+      ]);
+    }
+  }
+
+  async #expressions({ name, expressions }: Cell): Promise<Record<string, string>> {
+    const codes: Record<string, string> = {};
+    for (const [key, expression] of Object.entries(expressions)) {
+      try {
+        codes[key] = (await this.#transform(`(${expression}\n)`, `${name}.${key}`)).code;
+      } catch {
+        codes[key] = String(expression); // V8 says what is wrong with it.
+      }
+    }
+    return codes;
+  }
+
+  /** Refuses a cell with type errors, or warns of them. */
+  async #check({ source, title, origin }: Cell, code: CellCode): Promise<void> {
+    const { check } = this.#data;
+    if (check === "off") return;
+    const problems = await (await this.#language.get()).check(source, code);
+    const errors = problems.filter((problem) => problem.severity === "error");
+    if (errors.length > 0 && check === "error") {
+      throw new Refused({
+        ename: "TypeScriptError",
+        evalue: errors[0].message,
+        traceback: describeProblems(errors, source, title),
+      });
+    }
+    if (problems.length === 0) return;
+    this.#outputs.stream(origin, "stderr", `${describeProblems(problems, source, title).join("\n")}\n`);
+  }
+
+  /** The cell's names are known from here on, even if it fails half-way: what it declared before that is there. */
+  async #accept(source: string, code: CellCode): Promise<void> {
+    const { isNodes } = await transforming();
+    for (const declared of code.declared) {
+      if (isNodes(declared)) this.#ownGlobals.add(declared.name);
+      else if (declared.value) this.#ownGlobals.delete(declared.name);
+    }
+    if (this.#data.check === "off") this.#language.acceptLater(source, code);
+    else (await this.#language.get()).accept(source, code);
+  }
+
+  comm(origin: Origin, message: Message): Promise<void> {
+    return this.#main.comm(origin, message);
+  }
+
+  answer(value: string): void {
+    this.#main.answer({ value });
+  }
+
+  async interrupt(): Promise<void> {
+    const { held, resume } = this.debugger.interrupting();
+    await this.#main.interrupt(held);
+    resume();
+  }
+
+  // ---- What may be written -------------------------------------------------------------------------------------------
+
+  async isComplete(source: string): Promise<Completeness> {
+    const { completeness } = await transforming();
+    return completeness(source) as Completeness;
+  }
+
+  async complete(source: string, offset: number): Promise<Completions> {
+    const found = await (await this.#language.upToDate()).complete(source, offset);
+    return found.matches.length > 0 ? found : this.#completeAtRunTime(source, found);
+  }
+
+  /** What types do not know may be there all the same: `any`, records, names that code has set. */
+  async #completeAtRunTime(source: string, nothing: Completions): Promise<Completions> {
+    const { cursorStart: start, cursorEnd: end } = nothing;
+    const word = source.slice(start, end);
+    const before = source.slice(0, start);
+    const isMember = /\.\s*$/.test(before);
+    if (!isMember && word === "") return nothing;
+    const { ownName } = await transforming();
+    const own = (name: string) => (this.#ownGlobals.has(name) ? ownName(name) : name);
+    const expression = isMember ? objectBefore(before)?.replace(/^[^\s.?[]+/, own) : "globalThis";
+    if (expression === undefined) return nothing;
+    const members = (await this.#members.of(expression)).filter(({ name }) => name.startsWith(word));
+    return {
+      ...nothing,
+      matches: members.map(({ name }) => name),
+      metadata: {
+        _jupyter_types_experimental: members.map(({ name, type }) => ({ start, end, text: name, type })),
+      },
+    };
+  }
+
+  async inspect(source: string, offset: number, detail: 0 | 1): Promise<Inspection | undefined> {
+    return (await this.#language.upToDate()).inspect(source, offset, detail);
+  }
+}
+
+function refused(ename: string, evalue: string, more: string[] = []): Refused {
+  return new Refused({
+    ename,
+    evalue,
+    traceback: [`\u001b[31m${ename}\u001b[39m: ${evalue}`, ...more],
+  });
+}

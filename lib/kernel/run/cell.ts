@@ -1,0 +1,185 @@
+// One cell from its start to its end: what it evaluates to is shown, what it holds open is awaited, and the first failure
+// or interrupt on the way ends it.
+import { types } from "node:util";
+import type { MimeBundle } from "../../util/display.ts";
+import type { RunRequest } from "../node/link.ts";
+import type { CellEnd } from "../protocol/host.ts";
+import type { Content } from "../protocol/messages.ts";
+import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
+import { DisplayHandle } from "../show/display.ts";
+import { bundleOf } from "../show/show.ts";
+import { describeError, KernelError, rememberCell } from "./errors.ts";
+import type { Evaluator } from "./evaluate.ts";
+import type { Guard } from "./guard.ts";
+import { interruption, newScope, type Outcome, type Scope, type Scopes } from "./scope.ts";
+
+/** What a cell runs on. */
+export interface Bench {
+  scopes: Scopes;
+  guard: Guard;
+  evaluator: Evaluator;
+  publish(type: PublishedType, content: Content): void;
+  /** The cell has ended. */
+  done(run: number, end: CellEnd): void;
+}
+
+export class CellRun {
+  readonly #bench: Bench;
+  readonly #request: RunRequest;
+  readonly #scope: Scope;
+  #outcome: Outcome | undefined;
+  #starting = true;
+  #isOver = false;
+
+  constructor(request: RunRequest, bench: Bench) {
+    this.#request = request;
+    this.#bench = bench;
+    this.#scope = newScope(request.origin, request.title);
+  }
+
+  start(): void {
+    const { name, title, source, map, code, debug } = this.#request;
+    const { scopes, guard, evaluator } = this.#bench;
+    const own = this.#scope;
+    rememberCell(name, title, source, map.mappings);
+    own.end = (outcome) => this.#end(outcome);
+    scopes.begin(own);
+    const stopped = guard.call(
+      () => scopes.run(own, () => evaluator.evaluate(`${code}\n//# sourceURL=${name}`, enderOf(own), debug)),
+      () => {
+        if (this.#isPlain()) this.#finish();
+      },
+    );
+    this.#starting = false;
+    if (!scopes.running.has(own)) return;
+    if (stopped) this.#outcome = scopes.interrupt(own);
+    // Node has looked for rejections that nobody handles before the guarded part ended.
+    if (this.#outcome) this.#finish();
+  }
+
+  /** Most cells end with their first part, and with nothing of the user's left to call. */
+  #isPlain(): boolean {
+    const outcome = this.#outcome;
+    if (!outcome || !("value" in outcome) || isObject(outcome.value)) return false;
+    return this.#scope.held.size === 0 && Object.keys(this.#request.expressions).length === 0;
+  }
+
+  #end(first: Outcome): void {
+    if (this.#outcome) {
+      if ("value" in this.#outcome && "error" in first) this.#outcome = first;
+      return;
+    }
+    this.#outcome = first;
+    // Errors that nobody caught show themselves one turn later: they are the cell's too.
+    if (!this.#starting) setImmediate(() => this.#finish());
+  }
+
+  #finish(): void {
+    const outcome = this.#outcome;
+    if (!outcome) return;
+    if ("error" in outcome) {
+      this.#done();
+      return;
+    }
+    const { scopes, guard } = this.#bench;
+    const own = this.#scope;
+    // From here on, a failure or an interrupt ends the wait for what shows the value.
+    own.end = (end) => {
+      if ("value" in this.#outcome!) this.#outcome = end;
+      this.#over();
+    };
+    const show = () => scopes.run(own, () => this.#show(outcome.value));
+    // What shows an object may be the user's code, and may never end.
+    if (this.#request.showsResult && isObject(outcome.value)) {
+      if (guard.call(show)) own.end?.(scopes.interrupt(own));
+    } else if (this.#request.showsResult) show();
+    this.#settle();
+  }
+
+  #settle(): void {
+    const { held } = this.#scope;
+    if (held.size === 0) {
+      this.#over();
+      return;
+    }
+    Promise.all(held).then(
+      () => {
+        held.clear();
+        this.#settle();
+      },
+      (error) => this.#scope.end?.({ error }),
+    );
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#done();
+  }
+
+  #done(): void {
+    const { scopes, done, evaluator } = this.#bench;
+    const end = this.#outcome!;
+    this.#scope.end = undefined;
+    if ("error" in end) done(this.#request.run, { error: describeError(end.error, end.thrownAt) });
+    else done(this.#request.run, { expressions: this.#evaluateExpressions() });
+    scopes.running.delete(this.#scope);
+    evaluator.release();
+  }
+
+  #show(value: unknown): void {
+    try {
+      this.#showResult(value);
+    } catch (error) {
+      this.#scope.end?.({ error });
+    }
+  }
+
+  #showResult(value: unknown): void {
+    if (value === undefined || value instanceof DisplayHandle) return;
+    const { held } = this.#scope;
+    const result = (data: MimeBundle) =>
+      this.#bench.publish("execute_result", { execution_count: this.#request.count, data, metadata: {} });
+    if (types.isPromise(value)) {
+      held.add(value.then((settled) => this.#showResult(settled)));
+      return;
+    }
+    const bundle = bundleOf(value);
+    if (types.isPromise(bundle)) held.add(bundle.then((settled) => result(settled as MimeBundle)));
+    else result(bundle as MimeBundle);
+  }
+
+  #evaluateExpressions(): Record<string, ExpressionResult> {
+    const out: Record<string, ExpressionResult> = {};
+    for (const [key, code] of Object.entries(this.#request.expressions)) out[key] = this.#expression(code);
+    return out;
+  }
+
+  #expression(code: string): ExpressionResult {
+    const { scopes, guard, evaluator } = this.#bench;
+    let end: Outcome | undefined;
+    const stopped = guard.call(() =>
+      scopes.run(this.#scope, () =>
+        evaluator.evaluate(code, (outcome) => {
+          end = outcome;
+        }),
+      ),
+    );
+    if (stopped) end = { error: interruption() };
+    end ??= {
+      error: new KernelError("Error", "the expression waits for something: a cell may, it may not"),
+    };
+    if ("error" in end) return { status: "error", ...describeError(end.error, end.thrownAt) };
+    const bundle = bundleOf(end.value);
+    return { status: "ok", data: types.isPromise(bundle) ? {} : bundle, metadata: {} };
+  }
+}
+
+function isObject(value: unknown): boolean {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}
+
+/** V8 keeps what is to be called at a cell's end, for ever if it was cut off: so that holds nothing but the scope. */
+function enderOf(own: Scope): (outcome: Outcome) => void {
+  return (outcome) => own.end?.(outcome);
+}

@@ -1,0 +1,45 @@
+// What a cell finds besides Node's own globals: `display`, `prompt`, `input`, `comms`, and tslab's API.
+import { types } from "node:util";
+import { goName } from "../../util/turn.ts";
+import { versionOf } from "../node/info.ts";
+import { debugName } from "../node/interrupt.ts";
+import type { Comms } from "../protocol/comms.ts";
+import { display, tslabModule } from "../show/display.ts";
+import { bundleOf, plainText } from "../show/show.ts";
+import type { Input } from "./input.ts";
+import { ownModules } from "./modules.ts";
+import type { Scopes } from "./scope.ts";
+
+function define(name: string | symbol, value: unknown): void {
+  Object.defineProperty(globalThis, name, {
+    value,
+    writable: true,
+    configurable: true,
+    enumerable: false,
+  });
+}
+
+export function defineGlobals(scopes: Scopes, input: Input, comms: Comms): void {
+  define(goName, (value: unknown) => scopes.go(value));
+  define("display", display);
+  define("prompt", (message?: string, fallback?: string) => input.prompt(message, fallback));
+  define("input", (message?: string, options?: { password?: boolean }) => input.input(message, options));
+  define("comms", comms);
+  let tslab: Record<string, unknown> | undefined;
+  ownModules.set("tslab", () => {
+    tslab ??= tslabModule(versionOf("tslab") || "1.0.22", versionOf("typescript"));
+    return tslab;
+  });
+}
+
+/** By which the debugger reaches this thread's streams and displays. */
+export function defineDebugSide(flush: () => void): void {
+  define(Symbol.for(debugName), {
+    flush,
+    /** A value as a MIME bundle, in JSON; what shows itself later is not waited for. */
+    bundle(value: unknown): string {
+      const bundle = bundleOf(value);
+      return JSON.stringify(types.isPromise(bundle) ? { "text/plain": plainText(value) } : bundle);
+    },
+  });
+}

@@ -1,0 +1,71 @@
+// Whose turn it is: every output, question and error belongs to the cell whose code caused it, however late.
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Origin } from "../protocol/messages.ts";
+import { KernelError } from "./errors.ts";
+
+export type Outcome =
+  | { value: unknown }
+  | { error: unknown; thrownAt?: { file: string; line: number; column: number } };
+
+/** A cell that runs, or has run: whose output it is. */
+export interface Scope {
+  origin: Origin;
+  title: string;
+  /** Ends the cell; undefined for what is no cell (a comm's callback), and once it has ended. */
+  end?: (outcome: Outcome) => void;
+  /** What the cell's end waits for. */
+  held: Set<Promise<unknown>>;
+  /** What of it still waits for something must not go on. */
+  interrupted?: boolean;
+}
+
+export function newScope(origin: Origin, title: string): Scope {
+  return { origin, title, held: new Set() };
+}
+
+export function interruption(): KernelError {
+  return new KernelError("KeyboardInterrupt", "the cell was interrupted");
+}
+
+export class Scopes {
+  readonly #storage = new AsyncLocalStorage<Scope>();
+  /** Cells that have not ended. */
+  readonly running = new Set<Scope>();
+  /** Whose turn it is, for code that has lost its context. */
+  #last = newScope({ header: {}, identities: [], silent: false, stdin: false }, "");
+  #anyInterrupted = false;
+
+  get current(): Scope {
+    return this.#storage.getStore() ?? this.#last;
+  }
+
+  /** A cell begins. */
+  begin(scope: Scope): void {
+    this.#last = scope;
+    this.running.add(scope);
+  }
+
+  run<T>(scope: Scope, body: () => T): T {
+    return this.#storage.run(scope, body);
+  }
+
+  /** The end of a cell that is cut off: nothing of it goes on. */
+  interrupt(scope: Scope): Outcome {
+    scope.interrupted = true;
+    this.#anyInterrupted = true;
+    return { error: interruption() };
+  }
+
+  interruptAll(): void {
+    for (const one of [...this.running]) one.end?.(this.interrupt(one));
+  }
+
+  /**
+   * A promise cannot be taken back: the code that waited for it goes on when it comes, long after the cell was said to
+   * have ended. So cells (transform.ts) and slimlab's own loops (util/turn.ts) ask here.
+   */
+  go(value: unknown): unknown {
+    if (this.#anyInterrupted && this.#storage.getStore()?.interrupted) throw interruption();
+    return value;
+  }
+}
