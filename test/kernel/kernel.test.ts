@@ -1,6 +1,7 @@
 // The kernel over its real sockets, by the client that the runner uses.
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
@@ -80,6 +81,9 @@ describe("kernel: a session over the sockets", () => {
       assert.equal(info.language_info.name, "typescript");
       assert.equal(info.language_info.file_extension, ".ts");
       assert.match(info.banner, /slimlab/);
+      const packages = createRequire(import.meta.url);
+      assert.equal(info.implementation_version, packages("slimlab/package.json").version);
+      assert.equal(info.language_info.version, packages("typescript/package.json").version);
     });
     it("answers on control as well", async () => {
       const reply = await kernel.request("control", "kernel_info_request");
@@ -310,7 +314,6 @@ describe("kernel: a session over the sockets", () => {
       // tsx's hooks know who asks them by Node's own functions in a stack.
       const code = `import { add } from "./project.ts";
 import { tf } from "slimlab/nn";
-import { startKernel } from "./held.ts";
 typeof add + typeof tf.LayersModel`;
       assert.equal(text(await run(code)), "'functionfunction'");
     });
