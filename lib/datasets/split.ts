@@ -2,12 +2,20 @@
 import { checkInteger } from "../util/check.ts";
 import { seeded, shuffle } from "../util/random.ts";
 
+/** Class numbers, one an image. */
+export type Labels = Uint8Array | Uint16Array | Int32Array;
+
+/** Room for as many class numbers as `labels` can hold. */
+export function labelsLike(labels: Labels, count: number): Labels {
+  return new (labels.constructor as new (length: number) => Labels)(count);
+}
+
 /** Images with labels. */
 export interface Split {
   /** Grey values 0 to 255, `count` x `height` x `width` x `channels`, row-major. */
   images: Uint8Array;
-  /** The class of each image, an index into the data set's `classes`. */
-  labels: Uint8Array;
+  /** The class of each image, an index into the data set's `classes`; bytes where these are at most 256. */
+  labels: Labels;
   count: number;
   height: number;
   width: number;
@@ -53,7 +61,7 @@ export function subset(split: Split, n: number, seed = 0): Split {
 export function take(split: Split, indices: ArrayLike<number>): Split {
   const size = split.height * split.width * split.channels;
   const images = new Uint8Array(indices.length * size);
-  const labels = new Uint8Array(indices.length);
+  const labels = labelsLike(split.labels, indices.length);
   for (let i = 0; i < indices.length; i++) {
     const from = checkInteger("index", indices[i], 0, split.count - 1) * size;
     images.set(split.images.subarray(from, from + size), i * size);

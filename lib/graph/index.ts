@@ -41,4 +41,4 @@ export {
   viewOf,
   type WeightRole,
 } from "./kinds.ts";
-export { balancedPairs, finalSoftmax, type KernelPlace, kernelPlaces, uncovered } from "./questions.ts";
+export { balancedPairs, finalActivation, type KernelPlace, kernelPlaces, uncovered } from "./questions.ts";

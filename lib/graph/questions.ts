@@ -71,13 +71,15 @@ export function balancedPairs(graph: Graph): [first: string, second: string][] {
   });
 }
 
-/** The node whose softmax is the last that happens to an output, if there is one: what only hands on is seen through. */
-export function finalSoftmax(graph: Graph, output = graph.outputs[0]): string | undefined {
+/** The activation that is the last to shape an output, and its node; layers that only hand on are seen through. */
+export function finalActivation(
+  graph: Graph,
+  output = graph.outputs[0],
+): { node: string; activation: string } {
   const producers = producersOf(graph);
   let node = producers.get(output)!;
-  for (;;) {
-    if (hasSoftmax(node)) return node.name;
-    if (!findKind(node.kind)?.identity(viewOf(graph, node))) return undefined;
+  // A network may be nothing but its input.
+  while (node.inputs.length === 1 && findKind(node.kind)?.identity(viewOf(graph, node)))
     node = producers.get(node.inputs[0])!;
-  }
+  return { node: node.name, activation: hasSoftmax(node) ? "softmax" : activationOf(node) };
 }

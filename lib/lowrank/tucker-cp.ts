@@ -4,7 +4,6 @@
 // convolutional neural networks using fine-tuned CP-decomposition", ICLR 2015).
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
-import { rankByEnergy } from "./choose-rank.ts";
 import { svd } from "./svd.ts";
 import { gramOf, product, transpose } from "./wasm-rows.ts";
 
@@ -86,20 +85,58 @@ export function reconstructTucker2({ core, input, output, shape, rankIn, rankOut
   return result;
 }
 
-/** The two ranks that keep the share `energy` (0 to 1) of each channel mode's unfolding on its own. */
+/** The singular values of a kernel's two channel modes, for {@link tucker2RanksByEnergy}. */
+export interface Tucker2Spectra {
+  input: Float64Array;
+  output: Float64Array;
+}
+
+/** The spectra of a kernel: all that choosing its ranks takes, however often. */
+export function tucker2Spectra(kernel: ArrayLike<number>, shape: KernelShape): Tucker2Spectra {
+  checkKernel(kernel, shape);
+  const [h, w, inChannels, outChannels] = shape;
+  const k = Float64Array.from(kernel);
+  return {
+    input: modeSpectrum(foldIn(k, h * w, inChannels, outChannels), inChannels),
+    output: modeSpectrum(k, outChannels),
+  };
+}
+
+/**
+ * The two ranks with the fewest parameters that are sure to keep the share `energy` (0 to 1) of a kernel's energy. What
+ * the two modes leave out adds up, at most (De Lathauwer et al. 2000, property 10), so both together must stay within
+ * 1 - energy. Rank 1 everywhere for an energy of 0.
+ *
+ * @param spectra of the kernel, where they are known already
+ */
 export function tucker2RanksByEnergy(
   kernel: ArrayLike<number>,
   shape: KernelShape,
   energy: number,
+  spectra: Tucker2Spectra = tucker2Spectra(kernel, shape),
 ): { rankIn: number; rankOut: number } {
-  checkKernel(kernel, shape);
   checkNumber("energy", energy, 0, 1);
-  const [h, w, inChannels, outChannels] = shape;
-  const k = Float64Array.from(kernel);
-  return {
-    rankIn: rankByEnergy(modeSpectrum(foldIn(k, h * w, inChannels, outChannels), inChannels), energy),
-    rankOut: rankByEnergy(modeSpectrum(k, outChannels), energy),
-  };
+  if (energy === 0) return { rankIn: 1, rankOut: 1 };
+  const [input, output] = [lossesOf(spectra.input), lossesOf(spectra.output)];
+  const rank = (losses: Float64Array, most: number) => losses.findIndex((loss) => loss <= most);
+  // The last rank of each loses nothing, whatever rounding says of the share.
+  let best = { rankIn: Math.max(1, rank(input, 0)), rankOut: Math.max(1, rank(output, 0)) };
+  let fewest = tucker2Parameters(shape, best.rankIn, best.rankOut);
+  for (let rankIn = 1; rankIn < input.length; rankIn++) {
+    const rankOut = Math.max(1, rank(output, 1 - energy - input[rankIn]));
+    if (input[rankIn] + output[rankOut] > 1 - energy) continue;
+    const parameters = tucker2Parameters(shape, rankIn, rankOut);
+    if (parameters < fewest) [best, fewest] = [{ rankIn, rankOut }, parameters];
+  }
+  return best;
+}
+
+/** The share of the energy that each rank leaves out, from rank 0 to all; 0 everywhere for a kernel of zeros. */
+function lossesOf(spectrum: Float64Array): Float64Array {
+  const losses = new Float64Array(spectrum.length + 1);
+  for (let i = spectrum.length - 1; i >= 0; i--) losses[i] = losses[i + 1] + spectrum[i] ** 2;
+  const whole = losses[0];
+  return whole === 0 ? losses : losses.map((loss) => loss / whole);
 }
 
 /** Parameters of the three convolutions that replace one of shape `shape`. */

@@ -1,6 +1,6 @@
 // From packed images to the tensors a model takes.
 
-import type { Split } from "../datasets/index.ts";
+import { labelsLike, type Split } from "../datasets/index.ts";
 import { checkInteger } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
@@ -97,7 +97,7 @@ export function shiftImages(split: Split, indices: ArrayLike<number>, by: number
   const { height, width, channels } = split;
   const pixels = height * width * channels;
   const images = new Uint8Array(indices.length * pixels);
-  const labels = new Uint8Array(indices.length);
+  const labels = labelsLike(split.labels, indices.length);
   for (let i = 0; i < indices.length; i++) {
     const down = Math.floor(random() * (2 * by + 1)) - by;
     const right = Math.floor(random() * (2 * by + 1)) - by;

@@ -58,8 +58,8 @@ export async function evaluate(
 
 /** What {@link predict} says, image by image. */
 export interface Prediction {
-  /** The class with the largest score. */
-  classes: Uint8Array;
+  /** The class with the largest score; bytes, as labels are, up to 256 classes. */
+  classes: Uint8Array | Int32Array;
   /** count x classes, row-major: probabilities, each row adds up to 1. */
   probabilities: Float32Array;
   /** count x classes, row-major: the scores before softmax. */
@@ -74,7 +74,7 @@ export async function predict(
 ): Promise<Prediction> {
   const width = classCount(model);
   const result = {
-    classes: new Uint8Array(split.count),
+    classes: width > 256 ? new Int32Array(split.count) : new Uint8Array(split.count),
     probabilities: new Float32Array(split.count * width),
     logits: new Float32Array(split.count * width),
   };

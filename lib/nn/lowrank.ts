@@ -27,6 +27,7 @@ import {
   tucker2,
   tucker2Parameters,
   tucker2RanksByEnergy,
+  tucker2Spectra,
 } from "../lowrank/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { ensureBackend } from "./backend.ts";
@@ -372,9 +373,10 @@ function convCandidate(
   );
   // TensorFlow.js's depthwise layer takes a dilation and then leaves it out.
   const dilated = pair((config.dilationRate as number | number[] | undefined) ?? 1).some((d) => d > 1);
+  const spectra = memo(() => tucker2Spectra(kernel, shape));
   const atTucker = (energy: number): LayerFactors => ({
     method: "tucker2",
-    ...tucker2RanksByEnergy(kernel, shape, energy),
+    ...tucker2RanksByEnergy(kernel, shape, energy, spectra()),
   });
   // CP has no spectrum to read ranks from: ranks are tried in ever larger steps, each once and without the last polish.
   const energyOf = memoBy((rank: number) => {

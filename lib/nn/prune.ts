@@ -2,6 +2,7 @@
 // the merging of neurons that say the same. Scores and strategies are lib/pruning's.
 
 import type { Split } from "../datasets/index.ts";
+import { findKind } from "../graph/index.ts";
 import {
   duplicateNeurons,
   endlessPlan,
@@ -289,8 +290,8 @@ export interface MergeUnitsOptions {
  * in the next layer's weights and biases. Nothing is trained.
  *
  * Units are compared where the next layer takes them in, after activation, normalisation and pooling. Groups that
- * feed several layers, a layer without bias, one with other inputs besides, or a convolution that pads with zeros
- * (there a constant would not be one), stay whole.
+ * feed several layers, a layer without bias, one with other inputs besides, a convolution that pads with zeros (there a
+ * constant would not be one), or one that is transposed or separable, stay whole.
  *
  * @param model stays as it is
  * @param split the images that units are compared on
@@ -315,7 +316,9 @@ export async function mergeUnits(
       return place?.group === group.name && place.index === i % group.size;
     });
     const pads = site?.node.attributes.padding === "same";
-    if (group.consumers.length !== 1 || !isAlone || pads || !biases[site.node.name]) continue;
+    // Folding takes the next layer's kernel as rows of inputs by outputs: not so a transposed or separable convolution's.
+    const rows = ["matrix", "convolution"].includes(findKind(site?.node.kind ?? "")?.product ?? "none");
+    if (group.consumers.length !== 1 || !isAlone || pads || !rows || !biases[site.node.name]) continue;
     const source = site.node.inputs[0];
     const outputs = (await activationsOf(model, split, [source], { signal }))[source].values;
     let found = duplicateNeurons(outputs, group.size, tolerance);

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
-import { cacheFolder, type Split } from "../datasets/index.ts";
+import { cacheFolder, type Labels, type Split } from "../datasets/index.ts";
 import {
   type ActivationQuantizers,
   type Compression,
@@ -294,9 +294,14 @@ async function measure(
   return { accuracy, loss, bytes: slim.length, parameters, macs, sparsity: zeros / count };
 }
 
+const bytesOf = ({ buffer, byteOffset, byteLength }: Labels): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
 function hashOf({ train, test, validation }: PipelineData): string {
   const split = (one: Split | undefined) =>
-    one ? hash(`${one.count} ${one.height} ${one.width} ${one.channels}`, one.images, one.labels) : "";
+    one
+      ? hash(`${one.count} ${one.height} ${one.width} ${one.channels}`, one.images, bytesOf(one.labels))
+      : "";
   return hash(split(train), split(test), split(validation));
 }
 

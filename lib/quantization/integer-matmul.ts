@@ -36,7 +36,7 @@ interface Kernel {
     m: number,
     n: number,
     stride: number,
-    fraction: number,
+    power: number,
     zero: number,
     low: number,
     high: number,
@@ -149,8 +149,8 @@ export function integerMatmul(
 
 /** What follows the sums of products in a layer. */
 export interface Finish extends Requantization {
-  /** The sums are multiplied by 2^fraction before the bias is added. */
-  fraction: number;
+  /** The sums are multiplied by 2^fraction before the bias is added: one for all columns, or one for each. */
+  fraction: number | ArrayLike<number>;
   /** One number a column. */
   bias: Int32Array;
 }
@@ -179,13 +179,16 @@ export function integerLayer(
   const unsigned = low >= 0;
   if (m === 0 || n === 0) return unsigned ? new Uint8Array(m * n) : new Int8Array(m * n);
   const columns = Math.ceil(n / 8) * 8;
-  const room = columns * 12 + m * n + 8;
+  const room = columns * 16 + m * n + 8;
   const { at, stride, end } = multiply(a, b, m, zeroA, threads, room);
   const atBias = end + columns * 8;
-  const atOut = atBias + columns * 4;
+  const atPower = atBias + columns * 4;
+  const atOut = atPower + columns * 4;
   const factors = new Float64Array(memory.buffer, end, columns);
   for (let j = 0; j < n; j++) factors[j] = factorOf(multipliers[j % multipliers.length]);
   new Int32Array(memory.buffer, atBias, columns).set(bias);
+  const powers = new Int32Array(memory.buffer, atPower, columns);
+  for (let j = 0; j < n; j++) powers[j] = 2 ** (typeof fraction === "number" ? fraction : fraction[j]);
   kernel!.requantize(
     at,
     atBias,
@@ -194,7 +197,7 @@ export function integerLayer(
     m,
     n,
     stride,
-    fraction,
+    atPower,
     zeroPoint,
     low - zeroPoint,
     high - zeroPoint,

@@ -47,8 +47,8 @@ interface Weighted {
   packed: PackedRight;
   /** The kernel's signs, transposed, where weights are ±1 and inputs {0, 1}: products then are bit counts. */
   signs: BitMatrix | undefined;
-  /** Accumulators are the sums of products times 2^fraction: room for the bias below the sums' own step. */
-  fraction: number;
+  /** Accumulators are the sums of products times 2^fraction, one a unit: room for the bias below the sums' own step. */
+  fraction: Int32Array;
   /** In accumulator steps. */
   bias: Int32Array;
   /** Real value of one accumulator step, one a unit. */
@@ -115,26 +115,36 @@ function weighted({ name, kernel, bias, input, output, relu = false }: WeightedO
   const rows = units === 0 ? 0 : kernel.codes.length / units;
   // Codes of few bits give small sums, and a bias rounded to their step would be coarse. Half the range of 32 bits is for
   // the sums, as many binary places as fit there; the other half is for the bias.
-  const limit = 2 ** 30;
+  const limit = 2 ** 30 - 1;
   const largestInput = Math.max(input.high - input.zeroPoint, input.zeroPoint - input.low);
   const bound = Math.max(1, rows * largestInput * codeRange(kernel).high);
-  const fraction = Math.max(0, Math.min(16, Math.floor(Math.log2(limit / bound))));
+  const most = Math.max(0, Math.min(16, Math.floor(Math.log2(limit / bound))));
+  // A unit that is mostly bias has less room: its own fraction is smaller, and below 0 its weights get a wider scale.
+  // (onnxruntime clipped such biases once: issue 21000.)
+  const shift = Int32Array.from({ length: units }, (_, j) => {
+    const step = kernel.scale[j % kernel.scale.length] * input.scale;
+    const size = Math.abs(bias?.[j] ?? 0) / step;
+    return size === 0 ? most : Math.min(most, Math.floor(Math.log2(limit / size)));
+  });
+  const fraction = shift.map((bits) => Math.max(0, bits));
+  const wider = shift.some((bits) => bits < 0);
+  const codes = wider
+    ? kernel.codes.map((code, i) => roundEven(code * 2 ** Math.min(0, shift[i % units])))
+    : kernel.codes;
   const accumulatorScale = Float64Array.from(
     { length: units },
-    (_, j) => (kernel.scale[j % kernel.scale.length] * input.scale) / 2 ** fraction,
+    (_, j) => (kernel.scale[j % kernel.scale.length] * input.scale) / 2 ** shift[j],
   );
   return {
     name,
-    kernel: kernel.codes,
-    packed: packRight(kernel.codes, rows, units),
+    kernel: codes,
+    packed: packRight(codes, rows, units),
     signs:
-      kernel.bits === 1 && input.low === 0 && input.high === 1 && input.zeroPoint === 0
+      kernel.bits === 1 && !wider && input.low === 0 && input.high === 1 && input.zeroPoint === 0
         ? packBits(transposed(kernel.codes, rows, units), units, rows)
         : undefined,
     fraction,
-    bias: Int32Array.from({ length: units }, (_, j) =>
-      Math.max(-limit, Math.min(limit, roundEven((bias?.[j] ?? 0) / accumulatorScale[j]))),
-    ),
+    bias: Int32Array.from({ length: units }, (_, j) => roundEven((bias?.[j] ?? 0) / accumulatorScale[j])),
     accumulatorScale,
     zeroIn: input.zeroPoint,
     output,
@@ -246,7 +256,7 @@ export function runInteger(
       ? binaryMatmul(packBits(left, rows, inputs), step.signs)
       : integerMatmul(left, step.packed, rows, inputs, units, { zeroA: step.zeroIn, threads });
     for (let i = 0; i < accumulators.length; i += units) {
-      for (let j = 0; j < units; j++) accumulators[i + j] = (accumulators[i + j] << fraction) + bias[j];
+      for (let j = 0; j < units; j++) accumulators[i + j] = (accumulators[i + j] << fraction[j]) + bias[j];
     }
     if (requantization === undefined) return lastAccumulators(network, index, accumulators, shape, step);
     codes = requantize(accumulators, units, requantization);
@@ -426,7 +436,7 @@ function simulateConv(
           }
         }
         for (let u = 0; u < units; u++) {
-          const accumulator = sums[u] * 2 ** step.fraction + step.bias[u];
+          const accumulator = sums[u] * 2 ** step.fraction[u] + step.bias[u];
           out[at++] = simulateRequantization(accumulator, u, step.requantization);
         }
       }

@@ -88,15 +88,16 @@
         (br_if $blocks (i32.lt_u (local.tee $from (i32.add (local.get $from) (local.get $block))) (local.get $pairs))))
       (br $columns))))
 
-  ;; Accumulators to 8-bit codes: clamp(round(((c << fraction) + bias) * factor) + zero).
-  ;; C: m rows of `stride` bytes, as `matmul` leaves them; `bias` and `factor` have as many columns, as i32 and f64.
+  ;; Accumulators to 8-bit codes: clamp(round((c * power + bias) * factor) + zero).
+  ;; C: m rows of `stride` bytes, as `matmul` leaves them; `power`, `bias` and `factor` have as many columns, as i32, i32
+  ;; and f64.
   ;; A factor is a multiplier of 22 bits times a power of two: a product with 31 bits is exact in f64, and f64x2.nearest
   ;; rounds ties to even. Rows of `n` bytes go to `out`, which has room for 8 more bytes than it needs.
   (func (export "requantize")
     (param $c i32) (param $bias i32) (param $factor i32) (param $out i32)
-    (param $m i32) (param $n i32) (param $stride i32) (param $fraction i32)
+    (param $m i32) (param $n i32) (param $stride i32) (param $power i32)
     (param $zero i32) (param $low i32) (param $high i32)
-    (local $j i32) (local $pc i32) (local $po i32) (local $x v128) (local $pb i32) (local $pf i32)
+    (local $j i32) (local $pc i32) (local $po i32) (local $x v128) (local $pb i32) (local $pf i32) (local $pw i32)
     (local $zeros v128) (local $lows v128) (local $highs v128)
     (local.set $zeros (i32x4.splat (local.get $zero)))
     (local.set $lows (i32x4.splat (local.get $low)))
@@ -105,11 +106,12 @@
       (local.set $pc (local.get $c))
       (local.set $pb (local.get $bias))
       (local.set $pf (local.get $factor))
+      (local.set $pw (local.get $power))
       (local.set $po (local.get $out))
       (local.set $j (i32.const 0))
       (loop $columns
         (local.set $x (i32x4.add
-          (i32x4.shl (v128.load (local.get $pc)) (local.get $fraction))
+          (i32x4.mul (v128.load (local.get $pc)) (v128.load (local.get $pw)))
           (v128.load (local.get $pb))))
         ;; two lanes at a time in f64, then the four together again
         (local.set $x (i8x16.shuffle 0 1 2 3 4 5 6 7 16 17 18 19 20 21 22 23
@@ -128,6 +130,7 @@
           (local.get $x) (local.get $x)))
         (local.set $pc (i32.add (local.get $pc) (i32.const 16)))
         (local.set $pb (i32.add (local.get $pb) (i32.const 16)))
+        (local.set $pw (i32.add (local.get $pw) (i32.const 16)))
         (local.set $pf (i32.add (local.get $pf) (i32.const 32)))
         (local.set $po (i32.add (local.get $po) (i32.const 4)))
         (br_if $columns (i32.lt_u (local.tee $j (i32.add (local.get $j) (i32.const 4))) (local.get $n))))

@@ -295,6 +295,33 @@ describe("3.3.2 tensor decomposition", () => {
     assert.deepEqual(tucker2RanksByEnergy(kernel, shape, 0.99), { rankIn: 3, rankOut: 4 });
   });
 
+  it("Tucker-2 ranks by energy keep at least the energy that they were chosen for", () => {
+    for (const [seed, shape] of [
+      [1, [3, 3, 6, 9]],
+      [2, [1, 1, 8, 8]],
+      [3, [5, 5, 4, 12]],
+    ] as const) {
+      const kernel = gaussian(
+        shape.reduce((a: number, b) => a * b, 1),
+        seed,
+      );
+      let before = 0;
+      for (const energy of [0.3, 0.5, 0.7, 0.8, 0.9, 0.99, 1]) {
+        const { rankIn, rankOut } = tucker2RanksByEnergy(kernel, [...shape], energy);
+        const kept = 1 - tucker2(kernel, [...shape], rankIn, rankOut).error ** 2;
+        assert.ok(kept >= energy - 1e-9, `kept ${kept} of ${energy} with ${rankIn} and ${rankOut}`);
+        const parameters = tucker2Parameters([...shape], rankIn, rankOut);
+        assert.ok(parameters >= before, `${parameters} parameters after ${before}`);
+        before = parameters;
+      }
+      assert.deepEqual(tucker2RanksByEnergy(kernel, [...shape], 0), { rankIn: 1, rankOut: 1 });
+    }
+    assert.deepEqual(tucker2RanksByEnergy(new Float32Array(16), [1, 1, 4, 4], 0.5), {
+      rankIn: 1,
+      rankOut: 1,
+    });
+  });
+
   it("CP recovers an exact sum of rank-one terms, and matches tensorly's best rank-2 error", () => {
     const { shape, kernel, best } = fixture.cp;
     const starts = [1, 2, 3, 4, 5].map((seed) =>

@@ -87,6 +87,39 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
     }
   });
 
+  it("convolutions forwards, also where the stride is longer than the filter and something is left over", async () => {
+    for (const [size, filter, stride] of [
+      [9, [2, 2], 3],
+      [12, [2, 2], 3],
+      [11, [2, 2], 4],
+      [12, [3, 3], 4],
+      [10, [3, 3], 5],
+      [12, [3, 1], 2],
+      [9, [3, 3], 2],
+      [8, [3, 5], 3],
+    ] as [number, [number, number], number][]) {
+      const x = () => random([2, size, size, 3], 1) as tf.Tensor4D;
+      const what = `${size} by ${filter.join("x")}, stride ${stride}`;
+      await same(() => tf.conv2d(x(), random([...filter, 3, 4], 2) as tf.Tensor4D, stride, "same"), what);
+      await same(
+        () =>
+          tf.fused.conv2d({
+            x: x(),
+            filter: random([...filter, 3, 4], 2) as tf.Tensor4D,
+            strides: stride,
+            pad: "same",
+            bias: random([4], 3) as tf.Tensor1D,
+            activation: "relu",
+          }),
+        `fused, ${what}`,
+      );
+      await same(
+        () => tf.depthwiseConv2d(x(), random([...filter, 3, 2], 2) as tf.Tensor4D, stride, "same"),
+        `depthwise, ${what}`,
+      );
+    }
+  });
+
   it("explicit padding", async () => {
     const pad = [
       [0, 0],

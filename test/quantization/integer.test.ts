@@ -4,6 +4,7 @@ import {
   binaryMatmul,
   conv2dStep,
   denseStep,
+  dequantize,
   fixedMultiplier,
   type IntegerNetwork,
   integerLayer,
@@ -423,6 +424,39 @@ describe("§3.2.2 networks in integers", () => {
         bound += (Math.abs(w[i * 8 + j]) / 255 + (x[i] + 1 / 255) * kernel.scale[j]) / 2;
       }
       assert.ok(Math.abs(values[j] - exact) < bound, `${values[j]} ${exact} ${bound}`);
+    }
+  });
+
+  it("clip no bias, however small the weights beside it", () => {
+    // Units of ever smaller weights and a bias of about 1/2: what is left of them is mostly bias.
+    for (const size of [1e-1, 1e-3, 1e-5, 1e-7, 1e-9]) {
+      for (const bits of [1, 4, 8]) {
+        const w = normals(12 * 3, 3, 1).map((v, i) => v * (i % 3 === 1 ? size : 0.3));
+        const kernel = quantize(w, { bits, shape: [12, 3], axis: 1 });
+        const input = { scale: 1 / 255, zeroPoint: 0, low: 0, high: 255 };
+        const output = { scale: 1 / 64, zeroPoint: 128, low: 0, high: 255 };
+        const bias = Float32Array.of(0.1, 0.503, -0.2);
+        const x = normals(12, 4, 0.2).map((v) => Math.min(1, Math.abs(v)));
+        const last = { inputShape: [12], input, steps: [denseStep({ name: "d", kernel, bias, input })] };
+        const inner = { ...last, steps: [denseStep({ name: "d", kernel, bias, input, output })] };
+        const weights = dequantize(kernel);
+        for (const [net, step] of [
+          [last, 1e-5],
+          [inner, 0.501 / 64],
+        ] as const) {
+          const { values } = runInteger(net, x, 1);
+          assert.deepEqual(values, simulateInteger(net, x, 1).values);
+          for (let j = 0; j < 3; j++) {
+            let exact = bias[j];
+            for (let i = 0; i < 12; i++) exact += (Math.round(x[i] * 255) / 255) * weights[i * 3 + j];
+            const most = step + 2e-3 * Math.abs(exact);
+            assert.ok(
+              Math.abs(values[j] - exact) < most,
+              `${size}, ${bits} bits, unit ${j}: ${values[j]} and ${exact}`,
+            );
+          }
+        }
+      }
     }
   });
 

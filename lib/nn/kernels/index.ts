@@ -6,6 +6,7 @@ import { conv2DBackpropFilter, conv2DBackpropInput } from "./conv.ts";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.ts";
 import { batchMatMul } from "./matmul.ts";
 import { maxPoolGrad } from "./pool.ts";
+import { paddingKernels, withPlainPadding } from "./same-padding.ts";
 import { unsortedSegmentSum } from "./segment.ts";
 
 let registered = false;
@@ -30,7 +31,10 @@ export function registerWasmKernels(): void {
     Conv2DBackpropInput: conv2DBackpropInput,
     MaxPoolGrad: maxPoolGrad,
   };
-  for (const [kernelName, kernelFunc] of Object.entries({ ...missing, ...faster })) {
+  const mended = Object.fromEntries(
+    paddingKernels.map((name) => [name, withPlainPadding(tf.getKernel(name, "wasm").kernelFunc)]),
+  );
+  for (const [kernelName, kernelFunc] of Object.entries({ ...missing, ...faster, ...mended })) {
     const theirs = tf.getKernel(kernelName, "wasm");
     if (theirs) {
       replacedKernels.set(kernelName, theirs.kernelFunc);

@@ -1,0 +1,270 @@
+import assert from "node:assert/strict";
+import type { Split } from "slimlab/datasets";
+import { subset, take } from "slimlab/datasets";
+import {
+  activationsOf,
+  equalizeModel,
+  evaluate,
+  factorizeModel,
+  groupsOf,
+  hessianDiagonalOf,
+  inputStatisticsOf,
+  lenet300,
+  mergeUnits,
+  predict,
+  pruneGroups,
+  setWeights,
+  slimOf,
+  tf,
+  useBackend,
+  weightsOf,
+} from "slimlab/nn";
+import { normal, seeded } from "../../lib/util/random.ts";
+
+const { layers } = tf;
+
+/** Images of noise with labels by turns. */
+function noise(count: number, [height, width, channels]: number[], classes: number, seed = 1): Split {
+  const random = seeded(seed);
+  const images = Uint8Array.from({ length: count * height * width * channels }, () => random() * 256);
+  const labels = Uint16Array.from({ length: count }, (_, i) => i % classes);
+  return { images, labels, count, height, width, channels };
+}
+
+/** Fills every weight with noise. */
+function randomise(model: tf.LayersModel, seed = 1, size = 0.5): tf.LayersModel {
+  const random = seeded(seed);
+  tf.tidy(() => {
+    for (const weight of model.weights) {
+      const shape = weight.shape as number[];
+      const positive = weight.originalName.endsWith("moving_variance");
+      const values = Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () =>
+        positive ? 0.5 + random() : size * normal(random),
+      );
+      weight.write(tf.tensor(values, shape));
+    }
+  });
+  return model;
+}
+
+const outputs = (model: tf.LayersModel, split: Split) =>
+  tf.tidy(() => {
+    const shape = [split.count, split.height, split.width, split.channels];
+    const x = tf.tensor(
+      Float32Array.from(split.images, (p) => p / 255),
+      shape,
+    );
+    return Float32Array.from((model.predict(x) as tf.Tensor).dataSync());
+  });
+
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])));
+
+describe("nn: networks that people have", () => {
+  before(async () => {
+    await useBackend("wasm");
+  });
+
+  it("a softmax inside a nested model, or before dropout, is applied once", async () => {
+    const split = noise(24, [4, 4, 1], 5);
+    const flatten = () => layers.flatten({ inputShape: [4, 4, 1] });
+    const body = () => layers.dense({ units: 8, activation: "relu" });
+    const head = () => layers.dense({ units: 5, activation: "softmax" });
+    const flat = randomise(tf.sequential({ layers: [flatten(), body(), head()] }));
+    const { loss, accuracy } = await evaluate(flat, split);
+    const probabilities = outputs(flat, split);
+    const others = {
+      nested: tf.sequential({
+        layers: [
+          tf.sequential({ layers: [flatten(), body()] }),
+          tf.sequential({ layers: [layers.dense({ units: 5, activation: "softmax", inputShape: [8] })] }),
+        ],
+      }),
+      "before dropout": tf.sequential({ layers: [flatten(), body(), head(), layers.dropout({ rate: 0.5 })] }),
+      "a layer of its own": tf.sequential({
+        layers: [
+          flatten(),
+          body(),
+          layers.dense({ units: 5 }),
+          layers.softmax(),
+          layers.activation({ activation: "linear" }),
+        ],
+      }),
+    };
+    for (const [what, model] of Object.entries(others)) {
+      model.setWeights(flat.getWeights());
+      const found = await evaluate(model, split);
+      assert.ok(Math.abs(found.loss - loss) < 1e-5, `${what}: ${found.loss} and ${loss}`);
+      assert.equal(found.accuracy, accuracy, what);
+      const predicted = await predict(model, split);
+      assert.ok(apart(predicted.probabilities, probabilities) < 1e-6, what);
+    }
+    const sigmoid = tf.sequential({
+      layers: [flatten(), layers.dense({ units: 5, activation: "sigmoid", name: "head" })],
+    });
+    await assert.rejects(
+      evaluate(sigmoid, split),
+      /must end in softmax or in plain class scores, got head, whose sigmoid/,
+    );
+  });
+
+  it("more than 256 classes keep their numbers", async () => {
+    const split = noise(12, [8, 8, 3], 1000, 3);
+    split.labels.set([900, 3, 300, 5]);
+    const model = randomise(
+      tf.sequential({
+        layers: [
+          layers.flatten({ inputShape: [8, 8, 3] }),
+          layers.dense({ units: 1000, activation: "softmax" }),
+        ],
+      }),
+    );
+    const { classes, logits } = await predict(model, split);
+    const largest = Array.from({ length: 12 }, (_, i) => {
+      const row = [...logits.subarray(i * 1000, (i + 1) * 1000)];
+      return row.indexOf(Math.max(...row));
+    });
+    assert.deepEqual([...classes], largest);
+    assert.ok(largest.some((c) => c > 255));
+    assert.equal((await evaluate(model, { ...split, labels: Uint16Array.from(largest) })).accuracy, 1);
+    assert.deepEqual([...take(split, [0, 1, 2, 3]).labels], [900, 3, 300, 5]);
+    assert.deepEqual([...subset(split, 12, 1).labels].sort(), [...split.labels].sort());
+  });
+
+  it("factors keep the energy that was asked for", async () => {
+    const model = randomise(
+      tf.sequential({
+        layers: [
+          layers.conv2d({ filters: 12, kernelSize: 3, inputShape: [8, 8, 6], name: "a" }),
+          layers.conv2d({ filters: 16, kernelSize: 3, name: "b" }),
+          layers.flatten(),
+          layers.dense({ units: 5 }),
+        ],
+      }),
+    );
+    for (const energy of [0.5, 0.7, 0.8, 0.9]) {
+      const { rows, model: smaller } = await factorizeModel(model, { energy });
+      for (const row of rows)
+        assert.ok(row.energy >= energy - 1e-6, `${row.layer}: ${row.energy} of ${energy}`);
+      smaller.dispose();
+    }
+  });
+
+  it("units before a transposed convolution are not merged, and what is computed stays", async () => {
+    const input = tf.input({ shape: [5, 5, 2] });
+    const apply = (layer: tf.layers.Layer, x: tf.SymbolicTensor) => layer.apply(x) as tf.SymbolicTensor;
+    let x = apply(layers.conv2d({ filters: 4, kernelSize: 1, activation: "relu", name: "before" }), input);
+    x = apply(layers.conv2dTranspose({ filters: 3, kernelSize: 2, strides: 2, name: "up" }), x);
+    x = apply(layers.dense({ units: 2 }), apply(layers.flatten(), x));
+    const model = randomise(tf.model({ inputs: input, outputs: x }));
+    // The second filter is twice the first.
+    const { before } = weightsOf(model);
+    for (let i = 0; i < before.length; i += 4) before[i + 1] = 2 * before[i];
+    setWeights(model, { before });
+    const split = noise(8, [5, 5, 2], 2);
+    const { model: merged } = await mergeUnits(model, split, { units: "both", tolerance: 1e-6 });
+    const [a, b] = [outputs(model, split), outputs(merged, split)];
+    assert.ok(apart(a, b) < 1e-5, `${apart(a, b)}`);
+  });
+
+  it("channels first: nothing is equalized through flatten, and statistics are refused by name", async () => {
+    const model = tf.sequential({
+      layers: [
+        layers.conv2d({
+          filters: 4,
+          kernelSize: 3,
+          inputShape: [2, 6, 6],
+          dataFormat: "channelsFirst",
+          name: "first",
+          activation: "relu",
+        }),
+        layers.flatten({ dataFormat: "channelsFirst" }),
+        layers.dense({ units: 3, name: "head" }),
+      ],
+    });
+    assert.deepEqual(equalizeModel(model), []);
+    const split = noise(4, [2, 6, 6], 3);
+    await assert.rejects(
+      inputStatisticsOf(model, split, { layers: ["first"] }),
+      /first must be a dense layer or a 2-D convolution with its channels last/,
+    );
+    await assert.rejects(
+      hessianDiagonalOf(model, split),
+      /the Hessian's diagonal of first is not known how to compute/,
+    );
+  });
+
+  it("a layer that is used twice: curvature and activations are refused by name", async () => {
+    const input = tf.input({ shape: [4, 4, 1] });
+    const shared = layers.dense({ units: 16, activation: "relu", name: "shared" });
+    const flat = layers.flatten().apply(input);
+    const model = tf.model({
+      inputs: input,
+      outputs: layers.dense({ units: 3 }).apply(shared.apply(shared.apply(flat))) as tf.SymbolicTensor,
+    });
+    const split = noise(6, [4, 4, 1], 3);
+    await assert.rejects(hessianDiagonalOf(model, split), /shared is used more than once/);
+    await assert.rejects(activationsOf(model, split, ["shared"]), /shared is used more than once/);
+  });
+
+  it("alpha shared over channels stays whole when filters go", () => {
+    const model = randomise(
+      tf.sequential({
+        layers: [
+          layers.conv2d({ filters: 3, kernelSize: 3, inputShape: [6, 6, 1], name: "conv" }),
+          layers.prelu({ sharedAxes: [1, 2, 3], name: "prelu" }),
+          layers.flatten(),
+          layers.dense({ units: 2 }),
+        ],
+      }),
+    );
+    assert.deepEqual(
+      groupsOf(model).map(({ name, size }) => [name, size]),
+      [["conv", 3]],
+    );
+    const small = pruneGroups(model, { conv: Uint8Array.of(1, 0, 1) });
+    assert.deepEqual(small.getLayer("prelu").weights[0].shape, [1, 1, 1]);
+    assert.deepEqual(
+      small.getLayer("prelu").getWeights()[0].dataSync(),
+      model.getLayer("prelu").getWeights()[0].dataSync(),
+    );
+  });
+
+  it("nested models are seen by every operation, and two of the same inner names are refused at save", async () => {
+    const tower = (name: string) =>
+      tf.sequential({
+        name,
+        layers: [layers.dense({ units: 6, inputShape: [16], activation: "relu", name: "fc" })],
+      });
+    const input = tf.input({ shape: [4, 4, 1] });
+    const flat = layers.flatten().apply(input);
+    const sum = layers.add().apply([tower("a").apply(flat), tower("b").apply(flat)] as tf.SymbolicTensor[]);
+    const model = randomise(
+      tf.model({
+        inputs: input,
+        outputs: layers.dense({ units: 3, name: "head" }).apply(sum) as tf.SymbolicTensor,
+      }),
+    );
+    assert.deepEqual(Object.keys(weightsOf(model)), ["a/fc", "b/fc", "head"]);
+    assert.deepEqual(
+      groupsOf(model).map(({ name }) => name),
+      ["a/fc+b/fc"],
+    );
+    const split = noise(5, [4, 4, 1], 3);
+    const keep = Uint8Array.of(1, 0, 1, 1, 0, 1);
+    const small = pruneGroups(model, { "a/fc+b/fc": keep });
+    assert.equal(small.countParams(), 2 * 17 * 4 + 5 * 3);
+    assert.equal(outputs(small, split).length, 15);
+    assert.deepEqual(Object.keys(await hessianDiagonalOf(model, split)), ["a/fc", "b/fc", "head"]);
+    await assert.rejects(slimOf(model), /must have different names to be saved, got two fc\/kernel/);
+    // A Sequential of Sequentials: copied, cut and scored as the layers inside.
+    const chain = tf.sequential({
+      layers: [tf.sequential({ layers: [layers.flatten({ inputShape: [28, 28, 1] })] }), lenet300()],
+    });
+    assert.deepEqual(
+      groupsOf(chain).map(({ name }) => name),
+      ["lenet-300-100/fc1", "lenet-300-100/fc2"],
+    );
+    pruneGroups(chain, {}).dispose();
+  });
+});
