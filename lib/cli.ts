@@ -32,12 +32,14 @@ ${Object.entries(commands)
   .map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
   .join("\n")}
 
-slimlab COMMAND --help tells more.`;
+slimlab COMMAND --help tells more, slimlab --version which this is.`;
 
 const [name, ...args] = process.argv.slice(2);
 if (name === undefined || name === "--help" || name === "-h" || name === "help") {
   console.log(help);
   process.exitCode = name === undefined ? 2 : 0;
+} else if (name === "--version" || name === "-v") {
+  console.log((await import("./util/version.ts")).slimlabVersion);
 } else if (!Object.hasOwn(commands, name)) {
   console.error(`slimlab: there is no command ${JSON.stringify(name)}\n\n${help}`);
   process.exitCode = 2;

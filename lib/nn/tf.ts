@@ -1,8 +1,8 @@
-// The one TensorFlow.js of a process. It is CommonJS, so this module, a notebook's own
-// `import * as tf from "@tensorflow/tfjs"` and danfojs all get the same instance, engine and backend.
-export * as tf from "@tensorflow/tfjs";
+// The one TensorFlow.js of a process. Its parts are CommonJS, so this module, danfojs and a notebook's own
+// `import * as tf from "@tensorflow/tfjs"` all get the same instance, engine and backend.
+export * as tf from "#tfjs";
 
-import { layers } from "@tensorflow/tfjs";
+import { layers } from "#tfjs";
 
 // TensorFlow.js 4.22 forgets a separable convolution's multiplier in its settings: copies and saved models would lose it.
 const separable = Object.getPrototypeOf(

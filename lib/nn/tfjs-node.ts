@@ -1,5 +1,5 @@
 // danfojs-node requires @tensorflow/tfjs-node, whose native addon is missing on many machines, although everything
-// danfojs calls is plain TensorFlow.js. Until the native backend has been loaded, that name means @tensorflow/tfjs here.
+// danfojs calls is plain TensorFlow.js. Until the native backend has been loaded, that name means our own parts of it here.
 
 import Module, { createRequire } from "node:module";
 
@@ -15,7 +15,7 @@ let native = false;
 const resolver = Module as unknown as Resolver;
 const resolveFilename = resolver._resolveFilename;
 resolver._resolveFilename = function (request, ...rest) {
-  if (request === nativeName && !native) return require.resolve("@tensorflow/tfjs");
+  if (request === nativeName && !native) return require.resolve("#tfjs");
   return resolveFilename.call(this, request, ...rest);
 };
 

@@ -1,0 +1,38 @@
+// A step of the build: tfjs.ts as one CommonJS file for Node. The parts of TensorFlow.js stay packages, so that danfojs
+// and a cell's own imports get the same instance; what Node cannot load of tfjs-core, as it has no file names in its
+// imports, is bundled, as in TensorFlow.js's own umbrella package. Both copies share the engine, which is global.
+import { statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const folder = fileURLToPath(new URL(".", import.meta.url));
+
+// Beside this module and tfjs.ts it depends on TensorFlow.js alone, whose package is replaced as a whole.
+const time = (file: string) =>
+  statSync(new URL(file, import.meta.url), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+const core = import.meta.resolve("@tensorflow/tfjs-core/package.json");
+
+if (time("tfjs.cjs") < Math.max(time("tfjs.js"), time("tfjs-bundle.js"), statSync(new URL(core)).ctimeMs))
+  await build({
+    absWorkingDir: folder,
+    entryPoints: ["tfjs.js"],
+    outfile: "tfjs.cjs",
+    bundle: true,
+    platform: "node",
+    mainFields: ["module", "main"],
+    format: "cjs",
+    target: "node20.19",
+    minifyWhitespace: true,
+    legalComments: "eof",
+    logLevel: "warning",
+    plugins: [
+      {
+        name: "parts of TensorFlow.js stay packages",
+        setup: (build) =>
+          build.onResolve({ filter: /^@tensorflow\/tfjs-[a-z-]+$/ }, ({ path }) => ({
+            path,
+            external: true,
+          })),
+      },
+    ],
+  });
