@@ -2,7 +2,7 @@
 // are left to the kernel, which shows those of any library and never reads a large one.
 
 import { display } from "../util/display.ts";
-import { escapeHtml } from "../util/html.ts";
+import { frameOf, tableOf } from "../util/table.ts";
 import { tf } from "./tf.ts";
 
 /** What a value shows of itself, by MIME type. */
@@ -16,8 +16,6 @@ interface Frame {
   values: unknown[];
   toString(): string;
 }
-
-const most = 50;
 
 show(tf.LayersModel.prototype, describeModel);
 
@@ -45,41 +43,13 @@ function describeModel(model: tf.LayersModel): Bundle {
     return [layer.name, layer.getClassName(), shape, layer.countParams().toLocaleString("en")];
   });
   const title = `${model.name}: ${model.countParams().toLocaleString("en")} parameters`;
-  return table(["layer", "kind", "output", "parameters"], rows, title);
+  return tableOf(["layer", "kind", "output", "parameters"], rows, title);
 }
 
-function describeFrame(frame: Frame): Bundle {
-  const rows = frame.values
-    .slice(0, most)
-    .map((row, i) => [frame.index[i], ...(Array.isArray(row) ? row : [row])].map(cell));
-  const { length } = frame.values;
-  return table(
-    ["", ...frame.columns],
-    rows,
-    length > most ? `the first ${most} of ${length} rows` : undefined,
+function describeFrame({ columns, index, values }: Frame): Bundle {
+  return frameOf(
+    columns,
+    index,
+    values.map((row) => (Array.isArray(row) ? row : [row])),
   );
-}
-
-function cell(value: unknown): string {
-  if (typeof value !== "number" || Number.isInteger(value)) return String(value);
-  return String(Number(value.toPrecision(6)));
-}
-
-/** A table as HTML, and as text with columns that line up. */
-function table(head: string[], rows: string[][], caption?: string): Bundle {
-  const line = (tag: string, cells: string[]) =>
-    `<tr>${cells.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join("")}</tr>`;
-  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
-  const text = [head, ...rows].map((row) =>
-    row
-      .map((part, i) => part.padEnd(widths[i]))
-      .join("  ")
-      .trimEnd(),
-  );
-  return {
-    "text/plain": [...(caption ? [caption] : []), ...text].join("\n"),
-    "text/html":
-      `<table>${caption ? `<caption>${escapeHtml(caption)}</caption>` : ""}<thead>${line("th", head)}</thead>` +
-      `<tbody>${rows.map((row) => line("td", row)).join("")}</tbody></table>`,
-  };
 }

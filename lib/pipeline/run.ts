@@ -22,6 +22,7 @@ import { checkInteger } from "../util/check.ts";
 import { display } from "../util/display.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
+import { recordsTable, type TableBundle } from "../util/table.ts";
 import { slimlabVersion } from "../util/version.ts";
 import { hash, keep, lookUp, trimCache } from "./cache.ts";
 import { forwardOf, type State } from "./hold.ts";
@@ -106,20 +107,22 @@ export class RecipeResult {
     return this.slim.length;
   }
 
-  /** The rows as a danfojs DataFrame. */
+  /** The rows as a danfojs DataFrame, where danfojs-node is installed. */
   toDataFrame(): Promise<DataFrame> {
     return toDataFrame(this.rows);
   }
 
-  async [display](): Promise<Record<string, string>> {
-    const frame = (await this.toDataFrame()) as unknown as { [display](): Record<string, string> };
-    return frame[display]();
+  [display](): TableBundle {
+    return recordsTable(this.rows);
   }
 }
 
 type DataFrame = InstanceType<Awaited<ReturnType<typeof loadDanfo>>["DataFrame"]>;
 
-/** Rows as a danfojs DataFrame. */
+/**
+ * Rows as a danfojs DataFrame.
+ * @throws Error where the optional package danfojs-node is not installed
+ */
 export async function toDataFrame(rows: readonly object[]): Promise<DataFrame> {
   const { DataFrame } = await loadDanfo();
   return new DataFrame(rows.map((row) => ({ ...row })));

@@ -12,6 +12,7 @@ import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { display } from "../util/display.ts";
 import { progress } from "../util/progress.ts";
 import { type Random, seeded } from "../util/random.ts";
+import { recordsTable, type TableBundle } from "../util/table.ts";
 import { canonical, checkRecipe, type Recipe, stepName } from "./recipe.ts";
 import { type Row, toDataFrame } from "./run.ts";
 import type { PipelineData } from "./technique.ts";
@@ -123,14 +124,13 @@ export class SearchResult {
     });
   }
 
-  /** The trials as a danfojs DataFrame. */
+  /** The trials as a danfojs DataFrame, where danfojs-node is installed. */
   toDataFrame() {
     return toDataFrame(this.rows);
   }
 
-  async [display](): Promise<Record<string, string>> {
-    const frame = (await this.toDataFrame()) as unknown as { [display](): Record<string, string> };
-    return frame[display]();
+  [display](): TableBundle {
+    return recordsTable(this.rows);
   }
 }
 

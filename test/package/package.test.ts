@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { packageRoot } from "../../lib/util/files.ts";
+import { slimlabVersion } from "../../lib/util/version.ts";
 
 const run = promisify(execFile);
 
@@ -15,7 +16,7 @@ import { type Dataset, loadDataset, subset } from "slimlab/datasets";
 import { distillationLoss } from "slimlab/distillation";
 import { type Svd, svd } from "slimlab/lowrank";
 import { layerShapesOf, loadPretrained, type tf, useBackend } from "slimlab/nn";
-import { type Recipe, type Row, runRecipe } from "slimlab/pipeline";
+import { type Recipe, type Row, runRecipe, toDataFrame } from "slimlab/pipeline";
 import { Figure, histogram } from "slimlab/plots";
 import { globalSparsity, type Masks } from "slimlab/pruning";
 import { type Quantized, quantize } from "slimlab/quantization";
@@ -30,7 +31,8 @@ const recipe: Recipe = [
   { technique: "fineTune", epochs: 1 },
 ];
 const images = { train: subset(data.train, 100), test: subset(data.test, 100) };
-const { rows } = await runRecipe(model, images, recipe, { cache: false });
+const result = await runRecipe(model, images, recipe, { cache: false });
+const { rows } = result;
 const row: Row = rows[2];
 const masks: Masks = globalSparsity({ w: Float32Array.of(1, 2, 3, 4) }, 0.5);
 const eight: Quantized = quantize(Float32Array.of(1, -2), { bits: 8 });
@@ -50,6 +52,8 @@ console.log(
     coding: typeof coding,
     functions: [distillationLoss, histogram, prepare, Figure].map((f) => typeof f),
     wrong: wrong.length + unused.length,
+    table: Object.keys((result as unknown as Record<symbol, () => object>)[Symbol.for("Jupyter.display")]()),
+    frame: await toDataFrame(rows).catch(({ message }) => message),
   }),
 );
 `;
@@ -151,6 +155,9 @@ describe("slimlab as a package", () => {
       coding: "string",
       functions: ["function", "function", "function", "function"],
       wrong: 1,
+      table: ["text/plain", "text/html"],
+      frame:
+        "a DataFrame needs the optional package danfojs-node, which is not installed: npm install --ignore-scripts danfojs-node",
     });
   });
 
@@ -171,7 +178,8 @@ describe("slimlab as a package", () => {
     const rooms = (await readdir(join(project, "node_modules/slimlab/dist/lib"), { withFileTypes: true }))
       .filter(
         (entry) =>
-          entry.isDirectory() && !["util", "install", "commands", "notebook", "book"].includes(entry.name),
+          entry.isDirectory() &&
+          !["util", "install", "commands", "notebook", "book", "platform"].includes(entry.name),
       )
       .map(({ name }) => `./${name}`);
     assert.deepEqual(Object.keys(manifest.exports).sort(), ["./package.json", ...rooms].sort());
@@ -183,5 +191,56 @@ describe("slimlab as a package", () => {
     const { stdout } = await inProject("npx", ["--no-install", "slimlab", "--help"]);
     assert.match(stdout, /^Usage: slimlab COMMAND/);
     assert.match(stdout, /\n {2}start +\S/);
+    const version = await inProject("npx", ["--no-install", "slimlab", "--version"]);
+    assert.equal(version.stdout.trim(), slimlabVersion);
+  });
+
+  it("runs a chapter, with its kernel, where danfojs is not installed", async function () {
+    this.timeout(240_000);
+    const chapter = join("node_modules", "slimlab", "notebooks", "1.1-why-compress.ipynb");
+    const { stdout } = await inProject("npx", ["--no-install", "slimlab", "run", chapter]);
+    assert.match(stdout, /\b10\b/);
+  });
+
+  it("takes at most 260 MB, and brings neither the umbrella of TensorFlow.js nor what has known advisories", async () => {
+    const installed = join(project, "node_modules");
+    const names = await readdir(installed, { recursive: true, withFileTypes: true });
+    let blocks = 0;
+    for (const entry of names)
+      if (entry.isFile()) blocks += Math.ceil((await stat(join(entry.parentPath, entry.name))).size / 4096);
+    const megabytes = (blocks * 4096) / 2 ** 20;
+    assert.ok(megabytes <= 260, `${megabytes.toFixed(0)} MB`);
+    const packages = new Set(await readdir(installed));
+    for (const name of await readdir(join(installed, "@tensorflow"))) packages.add(`@tensorflow/${name}`);
+    const unwanted = [
+      "@tensorflow/tfjs",
+      "@tensorflow/tfjs-node",
+      "danfojs-node",
+      "xlsx",
+      "request",
+      "tough-cookie",
+      "tar",
+    ];
+    assert.deepEqual(
+      unwanted.filter((name) => packages.has(name)),
+      [],
+    );
+  });
+});
+
+describe("packing an unbuilt clone", () => {
+  it("is refused, and publishing it as well", async function () {
+    this.timeout(60_000);
+    const clone = await mkdtemp(join(tmpdir(), "slimlab-clone-"));
+    try {
+      for (const file of ["package.json", ".npmrc", "README.md"])
+        await copyFile(join(packageRoot, file), join(clone, file));
+      await assert.rejects(run("npm", ["pack"], { cwd: clone }), /ENOENT.*dist/);
+      // prepack runs although .npmrc ignores the scripts of an installation, and finds no compiler.
+      await assert.rejects(run("npm", ["publish", "--dry-run"], { cwd: clone }), /prepack|build/);
+      assert.deepEqual((await readdir(clone)).sort(), [".npmrc", "README.md", "package.json"]);
+    } finally {
+      await rm(clone, { recursive: true, force: true });
+    }
   });
 });

@@ -1,0 +1,46 @@
+// Tables that values show of themselves: HTML, and text with columns that line up.
+import { escapeHtml } from "./html.ts";
+
+/** A table by MIME type. */
+export type TableBundle = Record<"text/plain" | "text/html", string>;
+
+/** Rows of a table that are shown; a longer one says so. */
+const most = 50;
+
+/** A table of cells that are text already. */
+export function tableOf(head: string[], rows: string[][], caption?: string): TableBundle {
+  const line = (tag: string, cells: string[]) =>
+    `<tr>${cells.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join("")}</tr>`;
+  const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
+  const text = [head, ...rows].map((row) =>
+    row
+      .map((part, i) => part.padEnd(widths[i]))
+      .join("  ")
+      .trimEnd(),
+  );
+  return {
+    "text/plain": [...(caption ? [caption] : []), ...text].join("\n"),
+    "text/html":
+      `<table>${caption ? `<caption>${escapeHtml(caption)}</caption>` : ""}<thead>${line("th", head)}</thead>` +
+      `<tbody>${rows.map((row) => line("td", row)).join("")}</tbody></table>`,
+  };
+}
+
+/** Values in columns with an index before them, as a data frame shows itself: numbers to six digits, at most 50 rows. */
+export function frameOf(columns: string[], index: unknown[], values: readonly unknown[][]): TableBundle {
+  const rows = values.slice(0, most).map((row, i) => [index[i], ...row].map(cell));
+  const caption = values.length > most ? `the first ${most} of ${values.length} rows` : undefined;
+  return tableOf(["", ...columns], rows, caption);
+}
+
+/** Records as a table, one row each; the columns are the first record's fields. */
+export function recordsTable(records: readonly object[]): TableBundle {
+  const columns = Object.keys(records[0] ?? {});
+  const values = records.map((record) => columns.map((name) => (record as Record<string, unknown>)[name]));
+  return frameOf(columns, [...records.keys()], values);
+}
+
+function cell(value: unknown): string {
+  if (typeof value !== "number" || Number.isInteger(value)) return String(value);
+  return String(Number(value.toPrecision(6)));
+}
