@@ -2,6 +2,7 @@
 // only the scores' inputs: weights, gradients, curvature, activations.
 
 import type { Split } from "../datasets/index.ts";
+import { findKind } from "../graph/index.ts";
 import {
   activeShare,
   filterGradientNorm,
@@ -17,64 +18,133 @@ import {
   taylorActivation,
   taylorWeight,
 } from "../pruning/index.ts";
-import { checkOneOf } from "../util/check.ts";
+import { checkFinite, checkLength, checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { type Group, groupsOf } from "./dependency.ts";
 import { type Activations, activationsOf, gradientsOf } from "./gradients.ts";
+import { kindOf, layersOf } from "./graph.ts";
 import { hessianDiagonalOf } from "./hessian.ts";
 import type { tf } from "./tf.ts";
-import { kernelOf, outputAxis, weightsOf } from "./weights.ts";
+import { type Kernel, kernelsOf, shapesOf, weightsOf } from "./weights.ts";
 
 /** Scores of weights: |w|, |g·w|, ½·h·w². */
 export const weightScores = ["magnitude", "gradient", "obd"] as const;
 export type WeightScore = (typeof weightScores)[number];
 
+/** What a score of weights may look at. */
+export interface WeightData {
+  /** The kernel's name in the model, "conv1". */
+  kernel: string;
+  /** As TensorFlow.js lays it out, row-major. */
+  shape: readonly number[];
+  weights: Float32Array;
+  /** Of the mean cross-entropy, with regard to each weight; empty unless asked for. */
+  gradients: Float32Array;
+  /** The Hessian's diagonal; empty unless asked for. */
+  curvature: Float32Array;
+}
+
+/** A score of weights of one's own: one number a weight, larger where it matters more. */
+export type WeightScorer =
+  | ((data: WeightData) => ArrayLike<number>)
+  | { needs: readonly ("gradients" | "curvature")[]; of(data: WeightData): ArrayLike<number> };
+
 /**
  * Importance of every weight in every kernel.
  *
  * @param split the images that gradients and curvature are taken from; `magnitude` needs none
- * @throws RangeError for an unknown score, or one that needs images when there are none
+ * @param score the name of one, or a function of one's own
+ * @throws RangeError for an unknown score, one that needs images when there are none, or one that does not give a number
+ *   for each weight
  * @see §3.1.1
  */
 export async function scoresOf(
   model: tf.LayersModel,
   split: Split | undefined,
-  score: WeightScore = "magnitude",
+  score: WeightScore | WeightScorer = "magnitude",
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
-  checkOneOf("score", score, weightScores);
-  const { needs, of } = byWeight[score];
-  const looked = needs ? await needs(model, needed(split, score), options) : {};
+  const { needs, of } = scorerOf(score, byWeight, weightScores);
+  const nothing: Record<string, Float32Array> = {};
+  const name = nameOf(score);
+  const gradients = needs.includes("gradients")
+    ? await gradientsOf(model, needed(split, name), options)
+    : nothing;
+  const curvature = needs.includes("curvature")
+    ? await hessianDiagonalOf(model, needed(split, name), options)
+    : nothing;
+  const [weights, shapes] = [weightsOf(model), shapesOf(model)];
+  const none = new Float32Array();
   return Object.fromEntries(
-    Object.entries(weightsOf(model)).map(([layer, w]) => [layer, of(w, looked[layer])]),
+    Object.keys(weights).map((kernel) => [
+      kernel,
+      scored(`score of ${kernel}`, weights[kernel].length, () =>
+        of({
+          kernel,
+          shape: shapes[kernel],
+          weights: weights[kernel],
+          gradients: gradients[kernel] ?? none,
+          curvature: curvature[kernel] ?? none,
+        }),
+      ),
+    ]),
   );
 }
 
-/** Each score of weights: what has to be computed from images for it, and the score of a layer's weights. */
-const byWeight: Record<
-  WeightScore,
-  {
-    needs?: (
-      model: tf.LayersModel,
-      images: Split,
-      options: { signal?: AbortSignal },
-    ) => Promise<Record<string, Float32Array>>;
-    of: (weights: Float32Array, looked: Float32Array) => Float32Array;
-  }
-> = {
-  magnitude: { of: magnitude },
-  gradient: { needs: gradientsOf, of: gradientTimesWeight },
-  obd: { needs: hessianDiagonalOf, of: obdSaliency },
+/** A named score's entry, or what a score of one's own says. */
+function scorerOf<Name extends string, Data, Need extends string>(
+  score:
+    | Name
+    | ((data: Data) => ArrayLike<number>)
+    | { needs: readonly Need[]; of(data: Data): ArrayLike<number> },
+  table: Record<Name, { needs: readonly Need[]; of(data: Data): ArrayLike<number> }>,
+  names: readonly Name[],
+): { needs: readonly Need[]; of(data: Data): ArrayLike<number> } {
+  if (typeof score === "function") return { needs: [], of: score };
+  if (typeof score === "object" && typeof score?.of === "function") return score;
+  return table[checkOneOf("score", score as Name, names)];
+}
+
+const nameOf = (score: unknown): string => (typeof score === "string" ? score : "of your own");
+
+/** Scores, checked: one finite number for each of `count`. */
+function scored(name: string, count: number, score: () => ArrayLike<number>): Float32Array {
+  const scores = score();
+  checkLength(name, scores, count);
+  checkFinite(name, scores);
+  return scores instanceof Float32Array ? scores : Float32Array.from(scores);
+}
+
+/** Each score of weights with what has to be computed for it. */
+const byWeight: Record<WeightScore, Exclude<WeightScorer, (data: WeightData) => unknown>> = {
+  magnitude: { needs: [], of: ({ weights }) => magnitude(weights) },
+  gradient: { needs: ["gradients"], of: ({ weights, gradients }) => gradientTimesWeight(weights, gradients) },
+  obd: { needs: ["curvature"], of: ({ weights, curvature }) => obdSaliency(weights, curvature) },
 };
 
-/** What a score of filters or neurons may look at; their number is the last dimension of each. */
-interface Unit {
+/** What a score of a layer's filters or neurons may look at; they are the last axis of each. */
+export interface UnitData {
+  /** The layer's name in the model. */
+  layer: string;
+  /** How many units the layer has. */
   count: number;
+  /** The layer's kernel, [inputs, count]; of several, one below the other. */
   weights: Float32Array;
+  /** Of the mean cross-entropy, with regard to `weights`; empty unless asked for. */
   gradients: Float32Array;
+  /** [images x places, count]; empty unless asked for. */
   outputs: Float32Array;
+  /** Of each image's own cross-entropy, with regard to `outputs`; empty unless asked for. */
   outputGradients: Float32Array;
+  /** How many images. */
   examples: number;
 }
+type UnitNeed = "gradients" | "outputs" | "outputGradients";
+
+/** A score of units of one's own: one number a unit of the layer, larger where it matters more. */
+export type UnitScorer =
+  | ((data: UnitData) => ArrayLike<number>)
+  | { needs: readonly UnitNeed[]; of(data: UnitData): ArrayLike<number> };
 
 /** Scores of filters and of neurons, named as lib/pruning's functions (`l1` and `l2` are filterNorm's). */
 export const unitScores = [
@@ -92,7 +162,7 @@ export const unitScores = [
 export type UnitScore = (typeof unitScores)[number];
 
 /** Each of them with what has to be computed for it. */
-const byUnit: Record<UnitScore, { needs: (keyof Unit)[]; of: (unit: Unit) => Float32Array }> = {
+const byUnit: Record<UnitScore, { needs: readonly UnitNeed[]; of: (unit: UnitData) => Float32Array }> = {
   l1: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 1) },
   l2: { needs: [], of: ({ weights, count }) => filterNorm(weights, count, 2) },
   geometricMedian: { needs: [], of: ({ weights, count }) => geometricMedian(weights, count) },
@@ -126,7 +196,7 @@ const byUnit: Record<UnitScore, { needs: (keyof Unit)[]; of: (unit: Unit) => Flo
 export function filterScoresOf(
   model: tf.LayersModel,
   split: Split | undefined,
-  score: UnitScore = "l1",
+  score: UnitScore | UnitScorer = "l1",
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
   return unitScoresOf(model, unitGroups(model, "filters"), split, score, options);
@@ -142,7 +212,7 @@ export function filterScoresOf(
 export function neuronScoresOf(
   model: tf.LayersModel,
   split: Split | undefined,
-  score: UnitScore = "meanActivation",
+  score: UnitScore | UnitScorer = "meanActivation",
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
   return unitScoresOf(model, unitGroups(model, "neurons"), split, score, options);
@@ -155,68 +225,85 @@ export type UnitKind = (typeof unitKinds)[number];
 /** The groups of a model's filters (units that a convolution has a part in), of its neurons (all others), or both. */
 export function unitGroups(model: tf.LayersModel, units: UnitKind): Group[] {
   checkOneOf("units", units, unitKinds);
-  const isDense = (layer: string) => model.getLayer(layer).getClassName() === "Dense";
+  const all = layersOf(model);
+  const isDense = (layer: string) => findKind(kindOf(all.get(layer)!))?.product === "matrix";
   return groupsOf(model).filter(
     ({ layers }) => units === "both" || layers.every(isDense) === (units === "neurons"),
   );
 }
 
-/** Scores of some groups' units, by group. */
+/**
+ * Scores of some groups' units, by group.
+ *
+ * @param score the name of one, or a function of one's own
+ */
 export async function unitScoresOf(
   model: tf.LayersModel,
   groups: Group[],
   split: Split | undefined,
-  score: UnitScore,
+  score: UnitScore | UnitScorer,
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
-  checkOneOf("score", score, unitScores);
+  const { needs, of } = scorerOf(score, byUnit, unitScores);
   if (groups.length === 0) return {};
-  const { needs, of } = byUnit[score];
+  const name = nameOf(score);
   const layers = [...new Set(groups.flatMap((group) => group.layers))];
   const weights = weightsOf(model);
-  if (!needs.includes("outputs")) for (const layer of layers) checkUnitKernel(model.getLayer(layer), score);
-  const nothing = new Float32Array();
   let gradients: Record<string, Float32Array> = {};
   let activations: Record<string, Activations> = {};
-  if (needs.includes("gradients")) gradients = await gradientsOf(model, needed(split, score), options);
-  if (needs.includes("outputs")) {
-    const withGradients = needs.includes("outputGradients");
-    activations = await activationsOf(model, needed(split, score), layers, {
+  if (needs.includes("gradients")) gradients = await gradientsOf(model, needed(split, name), options);
+  if (needs.includes("outputs") || needs.includes("outputGradients")) {
+    activations = await activationsOf(model, needed(split, name), layers, {
       ...options,
-      gradients: withGradients,
+      gradients: needs.includes("outputGradients"),
     });
   }
-  const byChannel = Object.fromEntries(
-    layers.map((layer) => [
-      layer,
-      of({
-        count: (model.getLayer(layer).outputShape as number[]).at(-1)!,
-        weights: weights[layer],
-        gradients: gradients[layer] ?? nothing,
-        outputs: activations[layer]?.values ?? nothing,
-        outputGradients: activations[layer]?.gradients ?? nothing,
+  const none = new Float32Array();
+  const kernels = kernelsOf(model);
+  const byChannel = new Map(
+    layers.map((layer) => {
+      const own = kernels.filter(
+        ({ layerName, weight }) => layerName === layer && weight.axes.includes("out"),
+      );
+      const count = own[0].shape[own[0].axis];
+      const data: UnitData = {
+        layer,
+        count,
+        weights: unitsLast(own, weights),
+        gradients: needs.includes("gradients") ? unitsLast(own, gradients) : none,
+        outputs: activations[layer]?.values ?? none,
+        outputGradients: activations[layer]?.gradients ?? none,
         examples: activations[layer]?.shape[0] ?? 0,
-      }),
-    ]),
+      };
+      return [layer, scored(`score of ${layer}`, count, () => of(data))] as const;
+    }),
   );
   return Object.fromEntries(
-    groups.map(({ name, layers, channels, size }) => [
+    groups.map(({ name, makers }) => [
       name,
-      new Float32Array(size).map((_, unit) =>
-        layers.reduce((sum, layer) => sum + byChannel[layer][channels[layer][unit]], 0),
+      Float32Array.from(makers, (made) =>
+        made.reduce((sum, { layer, channel }) => sum + byChannel.get(layer)![channel], 0),
       ),
     ]),
   );
 }
 
-/** Scores of weights read a kernel whose last axis are the units: others would be scored by the wrong numbers. */
-function checkUnitKernel(layer: tf.layers.Layer, score: string): void {
-  const kernel = kernelOf(layer);
-  if (kernel && outputAxis(layer) === kernel.shape.length - 1) return;
-  throw new RangeError(
-    `score must be one of activations (${unitScores.filter((name) => byUnit[name].needs.includes("outputs")).join(", ")}) ` +
-      `for ${layer.name}, a ${layer.getClassName()}, got "${score}"`,
-  );
+/** A layer's kernels as rows with one number for each of its units, which are not the last axis of every kernel. */
+function unitsLast(kernels: Kernel[], values: Record<string, Float32Array>): Float32Array {
+  const parts = kernels.map(({ name, shape, axis }) => {
+    const all = values[name];
+    const inner = elements(shape.slice(axis + 1));
+    if (inner === 1) return all;
+    const units = shape[axis];
+    const turned = new Float32Array(all.length);
+    for (let i = 0; i < all.length; i++) {
+      const unit = Math.floor(i / inner) % units;
+      const row = Math.floor(i / (inner * units)) * inner + (i % inner);
+      turned[row * units + unit] = all[i];
+    }
+    return turned;
+  });
+  return parts.length === 1 ? parts[0] : Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
 function needed(split: Split | undefined, score: string): Split {

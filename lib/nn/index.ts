@@ -34,9 +34,13 @@ export {
   filterScoresOf,
   neuronScoresOf,
   scoresOf,
+  type UnitData,
   type UnitScore,
+  type UnitScorer,
   unitScores,
+  type WeightData,
   type WeightScore,
+  type WeightScorer,
   weightScores,
 } from "./importance.ts";
 export { type LatencyOptions, latencyOf } from "./latency.ts";

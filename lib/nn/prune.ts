@@ -31,10 +31,12 @@ import {
   scoresOf,
   type UnitKind,
   type UnitScore,
+  type UnitScorer,
   unitGroups,
   unitScores,
   unitScoresOf,
   type WeightScore,
+  type WeightScorer,
   weightScores,
 } from "./importance.ts";
 import { cloneModel } from "./rebuild.ts";
@@ -89,7 +91,7 @@ export interface PruneLoopOptions {
 
 export interface PruneIterativelyOptions extends PruneLoopOptions {
   /** Weights are scored by `magnitude` (default), `gradient` or `obd`. */
-  score?: WeightScore;
+  score?: WeightScore | WeightScorer;
   /** The layers to prune; all with a kernel by default. */
   layers?: string[];
 }
@@ -109,7 +111,7 @@ export async function pruneIteratively(
 ): Promise<IterativeResult<Float32Array[]>> {
   const { score = "magnitude", signal } = options;
   const { loop, images, training } = loopOf(data, options);
-  checkOneOf("score", score, weightScores);
+  if (typeof score === "string") checkOneOf("score", score, weightScores);
   const known = Object.keys(shapesOf(model));
   const layers = options.layers ?? known;
   for (const layer of layers) checkOneOf("layer", layer, known);
@@ -134,7 +136,7 @@ export interface PruneUnitsOptions extends PruneLoopOptions {
   /** What to remove: `filters`, `neurons` or `both` (default). */
   units?: UnitKind;
   /** How to score them (default `l2`). */
-  score?: UnitScore;
+  score?: UnitScore | UnitScorer;
   /** Whether each layer's scores are divided by their norm, so that layers compare (default: yes). */
   normalize?: boolean;
 }
@@ -165,7 +167,7 @@ export async function pruneUnitsIteratively(
 ): Promise<PrunedUnits> {
   const { units = "both", score = "l2", normalize = true, signal } = options;
   const { loop, images, training } = loopOf(data, options);
-  checkOneOf("score", score, unitScores);
+  if (typeof score === "string") checkOneOf("score", score, unitScores);
   const groups = unitGroups(model, units);
   if (groups.length === 0)
     throw new RangeError(`${model.name} has no ${units === "both" ? "units" : units} to remove`);

@@ -145,7 +145,7 @@ describe("§3.1 pruning of models", () => {
       assert.deepEqual(await neuronScoresOf(model, firstOf(data.train, 5), score), {});
   });
 
-  it("scores by weights only where the units are the kernel's last axis, and says what to use elsewhere", async () => {
+  it("scores units by weights whichever axis of the kernel they are", async () => {
     for (const layer of [
       tf.layers.separableConv2d({ name: "other", inputShape: [28, 28, 1], filters: 4, kernelSize: 3 }),
       tf.layers.conv2dTranspose({ name: "other", inputShape: [28, 28, 1], filters: 4, kernelSize: 3 }),
@@ -153,20 +153,80 @@ describe("§3.1 pruning of models", () => {
       const model = tf.sequential({
         layers: [layer, tf.layers.flatten(), tf.layers.dense({ name: "out", units: 10 })],
       });
-      const images = firstOf(data.train, 5);
-      for (const score of ["l1", "geometricMedian", "gradientNorm", "taylorWeight"] as const)
-        await assert.rejects(
-          filterScoresOf(model, images, score),
-          new RegExp(
-            `score must be one of activations .* for other, a ${layer.getClassName()}, got "${score}"`,
-          ),
-        );
-      const { other } = await filterScoresOf(model, images, "meanActivation");
-      assert.deepEqual(
-        other,
-        meanActivation((await activationsOf(model, images, ["other"])).other.values, 4),
+      // [1, 1, 1, 4] for the separable one's second kernel, [3, 3, 4, 1] for the transposed: unit u at every 4th place.
+      const kernel = layer.weights
+        .find(({ shape }) => shape.includes(4))!
+        .read()
+        .dataSync() as Float32Array;
+      const expected = [0, 1, 2, 3].map((unit) =>
+        kernel.reduce((sum, w, i) => (i % 4 === unit ? sum + Math.abs(w) : sum), 0),
       );
-      model.dispose();
+      const { other } = await filterScoresOf(model, firstOf(data.train, 5), "l1");
+      for (const [unit, score] of other.entries())
+        assert.ok(Math.abs(score - expected[unit]) < 1e-5, `${score} and ${expected[unit]}`);
+      for (const score of ["geometricMedian", "gradientNorm", "taylorWeight"] as const)
+        assert.equal((await filterScoresOf(model, firstOf(data.train, 5), score)).other.length, 4);
+    }
+  });
+
+  it("takes a score of one's own, for weights and for units", async () => {
+    const model = lenet300(1);
+    const images = firstOf(data.train, 20);
+    const squares = await scoresOf(model, undefined, ({ weights }) => weights.map((w) => w * w));
+    const magnitudes = await scoresOf(model, undefined, "magnitude");
+    for (const [i, square] of squares.fc3.entries())
+      assert.ok(Math.abs(square - magnitudes.fc3[i] ** 2) < 1e-7, `${square} and ${magnitudes.fc3[i] ** 2}`);
+    const own = await scoresOf(model, images, {
+      needs: ["gradients"],
+      of: ({ weights, gradients }) => weights.map((w, i) => Math.abs(w * gradients[i])),
+    });
+    assert.deepEqual(own.fc2, (await scoresOf(model, images, "gradient")).fc2);
+    const mean = await neuronScoresOf(model, images, {
+      needs: ["outputs"],
+      of: ({ outputs, count, examples }) =>
+        Array.from({ length: count }, (_, unit) => {
+          let sum = 0;
+          for (let i = unit; i < outputs.length; i += count) sum += outputs[i];
+          return sum / examples;
+        }),
+    });
+    const theirs = await neuronScoresOf(model, images, "meanActivation");
+    for (const [i, score] of mean.fc1.entries())
+      assert.ok(Math.abs(score - theirs.fc1[i]) < 1e-5, `${score} and ${theirs.fc1[i]}`);
+    await assert.rejects(
+      neuronScoresOf(model, undefined, () => [1]),
+      /score of fc1 must have 300 elements, got 1/,
+    );
+    const { best } = await pruneUnitsIteratively(model, data, {
+      sparsity: 0.5,
+      steps: 1,
+      fineTune: { epochs: 0 },
+      normalize: false,
+      score: ({ count }) => Array.from({ length: count }, (_, unit) => unit),
+    });
+    // Numbered scores: the first units of each layer go.
+    assert.equal(best.masks.fc1[0], 0);
+    assert.equal(best.masks.fc1[299], 1);
+  });
+
+  it("scores all channels that a unit is made of: a sum with the same channels concatenated twice", async () => {
+    const input = tf.input({ shape: [28, 28, 1] });
+    const conv = (name: string, filters: number) =>
+      tf.layers.conv2d({ name, filters, kernelSize: 3 }).apply(input) as tf.SymbolicTensor;
+    const [a, d] = [conv("a", 3), conv("d", 6)];
+    const both = tf.layers.concatenate().apply([a, a]) as tf.SymbolicTensor;
+    const sum = tf.layers.add().apply([both, d]) as tf.SymbolicTensor;
+    const flat = tf.layers.flatten().apply(sum);
+    const model = tf.model({
+      inputs: input,
+      outputs: tf.layers.dense({ units: 10 }).apply(flat) as tf.SymbolicTensor,
+    });
+    const norms = (name: string, unit: number, of: number) =>
+      weightsOf(model)[name].reduce((total, w, i) => (i % of === unit ? total + Math.abs(w) : total), 0);
+    const scores = (await filterScoresOf(model, undefined, "l1"))["a+d"];
+    for (let unit = 0; unit < 3; unit++) {
+      const expected = norms("a", unit, 3) + norms("d", unit, 6) + norms("d", unit + 3, 6);
+      assert.ok(Math.abs(scores[unit] - expected) < 1e-5, `${scores[unit]} and ${expected}`);
     }
   });
 
