@@ -17,6 +17,9 @@ export type Test = () => unknown;
 /** The MIME type by which `slimlab grade` finds results among a notebook's outputs. */
 export const checkMime = "application/vnd.slimlab.check+json";
 
+/** Where a grader puts a function that hears of every check's result, in the process that judges. */
+export const checkListener: unique symbol = Symbol.for("slimlab.check.listener") as never;
+
 /** The result of a check. It shows itself in green or red. */
 export class CheckResult {
   readonly name: string;
@@ -71,6 +74,13 @@ export class CheckResult {
  * @returns the result, or the promise of it where a test is asynchronous: `await check(...)`
  */
 export function check(name: string, tests: Test | Record<string, Test>): CheckResult | Promise<CheckResult> {
+  const result = runTests(name, tests);
+  const listener = (globalThis as Record<symbol, unknown>)[checkListener];
+  if (typeof listener === "function") listener(result);
+  return result;
+}
+
+function runTests(name: string, tests: Test | Record<string, Test>): CheckResult | Promise<CheckResult> {
   const entries: [string, Test][] = typeof tests === "function" ? [["", tests]] : Object.entries(tests ?? {});
   if (entries.length === 0 || entries.some(([, test]) => typeof test !== "function")) {
     throw new TypeError(`check(${shown(name)}, tests) needs a function, or an object of functions by name`);

@@ -1,17 +1,32 @@
-// `slimlab grade`: which exercises readers' notebooks have solved, on the terminal and as JSON.
+// `slimlab grade`: a class's submissions, each in a sandbox; grades, feedback and reports into a folder.
 import { parseArgs } from "node:util";
-import { gradeNotebooks } from "../classroom/grade.ts";
-import { writeFileAtomic } from "../util/files.ts";
+import { readAssignment } from "../classroom/assignment.ts";
+import { gradeClass } from "../classroom/class.ts";
+import type { Result } from "../classroom/results.ts";
+import { bubblewrapState, type Isolation } from "../classroom/sandbox.ts";
+import { findSubmissions, harmless } from "../classroom/submissions.ts";
+import { checkNumber } from "../util/check.ts";
+import { progress } from "../util/progress.ts";
 
-const help = `Usage: slimlab grade [OPTION]... NOTEBOOK...
+const help = `Usage: slimlab grade [OPTION]... --original NOTEBOOK SUBMISSION...
 
-Runs notebooks, also past errors, and says which exercises (cells that call check of slimlab/classroom) are solved.
-Ends with 0 if every exercise of every notebook is. Notebooks are programs: grade those of people you trust, or inside
-a sandbox.
+Grades what a class has handed in: notebooks, folders, zip archives, downloads of nbgrader, Moodle and Canvas. Students'
+cells run in a sandbox without a network; the checks of the original run outside of it, and no stored output is believed.
+Ends with 0 if every exercise of every submission is solved, with 1 if not.
 
-  --original NOTEBOOK  the notebook as it was handed out: its checks replace the reader's own
-  --timeout S          seconds that a cell may take (default: 600)
-  --json FILE          also write the results there`;
+  --original NOTEBOOK  the notebook with the exercises (and hidden tests), as the teacher has it
+  --out DIR            grades.csv, grades.json, feedback/ (a page a student), gradescope/, class.html, marks.csv for open
+                       exercises. A second run grades what is new and keeps the rest
+  --json FILE          the grades also there
+  --jobs N             submissions at a time (default: the cores there are)
+  --timeout S          seconds that a cell, or judging an exercise, may take (default: 600)
+  --total-timeout S    seconds that a notebook's cells may take together (default: 1800)
+  --memory MIB         memory of a student's processes (default: 4096)
+  --due TIME           after it, submissions are late: 2026-11-30T23:59
+  --late-penalty P     percent of the points that each day of lateness takes (default: 0)
+  --all                run every cell, also those that no exercise needs
+  --fresh              grade again what has been graded
+  --unsafe             run students' code without a sandbox, where bubblewrap is missing: it can then do all that you can`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -20,31 +35,113 @@ export async function run(args: string[]): Promise<number> {
     options: {
       help: { type: "boolean", short: "h" },
       original: { type: "string" },
-      timeout: { type: "string", default: "600" },
+      out: { type: "string" },
       json: { type: "string" },
+      jobs: { type: "string" },
+      timeout: { type: "string", default: "600" },
+      "total-timeout": { type: "string", default: "1800" },
+      memory: { type: "string", default: "4096" },
+      due: { type: "string" },
+      "late-penalty": { type: "string", default: "0" },
+      all: { type: "boolean" },
+      fresh: { type: "boolean" },
+      unsafe: { type: "boolean" },
     },
   });
   if (values.help || positionals.length === 0) {
     console.log(help);
     return values.help ? 0 : 2;
   }
-  const grades = await gradeNotebooks(positionals, {
-    original: values.original,
-    timeout: Number(values.timeout),
-  });
-  for (const { notebook, solved, exercises, missing } of grades) {
-    console.log(`${notebook}: ${solved} of ${exercises.length + missing.length} solved`);
-    for (const { name, passed, cases } of exercises) {
-      const why = cases.find((one) => !one.passed);
-      const reason = why ? `: ${[why.name, why.message.split("\n")[0]].filter(Boolean).join(": ")}` : "";
-      console.log(`  ${passed ? "✓" : "✗"} ${name}${reason}`);
-    }
-    for (const name of missing) console.log(`  ✗ ${name}: no result (its cell failed, or is gone)`);
+  if (!values.original)
+    throw new Error("--original is missing: the notebook with the exercises, as you have it");
+  const due = values.due === undefined ? undefined : new Date(values.due);
+  if (due && Number.isNaN(due.getTime())) {
+    throw new Error(`--due must be a time such as 2026-11-30T23:59, got ${JSON.stringify(values.due)}`);
   }
-  if (values.json) await writeFileAtomic(values.json, `${JSON.stringify(grades, null, 2)}\n`);
-  return grades.every(
-    ({ exercises, missing }) => missing.length === 0 && exercises.every(({ passed }) => passed),
-  )
-    ? 0
-    : 1;
+  const number = (name: "timeout" | "total-timeout" | "memory" | "late-penalty") =>
+    checkNumber(`--${name}`, Number(values[name]), 0);
+  const isolation = chooseIsolation(values.unsafe ?? false);
+  const assignment = await readAssignment(values.original);
+  const submissions = await findSubmissions(positionals, { original: values.original });
+  if (submissions.length === 0) throw new Error(`there are no submissions in ${positionals.join(", ")}`);
+  const results = await withProgress((signal, onResult) =>
+    gradeClass(submissions, assignment, {
+      ...(values.out !== undefined && { out: values.out }),
+      ...(values.json !== undefined && { json: values.json }),
+      ...(values.jobs !== undefined && { jobs: Number(values.jobs) }),
+      timeout: number("timeout"),
+      totalTimeout: number("total-timeout"),
+      limits: { memory: number("memory") },
+      latePenalty: number("late-penalty"),
+      ...(due && { due }),
+      isolation,
+      all: values.all,
+      fresh: values.fresh,
+      signal,
+      onResult,
+    }),
+  );
+  if (results.length < submissions.length) {
+    console.error(
+      `slimlab grade: interrupted after ${results.length} of ${submissions.length}; the same command goes on`,
+    );
+    return 130;
+  }
+  if (values.out) console.log(`${results.length} graded: ${values.out}/grades.csv, class.html, feedback/`);
+  return results.every(({ grade }) => grade.exercises.every(({ passed }) => passed)) ? 0 : 1;
+}
+
+/** Bubblewrap, or nothing if the teacher wants it so. */
+export function chooseIsolation(unsafe: boolean): Isolation {
+  const { works, reason } = bubblewrapState();
+  if (works) {
+    console.error("isolation: bubblewrap (no network, private folders, product read-only)");
+    return "bubblewrap";
+  }
+  if (!unsafe) {
+    throw new Error(
+      `students' code is not run without a sandbox: ${reason}. In a container or a virtual machine that you can lose, --unsafe runs it all the same`,
+    );
+  }
+  console.error(
+    `WARNING: no isolation (${reason}). Students' code can read, change and send all that you can, other students' work too.`,
+  );
+  return "none";
+}
+
+async function withProgress(
+  work: (
+    signal: AbortSignal,
+    onResult: (result: Result, done: number, total: number) => void,
+  ) => Promise<Result[]>,
+): Promise<Result[]> {
+  const interrupt = new AbortController();
+  const onSignal = () => interrupt.abort();
+  process.once("SIGINT", onSignal);
+  process.once("SIGTERM", onSignal);
+  let bar: ReturnType<typeof progress> | undefined;
+  try {
+    return await work(interrupt.signal, (result, done, total) => {
+      if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+      console.log(describeResult(result));
+      bar ??= progress("grading", total);
+      bar.update(done, result.student);
+    });
+  } finally {
+    bar?.end();
+    process.removeListener("SIGINT", onSignal);
+    process.removeListener("SIGTERM", onSignal);
+  }
+}
+
+/** A result for the terminal; nothing in it is more than text. */
+export function describeResult({ student, points, of, late, grade }: Result): string {
+  const lines = [`${student}: ${points} of ${of}${late ? ` (${late.days} day(s) late)` : ""}`];
+  if (grade.reason) return `${lines[0]}: ${harmless(grade.reason)}`;
+  for (const { name, passed, cases, reason } of grade.exercises) {
+    const failed = cases.find((one) => !one.passed);
+    const why = reason ?? [failed?.name, failed?.message.split("\n")[0]].filter(Boolean).join(": ");
+    lines.push(`  ${passed ? "✓" : "✗"} ${harmless(name)}${!passed && why ? `: ${harmless(why)}` : ""}`);
+  }
+  return lines.join("\n");
 }

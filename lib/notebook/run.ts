@@ -29,6 +29,8 @@ export interface RunOptions {
   only?: (cell: Cell, index: number) => boolean;
   /** Ends the run: a kernel that was started here is stopped. */
   signal?: AbortSignal;
+  /** Called, and waited for, after each cell that ran, with its place in `cells`. */
+  afterCell?: (index: number) => Promise<void>;
   /** Called as cells end, with the report so far and how many cells there are to run. */
   onCell?: (report: CellsReport, cells: number) => void;
 }
@@ -134,9 +136,9 @@ async function runCells(
       report.failures = [...(report.failures ?? []), failure];
       const goesOn = options.allowErrors && !attempt.kernelLost;
       if (!goesOn) return;
-      if (status === "timeout") continue;
     }
-    report.executed++;
+    if (status !== "timeout") report.executed++;
+    await options.afterCell?.(number - 1);
   }
 }
 

@@ -1,0 +1,119 @@
+// A student's page: the notebook with verdicts where the exercises are. Everything in it comes from a stranger, so it holds
+// text and pictures only: no markup of his, no script, and the page forbids them.
+
+import { highlight, renderMarkdown } from "../book/markdown.ts";
+import { renderOutputs } from "../book/outputs.ts";
+import { type Cell, type Output, textOf } from "../notebook/notebook.ts";
+import type { MimeBundle } from "../util/display.ts";
+import { escapeHtml } from "../util/html.ts";
+import type { ExerciseGrade, Grade } from "./grade.ts";
+import type { Mark } from "./results.ts";
+import { harmless } from "./submissions.ts";
+
+const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
+pre{background:#f5f5f5;padding:.6rem .8rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px;max-height:40rem}
+img{max-width:100%}table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left}
+.verdict{border-left:5px solid #D55E00;padding:.4rem 1rem;margin:1rem 0}.verdict.solved{border-color:#009E73}
+.verdict ul{list-style:none;margin:.3rem 0;padding:0}.verdict pre{background:none;padding:0;margin:.2rem 0}
+.failed{color:#a03000}.quiet{color:#666}.outputs{margin:-.6rem 0 1rem 1rem}`;
+
+/** A page in which no script runs and which loads nothing. */
+export function plainPage(title: string, body: string): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title>
+<style>${style}</style>
+</head>
+<body>
+${body}
+</body>
+</html>
+`;
+}
+
+/** An exercise's verdict as HTML; of hidden cases it says only whether they pass. */
+export function verdictHtml(one: ExerciseGrade): string {
+  const cases = one.cases.map(({ name, passed, message, hidden }) => {
+    const sign = passed ? "✓" : "✗";
+    if (hidden) return `<li>${sign} a hidden test · 隐藏测试</li>`;
+    const why = message ? `<pre>${escapeHtml(harmlessLines(message))}</pre>` : "";
+    return `<li>${sign} ${escapeHtml(harmless(name))}${why}</li>`;
+  });
+  const reason = one.reason ? `<p class="failed">${escapeHtml(harmlessLines(one.reason))}</p>` : "";
+  const title = `${one.passed ? "✓" : "✗"} ${harmless(one.name)}: ${one.points} / ${one.of}`;
+  return `<section class="verdict${one.passed ? " solved" : ""}"><strong>${escapeHtml(title)}</strong>${reason}<ul>${cases.join("")}</ul></section>`;
+}
+
+const harmlessLines = (text: string) => text.split("\n").map(harmless).join("\n");
+
+/** A student's page. */
+export function feedbackPage(
+  submission: { student: string; notes: string[] },
+  grade: Grade,
+  marks: Mark[] = [],
+): string {
+  const html: string[] = [`<h1>${escapeHtml(submission.student)}: ${grade.points} / ${grade.of}</h1>`];
+  if (grade.reason) html.push(`<p class="failed">${escapeHtml(harmlessLines(grade.reason))}</p>`);
+  for (const note of submission.notes) html.push(`<p class="quiet">${escapeHtml(harmless(note))}</p>`);
+  for (const failure of grade.failures) {
+    const what = [failure.name, failure.message].filter(Boolean).join(": ");
+    html.push(
+      `<p class="failed">${failure.cell > 0 ? `Cell ${failure.cell}: ` : ""}${escapeHtml(harmlessLines(what))}</p>`,
+    );
+  }
+  for (const mark of marks) {
+    html.push(
+      `<p><strong>${escapeHtml(mark.exercise)}: ${mark.points} / ${mark.of}</strong> ${escapeHtml(mark.comment)}</p>`,
+    );
+  }
+  const left = new Set(grade.exercises);
+  const used = new Set<string>();
+  for (const [index, cell] of (grade.notebook?.cells ?? []).entries()) {
+    html.push(cellHtml(cell, index, used));
+    const source = textOf(cell.source);
+    for (const one of left) {
+      if (cell.cell_type !== "code" || !source.includes(JSON.stringify(one.name))) continue;
+      html.push(verdictHtml(one));
+      left.delete(one);
+    }
+  }
+  // Exercises whose cell is gone stand at the top, where they are seen.
+  html.splice(1, 0, ...[...left].map(verdictHtml));
+  return plainPage(submission.student, html.join("\n"));
+}
+
+function cellHtml(cell: Cell, index: number, used: Set<string>): string {
+  const source = textOf(cell.source);
+  if (source.length > 200_000)
+    return `<p class="quiet">Cell ${index + 1} has ${source.length} characters: left out.</p>`;
+  if (cell.cell_type === "markdown") {
+    return renderMarkdown(source, used, (target, kind) =>
+      kind === "link" && /^https?:/.test(target) ? target : "#",
+    ).html;
+  }
+  const code = `<pre id="cell-${index + 1}"><code>${cell.cell_type === "code" ? highlight(source) : escapeHtml(source)}</code></pre>`;
+  const outputs = (cell.outputs ?? []).map(plainOutput).filter((one) => one !== undefined);
+  const parts = { plots: [], usedIds: used, hasMath: false, language: "en" as const };
+  return code + (outputs.length > 0 ? `<div class="outputs">${renderOutputs(outputs, parts)}</div>` : "");
+}
+
+const shortest = 20_000;
+const cut = (text: string) => (text.length > shortest ? `${text.slice(0, shortest)}…` : text);
+
+/** An output without what could be more than text or a picture. */
+function plainOutput(output: Output): Output | undefined {
+  if (output.output_type === "stream") return { ...output, text: cut(textOf(output.text)) };
+  if (output.output_type === "error") return { ...output, traceback: output.traceback.slice(0, 60).map(cut) };
+  const data: MimeBundle = {};
+  for (const type of ["image/png", "image/jpeg"]) {
+    const image = textOf(output.data[type]);
+    if (image && image.length < 4_000_000 && /^[A-Za-z0-9+/=\s]+$/.test(image)) data[type] = image;
+  }
+  const text = textOf(output.data["text/plain"]);
+  if (text) data["text/plain"] = cut(text);
+  return Object.keys(data).length > 0 ? { output_type: "display_data", data, metadata: {} } : undefined;
+}

@@ -1,0 +1,64 @@
+// Sandboxes that are ready before they are asked for: the next one starts while a student's cells run in another.
+import { prepareStudent } from "./assignment.ts";
+import type { SandboxSource } from "./grade.ts";
+import { type Isolation, type Limits, type Sandbox, startSandbox } from "./sandbox.ts";
+
+/** Options of {@link SandboxPool}. */
+export interface PoolOptions {
+  isolation: Isolation;
+  limits?: Limits;
+  /** How many are kept ready. Default 1. */
+  size?: number;
+  /** Modules that are loaded beforehand, as cells would name them. */
+  modules?: string[];
+}
+
+/** A pool of sandboxes. Each is handed out once: whoever takes it ends it. */
+export class SandboxPool implements SandboxSource {
+  readonly isolation: Isolation;
+  readonly #options: PoolOptions;
+  readonly #ready: Promise<Sandbox>[] = [];
+  #closed = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.isolation = options.isolation;
+    this.#fill();
+  }
+
+  async take(): Promise<Sandbox> {
+    const next = this.#ready.shift() ?? this.#start();
+    this.#fill();
+    const sandbox = await next;
+    // It may have died while it waited.
+    const alive = await sandbox.kernel.heartbeat(5000).then(
+      () => true,
+      () => false,
+    );
+    if (alive) return sandbox;
+    await sandbox.end();
+    return this.#start();
+  }
+
+  #fill(): void {
+    while (!this.#closed && this.#ready.length < (this.#options.size ?? 1)) {
+      const next = this.#start();
+      next.catch(() => {}); // Whoever takes it hears of it.
+      this.#ready.push(next);
+    }
+  }
+
+  async #start(): Promise<Sandbox> {
+    const { isolation, limits, modules = [] } = this.#options;
+    const sandbox = await startSandbox({ isolation, limits });
+    const loads = modules.map((name) => `await import(${JSON.stringify(name)}).catch(() => {});`).join("\n");
+    await sandbox.kernel.execute(`${prepareStudent}\n${loads}\nundefined`, { silent: true });
+    return sandbox;
+  }
+
+  async end(): Promise<void> {
+    this.#closed = true;
+    const rest = this.#ready.splice(0);
+    await Promise.allSettled(rest.map(async (sandbox) => (await sandbox).end()));
+  }
+}

@@ -1,0 +1,80 @@
+// The cells that some names of a notebook need: those that declare them, those that may change them, and what these need.
+import { type Notebook, textOf } from "../notebook/notebook.ts";
+import { codeCells } from "../notebook/run.ts";
+import { type Names, namesOf, statementsOf } from "./exercises.ts";
+
+/** What a code cell does with names. */
+export interface CellFacts extends Names {
+  index: number;
+  /** Names that the cell may change although it does not declare them. */
+  touched: Set<string>;
+}
+
+/** The facts of each code cell; cells that cannot be read have none. */
+export async function factsOf(notebook: Notebook): Promise<Map<number, CellFacts>> {
+  const facts = new Map<number, CellFacts>();
+  for (const { cell, number } of codeCells(notebook)) {
+    const source = textOf(cell.source);
+    const names = await namesOf(source);
+    if (names) facts.set(number - 1, { index: number - 1, ...names, touched: await touchedIn(source) });
+  }
+  return facts;
+}
+
+/** The cells (by their place) that names need, however they hang together. */
+export function sliceFor(facts: Map<number, CellFacts>, names: Iterable<string>): Set<number> {
+  const needed = new Set(names);
+  const cells = new Set<number>();
+  for (let before = -1; before !== cells.size; ) {
+    before = cells.size;
+    for (const { index, declared, references, touched } of facts.values()) {
+      if (cells.has(index)) continue;
+      if (!intersects(declared, needed) && !intersects(touched, needed)) continue;
+      cells.add(index);
+      for (const name of references) needed.add(name);
+      // What a cell changes or calls to change something else is needed in the state in which it is then.
+      for (const name of touched) needed.add(name);
+    }
+  }
+  return cells;
+}
+
+function intersects(a: Set<string>, b: Set<string>): boolean {
+  for (const one of a) if (b.has(one)) return true;
+  return false;
+}
+
+/** Names that statements mention which may have an effect: assignments, loops, calls that are waited for, bare calls. */
+async function touchedIn(source: string): Promise<Set<string>> {
+  const touched = new Set<string>();
+  const statements = statementsOf(source) ?? [];
+  for (const [i, { start, end, node }] of statements.entries()) {
+    const text = source.slice(start, end);
+    // What a cell only shows changes nothing: a plot, a table, a value.
+    const isShown = i === statements.length - 1 && node.type === "ExpressionStatement";
+    if (
+      isShown &&
+      !/^(Await|Assignment|Update|Unary)Expression$/.test(node.expression.type) &&
+      !changes(node)
+    ) {
+      continue;
+    }
+    if (/^(Import|Function|Class|TS)/.test(node.type)) continue;
+    if (node.type === "VariableDeclaration" && !/\bawait\b/.test(text)) continue;
+    const names = await namesOf(text);
+    for (const name of names?.references ?? []) touched.add(name);
+  }
+  return touched;
+}
+
+const changers =
+  /^(?:push|pop|shift|unshift|splice|sort|reverse|fill|copyWithin|add|delete|clear|assign|define\w*|set[A-Z]?\w*)$/;
+
+/** A call by whose name it changes what it is called on. */
+function changes({
+  expression,
+}: {
+  expression: { type: string; callee?: { property?: { name?: string } } };
+}): boolean {
+  return expression.type === "CallExpression" && changers.test(expression.callee?.property?.name ?? "");
+}

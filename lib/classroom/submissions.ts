@@ -1,0 +1,373 @@
+// What a class has handed in: files, folders, zip archives, and the layouts of nbgrader, Moodle and Canvas downloads. Who
+// handed in what stands in the paths. Nothing of it is trusted: what cannot be read has a reason in the place of a notebook.
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { lstat, open, readdir } from "node:fs/promises";
+import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
+import { type UnzipFileInfo, unzip } from "fflate";
+import { type Notebook, parseNotebook } from "../notebook/notebook.ts";
+
+/** One student's work. */
+export interface Submission {
+  /** Unique in the class, and fit to be a file's name. */
+  id: string;
+  /** The student, as the path names him. */
+  student: string;
+  /** Where it came from, for people. */
+  path: string;
+  notebook?: Notebook;
+  /** Why there is no notebook. */
+  reason?: string;
+  /** Other files that were handed in beside it, by their path from the notebook's folder. */
+  files: Map<string, Uint8Array>;
+  /** When it was handed in, where that is known. */
+  time?: Date;
+  /** Marked late by the platform. */
+  late?: boolean;
+  /** The latest attempt of the student; earlier ones are not graded. */
+  attempt: number;
+  /** Of the notebook and the files: what was graded already needs not be graded again. */
+  hash: string;
+  /** What a teacher should know: several notebooks, an earlier attempt. */
+  notes: string[];
+}
+
+/** A file of a folder or an archive. */
+interface Entry {
+  path: string;
+  /** Why it cannot be read. */
+  problem?: string;
+  modified?: Date;
+  read(): Promise<Uint8Array>;
+}
+
+const largestFile = 512 * 1024 * 1024;
+const mostEntries = 50_000;
+/** Beside a notebook, these are nobody's data. */
+const ignored =
+  /(^|\/)(node_modules|\.ipynb_checkpoints|\.git|__MACOSX|\.venv)(\/|$)|(^|\/)(\.DS_Store|Thumbs\.db)$/;
+
+/**
+ * Finds the submissions in files, folders and zip archives.
+ *
+ * @param options.original the file name of what was handed out: of several notebooks of a student, the one of this name counts
+ * @throws Error where a path does not exist; what is wrong with a submission stands in it
+ */
+export async function findSubmissions(
+  paths: string[],
+  options: { original?: string } = {},
+): Promise<Submission[]> {
+  const found: Submission[] = [];
+  for (const path of paths) {
+    const stat = await lstat(path).catch(() => undefined);
+    if (!stat) throw new Error(`${path} does not exist`);
+    if (stat.isDirectory()) {
+      found.push(...(await fromEntries(await folderEntries(path), path, options.original)));
+    } else if (/\.zip$/i.test(path)) {
+      const entry = fileEntry(path, basename(path), stat);
+      found.push(...(await fromArchive(entry, path, options.original)));
+    } else {
+      const student = basename(path).replace(/\.ipynb$/i, "");
+      const entry = fileEntry(path, basename(path), stat);
+      found.push(await submissionOf([entry], entry, { student, path, attempt: 0 }));
+    }
+  }
+  return latestOf(withOwnNames(found));
+}
+
+async function fromArchive(entry: Entry, path: string, original?: string): Promise<Submission[]> {
+  try {
+    return await fromEntries(await zipEntries(entry), path, original);
+  } catch (error) {
+    return [unreadable(basename(path).replace(/\.zip$/i, ""), path, (error as Error).message)];
+  }
+}
+
+function fileEntry(file: string, path: string, stat: Awaited<ReturnType<typeof lstat>>): Entry {
+  const problem = stat.isSymbolicLink()
+    ? "it is a symbolic link"
+    : stat.isDirectory()
+      ? "it is a folder"
+      : !stat.isFile()
+        ? "it is not a regular file"
+        : stat.size > largestFile
+          ? `it has ${stat.size} bytes, of at most ${largestFile}`
+          : undefined;
+  return {
+    path,
+    modified: stat.mtime,
+    ...(problem && { problem }),
+    async read() {
+      // The file may have been exchanged since: what is opened is looked at again.
+      const handle = await open(
+        file,
+        constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0),
+      );
+      try {
+        if (!(await handle.stat()).isFile()) throw new Error("it is not a regular file");
+        return await handle.readFile();
+      } finally {
+        await handle.close();
+      }
+    },
+  };
+}
+
+async function folderEntries(folder: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  const walk = async (place: string): Promise<void> => {
+    for (const name of (await readdir(place)).sort()) {
+      const file = join(place, name);
+      const path = relative(folder, file).split(sep).join("/");
+      if (ignored.test(path)) continue;
+      const stat = await lstat(file);
+      if (stat.isDirectory() && !/\.ipynb$/i.test(name)) await walk(file);
+      else entries.push(fileEntry(file, path, stat));
+      if (entries.length > mostEntries) throw new Error(`${folder} has more than ${mostEntries} files`);
+    }
+  };
+  await walk(folder);
+  return entries;
+}
+
+async function zipEntries(archive: Entry): Promise<Entry[]> {
+  if (archive.problem) throw new Error(archive.problem);
+  const bytes = await archive.read();
+  let size = 0;
+  let count = 0;
+  const filter = ({ name, originalSize }: UnzipFileInfo) => {
+    size += originalSize;
+    count++;
+    return !ignored.test(name) && !name.endsWith("/") && size <= largestFile && count <= mostEntries;
+  };
+  const files = await new Promise<Record<string, Uint8Array>>((done, fail) => {
+    unzip(bytes, { filter }, (error, data) =>
+      error ? fail(new Error(`it is no zip archive: ${error.message}`)) : done(data),
+    );
+  });
+  if (size > largestFile || count > mostEntries) {
+    throw new Error(`the archive holds ${count} files of ${size} bytes: too much to unpack`);
+  }
+  return Object.entries(files).map(([name, data]) => ({
+    path: name.replaceAll("\\", "/"),
+    modified: archive.modified,
+    read: async () => data,
+  }));
+}
+
+/** Who handed in an entry, and as which attempt. */
+interface Owner {
+  student: string;
+  /** The part of the path that is his alone. */
+  root: string;
+  attempt: number;
+  late?: boolean;
+}
+
+/** Whose a path is, by the layouts that are known. */
+export function ownerOf(path: string): Owner {
+  const parts = path.split("/");
+  // Moodle: "Ann Lee_123456_assignsubmission_file_/work.ipynb"; with a number of the attempt where there are several.
+  for (const [i, part] of parts.entries()) {
+    const moodle = /^(.+?)_(\d+)_assignsubmission_(?:file|onlinetext)_?(.*)$/.exec(part);
+    if (moodle)
+      return {
+        student: `${moodle[1]} (${moodle[2]})`,
+        root: `${parts.slice(0, i + 1).join("/")}${i < parts.length - 1 ? "/" : ""}`,
+        attempt: 0,
+      };
+  }
+  // Canvas: "leeann_LATE_1234_56789_work-2.ipynb", all in one folder.
+  const canvas = /^([\p{L}\p{M}.'-]+?)(_LATE)?_(\d+)_(\d+)_(.+)$/u.exec(parts.at(-1)!);
+  if (canvas) {
+    const [, name, late, user, , file] = canvas;
+    const attempt = Number(/-(\d+)\.[^.]+$/.exec(file)?.[1] ?? 0);
+    return { student: `${name} (${user})`, root: path, attempt, ...(late && { late: true }) };
+  }
+  // nbgrader: "submitted/ann/assignment/work.ipynb", from the course's folder or from within.
+  const submitted = parts.indexOf("submitted");
+  if (submitted >= 0 && parts.length > submitted + 2) {
+    return { student: parts[submitted + 1], root: `${parts.slice(0, submitted + 2).join("/")}/`, attempt: 0 };
+  }
+  if (parts.length > 1) return { student: parts[0], root: `${parts[0]}/`, attempt: 0 };
+  return { student: parts[0].replace(/\.(ipynb|zip)$/i, ""), root: path, attempt: 0 };
+}
+
+async function fromEntries(entries: Entry[], source: string, original?: string): Promise<Submission[]> {
+  // An archive of one folder: the folder says nothing of the students.
+  const first = entries[0]?.path.split("/")[0];
+  const wrapped = entries.length > 1 && entries.every(({ path }) => path.startsWith(`${first}/`));
+  const folders = new Set(entries.map(({ path }) => path.split("/")[1]));
+  const cut =
+    wrapped && folders.size > 1 && !/_assignsubmission_/.test(first!) && first !== "submitted"
+      ? first!.length + 1
+      : 0;
+  const groups = new Map<string, { owner: Owner; entries: Entry[] }>();
+  for (const entry of entries) {
+    const owner = ownerOf(entry.path.slice(cut));
+    const key = `${owner.root}\n${owner.student}`;
+    const group = groups.get(key) ?? { owner, entries: [] };
+    group.entries.push({ ...entry, path: entry.path.slice(cut) });
+    groups.set(key, group);
+  }
+  const found: Submission[] = [];
+  for (const { owner, entries } of groups.values())
+    found.push(await ofOwner(owner, entries, source, original));
+  return found;
+}
+
+async function ofOwner(
+  owner: Owner,
+  entries: Entry[],
+  source: string,
+  original?: string,
+): Promise<Submission> {
+  const path = join(source, owner.root.replace(/\/$/, ""));
+  const about = { student: owner.student, path, attempt: owner.attempt, late: owner.late };
+  let all = entries;
+  const archives = entries.filter((entry) => /\.zip$/i.test(entry.path));
+  if (archives.length > 0 && !entries.some((entry) => /\.ipynb$/i.test(entry.path))) {
+    all = [...entries];
+    for (const archive of archives) {
+      try {
+        all.push(...(await zipEntries(archive)));
+      } catch (error) {
+        return unreadable(
+          owner.student,
+          path,
+          `${basename(archive.path)}: ${(error as Error).message}`,
+          about,
+        );
+      }
+    }
+  }
+  const notebooks = all.filter((entry) => /\.ipynb$/i.test(entry.path));
+  if (notebooks.length === 0) {
+    const names = all.map((entry) => basename(entry.path)).slice(0, 3);
+    return unreadable(owner.student, path, `no notebook was handed in, only ${names.join(", ")}`, about);
+  }
+  const wanted = original === undefined ? undefined : basename(original).toLowerCase();
+  const chosen =
+    notebooks.find(({ path }) =>
+      basename(path)
+        .toLowerCase()
+        .endsWith(wanted ?? "\n"),
+    ) ?? notebooks[0];
+  const made = await submissionOf(all, chosen, about);
+  if (notebooks.length > 1)
+    made.notes.push(`${notebooks.length} notebooks: ${basename(chosen.path)} was graded`);
+  return made;
+}
+
+function unreadable(
+  student: string,
+  path: string,
+  reason: string,
+  about: { attempt: number; late?: boolean } = { attempt: 0 },
+): Submission {
+  const hash = createHash("sha256").update(`${path}\n${reason}`).digest("hex");
+  return { id: "", student, path, reason, files: new Map(), hash, notes: [], ...about };
+}
+
+async function submissionOf(
+  entries: Entry[],
+  chosen: Entry,
+  about: { student: string; path: string; attempt: number; late?: boolean },
+): Promise<Submission> {
+  if (chosen.problem) return unreadable(about.student, about.path, chosen.problem, about);
+  const hash = createHash("sha256");
+  let notebook: Notebook;
+  try {
+    const bytes = await chosen.read();
+    hash.update(bytes);
+    notebook = parseNotebook(textOfBytes(bytes), basename(chosen.path));
+  } catch (error) {
+    return unreadable(about.student, about.path, reasonOf(error), about);
+  }
+  const files = new Map<string, Uint8Array>();
+  const folder = dirname(chosen.path);
+  let time = chosen.modified;
+  for (const entry of entries) {
+    if (entry === chosen || entry.problem || /\.(ipynb|zip)$/i.test(entry.path)) continue;
+    const place = relative(folder, entry.path).split(sep).join("/");
+    if (place.startsWith("..") || resolve("/", place) === "/") continue;
+    const bytes = await entry.read().catch(() => undefined);
+    if (!bytes) continue;
+    if (place === "timestamp.txt") {
+      const stamp = new Date(textOfBytes(bytes).trim().replace(/ UTC$/, "Z").replace(" ", "T"));
+      if (!Number.isNaN(stamp.getTime())) time = stamp;
+      continue;
+    }
+    hash.update(place).update(bytes);
+    files.set(place, bytes);
+  }
+  return {
+    id: "",
+    ...about,
+    notebook,
+    files,
+    ...(time && { time }),
+    hash: hash.digest("hex"),
+    notes: [],
+  };
+}
+
+function textOfBytes(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8").decode(bytes);
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  // The content of what is no notebook is nobody's business: a link could make it anything.
+  if (code) return `it cannot be read (${code})`;
+  return message.replace(/(is not JSON, so not a notebook):[\s\S]*/, "$1");
+}
+
+/** Gives each submission a name of its own that is fit for a file, a cell and a terminal. */
+function withOwnNames(submissions: Submission[]): Submission[] {
+  const used = new Set<string>();
+  for (const submission of submissions) {
+    submission.student = harmless(submission.student);
+    submission.path = harmless(submission.path);
+    const base =
+      submission.student
+        .replace(/[^\p{L}\p{N}._ -]/gu, "_")
+        .replace(/^[.\s]+|[.\s]+$/g, "")
+        .slice(0, 80) || "student";
+    let id = base;
+    for (let n = 2; used.has(id.toLowerCase()); n++) id = `${base}-${n}`;
+    used.add(id.toLowerCase());
+    submission.id = id;
+  }
+  return submissions;
+}
+
+/** Text of strangers for a terminal: without control characters and what turns the direction of writing. */
+export function harmless(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
+}
+
+/** Of several attempts of one student (Canvas numbers them) the last counts. */
+function latestOf(submissions: Submission[]): Submission[] {
+  const last = new Map<string, Submission>();
+  for (const one of submissions) {
+    const key = one.attempt > 0 || one.late !== undefined ? one.student : one.id;
+    const before = last.get(one.student) ?? last.get(key);
+    const isAttempt =
+      before !== undefined && (before.attempt > 0 || one.attempt > 0) && before.student === one.student;
+    if (!isAttempt) {
+      last.set(last.has(one.student) ? one.id : one.student, one);
+      continue;
+    }
+    const [older, newer] = before.attempt > one.attempt ? [one, before] : [before, one];
+    newer.notes.push(`an earlier attempt was handed in: ${basename(older.path)}`);
+    last.set(one.student, newer);
+  }
+  return [...last.values()];
+}
+
+/** Whether a path is an archive or a folder, which may hold a class. */
+export function isCollection(path: string): boolean {
+  return extname(path).toLowerCase() === ".zip";
+}

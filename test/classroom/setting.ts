@@ -1,0 +1,62 @@
+// A small assignment, and what the classroom's tests need to grade it.
+import { type Assignment, assignmentOf, Judge } from "../../lib/classroom/assignment.ts";
+import { type Grade, type GradeOptions, gradeNotebook } from "../../lib/classroom/grade.ts";
+import { SandboxPool } from "../../lib/classroom/pool.ts";
+import { bubblewrapState } from "../../lib/classroom/sandbox.ts";
+import type { Cell, Notebook } from "../../lib/notebook/notebook.ts";
+import { code, notebook } from "../chapters/notebooks.ts";
+
+export const start = 'import { check, expectClose, expectEqual } from "slimlab/classroom";\nconst scale = 2;';
+export const checkA =
+  'check("a", {\n  "doubles": () => expectClose(double(3), 3 * scale),\n  "zero": () => expectEqual(double(0), 0),\n})';
+export const checkB =
+  'await check("b", async () => expectEqual(await Promise.resolve(answer), [1, 0.25], "the answer"))';
+export const cellA = (body: string) => `function double(x: number): number {\n  ${body}\n}\n${checkA}`;
+export const cellB = (value: string) => `const answer: number[] = ${value};\n${checkB}`;
+
+/** The small assignment as it is handed out. */
+export const handedOut: Notebook = notebook(
+  code(start),
+  code(cellA("return -1; // your turn")),
+  code(cellB("[]; // your turn")),
+);
+
+/** A solution of both exercises. */
+export const perfect = (): Cell[] => [code(start), code(cellA("return 2 * x;")), code(cellB("[1, 0.25]"))];
+
+/** Skips tests where students' code cannot be kept apart; on CI that is an error. */
+export function needsSandbox(this: Mocha.Context): void {
+  const { works, reason } = bubblewrapState();
+  if (works) return;
+  if (process.env.CI) throw new Error(reason);
+  console.log(`      skipped: ${reason}`);
+  this.skip();
+}
+
+/** A judge and sandboxes that tests share. */
+export class Bench {
+  readonly judge: Judge;
+  readonly pool: SandboxPool;
+  constructor(judge: Judge, pool: SandboxPool) {
+    this.judge = judge;
+    this.pool = pool;
+  }
+
+  static async open(original: Notebook = handedOut, size = 2): Promise<Bench> {
+    const assignment: Assignment = await assignmentOf(original, "original.ipynb");
+    const pool = new SandboxPool({ isolation: "bubblewrap", size, modules: ["slimlab/classroom"] });
+    return new Bench(await Judge.start(assignment), pool);
+  }
+
+  grade(cells: Cell[] | Notebook, options: GradeOptions = {}): Promise<Grade> {
+    return gradeNotebook(Array.isArray(cells) ? notebook(...cells) : cells, this.judge, this.pool, {
+      timeout: 5,
+      ...options,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.judge.end();
+    await this.pool.end();
+  }
+}
