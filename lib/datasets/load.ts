@@ -12,7 +12,7 @@ import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
 import { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
 import { parseIdx } from "./idx.ts";
-import type { Dataset, Split } from "./split.ts";
+import { type Dataset, divide, type Split, take } from "./split.ts";
 
 export interface LoadOptions {
   /** Where the four files lie, `.gz` or not, there or in a folder of the data set's name; nowhere else is looked. */
@@ -31,7 +31,7 @@ export interface LoadOptions {
 export const datasetNames: readonly string[] = Object.keys(catalogue);
 
 /**
- * Loads a data set by name: `mnist-10k` (ships with slimlab), `mnist`, `fashion-mnist`.
+ * Loads a data set by name: `mnist-10k` and `fashion-10k` (ship with slimlab), `mnist`, `fashion-mnist`.
  *
  * The large ones are looked for in `options.folder`, else in the folder that the environment variable SLIMLAB_DATA
  * names, where Debian's package puts them, in the cache, and at last downloaded into the cache. Every file is
@@ -54,12 +54,17 @@ export async function loadSource(source: Source, options: LoadOptions = {}): Pro
     ? await eachFile(source, (file) => readLocal(source, folder, file))
     : await fromCache(source, cache, options);
   const { trainImages, trainLabels, testImages, testLabels } = contents;
-  return {
-    name: source.name,
-    classes: [...source.classes],
+  const files = {
     train: split(source, source.files.trainImages, trainImages, trainLabels),
     test: split(source, source.files.testImages, testImages, testLabels),
   };
+  const { from, count } = source.validation ?? {
+    from: "train",
+    count: Math.max(1, Math.round(files.train.count / 10)),
+  };
+  const [validation, rest] =
+    count === 0 ? [take(files[from], []), files[from]] : divide(files[from], count);
+  return { name: source.name, classes: [...source.classes], ...files, [from]: rest, validation };
 }
 
 /** The folder for downloads that the platform's customs ask for. */

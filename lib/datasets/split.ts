@@ -22,13 +22,36 @@ export interface Split {
   channels: number;
 }
 
-/** A data set: what to learn from, and what to be judged by. */
+/** A data set: what to learn from, what to decide by, and what to be judged by in the end. No image is in two of them. */
 export interface Dataset {
   name: string;
   /** The classes' names; a label is an index into them. */
   classes: string[];
   train: Split;
+  /** For decisions: which setting, how many epochs, how far to prune. Always the same images. */
+  validation: Split;
+  /** For one look at the end, once everything is decided. */
   test: Split;
+}
+
+/** What an experiment learns from and decides by: a data set as `loadDataset` gives it, or parts of one. */
+export interface JudgedData {
+  train: Split;
+  /** What settings are chosen by and floors are held against. */
+  validation?: Split;
+  /** Serves where there is no `validation`, and is no fair judge of the result afterwards. */
+  test?: Split;
+}
+
+/**
+ * The images to decide by: `validation`, or where there is none, `test`.
+ *
+ * @throws TypeError where there is neither
+ */
+export function decidingImages({ validation, test }: JudgedData): Split {
+  const images = validation ?? test;
+  if (!images) throw new TypeError("data must have validation (or test): images to decide by");
+  return images;
 }
 
 /**
@@ -39,6 +62,25 @@ export interface Dataset {
  * @param seed the same seed gives the same examples in the same order
  */
 export function subset(split: Split, n: number, seed = 0): Split {
+  return take(split, chosen(split, n, seed));
+}
+
+/**
+ * Divides a split for good: the examples that {@link subset} takes, and all the others in their order.
+ *
+ * @param n how many examples the first part has, from 1 to `split.count` - 1
+ */
+export function divide(split: Split, n: number, seed = 0): [Split, Split] {
+  checkInteger("n", n, 1, split.count - 1);
+  const first = chosen(split, n, seed);
+  const isFirst = new Uint8Array(split.count);
+  for (const i of first) isFirst[i] = 1;
+  const rest = Array.from(isFirst.keys()).filter((i) => isFirst[i] === 0);
+  return [take(split, first), take(split, rest)];
+}
+
+/** The places of a stratified choice, in the order that it is given. */
+function chosen(split: Split, n: number, seed: number): number[] {
   checkInteger("n", n, 1, split.count);
   const random = seeded(seed);
   const byClass: number[][] = [];
@@ -53,8 +95,8 @@ export function subset(split: Split, n: number, seed = 0): Split {
     .sort((a, b) => b.remainder - a.remainder || a.k - b.k);
   for (const { k } of byRemainder) if (left-- > 0) quotas[k]++;
 
-  const chosen = classes.flatMap((members, k) => shuffle(members, random).slice(0, quotas[k]));
-  return take(split, shuffle(chosen, random));
+  const places = classes.flatMap((members, k) => shuffle(members, random).slice(0, quotas[k]));
+  return shuffle(places, random);
 }
 
 /** The examples at `indices`, in that order. */

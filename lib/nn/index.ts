@@ -62,8 +62,10 @@ export {
   loadPretrained,
   type Manifest,
   type PretrainedName,
+  type PretrainedOptions,
   pretrainedManifest,
   pretrainedNames,
+  pretrainedSeeds,
 } from "./pretrained.ts";
 export {
   copyWeights,

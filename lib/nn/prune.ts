@@ -1,7 +1,7 @@
 // §3.1 on models: the loop of §3.1.4 with training in it, for weights (masks), for filters and neurons (surgery), and
 // the merging of neurons that say the same. Scores and strategies are lib/pruning's.
 
-import type { Split } from "../datasets/index.ts";
+import { decidingImages, type JudgedData, type Split } from "../datasets/split.ts";
 import { findKind } from "../graph/index.ts";
 import {
   duplicateNeurons,
@@ -100,13 +100,13 @@ export interface PruneIterativelyOptions extends PruneLoopOptions {
  * Prunes a model's weights step by step, fine-tuning in between, to a sparsity, down to an accuracy floor, or
  * to whichever comes first. The model ends as the sparsest that met the floor, its pruned weights 0.
  *
- * @param data trained on `train`, judged on `test`
+ * @param data trained on `train`, judged on `validation`, or on `test` where there is none
  * @throws RangeError if neither a sparsity nor a floor is given, or an option is out of range
  * @see §3.1.4
  */
 export async function pruneIteratively(
   model: tf.LayersModel,
-  data: { train: Split; test: Split },
+  data: JudgedData,
   options: PruneIterativelyOptions,
 ): Promise<IterativeResult<Float32Array[]>> {
   const { score = "magnitude", signal } = options;
@@ -124,7 +124,7 @@ export async function pruneIteratively(
       async fineTune(masks, step) {
         await train(model, data.train, { ...training(step), masks });
       },
-      evaluate: async () => (await evaluate(model, data.test)).accuracy,
+      evaluate: async () => (await evaluate(model, decidingImages(data))).accuracy,
       save: () => copyWeights(model),
       restore: (state) => restoreWeights(model, state),
     },
@@ -156,13 +156,13 @@ export interface PrunedUnits {
  * floor, or to whichever comes first. Every group keeps at least one unit.
  *
  * @param model stays as it is
- * @param data trained on `train`, judged on `test`
+ * @param data trained on `train`, judged on `validation`, or on `test` where there is none
  * @throws RangeError if neither a sparsity nor a floor is given, there is nothing to remove, or an option is out of range
  * @see §3.1.2, §3.1.3, §3.1.4
  */
 export async function pruneUnitsIteratively(
   model: tf.LayersModel,
-  data: { train: Split; test: Split },
+  data: JudgedData,
   options: PruneUnitsOptions,
 ): Promise<PrunedUnits> {
   const { units = "both", score = "l2", normalize = true, signal } = options;
@@ -223,7 +223,7 @@ export async function pruneUnitsIteratively(
           made.add(current.model);
           await train(current.model, data.train, training(step));
         },
-        evaluate: async () => (await evaluate(current.model, data.test)).accuracy,
+        evaluate: async () => (await evaluate(current.model, decidingImages(data))).accuracy,
         // Each step makes a model of its own, so the state needs no copy.
         save: () => current,
         restore: (state) => {

@@ -1,13 +1,17 @@
 // §2.3 and §4: prune → cluster → code, as one recipe. Han, Mao, Dally, "Deep Compression", 2016, on the two networks of its
 // tables 2 and 3: what each layer keeps, and in how many bits. The third stage, Huffman coding, is the .slim file's.
 
-import { type PretrainedName, pretrainedNames } from "../nn/index.ts";
+import type { PretrainedName } from "../nn/index.ts";
 import { checkOneOf } from "../util/check.ts";
 import type { Recipe } from "./recipe.ts";
 import type { Training } from "./technique.ts";
 
+/** The networks of the paper's tables 2 and 3. */
+const networks = ["lenet-300-100", "lenet-5"] as const satisfies readonly PretrainedName[];
+type Network = (typeof networks)[number];
+
 /** Share of the weights that each layer keeps and bits a weight (tables 2 and 3 of the paper). */
-const published: Record<PretrainedName, Record<string, { kept: number; bits: number }>> = {
+const published: Record<Network, Record<string, { kept: number; bits: number }>> = {
   "lenet-300-100": {
     fc1: { kept: 0.08, bits: 6 },
     fc2: { kept: 0.09, bits: 6 },
@@ -23,7 +27,7 @@ const published: Record<PretrainedName, Record<string, { kept: number; bits: num
 
 /** What the paper reports for LeNet trained and tested on all of MNIST: bytes of the file, and test error. */
 export const deepCompressionPublished: Record<
-  PretrainedName,
+  Network,
   { bytes: number; ratio: number; errorBefore: number; errorAfter: number }
 > = {
   "lenet-300-100": { bytes: 27_000, ratio: 40, errorBefore: 0.0164, errorAfter: 0.0158 },
@@ -51,7 +55,7 @@ export interface DeepCompressionOptions {
  * @throws RangeError for a name that the paper's tables do not have
  */
 export function deepCompression(
-  name: PretrainedName,
+  name: Network,
   {
     layers: changes = {},
     rounds = 5,
@@ -60,7 +64,7 @@ export function deepCompression(
     centroids = { epochs: 4, learningRate: 0.0003, decay: "cosine" },
   }: DeepCompressionOptions = {},
 ): Recipe {
-  checkOneOf("name", name, pretrainedNames);
+  checkOneOf("name", name, networks);
   for (const layer of Object.keys(changes)) checkOneOf("layer", layer, Object.keys(published[name]));
   const layers = Object.entries(published[name]).map(
     ([layer, settings]) => [layer, { ...settings, ...changes[layer] }] as const,

@@ -1,7 +1,7 @@
 // §2.3 What a technique is to a recipe: a name, fields that can be checked, and what it does to a model that earlier steps
 // have already worked on. And what several techniques share: training that holds, layers by name, images to look at.
 
-import type { Split } from "../datasets/index.ts";
+import { decidingImages, type JudgedData, type Split } from "../datasets/split.ts";
 import {
   type Compression,
   evaluate,
@@ -20,14 +20,11 @@ import { checkOneOf } from "../util/check.ts";
 import { type Check, number, oneOf, whole } from "./fields.ts";
 import { forwardOf, holding, project, type State } from "./hold.ts";
 
-/** The images that a recipe works with. */
-export interface PipelineData {
-  train: Split;
-  /** What rows report. */
-  test: Split;
-  /** What steps decide by (floors, budgets); by default `test`, which then flatters the result a little. */
-  validation?: Split;
-}
+/**
+ * The images that a recipe works with: `validation` is what rows report, what steps decide by (floors, budgets) and what
+ * a search chooses by. Test images are for `RecipeResult.evaluate`, once the recipe is settled.
+ */
+export type PipelineData = JudgedData;
 
 /** What a step may use. */
 export interface Context {
@@ -102,7 +99,7 @@ export const trainingFields = {
 
 /** Accuracy and loss of a state on the images that decide. */
 export function judge(state: State, data: PipelineData, signal?: AbortSignal) {
-  return evaluate(state.model, data.validation ?? data.test, { signal, forward: forwardOf(state) });
+  return evaluate(state.model, decidingImages(data), { signal, forward: forwardOf(state) });
 }
 
 /** Trains on the labels; what earlier steps did holds. */

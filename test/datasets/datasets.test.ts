@@ -67,40 +67,70 @@ describe("idx files", () => {
   });
 });
 
-describe("mnist-10k, as shipped", () => {
-  const manifest = JSON.parse(readFileSync(join(packageRoot, "datasets/mnist-10k/manifest.json"), "utf8"));
-
-  it("is what its manifest says, and the manifest what the catalogue pins", async () => {
-    for (const file of Object.values(catalogue["mnist-10k"].files)) {
-      const entry = manifest.files[`${file.name}.gz`];
-      const packed = await readFile(join(packageRoot, "datasets/mnist-10k", `${file.name}.gz`));
-      assert.equal(sha256(packed), entry.sha256);
-      assert.equal(packed.length, entry.bytes);
-      assert.deepEqual(entry.content, { sha256: file.sha256, bytes: file.bytes });
+describe("mnist-10k and fashion-10k, as shipped", () => {
+  it("are what their manifests say, and the manifests what the catalogue pins", async () => {
+    for (const name of ["mnist-10k", "fashion-10k"]) {
+      const folder = join(packageRoot, "datasets", name);
+      const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
+      for (const file of Object.values(catalogue[name].files)) {
+        const entry = manifest.files[`${file.name}.gz`];
+        const packed = await readFile(join(folder, `${file.name}.gz`));
+        assert.equal(sha256(packed), entry.sha256);
+        assert.equal(packed.length, entry.bytes);
+        assert.deepEqual(entry.content, { sha256: file.sha256, bytes: file.bytes });
+      }
     }
   });
 
-  it("loads 8,000 + 2,000 digits, each digit with a fifth of its examples for testing", async () => {
-    const { name, classes, train, test } = await loadDataset("mnist-10k");
+  it("fashion-10k has 800 + 100 + 100 images of each of ten kinds of clothes", async () => {
+    const data = await loadDataset("fashion-10k");
+    assert.equal(data.classes[9], "Ankle boot");
+    assert.deepEqual(histogram(data.train), new Array(10).fill(800));
+    assert.deepEqual(histogram(data.validation), new Array(10).fill(100));
+    assert.deepEqual(histogram(data.test), new Array(10).fill(100));
+  });
+
+  it("loads 8,000 + 1,000 + 1,000 digits, each digit with its share of each part", async () => {
+    const { name, classes, train, validation, test } = await loadDataset("mnist-10k");
     assert.equal(name, "mnist-10k");
     assert.deepEqual(classes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
     // The package's own counts, by its README and by the length of its files.
     const total = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978];
+    const held = histogram(test).map((n, digit) => n + histogram(validation)[digit]);
     assert.deepEqual(
-      histogram(train).map((n, digit) => n + histogram(test)[digit]),
+      histogram(train).map((n, digit) => n + held[digit]),
       total,
     );
     assert.deepEqual(
-      histogram(test),
+      held,
       total.map((n) => Math.round(n / 5)),
     );
-    for (const split of [train, test]) {
+    for (const [digit, n] of histogram(validation).entries())
+      assert.ok(Math.abs(n - held[digit] / 2) < 1, `${n} of ${held[digit]} are for validation`);
+    for (const split of [train, validation, test]) {
       assert.deepEqual([split.height, split.width, split.channels], [28, 28, 1]);
       assert.equal(split.images.length, split.count * 784);
       assert.equal(split.labels.length, split.count);
     }
     assert.equal(train.count, 8000);
-    assert.equal(test.count, 2000);
+    assert.equal(validation.count, 1000);
+    assert.equal(test.count, 1000);
+  });
+
+  it("no image is in two parts, and the parts are the same each time", async () => {
+    for (const name of ["mnist-10k", "fashion-10k"]) {
+      const [data, again] = [await loadDataset(name), await loadDataset(name)];
+      const seen = new Map<string, string>();
+      for (const part of ["train", "validation", "test"] as const) {
+        assert.deepEqual(data[part].labels, again[part].labels);
+        for (let i = 0; i < data[part].count; i++) {
+          const key = sha256(data[part].images.subarray(784 * i, 784 * (i + 1)));
+          const other = seen.get(key) ?? part;
+          assert.equal(other, part, `${name}: image ${i} of ${part} is in ${other}, too`);
+          seen.set(key, part);
+        }
+      }
+    }
   });
 
   it("holds digits: a nearest-mean classifier knows four in five of the test set", async () => {
@@ -162,7 +192,14 @@ function tiny(seed = 1, urls: string[] = []): { source: Source; contents: Record
     ]),
   ) as Source["files"];
   return {
-    source: { name: "tiny", classes: ["a", "b", "c"], files, folders: [], urls },
+    source: {
+      name: "tiny",
+      classes: ["a", "b", "c"],
+      files,
+      validation: { from: "train", count: 0 },
+      folders: [],
+      urls,
+    },
     contents: Object.fromEntries(Object.values(all)),
   };
 }
@@ -266,18 +303,28 @@ describe("a data set in a folder", () => {
     await assert.rejects(loadSource(source, { folder }), /5 images, its label file 20 labels/);
   });
 
+  it("sets a tenth of the training images aside for decisions, where the source says nothing else", async () => {
+    const { source, contents } = tiny();
+    await put(folder, contents);
+    const { validation: _, ...silent } = source;
+    const data = await loadSource(silent, { folder });
+    assert.deepEqual([data.train.count, data.validation.count, data.test.count], [18, 2, 5]);
+    const fromTest = await loadSource({ ...source, validation: { from: "test", count: 2 } }, { folder });
+    assert.deepEqual([fromTest.train.count, fromTest.validation.count, fromTest.test.count], [20, 2, 3]);
+  });
+
   it("knows its names", () => {
     assert.throws(
       () => loadDataset("mnits"),
-      /name must be one of "mnist-10k", "mnist", "fashion-mnist", got "mnits"/,
+      /name must be one of "mnist-10k", "fashion-10k", "mnist", "fashion-mnist", got "mnits"/,
     );
   });
 
   it("reads Debian's Fashion-MNIST, 60,000 + 10,000", async function () {
     if (!existsSync("/usr/share/datasets/fashion-mnist")) this.skip();
     const { train, test, classes } = await loadDataset("fashion-mnist", { download: false });
-    assert.deepEqual([train.count, test.count, classes[9]], [60000, 10000, "Ankle boot"]);
-    assert.deepEqual(histogram(train), new Array(10).fill(6000));
+    assert.deepEqual([train.count, test.count, classes[9]], [55000, 10000, "Ankle boot"]);
+    assert.deepEqual(histogram(train), new Array(10).fill(5500));
   });
 });
 

@@ -20,7 +20,7 @@ describe("2.3 pipeline/deep-compression: prune, cluster, code", () => {
     const [before] = result.rows;
     const after = result.rows.at(-1)!;
     assert.ok(after.ratio > 30, `${after.ratio} times smaller`);
-    assert.ok(after.accuracy > before.accuracy - 0.03, `${after.accuracy} after ${before.accuracy}`);
+    assert.ok(after.accuracy > before.accuracy - 0.04, `${after.accuracy} after ${before.accuracy}`);
     // 8 %, 9 % and 26 % of the weights, in 64 values or fewer.
     const { model: small } = await result.load();
     const weights = weightsOf(small);

@@ -44,7 +44,7 @@ describe("2.3 pipeline: recipes", () => {
     assert.equal(original.technique, "original");
     assert.equal(original.parameters, 266_610);
     assert.equal(original.macs, 266_200);
-    assert.equal(original.accuracy, (await evaluate(model, data.test)).accuracy);
+    assert.equal(original.accuracy, (await evaluate(model, data.test!)).accuracy);
     assert.equal(pruned.sparsity, 0.8);
     assert.ok(pruned.bytes < original.bytes / 3 && quantized.bytes < pruned.bytes / 3);
     assert.equal(last.ratio, (4 * 266_610) / last.bytes);
@@ -52,7 +52,7 @@ describe("2.3 pipeline: recipes", () => {
     assert.equal(await result.save(path), last.bytes);
     assert.equal((await stat(path)).size, last.bytes);
     const file = await loadSlim(path);
-    assert.equal((await evaluate(file.model, data.test)).accuracy, last.accuracy);
+    assert.equal((await evaluate(file.model, data.test!)).accuracy, last.accuracy);
     file.model.dispose();
     const frame = await result.toDataFrame();
     assert.deepEqual(frame.shape, [5, Object.keys(last).length]);
@@ -189,7 +189,7 @@ describe("2.3 pipeline: recipes", () => {
       small.layers.map(() => 6),
     );
     assert.deepEqual(Object.keys(activations!.layers), ["fc1", "fc2"]);
-    assert.equal((await evaluate(small, data.test, { forward })).accuracy, distilled.accuracy);
+    assert.equal((await evaluate(small, data.test!, { forward })).accuracy, distilled.accuracy);
     small.dispose();
   });
 
