@@ -2,4 +2,15 @@ export type { DownloadProgress } from "../util/download.ts";
 export { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
 export { encodeIdx, type Idx, parseIdx } from "./idx.ts";
 export { cacheFolder, datasetNames, type LoadOptions, loadDataset, loadSource } from "./load.ts";
-export { type Dataset, decidingImages, divide, type JudgedData, type Labels, labelsLike, type Split, subset, take, toFloat } from "./split.ts";
+export {
+  type Dataset,
+  decidingImages,
+  divide,
+  type JudgedData,
+  type Labels,
+  labelsLike,
+  type Split,
+  subset,
+  take,
+  toFloat,
+} from "./split.ts";

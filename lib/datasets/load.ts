@@ -62,8 +62,7 @@ export async function loadSource(source: Source, options: LoadOptions = {}): Pro
     from: "train",
     count: Math.max(1, Math.round(files.train.count / 10)),
   };
-  const [validation, rest] =
-    count === 0 ? [take(files[from], []), files[from]] : divide(files[from], count);
+  const [validation, rest] = count === 0 ? [take(files[from], []), files[from]] : divide(files[from], count);
   return { name: source.name, classes: [...source.classes], ...files, [from]: rest, validation };
 }
 

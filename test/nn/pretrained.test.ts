@@ -64,9 +64,9 @@ describe("nn/pretrained: the networks that ship", () => {
   it("an unknown name is an error that lists the known ones", async () => {
     await assert.rejects(
       loadPretrained("resnet" as never),
-      /name must be one of "lenet-300-100", "lenet-5", .*, got "resnet"/,
+      /name must be one of "lenet-300-100", "lenet-5".*, got "resnet"/,
     );
-    await assert.rejects(loadPretrained("lenet-5", { seed: 9 }), /seed of lenet-5 must be one of 1, 2, 3, got 9/);
+    await assert.rejects(loadPretrained("lenet-5", { seed: 9 }), /seed of lenet-5 must be one of 1.*, got 9/);
   });
 
   it("a changed weight is an error that names the file", async () => {
