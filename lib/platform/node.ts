@@ -8,7 +8,9 @@ import { fileURLToPath } from "node:url";
 import { promisify, inspect as show, stripVTControlCharacters, types } from "node:util";
 import { Worker, workerData } from "node:worker_threads";
 import { deflateRawSync, deflateSync, gunzip as gunzipCallback, inflateRawSync } from "node:zlib";
-import type { InspectOptions } from "./platform.ts";
+import type { InspectOptions, OpenFile } from "./platform.ts";
+
+export type { OpenFile } from "./platform.ts";
 
 export const platformName = "node";
 
@@ -85,13 +87,20 @@ export async function readBytes(address: string): Promise<Uint8Array> {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+export function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  return writePartsAtomic(path, [typeof data === "string" ? Buffer.from(data) : data]);
+}
+
+export async function writePartsAtomic(
+  path: string,
+  parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   try {
     const file = await open(temporary, "wx");
     try {
-      await file.writeFile(data);
+      for await (const part of parts) await file.writeFile(part);
       await file.sync();
     } finally {
       await file.close();
@@ -101,6 +110,31 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+export async function openFile(path: string): Promise<OpenFile> {
+  const file = await open(path, "r");
+  const { size } = await file.stat();
+  return {
+    size,
+    async read(position, length) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, size - position)));
+      let done = 0;
+      // One read returns at most 2 GB.
+      while (done < bytes.length) {
+        const { bytesRead } = await file.read(
+          bytes,
+          done,
+          Math.min(bytes.length - done, 2 ** 30),
+          position + done,
+        );
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return bytes.subarray(0, done);
+    },
+    close: () => file.close(),
+  };
 }
 
 export function cacheFolder(): string {

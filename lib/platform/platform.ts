@@ -11,6 +11,15 @@ export interface InspectOptions {
   numericSeparator?: boolean;
 }
 
+/** A file that is read in pieces. */
+export interface OpenFile {
+  /** Its length in bytes. */
+  readonly size: number;
+  /** The bytes from `position` on; fewer than `length` only where the file ends. */
+  read(position: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
 /** The functions of `#platform`. */
 export interface Platform {
   /** Which of the two this is. */
@@ -54,6 +63,10 @@ export interface Platform {
    * On the web it is an error: a page has no file system.
    */
   writeFileAtomic(address: string, data: string | Uint8Array): Promise<void>;
+  /** {@link writeFileAtomic} for what comes piece by piece, which never has to be in memory as a whole. */
+  writePartsAtomic(address: string, parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
+  /** Opens a file to be read in pieces; on the web it is fetched whole. */
+  openFile(address: string): Promise<OpenFile>;
   /** The folder for downloads that the machine's customs ask for. */
   cacheFolder(): string;
   /** An environment variable; undefined where it is not set and on the web, which has none. */

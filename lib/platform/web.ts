@@ -2,7 +2,9 @@
 import { sha256 as hash } from "@noble/hashes/sha2.js";
 import { deflateSync, inflateSync, zlibSync } from "fflate";
 import { inspect as show, stripVTControlCharacters } from "node-inspect-extracted";
-import type { InspectOptions } from "./platform.ts";
+import type { InspectOptions, OpenFile } from "./platform.ts";
+
+export type { OpenFile } from "./platform.ts";
 
 export const platformName = "web";
 
@@ -109,6 +111,17 @@ export async function readBytes(address: string): Promise<Uint8Array> {
 
 export async function writeFileAtomic(address: string): Promise<void> {
   throw new Error(`${address} cannot be written: a page has no file system`);
+}
+
+export const writePartsAtomic = writeFileAtomic;
+
+export async function openFile(address: string): Promise<OpenFile> {
+  const bytes = await readBytes(address);
+  return {
+    size: bytes.length,
+    read: async (position, length) => bytes.slice(position, position + length) as Uint8Array<ArrayBuffer>,
+    close: async () => {},
+  };
 }
 
 export function cacheFolder(): string {
