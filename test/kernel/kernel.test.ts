@@ -310,6 +310,39 @@ describe("kernel: a session over the sockets", () => {
       );
       assert.equal(text(result), "[ 'b', 'left', 42, 8, 'esm', 3 ]", JSON.stringify(result.outputs));
     });
+    it("takes the default export of one's own files for what it is, whatever package.json says of modules", async () => {
+      await writeFile(
+        join(folder, "def.ts"),
+        "export default class Def { v = 1 }\nexport let n = 2;\nexport const more = () => n++;\n",
+      );
+      await writeFile(join(folder, "fun.js"), "export default function fun() { return 'fun' }\n");
+      await writeFile(
+        join(folder, "three.tsx"),
+        "import Def from './def'; export default new Def().v + 2;\n",
+      );
+      const code = [
+        "import Def, { n } from './def';",
+        "import fun from './fun.js';",
+        "import three from './three';",
+        "import * as all from './def.ts';",
+        "const { default: again } = await import('./def.ts');",
+        "all.more();",
+        "[new Def().v, n, fun(), three, all.default === Def, again === Def, all.n, Object.keys(all).join()]",
+      ].join("\n");
+      for (const type of ["", ', "type": "commonjs"', ', "type": "module"']) {
+        await writeFile(join(folder, "package.json"), `{ "name": "own"${type} }`);
+        const keys = type.includes('"module"')
+          ? "default,more,n"
+          : "(?:default|more|n),(?:default|more|n),(?:default|more|n)";
+        const result = await run(`reload();\n${code}`);
+        assert.match(
+          String(text(result)),
+          new RegExp(`^\\[\\s*1,\\s*2,\\s*'fun',\\s*3,\\s*true,\\s*true,\\s*3,\\s*'${keys}'\\s*\\]$`),
+          JSON.stringify(result.outputs),
+        );
+      }
+      await rm(join(folder, "package.json"));
+    });
     it("finds all names of a CommonJS package also after the project's TypeScript", async () => {
       // tsx's hooks know who asks them by Node's own functions in a stack.
       const code = `import { add } from "./project.ts";

@@ -36,8 +36,16 @@ export interface CellCode {
   declared: Declared[];
   /** Identifiers that the cell mentions and does not declare at its top level. */
   references: Set<string>;
-  /** The last statement is an expression, so its value is the cell's result. */
+  /** The last statement is an expression, or has one at its end, so its value is the cell's result. */
   showsResult: boolean;
+  /** The cell is one object literal, which a checker would take for a block. */
+  isObject: boolean;
+  /** Names that have a value before the cell's own first statement runs. */
+  initialized: string[];
+  /** Ranges whose code runs later than the cell, if at all: functions' and methods' bodies, in order. */
+  deferred: [start: number, end: number][];
+  /** The cell says something of types everywhere (`declare global`, `declare module`), names of its own or not. */
+  isAmbient: boolean;
 }
 
 export interface SourceMap {

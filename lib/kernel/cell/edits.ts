@@ -9,11 +9,12 @@ export interface Edit {
   moved?: boolean;
 }
 
-/** A piece of the source that moves to the head, after `prefix` and without the range `skip`. */
+/** A piece of the source that moves to the head, between `prefix` and `suffix` and without the range `skip`. */
 export interface Moved {
   start: number;
   end: number;
   prefix: string;
+  suffix?: string;
   skip?: [number, number];
 }
 
@@ -45,9 +46,8 @@ class Pieces {
     this.text += text;
   }
 
-  /** The source from `start` to `end` with edits. */
+  /** The source from `start` to `end` with edits, which are in order. */
   apply(start: number, end: number, edits: Edit[]): void {
-    edits.sort((a, b) => a.start - b.start || a.end - b.end);
     let at = start;
     for (const edit of edits) {
       if (edit.start < at) continue;
@@ -99,32 +99,44 @@ function lastUpTo<Item>(items: Item[], isUpTo: (item: Item) => boolean): number 
 }
 
 /**
- * Applies edits, and puts the pieces of `head` on lines of their own above the text; `block` puts the rest in braces.
- * The answer's `place` leads back to the source.
+ * Applies edits, and puts the pieces of `head` on lines of their own above the text, and `headEnd` after them; `block`
+ * puts the rest in braces. The answer's `place` leads back to the source.
  */
 export function editedText(
   source: string,
   edits: Edit[],
-  head: Moved[],
-  block: boolean,
+  { head = [], headEnd = "", block = false }: { head?: Moved[]; headEnd?: string; block?: boolean } = {},
 ): { text: string; place: PlaceInSource } {
   const pieces = new Pieces(source);
-  const moved = edits.filter((edit) => edit.moved);
-  const within = (edit: Edit, piece: { start: number; end: number }) =>
-    !edit.moved && edit.start >= piece.start && edit.end <= piece.end;
-  for (const each of head) {
-    const inner = edits.filter((edit) => within(edit, each));
-    if (each.skip) inner.push({ start: each.skip[0], end: each.skip[1], text: "" });
-    pieces.add(each.prefix, each.start);
-    pieces.apply(each.start, each.end, inner);
-    pieces.add(";\n", each.end);
+  edits = edits.toSorted(byPlace);
+  const rest: Edit[] = [];
+  const inner = head.map((): Edit[] => []);
+  // Pieces that move do not overlap, so those in order and the edits in order meet one after the other.
+  const order = head.map((piece, index) => ({ piece, index })).sort((a, b) => a.piece.start - b.piece.start);
+  let next = 0;
+  for (const edit of edits) {
+    while (next < order.length && order[next].piece.end < edit.end) next++;
+    const { piece, index } = order[next] ?? {};
+    // (What is put right before a piece or right behind it belongs to its neighbours.)
+    const isWithin = piece && edit.end > piece.start && edit.start < piece.end;
+    if (isWithin && !edit.moved) inner[index].push(edit);
+    else rest.push(edit);
   }
+  for (const [index, each] of head.entries()) {
+    if (each.skip) inner[index].push({ start: each.skip[0], end: each.skip[1], text: "" });
+    pieces.add(each.prefix, each.start);
+    pieces.apply(each.start, each.end, inner[index].sort(byPlace));
+    pieces.add(`${each.suffix ?? ""};\n`, each.end);
+  }
+  if (headEnd) pieces.add(`${headEnd}\n`, 0);
   if (block) pieces.add("{\n", 0);
-  const rest =
-    moved.length === 0 ? edits : edits.filter((edit) => !moved.some((piece) => within(edit, piece)));
   pieces.apply(0, source.length, rest);
   if (block) pieces.add("\n}", source.length);
   return { text: pieces.text, place: pieces.places() };
+}
+
+function byPlace(a: Edit, b: Edit): number {
+  return a.start - b.start || a.end - b.end;
 }
 
 const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -209,35 +221,38 @@ export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
 
 /** The map of text that runs as it is: a mapping for each word and sign. */
 export function wordMap(text: string, place: PlaceInSource): SourceMap {
-  let mappings = "";
+  const mappings: string[] = [];
   let lastLine = 0;
   let lastColumn = 0;
   let line = 0;
   let from = 0;
   let lastGenerated = 0;
+  let isFirst = true;
   let before = Word.space;
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i);
     if (c === 10) {
-      mappings += ";";
+      mappings.push(";");
       line++;
       from = i + 1;
       lastGenerated = 0;
+      isFirst = true;
       before = Word.space;
       continue;
     }
     const kind = kindOf(c);
     if (kind !== Word.space && (kind !== before || kind === Word.sign)) {
       const [sourceLine, sourceColumn] = place(line, i - from);
-      if (mappings && !mappings.endsWith(";")) mappings += ",";
-      mappings += `${vlq(i - from - lastGenerated)}A${vlq(sourceLine - lastLine)}${vlq(sourceColumn - lastColumn)}`;
+      const segment = `${vlq(i - from - lastGenerated)}A${vlq(sourceLine - lastLine)}${vlq(sourceColumn - lastColumn)}`;
+      mappings.push(isFirst ? segment : `,${segment}`);
+      isFirst = false;
       lastGenerated = i - from;
       lastLine = sourceLine;
       lastColumn = sourceColumn;
     }
     before = kind;
   }
-  return { version: 3, sources: [], sourcesContent: [], names: [], mappings };
+  return { version: 3, sources: [], sourcesContent: [], names: [], mappings: mappings.join("") };
 }
 
 const Word = { space: 0, word: 1, sign: 2 };

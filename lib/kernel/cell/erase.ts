@@ -14,6 +14,8 @@ export class TypeEraser {
   needsCompiler = false;
   /** There are types. */
   found = false;
+  /** Places where something closes behind a value, so that nothing can go on with it. */
+  readonly closed = new Set<number>();
   readonly #source: string;
   /** How many of the nodes around have their whole text taken away. */
   #gone = 0;
@@ -110,7 +112,8 @@ export class TypeEraser {
     const word = node.type === "TSAsExpression" ? "as" : "satisfies";
     const at = this.#source.lastIndexOf(word, node.typeAnnotation.start - 1);
     // After a type, `(`, `[` and a template start a statement; after a value they would go on with it.
-    const starts = /^\s*\n\s*[([`]/.test(this.#source.slice(node.end, node.end + 200));
+    const starts =
+      !this.closed.has(node.end) && /^\s*\n\s*[([`]/.test(this.#source.slice(node.end, node.end + 200));
     this.#remove(at, node.end, starts ? ";" : "");
   }
 
@@ -128,10 +131,13 @@ export class TypeEraser {
     }
     const { key } = node;
     const has = (name: string) => name in node && node[name as keyof Member] === true;
-    for (const word of ["accessibility" in node && node.accessibility, has("override") && "override"]) {
-      if (word) this.#removeWord(word, node.start, key.start);
+    const words = ["accessibility" in node && node.accessibility, has("override") && "override"];
+    words.push(has("readonly") && "readonly");
+    const first = node.decorators?.at(-1)?.end ?? node.start;
+    for (const word of words) {
+      // A line that begins with what a modifier stood before (`*`, `[`, `(`, `in`) would go on with the field above it.
+      if (word) this.#removeWord(word, first, key.start, ";");
     }
-    if (has("readonly")) this.#removeWord("readonly", node.start, key.start);
     if (has("optional")) this.#removeSign("?", key.end);
     if (has("definite")) this.#removeSign("!", key.end);
     if ("value" in node && !node.value && node.typeAnnotation) {
@@ -151,9 +157,12 @@ export class TypeEraser {
     this.#remove(first.start, end + (second ? 0 : (comma?.[0].length ?? 0)));
   }
 
-  #removeWord(word: string, from: number, to: number): void {
+  /** Takes a word away; `text` stands for it where it is the first. */
+  #removeWord(word: string, from: number, to: number, text = ""): void {
     const at = this.#source.slice(from, to).search(new RegExp(`\\b${word}\\b`));
-    if (at >= 0) this.#remove(from + at, from + at + word.length);
+    if (at < 0) return;
+    const isFirst = this.#source.slice(from, from + at).trim() === "";
+    this.#remove(from + at, from + at + word.length, isFirst ? text : "");
   }
 
   #removeSign(sign: string, from: number): void {

@@ -3,6 +3,8 @@ import { goName } from "../../util/turn.ts";
 import type { Declared, DeclaredKind } from "./code.ts";
 import type { Edit, Moved } from "./edits.ts";
 import { TypeEraser } from "./erase.ts";
+import { type CellNames, isTaken, ownName } from "./names.ts";
+import { lexicalNames, outerUses, type Use } from "./scope.ts";
 import type { SyntaxOptions } from "./syntax.ts";
 import {
   boundNames,
@@ -20,101 +22,266 @@ import {
   type Of,
   type Statement,
 } from "./tree.ts";
+import { constantName, functionsName, importFunction, metaName, resultMark } from "./words.ts";
 
-/** Names of the functions that cells' rewritten imports call; the kernel defines them as globals. */
-export const importFunction = "__slimlab_import";
-export const metaName = "__slimlab_meta";
+/** What modules of Node's CommonJS have as names of their own, and cells have elsewhere. */
+const moduleNames = new Map([
+  ["__dirname", `${metaName}.dirname`],
+  ["__filename", `${metaName}.filename`],
+  ["module", `${metaName}.module`],
+  ["exports", `${metaName}.module.exports`],
+]);
 
-const nodeGlobals = new Set(Object.getOwnPropertyNames(globalThis));
-for (const name of ["undefined", "NaN", "Infinity"]) nodeGlobals.delete(name);
-
-/**
- * Whether a declaration takes a name that Node has as a global. V8 keeps cells' names in one scope with every module of
- * the process, so `const performance = 1` would take `performance.now()` from all packages: such a name gets another.
- * (esbuild declares enums and namespaces itself, under their own names.)
- */
-export function isNodes({ name, kind, value }: Declared): boolean {
-  return value && kind !== "enum" && kind !== "namespace" && nodeGlobals.has(name);
-}
-
-/** The other name: to the eye the same, by a joiner of no width. */
-export function ownName(name: string): string {
-  return `${name}\u200d`;
+export interface RewriteOptions extends SyntaxOptions {
+  /** What earlier cells have declared. */
+  names?: CellNames;
+  /** Have the compiler take the types out even where taking their text away is enough. */
+  compile?: boolean;
+  /** Class fields by definition, as the standard has them, or by assignment, which takes a compiler. */
+  useDefineForClassFields?: boolean;
 }
 
 export class CellRewriter {
   readonly edits: Edit[] = [];
   readonly declared: Declared[] = [];
   readonly references = new Set<string>();
+  /** See `CellCode`. */
+  readonly deferred: [start: number, end: number][] = [];
+  isAmbient = false;
   showsResult = false;
   /** What the cell needs declared before its own lines. */
   firstLine = "";
   /** Pieces of the cell that move above its lines: hoisted functions. */
   readonly head: Moved[] = [];
+  /** What follows them. */
+  headEnd = "";
   /** The cell's statements stand in a block. */
   block = false;
-  /** Enums and namespaces: esbuild declares them with `var`. */
+  /** Enums and namespaces, by the names that they have in V8: esbuild declares them with `var`. */
   readonly mergedNames = new Set<string>();
   readonly types: TypeEraser;
-  /** Names that the cell declares at its top level and that Node has as globals. */
-  readonly ownGlobals = new Set<string>();
   /** esbuild has something to lower and will make helpers and temporaries. */
   lowered = false;
+  /** The edited text is TypeScript for esbuild, and not yet what runs. */
+  compiles = false;
 
   readonly #source: string;
   readonly #tree: CellTree;
-  readonly #javascript: boolean;
-  readonly #experimental: boolean;
+  readonly #options: RewriteOptions;
+  readonly #strict: boolean;
+  /** Top-level statements, and what stands behind `export`. */
+  readonly #statements: Set<Node>;
+  /** Names of the cell's functions and classes where the rewriting takes care of them. */
+  readonly #placedNames = new Set<Node>();
+  readonly #classes: Set<string>;
   /** Declarations in the heads of loops, which have no semicolon of their own. */
   readonly #loopHeads = new Set<Node>();
   /** Where braces close that open before a loop's only statement; what ends at the same place closes first. */
   readonly #loopEnds: number[] = [];
   readonly #exportedNames = new Set<string>();
-  readonly #hoistedNames = new Set<string>();
+  /** Names that the first line declares, or where false, that an earlier cell has and that keep their value. */
+  readonly #hoisted = new Map<string, boolean>();
+  readonly #functions: string[] = [];
+  /** Names that blocks around declare, where JavaScript lets a function out of its block. */
+  readonly #blocks: Set<string>[] = [];
+  /** Functions in blocks whose name is the whole cell's, as in scripts that are not strict. */
+  readonly #blockFunctions = new Set<string>();
   readonly #names = new Map<string, Declared>();
+  /** Names that something is assigned to, in whatever scope. */
+  readonly #assigned = new Set<string>();
 
-  constructor(source: string, tree: CellTree, options: SyntaxOptions) {
+  constructor(source: string, tree: CellTree, options: RewriteOptions) {
     this.#source = source;
     this.types = new TypeEraser(source);
     this.#tree = tree;
-    this.#javascript = options.javascript ?? false;
-    // These decorators take class declarations only, and need no temporaries that cells could share.
-    this.#experimental = options.experimentalDecorators ?? false;
+    this.#options = options;
+    this.#strict = !options.javascript || tree.directives.some(({ value }) => value.value === "use strict");
+    this.#statements = new Set(tree.body.flatMap((each) => [each, declarationOf(each)]));
+    this.#classes = new Set();
+    for (const each of this.#statements)
+      if (each.type === "ClassDeclaration" && each.id) this.#classes.add(each.id.name);
   }
 
   rewrite(): void {
-    const { body, directives } = this.#tree;
-    const last = body.at(-1);
-    this.showsResult = isResult(last) || (body.length === 0 && directives.length > 0);
-    const { interpreter } = this.#tree;
+    const { body, interpreter } = this.#tree;
     if (interpreter) this.#replace(interpreter.start, interpreter.end, "");
-    if (this.#tree.bareObject && last) {
-      this.#insert(last.start, "(");
-      this.#insert(last.end, ")");
-    }
-    // A cell that is one string is a directive to the parser and a result to its writer.
-    const directive = body.length === 0 ? directives.at(-1) : undefined;
-    if (directive) {
-      this.#insert(directive.value.start, "(");
-      this.#insert(directive.value.end, ")");
-    }
     this.lowered =
       /@|\b(using|accessor)\b/.test(this.#source) &&
-      body.some((statement) =>
-        contains(statement, (node) => isLowered(node) && !(this.#experimental && node.type === "Decorator")),
-      );
+      body.some((statement) => contains(statement, (node) => this.#isLowered(node)));
     // A resource lives until its cell's end, so what follows it stands in a block.
     this.block = body.some(isUsing);
     for (const statement of body) this.#statement(statement, this.lowered);
     for (const statement of body) this.#walk(statement, true);
     for (const at of this.#loopEnds) this.#insert(at, "}");
-    const strict = this.#javascript ? "" : '"use strict";';
-    const names = [...this.#hoistedNames].map((name) => (this.ownGlobals.has(name) ? ownName(name) : name));
-    const hoisted = names.length > 0 ? `let ${names.join(", ")};` : "";
-    this.firstLine = strict + hoisted;
+    this.compiles =
+      this.#options.compile ||
+      this.lowered ||
+      this.types.needsCompiler ||
+      (this.types.found && this.#options.useDefineForClassFields === false);
+    this.#result();
+    this.#useNames();
+    this.firstLine = (this.#strict ? '"use strict";' : "") + this.#declarations();
+    if (this.#functions.length > 0)
+      this.headEnd = `globalThis.${functionsName}?.(${this.#functions.map((name) => this.#nameOf(name)).join(", ")});`;
     for (const name of this.#names.keys()) this.references.delete(name);
     for (const each of this.declared) each.exported = this.#exportedNames.has(each.name);
   }
+
+  /** The cell is one object literal. */
+  get isObject(): boolean {
+    return this.#tree.bareObject;
+  }
+
+  /** Names that have a value when the first statement begins. */
+  get initialized(): string[] {
+    return [...this.#hoisted.keys()];
+  }
+
+  /** Experimental decorators take class declarations only, and need no temporaries that cells could share. */
+  #isLowered(node: Node): boolean {
+    return isLowered(node) && !(this.#options.experimentalDecorators && node.type === "Decorator");
+  }
+
+  /** The `let`s of the first line. */
+  #declarations(): string {
+    const names = [...this.#hoisted].flatMap(([name, isNew]) => (isNew ? [this.#nameOf(name)] : []));
+    let text = names.length > 0 ? `let ${names.join(", ")};` : "";
+    for (const name of this.#blockFunctions) {
+      text += `let ${setterOf(name)} = (value) => { ${this.#nameOf(name)} = value; };`;
+    }
+    return text;
+  }
+
+  // ---- the result ----
+
+  #result(): void {
+    const { body, directives, bareObject } = this.#tree;
+    const last = body.at(-1);
+    if (bareObject && last) {
+      this.#insert(last.start, "(");
+      this.#insert(last.end, ")");
+    }
+    // A cell that is nothing but strings has directives to the parser and a result to its writer.
+    const directive = body.length === 0 ? directives.at(-1) : undefined;
+    if (directive) {
+      this.#insert(directive.value.start, ";(");
+      this.#insert(directive.value.end, ")");
+      this.#mark(directive.value);
+    }
+    this.showsResult = directive !== undefined || this.#showsLast(body);
+  }
+
+  /** Whether a list of statements ends in a value, which a statement may hold as far down as V8 looks for it. */
+  #showsLast(statements: Statement[]): boolean {
+    const last = statements.findLast((each) => each.type !== "EmptyStatement");
+    return last !== undefined && this.#shows(last);
+  }
+
+  #shows(node: Statement): boolean {
+    switch (node.type) {
+      case "ExpressionStatement":
+      case "TSExportAssignment":
+        this.#mark(node.expression);
+        return true;
+      case "ExportDefaultDeclaration": {
+        const { declaration } = node;
+        const isValue = !isDeclaration(declaration) || !("id" in declaration && declaration.id);
+        if (isValue) this.#mark(declaration);
+        return isValue;
+      }
+      case "BlockStatement":
+        return this.#showsLast(node.body);
+      case "IfStatement": {
+        const first = this.#shows(node.consequent);
+        return (node.alternate ? this.#shows(node.alternate) : false) || first;
+      }
+      case "TryStatement": {
+        const first = this.#shows(node.block);
+        return (node.handler ? this.#shows(node.handler.body) : false) || first;
+      }
+      case "SwitchStatement": {
+        const shown = node.cases.map((each) => {
+          const end = each.consequent.findIndex(({ type }) => type === "BreakStatement");
+          return this.#showsLast(end < 0 ? each.consequent : each.consequent.slice(0, end));
+        });
+        return shown.includes(true);
+      }
+      case "LabeledStatement":
+      case "WithStatement":
+        return this.#shows(node.body);
+      default:
+        return false;
+    }
+  }
+
+  /** Hides from the compiler that a value could be worked out, or left out. */
+  #mark({ start, end }: { start: number; end: number }): void {
+    if (!this.compiles) return;
+    // First of all edits, so that what closes at the same place closes around it.
+    this.edits.unshift({ start, end: start, text: `${resultMark}((` }, { start: end, end, text: "))" });
+  }
+
+  // ---- names that are not what they seem ----
+
+  /** The name in V8. */
+  #nameOf(name: string): string {
+    return this.#isRenamed(name) ? ownName(name) : name;
+  }
+
+  #isRenamed(name: string): boolean {
+    const own = this.#names.get(name);
+    return own?.value ? isTaken(own) : (this.#options.names?.isRenamed(name) ?? false);
+  }
+
+  #isConstant(name: string): boolean {
+    const own = this.#names.get(name);
+    const kind = own?.value ? own.kind : this.#options.names?.kind(name);
+    return kind === "const" || kind === "import";
+  }
+
+  #useNames(): void {
+    const isKnown = (name: string) => this.#names.has(name) || this.#options.names?.kind(name) !== undefined;
+    const wanted = new Set<string>();
+    for (const name of this.references) {
+      const isWanted =
+        this.#isRenamed(name) ||
+        (moduleNames.has(name) && !isKnown(name)) ||
+        (this.#assigned.has(name) && this.#isConstant(name));
+      if (isWanted) wanted.add(name);
+    }
+    if (wanted.size === 0) return;
+    for (const use of outerUses(this.#tree.body, (name) => wanted.has(name))) {
+      if (!this.#placedNames.has(use.node)) this.#rewriteUse(use);
+    }
+  }
+
+  #rewriteUse({ node, shorthand, writes, declares, logical }: Use): void {
+    const { name, start } = node;
+    const own = this.#nameOf(name);
+    const moduleName = own === name ? moduleNames.get(name) : undefined;
+    let text = moduleName ?? own;
+    if (writes && !declares && this.#isConstant(name)) {
+      if (logical) {
+        // What is not assigned throws nothing: `c ||= 1` of a constant that is true.
+        const operator = this.#source.indexOf(logical.operator, node.start + name.length);
+        this.#insert(logical.start, "(");
+        const sign = logical.operator.slice(0, 2);
+        this.edits.push({ start: operator, end: operator + 3, text: `${sign} (${constantName}.${own} =` });
+        this.#insert(logical.end, "))");
+      } else text = `${constantName}.${own}`;
+    }
+    if (text === name) return;
+    // (A parameter's or a variable's node ends behind its type.)
+    this.edits.push({ start, end: start + name.length, text: shorthand ? `${name}: ${text}` : text });
+  }
+
+  /** The first line declares a name; `keeps`: unless an earlier cell has it, whose value stays. */
+  #hoist(name: string, keeps = false): void {
+    const isKept = keeps && !this.#hoisted.get(name) && (this.#options.names?.isInitialized(name) ?? false);
+    this.#hoisted.set(name, !isKept);
+  }
+
+  // ---- statements ----
 
   /** Declares the names of a top-level statement and rewrites it. `scoped`: the cell runs inside a block. */
   #statement(node: Node, scoped: boolean): void {
@@ -140,24 +307,30 @@ export class CellRewriter {
         return;
       case "TSDeclareFunction":
         // An overload's signature: the implementation moves away from below it, so it goes as a whole.
-        if (node.id) this.#declare(node.id, "function", { value: true });
+        if (node.id) this.#declare(node.id, "function", { value: !node.declare });
         if (!node.declare) this.#blank(node.start, node.end);
         return;
       case "ClassDeclaration":
         if (!node.id) return;
-        this.#declare(node.id, "class", { value: true, type: true });
+        this.#declare(node.id, "class", { value: !node.declare, type: true });
         if (node.declare) return;
-        if (scoped || this.mergedNames.has(node.id.name) || this.ownGlobals.has(node.id.name)) {
+        // (An experimental decorator wants a declaration: there the class has the other name itself.)
+        if (this.#options.experimentalDecorators && node.decorators?.length) return;
+        this.#placedNames.add(node.id);
+        if (scoped || this.mergedNames.has(node.id.name) || this.#isRenamed(node.id.name)) {
           this.#classAsAssignment(node, node.id);
         }
         return;
       case "TSEnumDeclaration":
-        this.#declare(node.id, "enum", { value: true, type: true });
+        this.#declare(node.id, "enum", { value: !node.declare, type: true });
         if (!node.declare) this.#merged(node, node.id.name, scoped);
         return;
       case "TSModuleDeclaration":
-        if (node.id.type !== "Identifier" || node.kind === "global") return;
-        this.#declare(node.id, "namespace", { value: hasValues(node), type: true });
+        if (node.id.type !== "Identifier" || node.kind === "global") {
+          this.isAmbient = true;
+          return;
+        }
+        this.#declare(node.id, "namespace", { value: !node.declare && hasValues(node), type: true });
         if (!node.declare && hasValues(node)) this.#merged(node, node.id.name, scoped);
         return;
       case "TSInterfaceDeclaration":
@@ -171,16 +344,20 @@ export class CellRewriter {
 
   /** A name whose `var` from esbuild is taken away: `let` in the head unless a class or function has it already. */
   #merged(node: Of<"TSEnumDeclaration" | "TSModuleDeclaration">, name: string, scoped: boolean): void {
-    this.mergedNames.add(name);
+    this.mergedNames.add(this.#nameOf(name));
     if (scoped) {
       this.head.push({ start: node.start, end: node.end, prefix: "" });
       this.#blank(node.start, node.end, true);
     }
-    const isClass = this.#tree.body.some((each) => {
-      const inner = declarationOf(each);
-      return inner.type === "ClassDeclaration" && inner.id?.name === name;
-    });
-    if (!isClass) this.#hoistedNames.add(name);
+    if (!this.#classes.has(name)) this.#hoist(name, this.#addsTo(node, name));
+  }
+
+  /** Whether an enum or a namespace adds to one of an earlier cell, as it would to one further up in a file. */
+  #addsTo(node: Of<"TSEnumDeclaration" | "TSModuleDeclaration">, name: string): boolean {
+    const before = this.#options.names?.kind(name) ?? "";
+    if (node.type === "TSModuleDeclaration") return /namespace|enum/.test(before);
+    // Of an enum's declarations only one may leave its first member without a value: a cell that is run anew is that one.
+    return /namespace|enum/.test(before) && node.members[0]?.initializer != null;
   }
 
   #importDeclaration(node: Of<"ImportDeclaration">, scoped: boolean): void {
@@ -195,11 +372,11 @@ export class CellRewriter {
     for (const each of node.specifiers) {
       this.#declare(each.local, "import", { value: !isTypeOnly(each), type: true });
     }
-    scoped ||= node.specifiers.some((each) => this.ownGlobals.has(each.local.name));
+    scoped ||= node.specifiers.some((each) => this.#isRenamed(each.local.name));
     for (const each of node.specifiers) {
       if (isTypeOnly(each)) continue;
-      const local = each.local.name;
-      if (scoped) this.#hoistedNames.add(local);
+      if (scoped) this.#hoist(each.local.name);
+      const local = this.#nameOf(each.local.name);
       if (each.type === "ImportNamespaceSpecifier") namespace = local;
       else if (each.type === "ImportDefaultSpecifier") picked.push(`default: ${local}`);
       else if (each.imported.type === "StringLiteral")
@@ -231,10 +408,11 @@ export class CellRewriter {
     const value =
       moduleReference.type === "TSExternalModuleReference"
         ? `require(${this.#text(moduleReference.expression)})`
-        : aliasOf(this.#text(moduleReference));
-    scoped ||= this.ownGlobals.has(node.id.name);
-    if (scoped) this.#hoistedNames.add(node.id.name);
-    this.#replace(node.start, node.end, `${scoped ? "" : "let "}${node.id.name} = ${value};`);
+        : aliasOf(this.#text(moduleReference), (name) => this.#nameOf(name));
+    const { name } = node.id;
+    scoped ||= this.#isRenamed(name);
+    if (scoped) this.#hoist(name);
+    this.#replace(node.start, node.end, `${scoped ? "" : "let "}${this.#nameOf(name)} = ${value};`);
   }
 
   #exportDeclaration(node: Exports, scoped: boolean): void {
@@ -259,23 +437,32 @@ export class CellRewriter {
     }
     // Decorators may stand before `export`, so look for the keywords just before what they export.
     const from = node.start + this.#source.slice(node.start, inner.end).search(/\bexport\b/);
-    const keywords = /^export(\s+default\b)?(\s*=)?/.exec(this.#source.slice(from));
-    if (keywords) this.#replace(from, from + keywords[0].length, "");
+    const keywords =
+      /^export(\s+default\b)?(\s*=)?/.exec(this.#source.slice(from, inner.start))?.[0].length ?? 0;
     if (isDeclaration(inner)) {
       const names = namesOf(inner);
       if (node.type === "ExportNamedDeclaration") for (const { name } of names) this.#exportedNames.add(name);
       if (names.length > 0 || inner.type === "VariableDeclaration") {
+        this.#replace(from, from + keywords, "");
         this.#statement(inner, scoped);
         return;
       }
       if (inner.type === "TSDeclareFunction") {
-        this.#blank(inner.start, inner.end);
+        this.#blank(node.start, node.end);
         return;
       }
     }
     // `export default <value>`: the value is the cell's result, in parentheses because it may start with `{` or `function`.
-    this.#insert(inner.start, ";(");
-    this.#insert(inner.end, ")");
+    this.#replace(from, from + keywords, ";(");
+    this.#close(node);
+  }
+
+  /** Closes a parenthesis at a statement's end, before its semicolon or with one: the next line must not go on with it. */
+  #close(node: Node): void {
+    const isEnded = this.#source.charAt(node.end - 1) === ";";
+    const end = node.end - (isEnded ? 1 : 0);
+    this.types.closed.add(end);
+    this.#insert(end, isEnded ? ")" : ");");
   }
 
   #variables(node: Of<"VariableDeclaration">, scoped: boolean): void {
@@ -294,11 +481,11 @@ export class CellRewriter {
         });
       return;
     }
-    for (const id of names) this.#declare(id, kind, { value: true });
+    for (const id of names) this.#declare(id, kind, { value: !node.declare });
     if (node.declare) return;
     // `var` may be repeated and may be used above its declaration, which the head's `let` allows as well.
-    if (scoped || node.kind === "var" || names.some((id) => this.ownGlobals.has(id.name))) {
-      for (const id of names) this.#hoistedNames.add(id.name);
+    if (scoped || node.kind === "var" || names.some(({ name }) => this.#isRenamed(name))) {
+      for (const { name } of names) this.#hoist(name, node.kind === "var");
       this.#asAssignment(node, true);
     } else if (node.kind === "const") {
       this.#replace(node.start, node.start + node.kind.length, "let  ");
@@ -308,49 +495,76 @@ export class CellRewriter {
   /** `var a: T = 1, {b} = c` as assignments to names that the head declares; `statement`: it is not a loop's head. */
   #asAssignment(node: Of<"VariableDeclaration">, statement: boolean): void {
     const first = node.declarations[0];
-    if (statement && node.declarations.every((each) => !each.init)) {
+    if (statement && node.kind === "var" && node.declarations.every((each) => !each.init)) {
       this.#blank(node.start, node.end);
       return;
     }
     // `void` starts the statement, so that no line before it can take `(`, `[` or `{` for its own.
     this.#replace(node.start, first.start, statement ? "void (" : "");
     for (const each of node.declarations) {
-      const { id } = each;
+      const { id, init } = each;
       const annotation = "typeAnnotation" in id ? id.typeAnnotation : undefined;
       if (annotation) this.#replace(annotation.start, annotation.end, "");
-      if (each.definite && id.type === "Identifier")
-        this.#replace(id.start + id.name.length, annotation?.start ?? id.end, "");
-      if (!each.init && statement) this.#insert(each.end, " = undefined");
+      if (id.type === "Identifier") {
+        if (each.definite) this.#replace(id.start + id.name.length, annotation?.start ?? id.end, "");
+        if (init && this.#isRenamed(id.name) && isNameless(init)) {
+          // It takes its name from where it stands, and that should not be the other one.
+          this.#insert(init.start, `{ ${id.name}: `);
+          this.#insert(init.end, ` }.${id.name}`);
+        }
+      }
+      // (`var x;` leaves x as it is, `let x;` does not.)
+      if (!init && statement) this.#insert(each.end, node.kind === "var" ? "" : " = undefined");
     }
-    if (statement) this.#insert(node.declarations.at(-1)!.end, ")");
+    if (statement) this.#close(node);
   }
 
   #functionDeclaration(node: Of<"FunctionDeclaration">): void {
     if (!node.id) return;
+    const { name } = node.id;
     this.#declare(node.id, "function", { value: true });
-    this.#hoistedNames.add(node.id.name);
+    this.#hoist(name);
+    this.#hoisted.set(name, true);
+    this.#functions.push(name);
+    this.#placedNames.add(node.id);
     // A function can be called above its declaration, so it moves to the head as `f = function (…) {…};`. It has no
     // name of its own there (it takes the variable's), so that `f = memoize(f)` still changes what f calls.
+    const isRenamed = this.#isRenamed(name);
     this.head.push({
       start: node.start,
       end: node.end,
-      prefix: `${node.id.name} = `,
+      prefix: isRenamed ? `${ownName(name)} = { ${name}: ` : `${name} = `,
+      suffix: isRenamed ? ` }.${name}` : "",
       skip: [node.id.start, node.id.end],
     });
     this.#blank(node.start, node.end, true);
   }
 
   #classAsAssignment(node: Of<"ClassDeclaration">, id: Identifier): void {
-    this.#hoistedNames.add(id.name);
-    this.#insert(node.start, `${id.name} = `);
+    this.#hoist(id.name);
+    this.#insert(node.start, `${this.#nameOf(id.name)} = `);
     this.#insert(node.end, ";");
-    // esbuild would call it `URL2` inside itself; without a name it takes the variable's.
-    if (this.ownGlobals.has(id.name)) this.#replace(id.start, id.end, "");
     if (node.abstract) {
       const from = node.decorators?.at(-1)?.end ?? node.start;
       const at = from + this.#source.slice(from, id.start).lastIndexOf("abstract");
       this.#replace(at, at + "abstract".length, "");
     }
+  }
+
+  /**
+   * Outside of strict mode a function in a block is the whole cell's too, from when the block comes to it, unless that
+   * would be in the way of another name. V8 would declare it as a `var`, which no later cell could declare anew.
+   */
+  #blockFunction(node: Of<"FunctionDeclaration">): void {
+    const { id } = node;
+    if (!id || node.async || node.generator) return;
+    const known = this.#names.get(id.name);
+    if (known && known.kind !== "var" && known.kind !== "function") return;
+    if (this.#blocks.slice(0, -1).some((names) => names.has(id.name))) return;
+    if (!known) this.#declare(id, "function", { value: true });
+    this.#hoist(id.name, true);
+    this.#blockFunctions.add(id.name);
+    this.#insert(node.end, ` ${setterOf(id.name)}(${id.name});`);
   }
 
   #specifier(source: Of<"StringLiteral">, attributes?: Of<"ImportAttribute">[] | null): string {
@@ -368,10 +582,9 @@ export class CellRewriter {
       known.type ||= meaning.type ?? false;
       if (known.kind === "interface" || known.kind === "type" || known.kind === "namespace")
         known.kind = kind;
-      if (isNodes(known)) this.ownGlobals.add(id.name);
       return;
     }
-    const declared = {
+    const declared: Declared = {
       name: id.name,
       kind,
       value: meaning.value ?? false,
@@ -381,7 +594,6 @@ export class CellRewriter {
     };
     this.#names.set(id.name, declared);
     this.declared.push(declared);
-    if (isNodes(declared)) this.ownGlobals.add(id.name);
   }
 
   /** Collects identifiers, and rewrites what can stand anywhere: `import()`, `import.meta`, nested `var`s. */
@@ -410,6 +622,8 @@ export class CellRewriter {
       case "TSDeclareMethod":
       case "TSPropertySignature":
       case "TSMethodSignature":
+        if (isFunction(node)) this.#defer(node);
+        if (node.type === "ClassProperty" && !node.static && node.value) this.#defer(node.value);
         eachChild(node, (child, key) => {
           if (key !== "key" || ("computed" in node && node.computed))
             this.#walk(child, top && node.type === "ObjectProperty");
@@ -422,16 +636,25 @@ export class CellRewriter {
         if (node.initializer) this.#walk(node.initializer, top);
         return;
       case "LabeledStatement":
+        if (node.body.type === "ForStatement") this.#resourceLoop(node.body, node);
         this.#walk(node.body, top);
         return;
       case "ForStatement":
         if (node.init) this.#loopHeads.add(node.init);
+        this.#resourceLoop(node);
         this.#loop(node);
         break;
       case "ForInStatement":
       case "ForOfStatement":
         this.#loopHeads.add(node.left);
+        this.#assigns(node.left);
         this.#loop(node);
+        break;
+      case "AssignmentExpression":
+        this.#assigns(node.left);
+        break;
+      case "UpdateExpression":
+        this.#assigns(node.argument);
         break;
       case "WhileStatement":
       case "DoWhileStatement":
@@ -467,11 +690,21 @@ export class CellRewriter {
         if (node.meta.name === "import") this.#replace(node.start, node.end, metaName);
         return;
       case "VariableDeclaration":
-        if (top && node.kind === "var" && !this.#isStatement(node)) this.#nestedVar(node);
+        if (top && node.kind === "var" && !this.#statements.has(node)) this.#nestedVar(node);
+        break;
+      case "IfStatement":
+        if (top && !this.#strict) for (const each of [node.consequent, node.alternate]) this.#braced(each);
+        break;
+      case "FunctionDeclaration":
+        if (top && !this.#strict && !this.#statements.has(node)) this.#blockFunction(node);
         break;
     }
+    if (isFunction(node)) this.#defer(node);
+    const isBlock = !this.#strict && top && /^(BlockStatement|SwitchStatement|For\w*)$/.test(node.type);
+    if (isBlock) this.#blocks.push(blockNames(node));
     const inside = top && !/Function|Class|^TSModule|Method/.test(node.type);
     eachChild(node, (child) => this.#walk(child, inside));
+    if (isBlock) this.#blocks.pop();
   }
 
   /**
@@ -490,16 +723,48 @@ export class CellRewriter {
     }
   }
 
-  #isStatement(node: Node): boolean {
-    return this.#tree.body.some((each) => each === node || declarationOf(each) === node);
+  /** Code that runs when it is called, and not when the cell comes to it. */
+  #defer({ start, end }: Node): void {
+    if (!(start < (this.deferred.at(-1)?.[1] ?? 0))) this.deferred.push([start, end]);
   }
+
+  /** Notes what is assigned to. */
+  #assigns(target: Node): void {
+    if (target.type === "VariableDeclaration") return;
+    while ("expression" in target && isNode(target.expression)) target = target.expression;
+    for (const { name } of boundNames(target)) this.#assigned.add(name);
+  }
+
+  /** `if (x) function f() {}`, which scripts that are not strict may say, is as if the function stood in a block. */
+  #braced(node: Node | null | undefined): void {
+    if (node?.type !== "FunctionDeclaration") return;
+    this.#insert(node.start, "{ ");
+    this.#loopEnds.push(node.end);
+  }
+
+  /** `for (using x = …; …; …)`: the resource belongs to a block around the loop. */
+  #resourceLoop(node: Of<"ForStatement">, label?: Of<"LabeledStatement">): void {
+    const { init } = node;
+    if (!init || !isUsing(init) || this.#loopHeads.has(init) !== (label === undefined)) return;
+    if (label) {
+      this.#loopHeads.add(init);
+      this.#insert(label.start, `{ ${this.#text(init)}; `);
+      this.#replace(init.start, init.end, "");
+    } else if (!this.#resourceLoops.has(node)) {
+      this.#replace(node.start, init.start, "{ ");
+      this.#insert(init.end, "; for (");
+    } else return;
+    this.#resourceLoops.add(node);
+    this.#loopEnds.push(node.end);
+  }
+  readonly #resourceLoops = new Set<Node>();
 
   /** A `var` inside a block or a loop's head belongs to the cell. */
   #nestedVar(node: Of<"VariableDeclaration">): void {
     const names = namesOf(node);
     for (const id of names) {
       this.#declare(id, "var", { value: true });
-      this.#hoistedNames.add(id.name);
+      this.#hoist(id.name, true);
     }
     this.#asAssignment(node, !this.#loopHeads.has(node));
   }
@@ -520,24 +785,34 @@ export class CellRewriter {
   }
 }
 
+/** What sets a name of the whole cell from a block that has the same name. */
+function setterOf(name: string): string {
+  return `__slimlab_set_${name}`;
+}
+
+function blockNames(node: Node): Set<string> {
+  if (node.type === "BlockStatement") return lexicalNames(node.body);
+  if (node.type === "SwitchStatement") return lexicalNames(node.cases.flatMap((each) => each.consequent));
+  const head = "init" in node ? node.init : "left" in node ? node.left : undefined;
+  return isNode(head) ? lexicalNames([head]) : new Set();
+}
+
+/** A function or class that takes its name from where it stands. */
+function isNameless(node: Node): boolean {
+  if (node.type === "ArrowFunctionExpression") return true;
+  return (node.type === "FunctionExpression" || node.type === "ClassExpression") && !node.id;
+}
+
 /** The value of `A.B.C`, which may be a type only and then has none. */
-function aliasOf(path: string): string {
+function aliasOf(path: string, nameOf: (name: string) => string): string {
   const [first, ...rest] = path.split(".").map((name) => name.trim());
-  return `typeof ${first} === "undefined" ? undefined : ${[first, ...rest].join("?.")}`;
+  return `typeof ${nameOf(first)} === "undefined" ? undefined : ${[nameOf(first), ...rest].join("?.")}`;
 }
 
 function lineBreaks(source: string, start: number, end: number): string {
   let breaks = "";
   for (let i = start; i < end; i++) if (source.charCodeAt(i) === 10) breaks += "\n";
   return breaks;
-}
-
-function isResult(node: Statement | undefined): boolean {
-  if (!node) return false;
-  if (node.type === "ExpressionStatement" || node.type === "TSExportAssignment") return true;
-  if (node.type !== "ExportDefaultDeclaration") return false;
-  const { declaration } = node;
-  return !isDeclaration(declaration) || !("id" in declaration && declaration.id);
 }
 
 type Exports = Of<

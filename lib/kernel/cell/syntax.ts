@@ -1,7 +1,9 @@
 // Reading a cell: parsing, errors in a person's words, and whether a console should go on asking for lines.
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import { CellSyntaxError } from "./code.ts";
-import type { CellTree, Expression, Statement } from "./tree.ts";
+import { lexicalNames } from "./scope.ts";
+import { type CellTree, declarationOf, type Expression, type Statement } from "./tree.ts";
+import { classOptions } from "./tsconfig.ts";
 
 /** How a cell is to be read. */
 export interface SyntaxOptions {
@@ -27,14 +29,38 @@ function parserOptions(options: SyntaxOptions): ParserOptions {
   };
 }
 
+/** Parses statements. In JavaScript, functions and `var`s may share a name, as in every script. */
+function program(source: string, options: SyntaxOptions): Omit<CellTree, "bareObject"> {
+  type Parsed = { program: Omit<CellTree, "bareObject">; errors?: (BabelError & { details?: Details })[] };
+  type Details = { identifierName?: string };
+  const settings = parserOptions(options);
+  if (!options.javascript) return (parse(source, settings) as unknown as Parsed).program;
+  let parsed: Parsed;
+  try {
+    parsed = parse(source, { ...settings, errorRecovery: true }) as unknown as Parsed;
+  } catch {
+    // What stops the parser may not be the first that is wrong.
+    parsed = parse(source, settings) as unknown as Parsed;
+  }
+  const isVar = (name: string | undefined) =>
+    parsed.program.body.every((each) => {
+      const node = declarationOf(each);
+      if (node.type === "VariableDeclaration" && node.kind === "var") return true;
+      return node.type === "FunctionDeclaration" || !lexicalNames([node]).has(name ?? "");
+    });
+  for (const error of parsed.errors ?? []) {
+    if (error.reasonCode !== "VarRedeclaration" || !isVar(error.details?.identifierName)) throw error;
+  }
+  return parsed.program;
+}
+
 /** Parses a cell; a cell that is nothing but an object literal is read as one, as in every REPL. */
 export function parseCell(source: string, options: SyntaxOptions): CellTree {
   const settings = parserOptions(options);
   let failure: unknown;
   let tree: CellTree | undefined;
   try {
-    const { program } = parse(source, settings) as unknown as { program: Omit<CellTree, "bareObject"> };
-    tree = { ...program, bareObject: false };
+    tree = { ...program(source, options), bareObject: false };
     const only = tree.body.length === 1 ? tree.body[0] : undefined;
     if (only?.type !== "BlockStatement" || only.body.length === 0) return tree;
   } catch (error) {
@@ -65,6 +91,8 @@ interface BabelError {
   pos?: number;
 }
 
+const jsxHint = "This is no expression; JSX is read where the folder's tsconfig.json has a jsx setting";
+
 function fromBabel(error: unknown, source: string): unknown {
   const { message, loc, reasonCode } = error as BabelError;
   if (!loc) return error;
@@ -76,6 +104,8 @@ function fromBabel(error: unknown, source: string): unknown {
     UnterminatedTemplate: "This template string has no closing `",
     UnterminatedComment: "This comment has no closing */",
     UnterminatedRegExp: "This regular expression has no closing /",
+    MissingOneOfPlugins: jsxHint,
+    MissingPlugin: jsxHint,
     IllegalReturn: "return works inside a function only; a cell's last expression is its result",
   };
   if (reasonCode === "UnexpectedReservedWord" && /'await'/.test(text)) text = friendly.AwaitNotInAsyncContext;
@@ -90,12 +120,13 @@ function fromBabel(error: unknown, source: string): unknown {
  * Whether a console may run what has been typed so far: Jupyter's `is_complete_request`.
  * `indent` is what the next line should start with when it goes on.
  */
-export function completeness(source: string): {
-  status: "complete" | "incomplete" | "invalid";
-  indent?: string;
-} {
+export function completeness(
+  source: string,
+  options: SyntaxOptions & { folder?: string } = {},
+): { status: "complete" | "incomplete" | "invalid"; indent?: string } {
+  options = { ...(options.folder ? classOptions(options.folder) : {}), ...options };
   try {
-    parse(source, parserOptions({}));
+    program(source, options);
     return { status: "complete" };
   } catch (error) {
     const { reasonCode, loc, pos } = error as BabelError;
@@ -108,7 +139,7 @@ export function completeness(source: string): {
     }
     if (startsWithBrace(source)) {
       try {
-        parseExpression(source, parserOptions({}));
+        parseExpression(source, parserOptions(options));
         return { status: "complete" };
       } catch {}
     }

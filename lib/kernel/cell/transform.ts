@@ -7,15 +7,16 @@
 //
 // One parse finds names, imports, exports and types, and all edits are made on the cell's text. Where that is not
 // enough (enums, decorators, what the running Node lacks), esbuild compiles the edited TypeScript.
-import type { Message, TransformOptions } from "esbuild";
-import { type CellCode, CellSyntaxError, type SourceMap } from "./code.ts";
-import { editedText, type PlaceInSource, shiftMap, wordMap } from "./edits.ts";
-import { CellRewriter, ownName } from "./rewrite.ts";
+import type { CellCode, SourceMap } from "./code.ts";
+import { compile } from "./compile.ts";
+import { editedText, wordMap } from "./edits.ts";
+import type { CellNames } from "./names.ts";
+import { CellRewriter } from "./rewrite.ts";
 import { parseCell, type SyntaxOptions } from "./syntax.ts";
 import { type ClassOptions, classOptions } from "./tsconfig.ts";
 
 export { CellSyntaxError } from "./code.ts";
-export { isNodes, ownName } from "./rewrite.ts";
+export { CellNames, ownName } from "./names.ts";
 export { completeness } from "./syntax.ts";
 
 export interface TransformCellOptions extends SyntaxOptions, ClassOptions {
@@ -23,13 +24,11 @@ export interface TransformCellOptions extends SyntaxOptions, ClassOptions {
   name: string;
   /** The notebook's folder, whose tsconfig.json may ask for experimental decorators. Default: the working directory. */
   folder?: string;
-  /** Names that earlier cells have declared although Node has them as globals: see `isNodes`. */
-  ownGlobals?: ReadonlySet<string>;
+  /** What earlier cells have declared. */
+  names?: CellNames;
   /** Have esbuild take the types out even where taking their text away is enough: the two must agree. */
   compile?: boolean;
 }
-
-const nodeTarget = `node${process.versions.node.split(".").slice(0, 2).join(".")}`;
 
 /** Warms what every cell goes through, so that the first cell does not wait for it. */
 export async function warmTransform(): Promise<void> {
@@ -44,48 +43,16 @@ export async function warmTransform(): Promise<void> {
  */
 export async function transformCell(source: string, options: TransformCellOptions): Promise<CellCode> {
   options = { ...classOptions(options.folder ?? process.cwd()), ...options };
-  const tree = parseCell(source, options);
-  const cell = new CellRewriter(source, tree, options);
+  const cell = new CellRewriter(source, parseCell(source, options), options);
   cell.rewrite();
-  const renamed: Record<string, string> = {};
-  for (const name of cell.ownGlobals) renamed[name] = ownName(name);
-  for (const name of options.ownGlobals ?? []) {
-    if (cell.references.has(name)) renamed[name] = ownName(name);
-  }
-  const compiles =
-    options.compile ||
-    Object.keys(renamed).length > 0 ||
-    cell.lowered ||
-    cell.types.needsCompiler ||
-    (cell.types.found && options.useDefineForClassFields === false);
+  const { compiles, lowered, mergedNames, initialized } = cell;
   const edits = compiles ? cell.edits : cell.edits.concat(cell.types.edits);
-  const { text, place } = editedText(source, edits, cell.head, cell.block);
+  const { text, place } = editedText(source, edits, cell);
   let code = text;
   let map: SourceMap;
-  let lead = ";";
   if (!compiles) map = wordMap(text, place);
-  else {
-    let result: { code: string; map: string };
-    try {
-      // Most cells need no compiler, so it starts with the first that does.
-      const { transform } = await import("esbuild");
-      result = await transform(text, { ...esbuildOptions(options), define: renamed });
-    } catch (error) {
-      throw fromEsbuild(error, place);
-    }
-    code = result.code;
-    map = shiftMap(JSON.parse(result.map) as SourceMap, place);
-    // esbuild declares enums and namespaces with `var`, which clashes with an earlier `let`: the first line declares them.
-    for (const name of cell.mergedNames) {
-      code = code.replaceAll(new RegExp(`^var (${escaped(name)})\\b`, "gm"), "    $1");
-    }
-    if (cell.lowered) {
-      // esbuild's helpers and temporaries (`_init`) belong to this cell: a block keeps them from the next cell's.
-      code = `{\n${code.replaceAll(/^var (_[\w$]*)/gm, "let $1")}\n}`;
-      lead = ";;";
-    }
-  }
-  map.mappings = lead + map.mappings;
+  else ({ code, map } = await compile(text, place, { ...options, mergedNames, block: lowered }));
+  map.mappings = `;${map.mappings}`;
   map.sources = [options.name];
   map.sourcesContent = [source];
   return {
@@ -94,39 +61,9 @@ export async function transformCell(source: string, options: TransformCellOption
     declared: cell.declared,
     references: cell.references,
     showsResult: cell.showsResult,
+    isObject: cell.isObject,
+    initialized,
+    deferred: cell.deferred,
+    isAmbient: cell.isAmbient,
   };
-}
-
-function esbuildOptions(options: TransformCellOptions): TransformOptions & { sourcemap: "external" } {
-  return {
-    loader: options.javascript ? "js" : "ts",
-    target: nodeTarget,
-    sourcemap: "external",
-    sourcesContent: false,
-    treeShaking: false,
-    charset: "utf8",
-    logLevel: "silent",
-    supported: { "top-level-await": true },
-    tsconfigRaw: {
-      compilerOptions: {
-        verbatimModuleSyntax: true,
-        experimentalDecorators: options.experimentalDecorators ?? false,
-        useDefineForClassFields: options.useDefineForClassFields ?? true,
-      },
-    },
-  };
-}
-
-function escaped(name: string): string {
-  return name.replaceAll("$", "\\$");
-}
-
-function fromEsbuild(error: unknown, place: PlaceInSource): unknown {
-  const message = (error as { errors?: Message[] }).errors?.[0];
-  if (!message?.location) return error;
-  // esbuild counts columns in UTF-8 bytes.
-  const { line, column, lineText } = message.location;
-  const units = Buffer.from(lineText).subarray(0, column).toString().length;
-  const [cellLine, cellColumn] = place(line - 1, units);
-  return new CellSyntaxError(message.text, cellLine + 1, cellColumn + 1);
 }

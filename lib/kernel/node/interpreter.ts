@@ -3,6 +3,7 @@
 
 import type { CellCode } from "../cell/code.ts";
 import { codeFrame } from "../cell/frame.ts";
+import { CellNames, ownName } from "../cell/names.ts";
 import { Debugger } from "../debug/debugger.ts";
 import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
 import type { Content, Message, Origin } from "../protocol/messages.ts";
@@ -31,8 +32,7 @@ export class NodeInterpreter implements Interpreter {
   readonly #language: Language;
   readonly #members = new RuntimeMembers();
   readonly debugger: Debugger;
-  /** Names that cells have declared although Node has them as globals. */
-  readonly #ownGlobals = new Set<string>();
+  readonly #names = new CellNames();
   #outputs!: Outputs;
   #runs = 0;
   #warmed = false;
@@ -105,15 +105,15 @@ export class NodeInterpreter implements Interpreter {
       code: code.code,
       map: code.map,
       source,
-      // esbuild leaves out a last statement that is only `undefined`.
-      showsResult:
-        code.showsResult && !origin.silent && !/(^|[;\n}])\s*(undefined|void 0)[\s;]*$/.test(source),
+      showsResult: code.showsResult && !origin.silent,
       expressions,
       debug: this.debugger.on,
     });
     await this.#accept(source, code);
     try {
-      return await end;
+      const ended = await end;
+      if (!("error" in ended) || !ended.error) this.#names.finish(code);
+      return ended;
     } finally {
       this.debugger.ended();
     }
@@ -122,7 +122,7 @@ export class NodeInterpreter implements Interpreter {
   async #transform(source: string, name: string): Promise<CellCode> {
     const { transformCell } = await transforming();
     const { javascript, folder } = this.#data;
-    return transformCell(source, { name, javascript, folder, ownGlobals: this.#ownGlobals });
+    return transformCell(source, { name, javascript, folder, names: this.#names });
   }
 
   async #compile({ source, name, title }: Cell): Promise<CellCode> {
@@ -170,11 +170,7 @@ export class NodeInterpreter implements Interpreter {
 
   /** The cell's names are known from here on, even if it fails half-way: what it declared before that is there. */
   async #accept(source: string, code: CellCode): Promise<void> {
-    const { isNodes } = await transforming();
-    for (const declared of code.declared) {
-      if (isNodes(declared)) this.#ownGlobals.add(declared.name);
-      else if (declared.value) this.#ownGlobals.delete(declared.name);
-    }
+    this.#names.begin(code);
     if (this.#data.check === "off") this.#language.acceptLater(source, code);
     else (await this.#language.get()).accept(source, code);
   }
@@ -197,7 +193,8 @@ export class NodeInterpreter implements Interpreter {
 
   async isComplete(source: string): Promise<Completeness> {
     const { completeness } = await transforming();
-    return completeness(source) as Completeness;
+    const { javascript, folder } = this.#data;
+    return completeness(source, { javascript, folder }) as Completeness;
   }
 
   async complete(source: string, offset: number): Promise<Completions> {
@@ -212,8 +209,7 @@ export class NodeInterpreter implements Interpreter {
     const before = source.slice(0, start);
     const isMember = /\.\s*$/.test(before);
     if (!isMember && word === "") return nothing;
-    const { ownName } = await transforming();
-    const own = (name: string) => (this.#ownGlobals.has(name) ? ownName(name) : name);
+    const own = (name: string) => (this.#names.isRenamed(name) ? ownName(name) : name);
     const expression = isMember ? objectBefore(before)?.replace(/^[^\s.?[]+/, own) : "globalThis";
     if (expression === undefined) return nothing;
     const members = (await this.#members.of(expression)).filter(({ name }) => name.startsWith(word));

@@ -8,6 +8,7 @@ import { display, tslabModule } from "../show/display.ts";
 import { bundleOf, plainText } from "../show/show.ts";
 import type { Input } from "./input.ts";
 import { ownModules } from "./modules.ts";
+import { provideNamed } from "./named.ts";
 import type { Scopes } from "./scope.ts";
 
 function define(name: string | symbol, value: unknown): void {
@@ -25,6 +26,7 @@ export function defineGlobals(scopes: Scopes, input: Input, comms: Comms): void 
   define("prompt", (message?: string, fallback?: string) => input.prompt(message, fallback));
   define("input", (message?: string, options?: { password?: boolean }) => input.input(message, options));
   define("comms", comms);
+  provideNamed(define);
   let tslab: Record<string, unknown> | undefined;
   ownModules.set("tslab", () => {
     tslab ??= tslabModule(versionOf("tslab") || "1.0.22", versionOf("typescript"));

@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../../util/files.ts";
+import { importFunction, metaName } from "../cell/words.ts";
 import { fileToRun } from "./resolve.ts";
 
 type ModuleNamespace = Record<string, unknown>;
@@ -102,6 +103,15 @@ export function provideModules(folder: string): void {
   }
 
   const meta = {
+    /** What `module` means in a cell, where Node's own modules have theirs. */
+    module: {
+      exports: {},
+      id: ".",
+      filename: join(folder, "notebook.ts"),
+      loaded: false,
+      children: [],
+      paths: [],
+    },
     url: pathToFileURL(join(folder, "notebook.ts")).href,
     dirname: folder,
     filename: join(folder, "notebook.ts"),
@@ -113,8 +123,8 @@ export function provideModules(folder: string): void {
   };
   const define = (name: string, value: unknown) =>
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
-  define("__slimlab_import", load);
-  define("__slimlab_meta", meta);
+  define(importFunction, load);
+  define(metaName, meta);
   define("require", require);
   define("reload", reload);
   adoptTslab();
@@ -133,6 +143,10 @@ function withNames(found: ModuleNamespace, file: string | undefined): ModuleName
   ) {
     return found;
   }
+  // One's own ES module that was compiled to CommonJS, because its folder does not say that it is one: its `default` is
+  // its default export, as between two such files, as for TypeScript, and as if the folder had said so.
+  if (isProjects(file) && (exports as ModuleNamespace).__esModule === true)
+    return namespaceOf(exports as ModuleNamespace);
   if (createdRequire.cache[file]?.exports !== exports) return found;
   const missing = Object.keys(exports).filter((name) => !(name in found));
   if (missing.length === 0) return found;
@@ -140,6 +154,15 @@ function withNames(found: ModuleNamespace, file: string | undefined): ModuleName
   for (const name of Object.keys(found)) all[name] = found[name];
   for (const name of missing) {
     Object.defineProperty(all, name, { get: () => (exports as ModuleNamespace)[name], enumerable: true });
+  }
+  return all;
+}
+
+/** The names of a compiled ES module, each with its newest value. */
+function namespaceOf(exports: ModuleNamespace): ModuleNamespace {
+  const all: ModuleNamespace = Object.create(null, { [Symbol.toStringTag]: { value: "Module" } });
+  for (const name of Object.keys(exports).filter((each) => each !== "__esModule")) {
+    Object.defineProperty(all, name, { get: () => exports[name], enumerable: true });
   }
   return all;
 }

@@ -1,0 +1,155 @@
+// TypeScript that takes a compiler: esbuild compiles it, and what it prints is put right for V8's REPL mode, on its syntax
+// tree. Its helpers and temporaries are `var`s, which would outlive the cell and be seen by the next.
+import { parse } from "@babel/parser";
+import type { Message, TransformOptions } from "esbuild";
+import { CellSyntaxError, type SourceMap } from "./code.ts";
+import { type Edit, editedText, type PlaceInSource, readMappings, segmentAt, wordMap } from "./edits.ts";
+import { contains, eachChild, isFunction, isNode, type Node, type Of, type Statement } from "./tree.ts";
+import type { ClassOptions } from "./tsconfig.ts";
+import { resultMark } from "./words.ts";
+
+const nodeTarget = `node${process.versions.node.split(".").slice(0, 2).join(".")}`;
+
+export interface CompileOptions extends ClassOptions {
+  javascript?: boolean;
+  /** Enums and namespaces, which the cell's first line declares. */
+  mergedNames: ReadonlySet<string>;
+  /** Everything is put in a block, which keeps helpers and temporaries from the next cell. */
+  block: boolean;
+}
+
+/** Compiles a cell's edited text; the map leads to the cell by way of `place`. */
+export async function compile(
+  text: string,
+  place: PlaceInSource,
+  options: CompileOptions,
+): Promise<{ code: string; map: SourceMap }> {
+  // Most cells need no compiler, so it starts with the first that does.
+  const { transform } = await import("esbuild");
+  let result: { code: string; map: string };
+  try {
+    result = await transform(text, esbuildOptions(options));
+  } catch (error) {
+    throw fromEsbuild(error, place);
+  }
+  const tidy = editedText(result.code, tidied(result.code, options), { block: options.block });
+  const segments = readMappings((JSON.parse(result.map) as SourceMap).mappings);
+  const map = wordMap(tidy.text, (line, column) => {
+    const { sourceLine, sourceColumn } = segmentAt(segments, ...tidy.place(line, column)) ?? {
+      sourceLine: 0,
+      sourceColumn: 0,
+    };
+    return place(sourceLine, sourceColumn);
+  });
+  return { code: tidy.text, map };
+}
+
+function esbuildOptions(options: CompileOptions): TransformOptions & { sourcemap: "external" } {
+  return {
+    loader: options.javascript ? "js" : "ts",
+    target: nodeTarget,
+    sourcemap: "external",
+    sourcesContent: false,
+    treeShaking: false,
+    charset: "utf8",
+    logLevel: "silent",
+    supported: { "top-level-await": true },
+    tsconfigRaw: {
+      compilerOptions: {
+        verbatimModuleSyntax: true,
+        experimentalDecorators: options.experimentalDecorators ?? false,
+        useDefineForClassFields: options.useDefineForClassFields ?? true,
+      },
+    },
+  };
+}
+
+/** What is to be changed of esbuild's JavaScript. */
+function tidied(code: string, options: CompileOptions): Edit[] {
+  const { program } = parse(code, {
+    sourceType: "module",
+    strictMode: options.javascript ? false : undefined,
+    plugins: ["explicitResourceManagement", "importAttributes", "decoratorAutoAccessors"],
+  }) as unknown as { program: { body: Statement[] } };
+  const edits: Edit[] = [];
+  for (const statement of program.body) {
+    if (statement.type === "VariableDeclaration" && statement.kind === "var")
+      topLevelVar(statement, options, edits);
+  }
+  list(program.body, edits);
+  for (const statement of program.body) walk(statement, false, edits);
+  return edits;
+}
+
+function topLevelVar(node: Of<"VariableDeclaration">, options: CompileOptions, edits: Edit[]): void {
+  const [{ id, init, start }] = node.declarations;
+  if (id.type === "Identifier" && options.mergedNames.has(id.name)) {
+    edits.push({ start: node.start, end: init ? start : node.end, text: init ? "" : ";" });
+  } else if (options.block) edits.push({ start: node.start, end: node.start + 3, text: "let" });
+}
+
+/** `inside`: inside of a function, whose `var`s are its own. */
+function walk(node: Node, inside: boolean, edits: Edit[]): void {
+  if (
+    node.type === "CallExpression" &&
+    node.callee.type === "Identifier" &&
+    node.callee.name === resultMark
+  ) {
+    edits.push({ start: node.callee.start, end: node.callee.end, text: "" });
+  }
+  const statements = "body" in node ? node.body : "consequent" in node ? node.consequent : undefined;
+  if (Array.isArray(statements)) {
+    list(statements as Node[], edits);
+    if (!inside) for (const each of statements as Node[]) blockVar(each, edits);
+  }
+  if (!inside && /^For/.test(node.type)) {
+    const head = "init" in node ? node.init : "left" in node ? node.left : undefined;
+    if (isNode(head)) blockVar(head, edits);
+  }
+  inside ||= isFunction(node) || node.type === "StaticBlock";
+  eachChild(node, (child) => walk(child, inside, edits));
+}
+
+/** A temporary in a block: the cell's own `var`s are assignments by now. */
+function blockVar(node: Node, edits: Edit[]): void {
+  if (node.type === "VariableDeclaration" && node.kind === "var")
+    edits.push({ start: node.start, end: node.start + 3, text: "let" });
+}
+
+/**
+ * `var _stack = []; try { … } catch (_) { var _error = _, _hasError = true; } finally { __callDispose(_stack, _error,
+ * _hasError) }`: the two are declared with the stack, so that each turn of a loop, and each cell, begins without an error.
+ */
+function list(statements: Node[], edits: Edit[]): void {
+  for (const [index, node] of statements.entries()) {
+    if (node.type !== "TryStatement") continue;
+    const first = node.handler?.body.body[0];
+    const stack = statements[index - 1];
+    const isOurs =
+      first?.type === "VariableDeclaration" &&
+      first.kind === "var" &&
+      stack?.type === "VariableDeclaration" &&
+      node.finalizer != null &&
+      contains(node.finalizer, (each) => each.type === "Identifier" && each.name === "__callDispose");
+    if (!isOurs) continue;
+    const names = first.declarations.flatMap(({ id }) => (id.type === "Identifier" ? [id.name] : []));
+    edits.push({
+      start: stack.declarations.at(-1)!.end,
+      end: stack.declarations.at(-1)!.end,
+      text: `, ${names.join(", ")}`,
+    });
+    edits.push({ start: first.start, end: first.declarations[0].start, text: "" });
+    blockVar(stack, edits);
+    first.kind = stack.kind = "let"; // Done: what comes here next leaves them alone.
+  }
+}
+
+function fromEsbuild(error: unknown, place: PlaceInSource): unknown {
+  const message = (error as { errors?: Message[] }).errors?.[0];
+  if (!message?.location) return error;
+  // esbuild counts columns in UTF-8 bytes.
+  const { line, column, lineText } = message.location;
+  const units = Buffer.from(lineText).subarray(0, column).toString().length;
+  const [cellLine, cellColumn] = place(line - 1, units);
+  return new CellSyntaxError(message.text, cellLine + 1, cellColumn + 1);
+}

@@ -1,0 +1,38 @@
+// What cells' functions and constants need at run time to be what they look like: see cell/rewrite.ts.
+import { constantName, functionsName } from "../cell/words.ts";
+
+/** Gives cells the two functions that their JavaScript calls. */
+export function provideNamed(define: (name: string, value: unknown) => void): void {
+  define(functionsName, remember);
+  define(constantName, constant);
+}
+
+// A cell's function is an expression without a name (so that it finds the newest one of its own name), and its source's
+// text would not declare anything: whoever sends it to a worker as text, as Node's own examples do, needs the name in it.
+const functions = new WeakSet<object>();
+const sourceOf = Function.prototype.toString;
+
+function remember(...cellFunctions: unknown[]): void {
+  for (const each of cellFunctions) if (typeof each === "function") functions.add(each);
+}
+
+const patched = {
+  toString(this: object): string {
+    const text: string = sourceOf.call(this);
+    if (this === patched) return sourceOf.call(sourceOf);
+    if (!functions.has(this)) return text;
+    const { name } = this as { name?: unknown };
+    const start = /^(?:async\s+)?function\s*\*?/.exec(text)?.[0];
+    return start && typeof name === "string"
+      ? `${start.trimEnd()} ${name}${text.slice(start.length).trimStart()}`
+      : text;
+  },
+}.toString;
+Object.defineProperty(Function.prototype, "toString", { value: patched, writable: true, configurable: true });
+
+/** To set any property of it is to assign to a constant. */
+const constant = new Proxy(Object.create(null), {
+  set() {
+    throw new TypeError("Assignment to constant variable.");
+  },
+});
