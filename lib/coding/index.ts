@@ -20,11 +20,14 @@ export {
 export {
   decodeSlim,
   encodeSlim,
+  type ReadSlimOptions,
   readSlim,
   type SlimModel,
   type SlimOptions,
   type SlimPart,
+  type SlimVersion,
   slimParts,
+  slimVersions,
   slimWeights,
   writeSlim,
 } from "./slim.ts";

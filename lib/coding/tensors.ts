@@ -71,7 +71,7 @@ export type SlimTensor =
   | CodebookTensor
   | LowRankTensor;
 
-const kinds = ["dense", "sparse", "relative", "quantized", "codebook", "lowrank"] as const;
+export const tensorKinds = ["dense", "sparse", "relative", "quantized", "codebook", "lowrank"] as const;
 
 /** A tensor's shape. */
 export function shapeOf(tensor: SlimTensor): number[] {
@@ -91,7 +91,10 @@ export function tensorValues(tensor: SlimTensor): Float32Array {
       return dequantize(tensor.quantized);
     case "codebook": {
       const { codes, codebook, mask } = tensor;
-      return Float32Array.from(codes, (code, i) => (mask?.[i] === 0 ? 0 : codebook[code]));
+      // A plain loop: `from` with a function makes a list of the whole tensor first, and ends the process above 2^27.
+      const values = new Float32Array(codes.length);
+      for (let i = 0; i < values.length; i++) values[i] = mask?.[i] === 0 ? 0 : codebook[codes[i]];
+      return values;
     }
     case "lowrank": {
       const [rows, rank] = shapeOf(tensor.a);
@@ -119,7 +122,7 @@ export type Stream =
 
 /** Takes a tensor apart; checks that it is whole. */
 export function takeApart(tensor: SlimTensor): Parts {
-  const kind = checkOneOf("kind", tensor.kind, kinds);
+  const kind = checkOneOf("kind", tensor.kind, tensorKinds);
   const shape = shapeOf(tensor);
   const size = sizeOf(shape);
   switch (tensor.kind) {
@@ -155,7 +158,8 @@ export function takeApart(tensor: SlimTensor): Parts {
       const { codes, bits, scheme, signed, scale, zeroPoint, axis } = tensor.quantized;
       checkLength("codes", codes, size);
       const { from, step, alphabet } = gridSymbols(tensor.quantized);
-      const symbols = Uint16Array.from(codes, (code) => (code - from) / step);
+      const symbols = new Uint16Array(codes.length);
+      for (let i = 0; i < symbols.length; i++) symbols[i] = (codes[i] - from) / step;
       return {
         fields: { kind, shape, bits, scheme, signed, ...(axis === undefined ? {} : { axis }) },
         streams: [
@@ -210,7 +214,7 @@ export interface StreamReader {
 /** Puts a tensor together from its fields and streams; the inverse of {@link takeApart}, and as strict. */
 export function putTogether(fields: Record<string, unknown>, read: StreamReader): SlimTensor {
   const kind = fields.kind as SlimTensor["kind"];
-  checkOneOf("kind", kind, kinds);
+  checkOneOf("kind", kind, tensorKinds);
   const shape = fields.shape as number[];
   if (!Array.isArray(shape)) throw new RangeError("shape must be a list of whole numbers");
   const size = sizeOf(shape);
@@ -284,7 +288,9 @@ export function variants(tensor: SlimTensor): SlimTensor[] {
 
 /** Codes from 1 up; 0 is for what is pruned, and for the bridges over long gaps. */
 function markPruned(codes: ArrayLike<number>, mask: Uint8Array): Uint16Array {
-  return Uint16Array.from(codes, (code, i) => (mask[i] === 0 ? 0 : code + 1));
+  const marked = new Uint16Array(codes.length);
+  for (let i = 0; i < marked.length; i++) marked[i] = mask[i] === 0 ? 0 : codes[i] + 1;
+  return marked;
 }
 
 function unmark(marked: ArrayLike<number>, codebook: Float32Array) {

@@ -1,6 +1,7 @@
 // §3.4 Knowledge distillation applied to models: soft targets (Hinton 2015), hints from intermediate layers
 // (A. Romero et al., "FitNets", ICLR 2015), several teachers, and self-distillation (T. Furlanello et al., "Born again
 // neural networks", ICML 2018). Any teacher, any student, as long as they tell the same classes apart.
+
 import type { Split } from "../datasets/index.ts";
 import {
   ensureBackend,
@@ -14,6 +15,7 @@ import {
   train,
 } from "../nn/index.ts";
 import { checkInteger, checkNumber, shown } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
 import { normal, seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
 import { checkTemperature, combineTeachers } from "./loss.ts";
@@ -200,7 +202,7 @@ class Guide {
     this.#scale = tf.tidy(() => {
       const few = firstOf(data, Math.min(64, data.count));
       const x = tf.tensor(
-        Float32Array.from(few.images, (v) => v / 255),
+        mapFloats(few.images, (v) => v / 255),
         [few.count, ...student.inputs[0].shape.slice(1)] as number[],
       );
       const meanSquare = this.#features(x).square().mean().dataSync()[0];

@@ -1,6 +1,8 @@
 // §3.3.1 A dense layer y = x W as two smaller ones y = (x A) B: by truncated SVD, and by SVD weighted with the
 // inputs that the layer really sees.
+
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
 import { type Svd, svd, truncate } from "./svd.ts";
 import { gramOf, product } from "./wasm-rows.ts";
 
@@ -80,8 +82,8 @@ export function multiplyFactors({ a, b, rows, cols, rank }: Factors): Float32Arr
 /** A = U √Σ and B = √Σ Vᵀ of a decomposition that is there already: truncate it first. */
 export function factorsOf({ u, s, vt, rows, cols, rank }: Svd): Factors {
   const root = s.map(Math.sqrt);
-  const a = Float32Array.from(u, (value, i) => value * root[i % rank]);
-  const b = Float32Array.from(vt, (value, i) => value * root[Math.floor(i / cols)]);
+  const a = mapFloats(u, (value, i) => value * root[i % rank]);
+  const b = mapFloats(vt, (value, i) => value * root[Math.floor(i / cols)]);
   return { a, b, rows, cols, rank };
 }
 

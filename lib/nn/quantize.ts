@@ -38,6 +38,7 @@ import {
   type Window,
 } from "../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
@@ -531,7 +532,7 @@ export function evaluateInteger(
   let loss = 0;
   for (let from = 0; from < split.count; from += batchSize) {
     const to = Math.min(split.count, from + batchSize);
-    const images = Float32Array.from(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
+    const images = mapFloats(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
     const { values, shape } = runInteger(network, images, to - from, threads);
     for (let i = 0; i < to - from; i++) {
       const row = values.subarray(i * shape[0], (i + 1) * shape[0]);

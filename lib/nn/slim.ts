@@ -20,7 +20,7 @@ import {
   quantizationError,
   restoreClusters,
 } from "../quantization/index.ts";
-import { checkLength } from "../util/check.ts";
+import { checkFinite, checkLength, shown } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { ensureBackend } from "./backend.ts";
 import { tf } from "./tf.ts";
@@ -80,7 +80,7 @@ export async function loadSlim(path: string): Promise<LoadedSlim> {
 
 /** The bytes of the .slim file that {@link saveSlim} would write. */
 export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {}): Promise<Uint8Array> {
-  const { masks = {}, quantized = {}, clustered = {}, meta, coding } = options;
+  const { masks = {}, quantized = {}, clustered = {}, meta, coding, version } = options;
   checkWeightsFinite(model);
   checkMasks(model, masks);
   const kernels = kernelsOf(model);
@@ -113,7 +113,7 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
     ...(meta || masked.length > 0 ? { meta: { ...meta, ...(masked.length > 0 ? { masked } : {}) } } : {}),
     tensors,
   };
-  return encodeSlim(file, { coding });
+  return encodeSlim(file, { coding, version });
 }
 
 /**
@@ -125,9 +125,20 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
 export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): Promise<LoadedSlim> {
   await ensureBackend();
   const { topology, meta = {}, tensors } = decodeSlim(bytes, name);
-  if (typeof topology !== "object" || topology === null)
+  if (topology === undefined || topology === null)
     throw new Error(`${name} holds weights only: its topology, which saveSlim writes, is missing`);
-  const values = Object.entries(tensors).map(([, tensor]) => tensorValues(tensor));
+  // Looked at before its weights are, which a few bytes can make many.
+  if (!isTopology(topology))
+    throw new Error(`${name} has no topology that TensorFlow.js wrote, but ${shown(topology)}`);
+  const values = Object.entries(tensors).map(([tensor, content]) => {
+    const weights = tensorValues(content);
+    try {
+      checkFinite(`weights of ${shown(tensor)}`, weights);
+    } catch (error) {
+      throw new Error(`${name} cannot be used: ${(error as Error).message}`, { cause: error });
+    }
+    return weights;
+  });
   let at = 0;
   const all = new Float32Array(values.reduce((sum, part) => sum + part.length, 0));
   for (const part of values) {
@@ -155,10 +166,22 @@ export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): P
       compression.clustered[kernel] = { codes, codebook };
       if (mask) compression.masks[kernel] = mask;
     }
-    if (masked.includes(kernel))
-      compression.masks[kernel] ??= Uint8Array.from(tensorValues(tensor), (value) => Number(value !== 0));
+    if (masked.includes(kernel)) compression.masks[kernel] ??= maskOf(tensorValues(tensor));
   }
   return { model, compression, meta: rest };
+}
+
+/** Whether a value looks like what `model.save` gives: a class and its configuration. */
+function isTopology(topology: unknown): boolean {
+  const { model_config, class_name, config } = Object(topology) as Record<string, unknown>;
+  if (typeof model_config === "object" && model_config !== null) return isTopology(model_config);
+  return typeof class_name === "string" && typeof config === "object" && config !== null;
+}
+
+function maskOf(values: Float32Array): Uint8Array {
+  const mask = new Uint8Array(values.length);
+  for (let i = 0; i < mask.length; i++) mask[i] = values[i] === 0 ? 0 : 1;
+  return mask;
 }
 
 function kernelTensor(

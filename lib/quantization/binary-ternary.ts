@@ -3,7 +3,9 @@
 // Ternary: Li, Zhang, Liu, "Ternary weight networks", 2016. Both are the same question: which values are large enough
 // to be worth a 1? With the m largest magnitudes coded as 1 the best scale is their mean, and the squared error falls
 // by (their sum)² / m: sorted, one pass finds the best m.
+
 import { checkFinite, checkNumber, checkOneOf } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
 
 /** Values above the threshold get the code 1 (and, ternary, those below its negative −1); a 1 stands for `scale`. */
 export interface Threshold {
@@ -103,5 +105,5 @@ function checked({ threshold, scale }: Threshold): Threshold {
 
 /** The values that one-bit or ternary codes stand for. */
 export function restoreThresholded({ codes, scale }: Thresholded): Float32Array {
-  return Float32Array.from(codes, (code) => code * scale);
+  return mapFloats(codes, (code) => code * scale);
 }

@@ -2,7 +2,9 @@
 //
 // Two things are wrong. The scale 2^b is twice the range that the clamp leaves, so every |w| > α/2 saturates; and the
 // reconstruction ŵ·α forgets to divide by the 2^b that was multiplied in. `fixed-point.ts` has the right formula.
+
 import { checkFinite, checkInteger } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
 import { type Codes, emptyCodes } from "./packing.ts";
 import { roundEven } from "./rounding.ts";
 
@@ -44,10 +46,10 @@ export function quantizeAsWritten(weights: Float32Array, bits: number): AsWritte
 
 /** The document's reconstruction, ŵ·α: it leaves out the division by 2^b, so it is 2^b times too large. */
 export function restoreAsWritten({ codes, alpha }: AsWritten): Float32Array {
-  return Float32Array.from(codes, (code) => code * alpha);
+  return mapFloats(codes, (code) => code * alpha);
 }
 
 /** The reconstruction with the division put back, ŵ·α / 2^b: what is left is the mistake of the clamp alone. */
 export function restoreDivided({ codes, alpha, bits }: AsWritten): Float32Array {
-  return Float32Array.from(codes, (code) => (code * alpha) / 2 ** bits);
+  return mapFloats(codes, (code) => (code * alpha) / 2 ** bits);
 }

@@ -213,7 +213,10 @@ export function unpackQuantized({ bytes, ...grid }: PackedQuantized): Quantized 
   const count = elements(grid.shape);
   const sign = isSignGrid(grid);
   const codes = unpack(bytes, grid.bits, count, grid.signed && !sign);
-  return { ...grid, codes: sign ? Int8Array.from(codes, (code) => 2 * code - 1) : codes };
+  if (!sign) return { ...grid, codes };
+  const signs = new Int8Array(codes.length);
+  for (let i = 0; i < signs.length; i++) signs[i] = 2 * codes[i] - 1;
+  return { ...grid, codes: signs };
 }
 
 /** Bytes of a quantized array in storage: packed codes, a float32 scale and, if affine, an int32 zero point a channel. */

@@ -2,7 +2,9 @@
 // first step to the last; beside it the same network simulated in floating point, equal bit for bit.
 //
 // Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018.
+
 import { checkInteger, checkLength, shown } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
 import type { Quantized } from "./fixed-point.ts";
 import {
@@ -263,7 +265,7 @@ export function runInteger(
     grid = step.output!;
   }
   const steps = Int32Array.from(codes);
-  return { steps, values: Float32Array.from(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
+  return { steps, values: mapFloats(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
 }
 
 /**
@@ -305,7 +307,7 @@ export function simulateInteger(network: IntegerNetwork, inputs: Float32Array, b
     grid = step.output!;
   }
   const steps = Int32Array.from(values, (level) => level + grid.zeroPoint);
-  return { steps, values: Float32Array.from(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
+  return { steps, values: mapFloats(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
 }
 
 function lastAccumulators(
@@ -318,7 +320,7 @@ function lastAccumulators(
   if (index !== network.steps.length - 1)
     throw new RangeError("only the last step may leave out its output grid");
   const units = accumulatorScale.length;
-  return { steps, values: Float32Array.from(steps, (q, i) => q * accumulatorScale[i % units]), shape };
+  return { steps, values: mapFloats(steps, (q, i) => q * accumulatorScale[i % units]), shape };
 }
 
 /**

@@ -30,8 +30,11 @@ describe("2.3 pipeline/deep-compression: prune, cluster, code", () => {
       assert.ok(new Set(values).size <= 64);
     }
     // The codes are coded, not just packed: less than 6 bits a kept weight and 1 bit a pruned one.
-    const codes = slimParts(result.slim).filter(({ stream }) => stream === "codes" || stream === "gaps");
+    const codes = slimParts(result.slim).filter(
+      ({ tensor, stream }) => tensor.endsWith("kernel") && (stream === "positions" || stream === "values"),
+    );
     const bytes = codes.reduce((sum, part) => sum + part.bytes, 0);
+    assert.ok(bytes > 5000, `${bytes} bytes of positions and values`);
     assert.ok(8 * bytes < 21_776 * 6 + (266_200 - 21_776), `${bytes} bytes of codes`);
     small.dispose();
     model.dispose();

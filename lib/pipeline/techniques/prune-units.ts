@@ -23,6 +23,7 @@ import {
 } from "../../pruning/index.ts";
 import type { Quantized } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
+import { mapFloats } from "../../util/floats.ts";
 import { elements } from "../../util/shape.ts";
 import { oneOf, perLayer, share, whole } from "../fields.ts";
 import type { State } from "../hold.ts";
@@ -127,7 +128,7 @@ function operate(state: State, keep: Masks): void {
 
 function byWeight({ axis, shape, codes }: Quantized, values: ArrayLike<number>): Float32Array {
   const inner = axis === undefined ? codes.length : elements(shape.slice(axis + 1));
-  return Float32Array.from(codes, (_, i) => values[Math.floor(i / inner) % values.length]);
+  return mapFloats(codes, (_, i) => values[Math.floor(i / inner) % values.length]);
 }
 
 function byChannel(values: Float32Array, shape: number[], axis: number | undefined): Float32Array {
