@@ -2,6 +2,29 @@
 export { FormatError } from "./error.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export {
+  decodeOnnx,
+  encodeOnnx,
+  type OnnxAttribute,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxType,
+  type OnnxValue,
+  onnxTypes,
+} from "./onnx/model.ts";
+export { tensorrtProblems } from "./onnx/tensorrt.ts";
+export {
+  type ActivationGrid,
+  encodeGraphAsOnnx,
+  type OnnxOptions,
+  type OnnxTarget,
+  type OnnxWeights,
+  onnxKinds,
+  onnxModelOf,
+  onnxTargets,
+  onnxWeights,
+} from "./onnx/write.ts";
+export {
   decodeSafetensors,
   encodeSafetensors,
   openSafetensors,

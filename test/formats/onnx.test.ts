@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadDataset, subset } from "../../lib/datasets/index.ts";
+import {
+  decodeOnnx,
+  encodeGraphAsOnnx,
+  encodeOnnx,
+  type OnnxOptions,
+  onnxModelOf,
+  tensorrtProblems,
+} from "../../lib/formats/index.ts";
+import { permuted } from "../../lib/formats/onnx/write.ts";
+import {
+  calibrateActivations,
+  graphOf,
+  loadPretrained,
+  quantizedForward,
+  quantizeWeights,
+  tf,
+  useBackend,
+} from "../../lib/nn/index.ts";
+import { Judge, packed, unpacked } from "./judge.ts";
+import { fuzz } from "./mutate.ts";
+import { agreement, answers, branching, inputsFor, randomize, relative } from "./networks.ts";
+
+describe("formats: ONNX out", function () {
+  this.timeout(120_000);
+  let folder: string;
+  let judge: Judge | undefined;
+  let lenet: tf.LayersModel;
+  before(async () => {
+    await useBackend("wasm");
+    folder = await mkdtemp(join(tmpdir(), "slimlab-onnx-"));
+    judge = Judge.start("onnx", "onnxruntime");
+    lenet = await loadPretrained("lenet-5");
+  });
+  after(async () => {
+    judge?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** What onnxruntime answers, after ONNX's own checker has seen the file. */
+  async function run(
+    bytes: Uint8Array,
+    values: Float32Array,
+    shape: number[],
+  ): Promise<{ outputs: Float32Array; ops: string[] }> {
+    const path = join(folder, `${Math.random()}.onnx`);
+    await writeFile(path, bytes);
+    const { nodes } = (await judge!.call("onnx_check", path)) as { nodes: string[] };
+    const [output] = (await judge!.call("onnx_run", path, [packed(values, shape)])) as never[];
+    return { outputs: unpacked(output) as Float32Array, ops: nodes };
+  }
+
+  it("LeNet-5 and a network with every kind of layer give in onnxruntime what they give here", async function () {
+    if (!judge) this.skip();
+    for (const model of [lenet, branching()]) {
+      const { values, shape } = inputsFor(model, 3);
+      const { outputs } = await run(encodeGraphAsOnnx(graphOf(model)), values, shape);
+      const difference = relative(outputs, answers(model, values, shape));
+      assert.ok(difference < 1e-5, `${model.name}: ${difference} of the largest output`);
+    }
+  });
+
+  it("float16 and 8-bit kernels are as small as that, and as close", async function () {
+    if (!judge) this.skip();
+    const { test } = await loadDataset("mnist-10k");
+    const values = Float32Array.from(test.images.subarray(0, 200 * 784), (pixel) => pixel / 255);
+    const shape = [200, 28, 28, 1];
+    const expected = answers(lenet, values, shape);
+    const size = encodeGraphAsOnnx(graphOf(lenet)).length;
+    for (const [weights, share, most] of [
+      ["float16", 0.51, 2e-3],
+      ["int8", 0.27, 0.05],
+    ] as const) {
+      const bytes = encodeGraphAsOnnx(graphOf(lenet), { weights });
+      assert.ok(bytes.length < share * size, `${weights}: ${bytes.length} of ${size} bytes`);
+      const { outputs } = await run(bytes, values, shape);
+      const difference = relative(outputs, expected);
+      assert.ok(difference < most, `${weights}: ${difference}`);
+      assert.equal(agreement(outputs, expected, 10), 1);
+    }
+  });
+
+  it("8-bit weights and activations run in onnxruntime as our simulation says, in integers", async function () {
+    if (!judge) this.skip();
+    const { train, test } = await loadDataset("mnist-10k");
+    const model = await loadPretrained("lenet-5");
+    const activations = await calibrateActivations(model, subset(train, 200));
+    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const values = Float32Array.from(test.images.subarray(0, 1000 * 784), (pixel) => pixel / 255);
+    const shape = [1000, 28, 28, 1];
+    const simulation = quantizedForward(model, { activations });
+    const expected = tf.tidy(() => simulation(tf.tensor(values, [1000, 28, 28, 1])).dataSync());
+    const { outputs, ops } = await run(
+      encodeGraphAsOnnx(graphOf(model), { quantized, activations } as OnnxOptions),
+      values,
+      shape,
+    );
+    const same = agreement(outputs, expected, 10);
+    assert.ok(same >= 0.998, `agreement ${same}`);
+    assert.ok(ops.filter((op) => op === "QuantizeLinear").length >= 5, ops.join());
+    model.dispose();
+  });
+
+  it("for TensorRT everything is symmetric; what TensorRT would refuse is named", async function () {
+    const { train, test } = await loadDataset("mnist-10k");
+    const data = subset(train, 200);
+    const affine = await calibrateActivations(lenet, data);
+    assert.throws(
+      () => onnxModelOf(graphOf(lenet), { activations: affine as never, target: "tensorrt" }),
+      /must be symmetric and signed for TensorRT, got codes from 0 to 255/,
+    );
+    assert.match(
+      tensorrtProblems(onnxModelOf(graphOf(lenet), { activations: affine as never })).join("\n"),
+      /codes must be INT8, not UINT8/,
+    );
+    const activations = (await calibrateActivations(lenet, data, {
+      scheme: "symmetric",
+      signed: true,
+    })) as never;
+    const model = onnxModelOf(graphOf(lenet), { activations, target: "tensorrt" });
+    assert.deepEqual(tensorrtProblems(model), []);
+    assert.match(
+      tensorrtProblems(onnxModelOf(graphOf(lenet), { activations })).join("\n"),
+      /bias must be float/,
+    );
+    if (!judge) this.skip();
+    const values = Float32Array.from(test.images.subarray(0, 500 * 784), (pixel) => pixel / 255);
+    const { outputs } = await run(encodeOnnx(model), values, [500, 28, 28, 1]);
+    const same = agreement(outputs, answers(lenet, values, [500, 28, 28, 1]), 10);
+    assert.ok(same >= 0.99, `agreement ${same}`);
+  });
+
+  it("what cannot be written is named, all of it at once", () => {
+    const { layers } = tf;
+    const model = tf.sequential({
+      name: "odd",
+      layers: [
+        layers.conv2d({
+          inputShape: [3, 8, 8],
+          filters: 2,
+          kernelSize: 3,
+          dataFormat: "channelsFirst",
+          name: "first",
+        }),
+        layers.permute({ dims: [2, 3, 1], name: "turn" }),
+        layers.flatten({ name: "flat" }),
+        layers.dense({ units: 2, activation: "gelu" as never, name: "last" }),
+      ],
+    });
+    assert.throws(
+      () => onnxModelOf(graphOf(randomize(model))),
+      /odd cannot be written as ONNX: first \(conv2d with channels first\), turn \(permute\), last \(activation gelu\)/,
+    );
+    const graph = graphOf(lenet);
+    assert.throws(() => onnxModelOf(graph, { weights: "int3" as never }), /weights must be one of/);
+    const grid = { kind: "fixed", scale: 1, zeroPoint: 0, low: 0, high: 15 };
+    assert.throws(
+      () => onnxModelOf(graph, { activations: { layers: { conv1: grid } } }),
+      /has no layer "conv1"|must be fixed point of 8 bits/,
+    );
+  });
+
+  it("a file is read as it was written", () => {
+    const model = onnxModelOf(graphOf(lenet), { weights: "int8" });
+    assert.deepEqual(decodeOnnx(encodeOnnx(model)), JSON.parse(JSON.stringify(model), revive(model)));
+  });
+
+  it("axes are put in order as NumPy's transpose does", () => {
+    // np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1).ravel()
+    const expected = [0, 4, 8, 12, 16, 20, 1, 5, 9, 13, 17, 21, 2, 6, 10, 14, 18, 22, 3, 7, 11, 15, 19, 23];
+    assert.deepEqual(
+      [
+        ...permuted(
+          Float32Array.from({ length: 24 }, (_, i) => i),
+          [2, 3, 4],
+          [2, 0, 1],
+        ),
+      ],
+      expected,
+    );
+  });
+
+  it("thousands of damaged files are refused or read, and nothing else", async function () {
+    this.timeout(600_000);
+    const model = tf.sequential({
+      layers: [tf.layers.dense({ inputShape: [4], units: 3 }), tf.layers.reLU()],
+    });
+    const bytes = encodeGraphAsOnnx(graphOf(randomize(model)), { weights: "int8" });
+    const { accepted, refused } = await fuzz(bytes, (file) =>
+      decodeOnnx(file).initializers.reduce((sum, tensor) => sum + tensor.bytes.length, 0),
+    );
+    assert.ok(refused > 0 && accepted > 0, `${refused} refused, ${accepted} read`);
+  });
+});
+
+/** JSON knows no bytes: those of the original stand in for them. */
+function revive(
+  model: ReturnType<typeof onnxModelOf>,
+): (this: unknown, key: string, value: unknown) => unknown {
+  let index = 0;
+  return (key, value) => (key === "bytes" ? Uint8Array.from(model.initializers[index++].bytes) : value);
+}
