@@ -28,7 +28,7 @@ export function kernelspec(options: { javascript?: boolean; check?: string } = {
     display_name: options.javascript ? "JavaScript (slimlab)" : "TypeScript (slimlab)",
     language: options.javascript ? "javascript" : "typescript",
     interrupt_mode: "message",
-    metadata: { debugger: hasDebugger },
+    metadata: { debugger: hasDebugger, supported_encryption: ["curve"] },
   };
 }
 

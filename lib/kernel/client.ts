@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as zmq from "zeromq";
 import type { Output as NotebookOutput } from "../util/nbformat.ts";
-import { address, type Connection, parseConnection } from "./node/connection.ts";
+import { address, type Connection, clientKeys, isVersion6, parseConnection } from "./node/connection.ts";
 import { decode, encode, header } from "./node/wire.ts";
 import type { Content, Header, Message } from "./protocol/messages.ts";
 
@@ -100,6 +100,8 @@ export interface StartOptions {
    * it reaches and which need no network (not on Windows).
    */
   transport?: "tcp" | "ipc";
+  /** Whether what client and kernel say is encrypted (CurveZMQ): else any process of this machine can read it. */
+  encrypt?: boolean;
   /** The folder of the connection file, and of ipc's sockets. It is left in place. Default: a temporary one. */
   folder?: string;
   /** The kernel's command line, with `{connection_file}` where its file goes. Default: the slimlab kernel. */
@@ -112,6 +114,9 @@ export interface StartOptions {
   /** How an interrupt is sent: ours, by message; ipykernel, for one, wants a signal. */
   interruptMode?: "message" | "signal";
 }
+
+/** Characters of a kernel's standard error that are kept: V8's report of its end is some thousand long. */
+const mostStderr = 1 << 16;
 
 /** The error of every request that waits when the kernel's process ends. */
 export class KernelDiedError extends Error {
@@ -154,6 +159,7 @@ export async function startKernel(options: StartOptions = {}): Promise<KernelCli
     hb_port: ports[4],
     key: randomBytes(32).toString("hex"),
     signature_scheme: "hmac-sha256",
+    ...(options.encrypt ? kernelKeys() : {}),
   };
   await writeFile(file, JSON.stringify(connection), { mode: 0o600 });
   const argv = (options.argv ?? kernelArguments(...(options.args ?? []))).map((argument) =>
@@ -191,6 +197,11 @@ export async function connectKernel(
     throw error;
   }
   return client;
+}
+
+function kernelKeys(): Pick<Connection, "curve_publickey" | "curve_secretkey"> {
+  const { publicKey, secretKey } = zmq.curveKeyPair();
+  return { curve_publickey: publicKey, curve_secretkey: secretKey };
 }
 
 async function freePorts(count: number): Promise<number[]> {
@@ -249,26 +260,32 @@ class Client implements KernelClient {
       if (!child) return;
       process.once("exit", this.#killAtExit);
       child.stderr!.setEncoding("utf8").on("data", (text: string) => {
-        this.stderr = (this.stderr + text).slice(-8192);
+        this.stderr = (this.stderr + text).slice(-mostStderr);
       });
       child.once("error", (error) => this.#die(`the kernel could not be started: ${error.message}`));
       child.once("close", (code, signal) => {
         process.removeListener("exit", this.#killAtExit);
         const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
-        const last = this.stderr.trim().split("\n").slice(-12).join("\n");
-        this.#die(`the kernel's process ${how}${last ? `; its last words:\n${last}` : ""}`);
+        this.#die(`the kernel's process ${how}${lastWords(this.stderr)}`);
         resolve({ code, signal });
       });
     });
     // A start is measured in tens of milliseconds; ZeroMQ's own pause before it tries to connect again is 100.
-    const options = { linger: 500, reconnectInterval: 2, receiveHighWaterMark: 0, sendHighWaterMark: 0 };
+    const link = { ...clientKeys(connection), ipv6: isVersion6(connection.ip) };
+    const options = {
+      ...link,
+      linger: 500,
+      reconnectInterval: 2,
+      receiveHighWaterMark: 0,
+      sendHighWaterMark: 0,
+    };
     // Jupyter's servers give shell and stdin one identity, by which the kernel addresses its input requests.
     const routingId = randomUUID();
     this.#sockets = {
       shell: new zmq.Dealer({ ...options, routingId }),
       control: new zmq.Dealer({ ...options, routingId }),
       stdin: new zmq.Dealer({ ...options, routingId }),
-      iopub: new zmq.Subscriber({ linger: 0, reconnectInterval: 2, receiveHighWaterMark: 0 }),
+      iopub: new zmq.Subscriber({ ...link, linger: 0, reconnectInterval: 2, receiveHighWaterMark: 0 }),
     };
     this.#sockets.iopub.subscribe();
     for (const channel of ["shell", "control", "stdin", "iopub"] as const) {
@@ -460,7 +477,13 @@ class Client implements KernelClient {
   }
 
   async heartbeat(timeout = 5000): Promise<number> {
-    const socket = new zmq.Request({ linger: 0, receiveTimeout: timeout, sendTimeout: timeout });
+    const socket = new zmq.Request({
+      ...clientKeys(this.connection),
+      ipv6: isVersion6(this.connection.ip),
+      linger: 0,
+      receiveTimeout: timeout,
+      sendTimeout: timeout,
+    });
     try {
       socket.connect(address(this.connection, "hb"));
       const started = performance.now();
@@ -613,6 +636,20 @@ class Client implements KernelClient {
     for (const { reject } of this.#pending.values()) reject(this.#died);
     this.#pending.clear();
   }
+}
+
+/** What a process that has ended says of it, where it says something. */
+function lastWords(stderr: string): string {
+  if (/heap out of memory/.test(stderr)) {
+    // V8 says what its heap had grown to: "Mark-Compact 4038.1 (4128.6) -> …".
+    const size = /Mark-Compact[^>]*\(([\d.]+)\) ->/.exec(stderr)?.[1];
+    const limit = size ? `at ${Math.round(Number(size))} MB; ` : "";
+    return `: the cell ran out of memory (${limit}NODE_OPTIONS=--max-old-space-size=MB raises the limit)`;
+  }
+  const fatal = /^.*FATAL ERROR.*$/m.exec(stderr)?.[0];
+  const last = stderr.trim().split("\n").slice(-12).join("\n");
+  if (fatal && !last.includes(fatal)) return `; its last words:\n${fatal}\n${last}`;
+  return last ? `; its last words:\n${last}` : "";
 }
 
 async function within<T>(milliseconds: number, promise: Promise<T>): Promise<T> {

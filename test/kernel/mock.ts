@@ -87,6 +87,14 @@ export class MockHost implements Host, Interpreter {
     supported_features: [],
   };
   ports: Host["ports"];
+  usage: Host["usage"] = () => ({
+    hostname: "here",
+    pid: 1,
+    kernel_cpu: 0,
+    kernel_memory: 1,
+    cpu_count: 1,
+    host_virtual_memory: { total: 1 },
+  });
   readonly session = "the-session";
   readonly username = "tester";
   readonly kernel = new Kernel(this);

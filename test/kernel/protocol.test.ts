@@ -22,7 +22,7 @@ describe("kernel: the protocol's core", () => {
   describe("requests", () => {
     it("answers every request of the reference, on the channel it came on, between busy and idle", async () => {
       host.ports = { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 };
-      const onControl = /^(interrupt|debug|create_subshell|delete_subshell|list_subshell)_/;
+      const onControl = /^(interrupt|debug|usage|create_subshell|delete_subshell|list_subshell)_/;
       for (const type of Object.keys(replies)) {
         if (type === "execute_reply" || type === "shutdown_reply") continue; // They have tests of their own.
         const channel = onControl.test(type) ? "control" : "shell";

@@ -128,6 +128,7 @@ export class Debugger {
   #stale = false;
   readonly #shelves = new Map<number, Shelf>();
   #shelfIds = 0;
+  #inspecting: Promise<Content> = Promise.resolve({});
   #stepping = false;
   #strayStep = false;
 
@@ -598,7 +599,8 @@ export class Debugger {
     const names = new Map<string, Content>();
     for (const property of shelf.more) names.set(property.name, this.#variable(property));
     for (const object of shelf.objects) {
-      for (const property of await this.#properties(object, start, count)) {
+      // What V8 has let go of meanwhile has nothing to show.
+      for (const property of await this.#properties(object, start, count).catch(() => [])) {
         if (names.has(property.name) || property.name.startsWith("__slimlab")) continue;
         // A name that Node has too is another one to V8: see ownName in transform.ts.
         names.set(property.name, this.#variable({ ...property, name: property.name.replace(/\u200d$/, "") }));
@@ -666,6 +668,17 @@ export class Debugger {
 
   /** The names that cells have declared, with their values, while nothing is stopped. */
   async inspectVariables(): Promise<Content> {
+    // One by one: each lets go of what the one before has kept. A cell that begins takes V8's objects with it, and the
+    // panel stays blank for good if it is told of a failure.
+    const before = this.#inspecting;
+    this.#inspecting = before
+      .then(() => this.#inspectVariables())
+      .catch(() => this.#inspectVariables())
+      .catch(() => ({ variables: [] }));
+    return this.#inspecting;
+  }
+
+  async #inspectVariables(): Promise<Content> {
     const objectGroup = "slimlab-globals";
     if (!this.#frames) {
       this.#shelves.clear();

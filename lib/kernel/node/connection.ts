@@ -1,5 +1,6 @@
 // The connection file: where Jupyter wants the kernel's five sockets, and the key that messages are signed with.
 import { chmodSync, readFileSync, statSync } from "node:fs";
+import { curveKeyPair } from "zeromq";
 import type { Channel } from "../protocol/messages.ts";
 import { makeHmac } from "./wire.ts";
 
@@ -15,12 +16,35 @@ export interface Connection {
   key: string;
   signature_scheme: string;
   kernel_name?: string;
+  /** The kernel's own keys, where messages are to be encrypted (CurveZMQ; Z85, 40 characters each). */
+  curve_publickey?: string;
+  curve_secretkey?: string;
 }
 
 /** The address of one of the five sockets. */
 export function address(connection: Connection, channel: Channel): string {
   const port = connection[`${channel}_port`];
-  return connection.transport === "ipc" ? `ipc://${connection.ip}-${port}` : `tcp://${connection.ip}:${port}`;
+  const { transport, ip } = connection;
+  if (transport === "ipc") return `ipc://${ip}-${port}`;
+  return isVersion6(ip) && !ip.startsWith("[") ? `tcp://[${ip}]:${port}` : `tcp://${ip}:${port}`;
+}
+
+/** Whether an address is of the Internet Protocol's version 6, which a socket must be told. */
+export function isVersion6(ip: string): boolean {
+  return ip.includes(":");
+}
+
+/** What a socket of the kernel's needs to encrypt what it carries; nothing where the connection file has no keys. */
+export function serverKeys({ curve_publickey, curve_secretkey }: Connection): object {
+  if (!curve_publickey || !curve_secretkey) return {};
+  return { curveServer: true, curvePublicKey: curve_publickey, curveSecretKey: curve_secretkey };
+}
+
+/** The same for a client's socket. Its keys are its own, made anew: the kernel knows clients by what they sign. */
+export function clientKeys({ curve_publickey }: Connection): object {
+  if (!curve_publickey) return {};
+  const { publicKey, secretKey } = curveKeyPair();
+  return { curveServerKey: curve_publickey, curvePublicKey: publicKey, curveSecretKey: secretKey };
 }
 
 /** Reads a connection file's text; throws an Error that says what is missing or wrong. */
@@ -51,6 +75,12 @@ export function parseConnection(text: string): Connection {
   if (connection.transport !== "tcp" && connection.transport !== "ipc") {
     throw new Error(`the connection file's transport must be "tcp" or "ipc", got "${connection.transport}"`);
   }
+  for (const name of ["curve_publickey", "curve_secretkey"] as const) {
+    const key = connection[name];
+    if (key !== undefined && key !== null && !/^[!-~]{40}$/.test(key)) {
+      throw new Error(`the connection file's ${name} must be 40 characters (Z85), got ${String(key).length}`);
+    }
+  }
   try {
     makeHmac(connection);
   } catch {
@@ -62,7 +92,8 @@ export function parseConnection(text: string): Connection {
 /** Reads the connection file that a kernel is started with. Throws where other machines could reach the kernel. */
 export function readConnection(file: string, log: (text: string) => void): Connection {
   const connection = parseConnection(readFileSync(file, "utf8"));
-  const isLocal = connection.transport === "ipc" || /^(127\.|localhost$|\[?::1\]?$)/.test(connection.ip);
+  const isLocal =
+    connection.transport === "ipc" || /^(127\.\d+\.\d+\.\d+|localhost|::1|\[::1\])$/.test(connection.ip);
   if (!isLocal && process.env.SLIMLAB_ALLOW_REMOTE !== "1") {
     throw new Error(
       `the connection file asks for ${connection.ip}, which other machines can reach; a kernel runs whatever it is sent, ` +

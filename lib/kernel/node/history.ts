@@ -1,8 +1,7 @@
 // What was run, in all sessions: one JSON array a line, [session, line number, source], in the user's Jupyter folder.
 import { randomUUID } from "node:crypto";
-import { appendFile, mkdir, readFile, stat } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { writeFileAtomic } from "../../util/files.ts";
 import { jupyterDataFolder } from "../../util/folders.ts";
 import type { Content } from "../protocol/messages.ts";
 
@@ -97,14 +96,17 @@ export class History {
   }
 
   async #trim(file: string): Promise<void> {
-    await mkdir(dirname(file), { recursive: true });
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
     const size = await stat(file).then(
       (found) => found.size,
       () => 0,
     );
     if (size <= sizeLimit) return;
     const lines = (await readFile(file, "utf8")).split("\n");
-    await writeFileAtomic(file, lines.slice(lines.length >> 1).join("\n"));
+    // What was typed may hold a password: the new file, too, is for the user alone.
+    const part = `${file}.${randomUUID()}.tmp`;
+    await writeFile(part, lines.slice(lines.length >> 1).join("\n"), { mode: 0o600 });
+    await rename(part, file);
   }
 }
 

@@ -22,7 +22,7 @@ function languageInfo(javascript: boolean): LanguageInfo {
         mimetype: "text/javascript",
         file_extension: ".js",
         pygments_lexer: "javascript",
-        codemirror_mode: { name: "javascript" },
+        codemirror_mode: "javascript",
         nbconvert_exporter: "script",
       }
     : {
@@ -31,7 +31,7 @@ function languageInfo(javascript: boolean): LanguageInfo {
         mimetype: "text/typescript",
         file_extension: ".ts",
         pygments_lexer: "typescript",
-        codemirror_mode: { name: "javascript", typescript: true },
+        codemirror_mode: "typescript",
         nbconvert_exporter: "script",
       };
 }

@@ -8,6 +8,7 @@ import { Debugger } from "../debug/debugger.ts";
 import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
 import type { Content, Message, Origin } from "../protocol/messages.ts";
 import type { Completeness, ErrorContent } from "../protocol/reference.ts";
+import type { Diagnostic } from "../types/language.ts";
 import { objectBefore, RuntimeMembers } from "../types/members.ts";
 import { describeProblems } from "../types/problems.ts";
 import { Language } from "./language.ts";
@@ -155,7 +156,7 @@ export class NodeInterpreter implements Interpreter {
   async #check({ source, title, origin }: Cell, code: CellCode): Promise<void> {
     const { check } = this.#data;
     if (check === "off") return;
-    const problems = await (await this.#language.get()).check(source, code);
+    const problems = await this.#problems(source, code);
     const errors = problems.filter((problem) => problem.severity === "error");
     if (errors.length > 0 && check === "error") {
       throw new Refused({
@@ -168,11 +169,30 @@ export class NodeInterpreter implements Interpreter {
     this.#outputs.stream(origin, "stderr", `${describeProblems(problems, source, title).join("\n")}\n`);
   }
 
+  /** Types that cannot be had cost the checking, not the cell. */
+  async #problems(source: string, code: CellCode): Promise<Diagnostic[]> {
+    try {
+      return await (await this.#language.get()).check(source, code);
+    } catch (error) {
+      const why = (error as Error).message;
+      log(`types could not be checked: ${(error as Error).stack ?? why}`);
+      const message = `the cell runs unchecked, for its types cannot be had: ${why}`;
+      return [{ line: 1, column: 1, endLine: 1, endColumn: 1, code: 0, message, severity: "warning" }];
+    }
+  }
+
   /** The cell's names are known from here on, even if it fails half-way: what it declared before that is there. */
   async #accept(source: string, code: CellCode): Promise<void> {
     this.#names.begin(code);
-    if (this.#data.check === "off") this.#language.acceptLater(source, code);
-    else (await this.#language.get()).accept(source, code);
+    if (this.#data.check === "off") {
+      this.#language.acceptLater(source, code);
+      return;
+    }
+    try {
+      (await this.#language.get()).accept(source, code);
+    } catch (error) {
+      log(`types will not know this cell: ${(error as Error).message}`);
+    }
   }
 
   comm(origin: Origin, message: Message): Promise<void> {
@@ -223,7 +243,9 @@ export class NodeInterpreter implements Interpreter {
   }
 
   async inspect(source: string, offset: number, detail: 0 | 1): Promise<Inspection | undefined> {
-    return (await this.#language.upToDate()).inspect(source, offset, detail);
+    const found = await (await this.#language.upToDate()).inspect(source, offset, detail);
+    // So TypeScript speaks of a name that it does not know.
+    return found?.plain === "any" ? undefined : found;
   }
 }
 

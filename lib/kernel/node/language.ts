@@ -20,9 +20,16 @@ export class Language {
 
   /** The service, whatever it knows. */
   get(): Promise<LanguageService> {
-    this.#service ??= import("../types/language.ts").then(
-      ({ LanguageService }) => new LanguageService(this.#options),
-    );
+    if (!this.#service) {
+      const service = import("../types/language.ts").then(
+        ({ LanguageService }) => new LanguageService(this.#options),
+      );
+      this.#service = service;
+      // What failed (a full disk, for one) may do the next time.
+      service.catch(() => {
+        this.#service = undefined;
+      });
+    }
     return this.#service;
   }
 

@@ -47,6 +47,8 @@ export type ToServer =
       content: Content;
       metadata?: Content;
       buffers?: Uint8Array[];
+      /** In bytes, roughly: counted in the backlog. */
+      size: number;
     }
   | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, ExpressionResult> }
   | { type: "handled"; origin: Origin }

@@ -11,9 +11,9 @@ export class MainThread {
   readonly #ends = new Map<number, (end: CellEnd) => void>();
   readonly #handled = new Map<string, () => void>();
   readonly #pongs = new Map<number, () => void>();
-  /** Counts text that has left, so that a cell that waits can go on. */
-  readonly #left = (characters: number) => {
-    Atomics.sub(this.#data.shared, shared.backlog, characters);
+  /** Counts what has left, so that a cell that waits can go on. */
+  readonly #left = (size: number) => {
+    Atomics.sub(this.#data.shared, shared.backlog, size);
     Atomics.notify(this.#data.shared, shared.backlog);
   };
 
@@ -38,7 +38,11 @@ export class MainThread {
         outputs.stream(message.origin, message.name, message.text, this.#left);
         break;
       case "publish":
-        outputs.publish(message.origin, message.msgType, message.content, message);
+        outputs.publish(message.origin, message.msgType, message.content, {
+          metadata: message.metadata,
+          buffers: message.buffers,
+          sent: () => this.#left(message.size),
+        });
         break;
       case "done":
         this.#ends.get(message.run)?.(message);

@@ -12,7 +12,9 @@ Runs the slimlab kernel. Jupyter starts it; "slimlab kernel install" tells Jupyt
   --javascript            cells are JavaScript
   --check=error           a type error stops the cell before it runs (default for TypeScript)
   --check=warning         type errors are shown, and the cell runs
-  --check=off             types are not checked`;
+  --check=off             types are not checked
+
+What it does not know is ignored, with a line in the log: Jupyter's own programs hand on their arguments.`;
 
 function options(args: string[]): Pick<ServerData, "connectionFile" | "javascript" | "check"> {
   let connectionFile: string | undefined;
@@ -30,7 +32,11 @@ function options(args: string[]): Pick<ServerData, "connectionFile" | "javascrip
     else if (name === "--help") {
       process.stdout.write(`${usage}\n`);
       process.exit(0);
-    } else fail(`there is no option ${args[i]}`);
+    } else
+      writeSync(
+        2,
+        `slimlab kernel: ignored ${JSON.stringify(args[i])}, which is no option of the kernel's\n`,
+      );
   }
   check ??= javascript ? "off" : "error";
   if (check !== "error" && check !== "warning" && check !== "off") {

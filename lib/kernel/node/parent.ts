@@ -1,10 +1,29 @@
 // Ends a kernel whose launcher has died: it would stay for ever.
 
-/** Calls `gone` when the process that Jupyter's launcher says it is has ended. */
+/** Calls `gone` once when the process that Jupyter's launcher says it is has ended, before this one was up or later. */
 export function watchParent(gone: () => void): void {
   const parent = Number(process.env.JPY_PARENT_PID);
-  if (!(parent > 1) || process.ppid !== parent) return;
-  setInterval(() => {
-    if (process.ppid !== parent) gone();
-  }, 1000).unref();
+  if (!(parent > 1)) return;
+  // A kernel that was started by way of another program has another parent, and the launcher may live on.
+  const isChild = process.ppid === parent;
+  const hasGone = () => (isChild ? process.ppid !== parent : !isAlive(parent));
+  if (hasGone()) {
+    gone();
+    return;
+  }
+  const timer = setInterval(() => {
+    if (!hasGone()) return;
+    clearInterval(timer);
+    gone();
+  }, 1000);
+  timer.unref();
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH"; // It may be another user's.
+  }
 }

@@ -4,6 +4,15 @@ import { log } from "./log.ts";
 import { Server } from "./server.ts";
 
 const startedAt = Date.now();
-void new Server(workerData, parentPort!).start().then(() => {
-  if (process.env.SLIMLAB_DEBUG) log(`up after ${Date.now() - startedAt} ms`);
-});
+const server = new Server(workerData, parentPort!);
+server.start().then(
+  () => {
+    if (process.env.SLIMLAB_DEBUG) log(`up after ${Date.now() - startedAt} ms`);
+  },
+  (error: Error) => {
+    log(`the kernel cannot start: ${error.message}`);
+    // Sockets that are open at a process's end abort it.
+    server.close();
+    setImmediate(() => process.exit(1));
+  },
+);

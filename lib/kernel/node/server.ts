@@ -11,6 +11,7 @@ import { log } from "./log.ts";
 import { MainThread } from "./main-thread.ts";
 import { watchParent } from "./parent.ts";
 import { Sockets } from "./sockets.ts";
+import { Usage } from "./usage.ts";
 import { username } from "./wire.ts";
 
 /** Without a client's question, the kernel loads what a cell needs after this time (in ms). */
@@ -22,6 +23,7 @@ export class Server {
   readonly #main: MainThread;
   readonly #sockets: Sockets;
   readonly #history = new History();
+  readonly #usage = new Usage();
   readonly #interpreter: NodeInterpreter;
   readonly #kernel: Kernel;
 
@@ -41,6 +43,7 @@ export class Server {
       info: kernelInfo(data.javascript),
       ports: portsOf(connection),
       session: process.env.SLIMLAB_SESSION ?? crypto.randomUUID(),
+      usage: () => this.#usage.report(),
       username,
       log,
       leave: () => this.#leave(),
@@ -58,6 +61,10 @@ export class Server {
       void this.#leave();
     });
     setTimeout(() => this.#interpreter.warm(), warmAfter);
+  }
+
+  close(): void {
+    this.#sockets.close();
   }
 
   /** Ends the process, whatever the main thread is doing. */

@@ -2,7 +2,7 @@
 import * as zmq from "zeromq";
 import type { Transport } from "../protocol/host.ts";
 import type { Message } from "../protocol/messages.ts";
-import { address, type Connection } from "./connection.ts";
+import { address, type Connection, isVersion6, serverKeys } from "./connection.ts";
 import { decode, encode, WireError } from "./wire.ts";
 
 type Fate = Parameters<Transport["send"]>[2];
@@ -63,35 +63,44 @@ const limits = { maxMessageSize: 1 << 30, linger: 1000, sendHighWaterMark: 0, re
 /** Signatures of messages that came before, by which a replay is known. */
 const mostSeen = 1 << 16;
 
+function makeSockets(connection: Connection) {
+  const options = { ...limits, ...serverKeys(connection), ipv6: isVersion6(connection.ip) };
+  return {
+    shell: new zmq.Router({ ...options, handover: true }),
+    control: new zmq.Router({ ...options, handover: true }),
+    stdin: new zmq.Router({ ...options, handover: true }),
+    iopub: new zmq.XPublisher(options),
+    hb: new zmq.Router(options),
+  };
+}
+
 export class Sockets implements Transport {
   readonly #connection: Connection;
-  readonly #sockets = {
-    shell: new zmq.Router({ ...limits, handover: true }),
-    control: new zmq.Router({ ...limits, handover: true }),
-    stdin: new zmq.Router({ ...limits, handover: true }),
-    iopub: new zmq.XPublisher(limits),
-    hb: new zmq.Router(limits),
-  };
-  readonly #outboxes = {
-    shell: new Outbox(this.#sockets.shell),
-    control: new Outbox(this.#sockets.control),
-    stdin: new Outbox(this.#sockets.stdin),
-    iopub: new Outbox(this.#sockets.iopub),
-  };
+  readonly #sockets: ReturnType<typeof makeSockets>;
+  readonly #outboxes: Record<"shell" | "control" | "stdin" | "iopub", Outbox>;
   readonly #seen = new Set<string>();
   #received = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
+    const { shell, control, stdin, iopub } = (this.#sockets = makeSockets(connection));
+    this.#outboxes = {
+      shell: new Outbox(shell),
+      control: new Outbox(control),
+      stdin: new Outbox(stdin),
+      iopub: new Outbox(iopub),
+    };
   }
 
   // ---- In ------------------------------------------------------------------------------------------------------------
 
   /** Binds the sockets and hands on what comes; `broken` is called when one of them fails. */
   async open(receiver: Receiver, broken: (error: Error) => void): Promise<void> {
-    await Promise.all(
+    // All of them, also where one fails: a socket that is closed while it is being bound ends the process.
+    const bound = await Promise.allSettled(
       channels.map((channel) => this.#sockets[channel].bind(address(this.#connection, channel))),
     );
+    for (const each of bound) if (each.status === "rejected") throw each.reason;
     for (const channel of ["shell", "control", "stdin"] as const)
       this.#serve(channel, receiver).catch(broken);
     this.#serveHeartbeat().catch(broken);

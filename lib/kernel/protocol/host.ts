@@ -8,6 +8,7 @@ import type {
   KernelInfo,
   Ports,
   PublishedType,
+  ReplyContent,
   TypedMatch,
 } from "./reference.ts";
 
@@ -112,6 +113,8 @@ export interface Host {
   info: KernelInfo;
   /** Where clients reach the kernel, for `connect_request`; a kernel without ports has none. */
   ports?: Ports;
+  /** What the kernel uses of its machine, where that can be told. */
+  usage?(): ReplyContent<"usage_reply">;
   session: string;
   username: string;
   /** Writes to the kernel's own log: never to a notebook. */

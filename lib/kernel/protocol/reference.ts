@@ -10,6 +10,7 @@ import {
   type Of,
   object,
   oneOf,
+  real,
   record,
   type Schema,
   text,
@@ -40,7 +41,7 @@ const languageInfo = object({
   mimetype: text,
   file_extension: text,
   pygments_lexer: text,
-  codemirror_mode: either(text, record),
+  codemirror_mode: text,
   nbconvert_exporter: text,
 });
 
@@ -75,6 +76,16 @@ const completions = {
 };
 
 const history = list(tuple(whole, whole, either(text, tuple(text, nothing))));
+/** Of ipykernel's making, and not of the protocol's: what JupyterLab's panels of memory and processor ask. */
+const usage = {
+  hostname: text,
+  pid: whole,
+  kernel_cpu: real,
+  kernel_memory: whole,
+  cpu_count: whole,
+  host_virtual_memory: map(real),
+};
+
 const stopped = object({ status: ok, restart: flag });
 
 /** What stands in each reply. Any may also be a `failure`. */
@@ -104,6 +115,7 @@ export const replies = {
   delete_subshell_reply: object({ status: ok }),
   list_subshell_reply: object({ status: ok, subshell_id: list(text) }),
   shutdown_reply: stopped,
+  usage_reply: object(usage, { host_cpu_percent: real }),
 } as const;
 
 /** What stands in each message that the kernel sends of its own accord: on iopub, and `input_request` on stdin. */

@@ -70,6 +70,12 @@ const requests: { [T in ReplyType as RequestOf<T>]: Entry<T> } = {
     on: control,
     handle: ({ reply }, { cells }) => reply({ status: "ok", subshell_id: cells.subshells }),
   },
+  usage_request: {
+    on: control,
+    handle({ reply }, { host }) {
+      reply(host.usage?.() ?? failure("NotImplementedError", "this kernel cannot tell what it uses"));
+    },
+  },
   shutdown_request: { on: both, handle: (request, { shutdown }) => shutdown(request) },
 };
 

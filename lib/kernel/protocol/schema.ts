@@ -32,6 +32,7 @@ export const whole: Schema<number> = simple("a whole number from 0", (value) => 
   return Number.isInteger(value) && (value as number) >= 0;
 });
 export const nothing: Schema<null> = simple("null", (value) => value === null);
+export const real: Schema<number> = simple("a number", (value) => Number.isFinite(value));
 /** A JSON object whose names are not the protocol's. */
 // biome-ignore lint/suspicious/noExplicitAny: what is in it is the user's.
 export const record: Schema<Record<string, any>> = simple("an object", isRecord);

@@ -4,6 +4,7 @@ import { types } from "node:util";
 import type { MimeBundle } from "../../util/display.ts";
 import type { RunRequest } from "../node/link.ts";
 import type { CellEnd } from "../protocol/host.ts";
+import { jsonSize } from "../protocol/json.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
 import { DisplayHandle } from "../show/display.ts";
@@ -170,8 +171,14 @@ export class CellRun {
       error: new KernelError("Error", "the expression waits for something: a cell may, it may not"),
     };
     if ("error" in end) return { status: "error", ...describeError(end.error, end.thrownAt) };
-    const bundle = bundleOf(end.value);
-    return { status: "ok", data: types.isPromise(bundle) ? {} : bundle, metadata: {} };
+    try {
+      const bundle = bundleOf(end.value);
+      const data = types.isPromise(bundle) ? {} : bundle;
+      jsonSize(data, "data");
+      return { status: "ok", data, metadata: {} };
+    } catch (error) {
+      return { status: "error", ...describeError(error) };
+    }
   }
 }
 

@@ -64,11 +64,16 @@ function isInternal(file: string): boolean {
   );
 }
 
+/** Calls of the kernel's and of Node's below a cell's first part. */
+const ownDepth = 15;
+
 /**
  * Replaces V8's stack traces by ones that name cells, and lines of TypeScript. Everything that reads `stack` gets them, and
  * some packages look for Node's own functions there: only what has called the cell is left out.
  */
 export function nameCellsInStacks(): void {
+  // A cell's first part runs inside the kernel's own calls, which would fill V8's limit: callers that wait go missing.
+  Error.stackTraceLimit += ownDepth;
   Error.prepareStackTrace = (error, sites) => {
     const lines: string[] = [];
     let belowCell = false;

@@ -11,11 +11,13 @@ export class Guard {
   readonly #uncaught: (error: unknown) => void;
   readonly #script = new vm.Script(`globalThis[Symbol.for("slimlab.enter")]()`, { filename: "node:slimlab" });
   #entered = false;
+  #enter = () => {};
 
   /** @param uncaught takes errors that nobody caught in what runs before the guarded part's end */
   constructor(numbers: Int32Array, uncaught: (error: unknown) => void) {
     this.#numbers = numbers;
     this.#uncaught = uncaught;
+    Object.defineProperty(globalThis, entrance, { value: () => this.#enter(), enumerable: false });
     Object.defineProperty(globalThis, Symbol.for(repairName), { value: repairRecords, enumerable: false });
   }
 
@@ -28,7 +30,7 @@ export class Guard {
       body();
       return false;
     }
-    (globalThis as Record<symbol, unknown>)[entrance] = () => {
+    this.#enter = () => {
       this.#inside(body);
       then?.();
     };

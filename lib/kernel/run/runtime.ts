@@ -7,6 +7,7 @@ import type { CellEnd } from "../protocol/host.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { PublishedType } from "../protocol/reference.ts";
 import { setDisplaySink } from "../show/display.ts";
+import { hideMarksOnPromises } from "../show/promises.ts";
 import { type Bench, CellRun } from "./cell.ts";
 import { nameCellsInStacks } from "./errors.ts";
 import { Evaluator } from "./evaluate.ts";
@@ -14,12 +15,13 @@ import { defineDebugSide, defineGlobals } from "./globals.ts";
 import { Guard } from "./guard.ts";
 import { Input } from "./input.ts";
 import { provideModules } from "./modules.ts";
+import { Outlet } from "./outlet.ts";
 import { newScope, type Scope, Scopes } from "./scope.ts";
 import { captureStreams } from "./streams.ts";
 import { survive, uncaughtBy } from "./survive.ts";
 
 export class Runtime {
-  readonly #server: Worker;
+  readonly #outlet: Outlet;
   readonly #scopes = new Scopes();
   readonly #streams: ReturnType<typeof captureStreams>;
   readonly #uncaught: (error: unknown) => void;
@@ -29,12 +31,8 @@ export class Runtime {
 
   constructor(server: Worker, inputPort: MessagePort, data: ServerData) {
     const scopes = this.#scopes;
-    this.#server = server;
-    this.#streams = captureStreams(
-      (message) => this.#post(message),
-      () => scopes.current.origin,
-      data.shared,
-    );
+    this.#outlet = new Outlet((message) => server.postMessage(message), data.shared);
+    this.#streams = captureStreams(this.#outlet, () => scopes.current.origin);
     this.#uncaught = uncaughtBy(scopes, (scope, text) => this.#afterwards(scope, text));
     this.#guard = new Guard(data.shared, this.#uncaught);
     this.#comms = new Comms((type, content, metadata, buffers) =>
@@ -57,24 +55,21 @@ export class Runtime {
     });
     provideModules(data.folder);
     nameCellsInStacks();
+    hideMarksOnPromises();
     server.on("message", (message: ToMain) => this.#take(message));
-    this.#post({ type: "up" });
+    this.#outlet.post({ type: "up" });
   }
 
   // ---- To the server -------------------------------------------------------------------------------------------------
 
-  #post(message: ToServer): void {
-    this.#server.postMessage(message);
-  }
-
   #postAfterText(message: ToServer): void {
     this.#streams.flush();
-    this.#post(message);
+    this.#outlet.post(message);
   }
 
   #publish(msgType: PublishedType, content: Content, metadata?: Content, buffers?: Uint8Array[]): void {
-    const { origin } = this.#scopes.current;
-    this.#postAfterText({ type: "publish", origin, msgType, content, metadata, buffers });
+    this.#streams.flush();
+    this.#outlet.publish(this.#scopes.current.origin, msgType, content, metadata, buffers);
   }
 
   #done(run: number, end: CellEnd): void {
@@ -106,7 +101,7 @@ export class Runtime {
       case "interrupt":
         this.#guard.left();
         this.#scopes.interruptAll();
-        this.#post({ type: "pong", ping: message.ping });
+        this.#outlet.post({ type: "pong", ping: message.ping });
         break;
       case "comm":
         this.#takeComm(message);
@@ -141,6 +136,6 @@ export class Runtime {
       // The user's own farewell failed.
     }
     // The server's thread ends first, by itself, and its end ends the process: see main.ts.
-    this.#post({ type: "bye" });
+    this.#outlet.post({ type: "bye" });
   }
 }

@@ -1,8 +1,8 @@
 // What cells print. Each write is known by its cell, even when it comes after the cell has ended, and reaches the
 // server while the cell is still busy.
 import { Console } from "node:console";
-import { backlogLimit, shared, type ToServer } from "../node/link.ts";
 import type { Origin } from "../protocol/messages.ts";
+import type { Outlet } from "./outlet.ts";
 
 interface Streams {
   /** Sends what has been held back. */
@@ -22,11 +22,7 @@ const gatherTime = 20;
  *
  * @param origin whose output it is that is written now
  */
-export function captureStreams(
-  post: (message: ToServer) => void,
-  origin: () => Origin,
-  numbers: Int32Array,
-): Streams {
+export function captureStreams(outlet: Outlet, origin: () => Origin): Streams {
   let held: { origin: Origin; name: "stdout" | "stderr"; texts: string[]; size: number } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let windowStart = 0;
@@ -47,16 +43,7 @@ export function captureStreams(
 
   function send(to: Origin, name: "stdout" | "stderr", text: string): void {
     throttle(text.length);
-    Atomics.add(numbers, shared.backlog, text.length);
-    post({ type: "stream", origin: to, name, text });
-    // A cell that prints faster than the sockets carry has to wait: the alternative is to lose output, or memory.
-    for (
-      let load = numbers[shared.backlog];
-      load > backlogLimit;
-      load = Atomics.load(numbers, shared.backlog)
-    ) {
-      Atomics.wait(numbers, shared.backlog, load, 100);
-    }
+    outlet.text(to, name, text);
   }
 
   function flush(): void {

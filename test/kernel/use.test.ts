@@ -1,0 +1,330 @@
+// The kernel under real use: what other kernels' users have reported, each with its right answer.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import * as zmq from "zeromq";
+import type { ExecuteResult, KernelClient } from "../../lib/kernel/client.ts";
+import { kernelArguments } from "../../lib/kernel/client.ts";
+import { address, parseConnection } from "../../lib/kernel/node/connection.ts";
+import { startKernel } from "./held.ts";
+import { nextMessage, until } from "./waiting.ts";
+
+const env = { SLIMLAB_HISTORY: "off" };
+
+function text(result: ExecuteResult): string {
+  const shown = result.outputs.find((one) => one.output_type === "execute_result");
+  return String(shown?.data["text/plain"] ?? JSON.stringify(result.outputs));
+}
+
+function streamed(result: ExecuteResult): string {
+  return result.outputs.map((one) => (one.output_type === "stream" ? one.text : "")).join("");
+}
+
+function failure(result: ExecuteResult): string {
+  const error = result.outputs.find((one) => one.output_type === "error");
+  assert.ok(error, `an error was expected, got ${JSON.stringify(result.outputs)}`);
+  return stripVTControlCharacters(`${error.evalue}\n${error.traceback.join("\n")}`);
+}
+
+describe("kernel: real use", () => {
+  let kernel: KernelClient;
+  const run = (code: string, options = {}) => kernel.execute(code, options);
+  before(async () => {
+    kernel = await startKernel({ env, args: ["--check=off"] });
+  });
+  after(() => kernel?.shutdown());
+
+  describe("questions after the cell's end", () => {
+    const onInput = () => "answer";
+    const printed = (wanted: string) =>
+      nextMessage(kernel, ({ header, content }) => {
+        return header.msg_type === "stream" && content.text.includes(wanted);
+      });
+    it("are answered at once, with null, and the kernel goes on", async () => {
+      const late = printed("got");
+      await run("setTimeout(() => console.log('got', prompt('who?')), 20); 1", { onInput });
+      assert.match((await late).content.text, /got null/);
+      assert.equal(text(await run("prompt('next?')", { onInput })), "'answer'");
+    });
+    it("fail, by input(), with a sentence that says why", async () => {
+      const late = printed("who");
+      await run(
+        "setTimeout(() => { try { input('who?') } catch (error) { console.log('who', error.message) } }, 20)",
+        { onInput },
+      );
+      assert.match((await late).content.text, /Cell \[\d+\] has ended/);
+    });
+  });
+
+  describe("values that no message can hold", () => {
+    const own = (bundle: string) => `({ [Symbol.for('Jupyter.display')]: () => (${bundle}) })`;
+    it("are refused where they are shown, and the error names the place", async () => {
+      for (const [code, place] of [
+        [own("{ 'application/json': { a: 1n } }"), /execute_result\.data\.application\/json\.a is a BigInt/],
+        [
+          "const loop = { a: [] }; loop.a.push(loop); display({ 'application/json': loop }, { raw: true })",
+          /json\.a\[0\] is an object within itself/,
+        ],
+        ["display(1, { metadata: { x: 1n } })", /display_data\.metadata\.x is a BigInt/],
+        ["comms.open('t').send({ n: 1n })", /comm_msg\.data\.n is a BigInt/],
+      ] as const) {
+        assert.match(failure(await run(code)), place, code);
+      }
+    });
+    it("never cost an expression's reply", async () => {
+      const { content } = await run("1", {
+        userExpressions: { bad: own("{ 'application/json': 1n }"), good: "2" },
+      });
+      assert.match(content.user_expressions.bad.evalue, /BigInt/);
+      assert.equal(content.user_expressions.good.data["text/plain"], "2");
+    });
+    it("may hold one object twice", async () => {
+      const { outputs } = await run(
+        "const once = { a: 1 }; display({ 'application/json': [once, once] }, { raw: true }); undefined",
+      );
+      assert.deepEqual("data" in outputs[0] && outputs[0].data["application/json"], [{ a: 1 }, { a: 1 }]);
+    });
+  });
+
+  it("promises show without Node's marks on them", async () => {
+    const printed = streamed(await run("console.log(Promise.resolve(3), { p: new Promise(() => {}) })"));
+    assert.equal(printed, "Promise { 3 } { p: Promise { <pending> } }\n");
+    assert.equal(text(await run("[Promise.resolve(3)]")), "[ Promise { 3 } ]");
+    assert.equal(text(await run("globalThis")).includes("slimlab"), false);
+  });
+
+  it("an error's callers that wait are all in its stack", async () => {
+    await run("async function load() { await null; throw new Error('bad data') }");
+    await run("async function train() { await load() }");
+    const shown = failure(await run("await train()"));
+    assert.match(
+      shown,
+      /at load \(Cell \[\d+\]:1:36\)\n\s+at async train \(.*\n\s+at async Cell|at async train/,
+    );
+    assert.match(shown, /at async train \(Cell \[\d+\]:1:\d+\)/);
+  });
+
+  describe("displays in a hot loop", () => {
+    it("updates of one display: the last one shows, and memory stays", async () => {
+      const before = Number(text(await run("process.memoryUsage.rss() / 2 ** 20")));
+      const result = await run(
+        "const bar = display(''); for (let i = 1; i <= 200_000; i++) bar.update(String(i)); undefined",
+      );
+      assert.equal("data" in result.outputs[0] && result.outputs[0].data["text/plain"], "'200000'");
+      const after = Number(text(await run("process.memoryUsage.rss() / 2 ** 20")));
+      assert.ok(after - before < 150, `memory grew from ${before} to ${after} MB`);
+    });
+    it("updates of several displays keep each its last, in front of what comes next", async () => {
+      const { outputs } = await run(
+        "const a = display('a'), b = display('b'); for (let i = 0; i < 50; i++) { a.update(i); b.update(-i) } 'end'",
+      );
+      assert.deepEqual(
+        outputs.map((one) => "data" in one && one.data["text/plain"]),
+        ["49", "-49", "'end'"],
+      );
+    });
+    it("displays wait for the sockets", async () => {
+      let count = 0;
+      await run("for (let i = 0; i < 20_000; i++) display('x'.repeat(1000)); undefined", {
+        onMessage: ({ header }: { header: { msg_type: string } }) => {
+          if (header.msg_type === "display_data") count++;
+        },
+      });
+      assert.equal(count, 20_000);
+    });
+  });
+
+  it("a name that does not exist has nothing to inspect", async () => {
+    const { content } = await kernel.request("shell", "inspect_request", {
+      code: "nosuch",
+      cursor_pos: 3,
+      detail_level: 0,
+    });
+    assert.equal(content.found, false);
+  });
+
+  it("what the kernel uses is told to who asks", async () => {
+    const { content } = await kernel.request("control", "usage_request");
+    assert.equal(content.pid, kernel.pid);
+    assert.ok(content.kernel_memory > 30e6, `${content.kernel_memory} bytes`);
+    assert.ok(content.host_virtual_memory.total >= content.host_virtual_memory.available);
+  });
+});
+
+describe("kernel: who may read", () => {
+  it("with encryption on, nobody without the kernel's key", async () => {
+    const kernel = await startKernel({ env, args: ["--check=off"], encrypt: true });
+    const spy = new zmq.Subscriber({ linger: 0, receiveTimeout: 500 });
+    spy.connect(address(kernel.connection, "iopub"));
+    spy.subscribe();
+    assert.equal(text(await kernel.execute("6 * 7")), "42");
+    assert.ok((await kernel.heartbeat()) >= 0);
+    await assert.rejects(spy.receive(), /timed out/);
+    spy.close();
+    await kernel.shutdown();
+  });
+  it("without it, a plain subscriber does: the test above can fail", async () => {
+    const kernel = await startKernel({ env, args: ["--check=off"] });
+    const spy = new zmq.Subscriber({ linger: 0, receiveTimeout: 10_000 });
+    spy.connect(address(kernel.connection, "iopub"));
+    spy.subscribe();
+    const heard = spy.receive();
+    let isHeard = false;
+    void heard.then(() => {
+      isHeard = true;
+    });
+    await until("the spy hears something", async () => {
+      await kernel.execute("1");
+      return isHeard;
+    });
+    spy.close();
+    await kernel.shutdown();
+  });
+  it("a key of the wrong form is refused", () => {
+    const ports = { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 };
+    assert.throws(
+      () => parseConnection(JSON.stringify({ ...ports, curve_publickey: "short" })),
+      /curve_publickey must be 40 characters/,
+    );
+  });
+});
+
+describe("kernel: its life under real use", () => {
+  let folder: string;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "slimlab-use-"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  it("ignores arguments that it does not know, and says so in its log", async () => {
+    const kernel = await startKernel({ env, args: ["hello.ts", "--anything", "--check=off"] });
+    assert.equal(text(await kernel.execute("1 + 1")), "2");
+    assert.match(kernel.stderr, /ignored "hello\.ts"[\s\S]*ignored "--anything"/);
+    await kernel.shutdown();
+  });
+
+  it("runs cells unchecked, with a warning, where types cannot be had", async function () {
+    if (process.platform === "win32") this.skip();
+    // As on a full disk, no file takes a byte.
+    const kernel = await startKernel({
+      env,
+      argv: ["bash", "-c", `trap "" XFSZ; ulimit -f 0; exec "$@"`, "bash", ...kernelArguments()],
+    });
+    const result = await kernel.execute("1 + 1");
+    assert.equal(text(result), "2");
+    assert.match(streamed(result), /runs unchecked, for its types cannot be had: EFBIG/);
+    await kernel.shutdown();
+  });
+
+  for (const [when, delay] of [
+    ["before it is up", 0],
+    ["while it starts", 60],
+    ["later", 1500],
+  ] as const) {
+    it(`goes when the process that started it has died ${when}`, async function () {
+      if (process.platform === "win32") this.skip();
+      const file = join(folder, `orphan-${delay}.json`);
+      const servers = await Promise.all(
+        Array.from({ length: 5 }, () => {
+          const server = createServer();
+          return new Promise<typeof server>((resolve) =>
+            server.listen(0, "127.0.0.1", () => resolve(server)),
+          );
+        }),
+      );
+      const ports = servers.map((server) => (server.address() as { port: number }).port);
+      for (const server of servers) server.close();
+      const names = ["shell_port", "iopub_port", "stdin_port", "control_port", "hb_port"];
+      const connection = Object.fromEntries(names.map((name, i) => [name, ports[i]]));
+      await writeFile(file, JSON.stringify({ ...connection, key: "k" }), { mode: 0o600 });
+      const argv = kernelArguments("--check=off").map((each) => each.replace("{connection_file}", file));
+      const program = `const child = require("node:child_process").spawn(${JSON.stringify(argv[0])}, ${JSON.stringify(argv.slice(1))},
+        { stdio: "ignore", env: { ...process.env, JPY_PARENT_PID: String(process.pid) } });
+        require("node:fs").writeSync(1, child.pid + "\\n"); setInterval(() => {}, 1000);`;
+      const parent = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+      const pid = Number(await new Promise((resolve) => parent.stdout.once("data", resolve)));
+      await new Promise((resolve) => setTimeout(resolve, delay));
+      parent.kill("SIGKILL");
+      await until(`the kernel ${pid} has gone`, () => {
+        try {
+          process.kill(pid, 0);
+          return false;
+        } catch {
+          return true;
+        }
+      });
+    });
+  }
+
+  it("says that a cell ran out of memory", async () => {
+    const kernel = await startKernel({
+      env: { ...env, NODE_OPTIONS: "--max-old-space-size=60" },
+      args: ["--check=off"],
+    });
+    await assert.rejects(
+      kernel.execute("const all = []; for (;;) all.push(new Array(10_000).fill({}))"),
+      /the cell ran out of memory \(at \d+ MB; NODE_OPTIONS=--max-old-space-size=MB raises the limit\)/,
+    );
+    await kernel.shutdown();
+  });
+
+  it("keeps its history for the user alone, also when it has let go of the older half", async function () {
+    if (process.platform === "win32") this.skip();
+    const file = join(folder, "private", "history.jsonl");
+    const mode = async (path: string) => (await stat(path)).mode & 0o777;
+    const first = await startKernel({ env: { SLIMLAB_HISTORY: file }, args: ["--check=off"] });
+    await first.execute("'a secret'");
+    await first.shutdown();
+    assert.deepEqual([await mode(join(folder, "private")), await mode(file)], [0o700, 0o600]);
+    const line = `${JSON.stringify(["s", 1, "x".repeat(1000)])}\n`;
+    await writeFile(file, line.repeat(9000));
+    const second = await startKernel({ env: { SLIMLAB_HISTORY: file }, args: ["--check=off"] });
+    await second.execute("'another'");
+    await second.shutdown();
+    const kept = await readFile(file, "utf8");
+    assert.ok(kept.length < 5e6, `${kept.length} characters`);
+    assert.equal(await mode(file), 0o600);
+  });
+
+  it("ends with a sentence and exit code 1 where a port is taken", async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+    const { port } = taken.address() as { port: number };
+    const file = join(folder, "taken.json");
+    const ports = {
+      shell_port: port,
+      iopub_port: port,
+      stdin_port: port,
+      control_port: port,
+      hb_port: port,
+    };
+    await writeFile(file, JSON.stringify({ ...ports, key: "k" }), { mode: 0o600 });
+    const argv = kernelArguments().map((each) => each.replace("{connection_file}", file));
+    const child = spawn(argv[0], argv.slice(1), { stdio: ["ignore", "ignore", "pipe"] });
+    let stderr = "";
+    child.stderr.on("data", (more) => (stderr += more));
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    taken.close();
+    assert.match(stderr, /the kernel cannot start: .*in use/);
+    assert.equal(code, 1, stderr);
+  });
+
+  it("takes no address for local that only looks like one", async () => {
+    const file = join(folder, "evil.json");
+    const ports = { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 };
+    for (const ip of ["127.evil", "127.0.0.1.example.com", "localhost.example.com"]) {
+      await writeFile(file, JSON.stringify({ ip, key: "k", ...ports }), { mode: 0o600 });
+      await assert.rejects(
+        startKernel({
+          env,
+          argv: kernelArguments().map((each) => each.replace("{connection_file}", file)),
+        }),
+        /only 127\.0\.0\.1 is allowed/,
+      );
+    }
+  });
+});
