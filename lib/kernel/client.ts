@@ -647,7 +647,7 @@ function lastWords(stderr: string): string {
     return `: the cell ran out of memory (${limit}NODE_OPTIONS=--max-old-space-size=MB raises the limit)`;
   }
   const fatal = /^.*FATAL ERROR.*$/m.exec(stderr)?.[0];
-  const last = stderr.trim().split("\n").slice(-12).join("\n");
+  const last = stderr.trim().split("\n").slice(-20).join("\n");
   if (fatal && !last.includes(fatal)) return `; its last words:\n${fatal}\n${last}`;
   return last ? `; its last words:\n${last}` : "";
 }

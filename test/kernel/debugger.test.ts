@@ -335,6 +335,29 @@ try { fails(); } catch {}
     assert.equal((await kernel.execute("fails()")).status, "error");
   });
 
+  it("lists what cells have declared while cells begin and end, whatever V8 lets go of meanwhile", async () => {
+    await kernel.execute("const held = { a: [1, 2] }, other = new Map([[1, { b: 2 }]])");
+    const cells = Promise.all(
+      Array.from({ length: 20 }, (_, i) => kernel.execute(`const n${i} = { i: ${i} }`)),
+    );
+    const ask = async () => {
+      const request = { type: "request", seq: ++seq, command: "inspectVariables" };
+      const { content } = await kernel.request("control", "debug_request", request);
+      assert.ok(content.success, content.message);
+      return content.body;
+    };
+    const lists = await Promise.all(Array.from({ length: 60 }, ask));
+    await cells;
+    for (const { variables } of lists) {
+      assert.ok(Array.isArray(variables));
+      const held = variables.find((each: Content) => each.name === "held");
+      assert.ok(held, "the list is empty");
+    }
+    // What the panel opens when its object is gone shows nothing, and fails nothing.
+    const { variablesReference } = lists[0].variables.find((each: Content) => each.name === "held");
+    assert.deepEqual(await dap("variables", { variablesReference }), { variables: [] });
+  });
+
   it("shows the cells' variables while nothing is stopped, large ones in part", async () => {
     await kernel.execute(`const numbers = new Float32Array(1e6).fill(2);
 const table = new Map<string, number>([["a", 1]]);
