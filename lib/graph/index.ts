@@ -1,6 +1,7 @@
 // slimlab/graph: a network as plain data, and one table of layer kinds that all the other rooms ask.
 export { type Dependencies, dependenciesOf, type Group, type Site, type WeightAxes } from "./channels.ts";
 export { costOf, layerShapesOf } from "./cost.ts";
+export { type Folded, foldBatchNorms } from "./fold.ts";
 export {
   type Attributes,
   checkGraph,
@@ -41,4 +42,11 @@ export {
   viewOf,
   type WeightRole,
 } from "./kinds.ts";
-export { balancedPairs, finalActivation, type KernelPlace, kernelPlaces, uncovered } from "./questions.ts";
+export {
+  activationPlaces,
+  balancedPairs,
+  finalActivation,
+  type KernelPlace,
+  kernelPlaces,
+  uncovered,
+} from "./questions.ts";

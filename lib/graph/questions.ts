@@ -71,6 +71,70 @@ export function balancedPairs(graph: Graph): [first: string, second: string][] {
   });
 }
 
+/**
+ * The nodes whose outputs an engine stores, and so quantizes: behind each layer that gives new values, with the batch
+ * normalisation and the ReLU that follow it alone taken into it; sums and concatenations among them. What only hands on,
+ * picks or averages stays on the grid of what it reads, and the network's own outputs stay as they are.
+ *
+ * @returns names of layers, each once
+ */
+export function activationPlaces(graph: Graph): string[] {
+  const consumers = consumersOf(graph);
+  const places = new Set<string>();
+  for (const node of graph.nodes) {
+    if (node.kind === "input" || gridOf(graph, node) !== "new") continue;
+    if (node.kind === "batchNormalization" && fusedBefore(graph, node)) continue;
+    let last = node;
+    for (
+      let next = onlyReader(graph, consumers, last);
+      next && fuses(next);
+      next = onlyReader(graph, consumers, last)
+    )
+      last = next;
+    if (!endsIn(graph, consumers, last)) places.add(last.shares ?? last.name);
+  }
+  return [...places];
+}
+
+const gridOf = (graph: Graph, node: GraphNode) => findKind(node.kind)?.grid(viewOf(graph, node)) ?? "new";
+
+/** Whether engines make a layer part of the one before it: batch normalisation, ReLU and its clipped kin. */
+function fuses({ kind, attributes }: GraphNode): boolean {
+  return (
+    kind === "batchNormalization" ||
+    kind === "reLU" ||
+    (kind === "activation" && /^relu6?$/.test(String(attributes.activation)))
+  );
+}
+
+/** Whether a batch normalisation is taken into what it reads, and has no outputs of its own to store. */
+function fusedBefore(graph: Graph, norm: GraphNode): boolean {
+  const source = producersOf(graph).get(norm.inputs[0])!;
+  return (
+    source.kind !== "input" &&
+    gridOf(graph, source) === "new" &&
+    onlyReader(graph, consumersOf(graph), source) === norm
+  );
+}
+
+function onlyReader(
+  graph: Graph,
+  consumers: Map<string, GraphNode[]>,
+  { outputs }: GraphNode,
+): GraphNode | undefined {
+  const readers = consumers.get(outputs[0]) ?? [];
+  return readers.length === 1 && !graph.outputs.includes(outputs[0]) ? readers[0] : undefined;
+}
+
+/** Whether a node's outputs are the network's, but for a softmax or what only hands on. */
+function endsIn(graph: Graph, consumers: Map<string, GraphNode[]>, node: GraphNode): boolean {
+  if (graph.outputs.includes(node.outputs[0])) return true;
+  const next = onlyReader(graph, consumers, node);
+  const kind = next && findKind(next.kind);
+  if (!next || kind?.product !== "none") return false;
+  return (hasSoftmax(next) || kind.identity(viewOf(graph, next))) && endsIn(graph, consumers, next);
+}
+
 /** The activation that is the last to shape an output, and its node; layers that only hand on are seen through. */
 export function finalActivation(
   graph: Graph,

@@ -30,7 +30,7 @@ import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, inputShape } from "./batches.ts";
+import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
 import { type Evaluation, evaluate, predict } from "./evaluate.ts";
 import { kindOf, networkOf } from "./graph.ts";
 import { logitsOf } from "./logits.ts";
@@ -57,14 +57,10 @@ import { biasesOf, type Kernel, kernelsOf, setBiases, setWeights, shapesOf, weig
 export async function inputStatisticsOf(
   model: tf.LayersModel,
   data: Split,
-  {
-    rows = 4096,
-    batchSize = 128,
-    layers: names,
-  }: { rows?: number; batchSize?: number; layers?: string[] } = {},
+  { rows = 4096, layers: names, ...options }: { rows?: number; batchSize?: number; layers?: string[] } = {},
 ): Promise<Record<string, InputStatistics>> {
   checkInteger("rows", rows, 1);
-  checkInteger("batchSize", batchSize, 1);
+  const batchSize = batchSizeFor(model, options.batchSize, 128);
   checkSplit(model, data);
   await ensureBackend();
   const all = kernelsOf(model);

@@ -4,6 +4,7 @@ import { labelsLike, type Split } from "../datasets/index.ts";
 import { checkInteger } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
+import { networkOf } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 /** A part of a data set in the shape its first layer wants: pixels in [0, 1], labels as they are. */
@@ -57,6 +58,50 @@ export function checkLabels(model: tf.LayersModel, split: Split): void {
     throw new RangeError(
       `${model.name} has ${classes} classes, got label ${split.labels[wrong]} at image ${wrong}`,
     );
+}
+
+// A batch's activations all stay until it is through, and the WASM backend's memory never shrinks.
+const bytesAtOnce = 256 * 2 ** 20;
+const sizes = new WeakMap<tf.LayersModel, { layers: number; bytes: number }>();
+
+/**
+ * How many images to take at a time: `given`, or as many as keep the outputs of all layers within 256 MiB, at most `most`.
+ *
+ * @param copies how many times those outputs are held: twice where gradients flow back
+ */
+export function batchSizeFor(
+  model: tf.LayersModel,
+  given: number | undefined,
+  most: number,
+  copies = 1,
+): number {
+  if (given !== undefined) return checkInteger("batchSize", given, 1);
+  let size = sizes.get(model);
+  if (size?.layers !== model.layers.length) {
+    const { nodes, tensors } = networkOf(model).graph;
+    const floats = nodes.reduce(
+      (sum, { outputs }) =>
+        sum + outputs.reduce((n, tensor) => n + elements(tensors[tensor].shape.map((d) => d ?? 1)), 0),
+      0,
+    );
+    size = { layers: model.layers.length, bytes: 4 * floats };
+    sizes.set(model, size);
+  }
+  return Math.max(1, Math.min(most, Math.floor(bytesAtOnce / (size.bytes * copies))));
+}
+
+/** Runs `run`; where the backend's memory ends, the error says what to do. */
+export function withAdvice<T>(model: tf.LayersModel, batchSize: number, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof WebAssembly.RuntimeError) || !/memory access out of bounds/.test(error.message))
+      throw error;
+    throw new Error(
+      `the WASM backend's memory has no room for ${batchSize} images of ${model.name} at a time: give a smaller batchSize`,
+      { cause: error },
+    );
+  }
 }
 
 /** Gathers the images `indices[from..to)` of a split (all of them in order without `indices`). */

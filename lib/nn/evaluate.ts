@@ -1,10 +1,17 @@
 // How good a model is, and what it says of each image.
 
 import type { Split } from "../datasets/index.ts";
-import { checkInteger } from "../util/check.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkLabels, checkSplit, classCount, inputShape } from "./batches.ts";
+import {
+  batchOf,
+  batchSizeFor,
+  checkLabels,
+  checkSplit,
+  classCount,
+  inputShape,
+  withAdvice,
+} from "./batches.ts";
 import { logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
 import { checkWeightsFinite } from "./weights.ts";
@@ -21,7 +28,7 @@ export interface Evaluation {
 }
 
 export interface EvaluateOptions {
-  /** Images at a time: only memory and speed depend on it. */
+  /** Images at a time: only memory and speed depend on it. By default what the model's activations leave room for, up to 250. */
   batchSize?: number;
   /** Replaces the model's own way from images [batch, ...] to logits [batch, classes], for a simulated deployment. */
   forward?: (x: tf.Tensor) => tf.Tensor2D;
@@ -96,9 +103,9 @@ export async function predict(
 async function* logitBatches(
   model: tf.LayersModel,
   split: Split,
-  { batchSize = 250, forward, signal }: EvaluateOptions,
+  { forward, signal, ...options }: EvaluateOptions,
 ): AsyncGenerator<{ from: number; logits: Float32Array; classes: number }> {
-  checkInteger("batchSize", batchSize, 1);
+  const batchSize = batchSizeFor(model, options.batchSize, 250);
   checkSplit(model, split);
   await ensureBackend();
   checkWeightsFinite(model);
@@ -106,10 +113,12 @@ async function* logitBatches(
   for (let from = 0; from < split.count; from += batchSize) {
     signal?.throwIfAborted();
     const to = Math.min(split.count, from + batchSize);
-    const output = tf.tidy(() => {
-      const { x } = batchOf(split, shape, from, to);
-      return forward ? forward(x) : logitsOf(model, x);
-    });
+    const output = withAdvice(model, batchSize, () =>
+      tf.tidy(() => {
+        const { x } = batchOf(split, shape, from, to);
+        return forward ? forward(x) : logitsOf(model, x);
+      }),
+    );
     const logits = (await output.data()) as Float32Array;
     const classes = output.shape[1];
     output.dispose();

@@ -1,18 +1,17 @@
 // First derivatives of the loss, by weight and by activation, for the scores of sections 3.1.1 to 3.1.3.
 
 import type { Split } from "../datasets/index.ts";
-import { checkInteger } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkLabels, checkSplit, inputShape } from "./batches.ts";
+import { batchOf, batchSizeFor, checkLabels, checkSplit, inputShape } from "./batches.ts";
 import { crossEntropy, logitsOf, withoutSoftmax } from "./logits.ts";
 import { type Watch, withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { kernelLayers, kernelsOf, probedLayers } from "./weights.ts";
 
 export interface GradientOptions {
-  /** Images at a time: only memory and speed depend on it. */
+  /** Images at a time: only memory and speed depend on it. By default what the model's activations leave room for. */
   batchSize?: number;
   signal?: AbortSignal;
 }
@@ -24,9 +23,9 @@ export interface GradientOptions {
 export async function gradientsOf(
   model: tf.LayersModel,
   split: Split,
-  { batchSize = 128, signal }: GradientOptions = {},
+  { signal, ...options }: GradientOptions = {},
 ): Promise<Record<string, Float32Array>> {
-  checkInteger("batchSize", batchSize, 1);
+  const batchSize = batchSizeFor(model, options.batchSize, 128, 2);
   checkSplit(model, split);
   checkLabels(model, split);
   await ensureBackend();
@@ -77,9 +76,9 @@ export async function activationsOf(
   model: tf.LayersModel,
   split: Split,
   names: string[] = [...kernelLayers(model).keys()],
-  { batchSize = 128, gradients = false, signal }: GradientOptions & { gradients?: boolean } = {},
+  { gradients = false, signal, ...options }: GradientOptions & { gradients?: boolean } = {},
 ): Promise<Record<string, Activations>> {
-  checkInteger("batchSize", batchSize, 1);
+  const batchSize = batchSizeFor(model, options.batchSize, 128, gradients ? 2 : 1);
   checkSplit(model, split);
   if (gradients) checkLabels(model, split);
   const layers = probedLayers(model, names);

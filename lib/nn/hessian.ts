@@ -3,11 +3,11 @@
 
 import type { Split } from "../datasets/index.ts";
 import { channelsLast, findKind, type Product } from "../graph/index.ts";
-import { checkInteger, checkOneOf } from "../util/check.ts";
+import { checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkLabels, checkSplit, classCount, inputShape } from "./batches.ts";
+import { batchOf, batchSizeFor, checkLabels, checkSplit, classCount, inputShape } from "./batches.ts";
 import type { GradientOptions } from "./gradients.ts";
 import { kindOf } from "./graph.ts";
 import { im2colTransposed } from "./kernels/conv.ts";
@@ -42,9 +42,9 @@ export interface HessianOptions extends GradientOptions {
 export async function hessianDiagonalOf(
   model: tf.LayersModel,
   split: Split,
-  { batchSize = 64, method = "gauss-newton", signal }: HessianOptions = {},
+  { method = "gauss-newton", signal, ...options }: HessianOptions = {},
 ): Promise<Record<string, Float32Array>> {
-  checkInteger("batchSize", batchSize, 1);
+  const batchSize = batchSizeFor(model, options.batchSize, 64, 2);
   checkOneOf("method", method, hessianMethods);
   checkSplit(model, split);
   checkLabels(model, split);

@@ -27,6 +27,7 @@ export { loadDanfo } from "./danfo.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
+export { foldBatchNorms } from "./fold.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
 export { graphOf, layerNamed, layersOf, modelOf } from "./graph.ts";
 export { type HessianOptions, hessianDiagonalOf } from "./hessian.ts";

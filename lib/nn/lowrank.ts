@@ -31,7 +31,7 @@ import {
 } from "../lowrank/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, firstOf, inputShape } from "./batches.ts";
+import { batchOf, batchSizeFor, checkSplit, firstOf, inputShape } from "./batches.ts";
 import { evaluate } from "./evaluate.ts";
 import { kindOf, layersOf } from "./graph.ts";
 import { layerShapesOf } from "./layers.ts";
@@ -563,10 +563,11 @@ async function inputsOf(
   );
   const images = firstOf(data, Math.min(most, data.count));
   const seen = new Map<string, Float32Array[]>([...watched.keys()].map((name) => [name, []]));
-  for (let from = 0; from < images.count; from += 100) {
+  const batchSize = batchSizeFor(model, undefined, 100);
+  for (let from = 0; from < images.count; from += batchSize) {
     signal?.throwIfAborted();
     tf.tidy(() => {
-      const { x } = batchOf(images, inputShape(model), from, Math.min(images.count, from + 100));
+      const { x } = batchOf(images, inputShape(model), from, Math.min(images.count, from + batchSize));
       withProbes(
         watched,
         "output",

@@ -3,7 +3,7 @@
 // and activations are.
 
 import type { Split } from "../datasets/index.ts";
-import { findKind, type GridUse } from "../graph/index.ts";
+import { activationPlaces, findKind, type GridUse } from "../graph/index.ts";
 import {
   type ActivationGrid,
   binarize,
@@ -42,9 +42,9 @@ import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, inputShape } from "./batches.ts";
+import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
 import { argMax, type Evaluation } from "./evaluate.ts";
-import { kindOf, layersOf } from "./graph.ts";
+import { kindOf, layersOf, networkOf } from "./graph.ts";
 import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
@@ -187,11 +187,15 @@ export interface ActivationQuantizers {
 export interface CalibrateOptions extends Partial<ObserverOptions> {
   /** Default `fixed`, with 8 bits. For `binary` and `ternary` the thresholds of least squared error. */
   kind?: ActivationQuantizer["kind"];
-  /** The layers whose outputs are quantized; default: those with a kernel but the last, whose outputs are the logits. */
+  /**
+   * The layers whose outputs are quantized; default: those whose outputs an engine stores. A batch normalisation and a ReLU
+   * that alone follow a layer are one with it, so the grid is behind them; sums and concatenations have one of their own;
+   * the logits have none.
+   */
   layers?: string[];
   /** Whether the input gets a quantizer too (always fixed point); default true. */
   input?: boolean;
-  /** Images at a time, default 128. */
+  /** Images at a time; by default what the model's activations leave room for, up to 128. */
   batchSize?: number;
 }
 
@@ -205,11 +209,11 @@ export async function calibrateActivations(
   data: Split,
   options: CalibrateOptions = {},
 ): Promise<ActivationQuantizers> {
-  const { kind = "fixed", bits = 8, batchSize = 128, input = true, layers, ...observing } = options;
+  const { kind = "fixed", bits = 8, batchSize: given, input = true, layers, ...observing } = options;
   checkOneOf("kind", kind, activationKinds);
-  checkInteger("batchSize", batchSize, 1);
+  const batchSize = batchSizeFor(model, given, 128);
   checkSplit(model, data);
-  const names = layers ?? [...kernelLayers(model).keys()].slice(0, -1);
+  const names = layers ?? activationPlaces(networkOf(model).graph);
   const all = layersOf(model);
   for (const name of names) checkOneOf("layer", name, [...all.keys()]);
   const watched = new Map(names.map((name) => [name, all.get(name)!]));

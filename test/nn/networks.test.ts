@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import type { Split } from "slimlab/datasets";
 import { subset, take } from "slimlab/datasets";
+import { activationPlaces } from "slimlab/graph";
 import {
   activationsOf,
+  calibrateActivations,
   equalizeModel,
   evaluate,
   factorizeModel,
+  foldBatchNorms,
+  graphOf,
   groupsOf,
   hessianDiagonalOf,
   inputStatisticsOf,
@@ -13,6 +17,7 @@ import {
   mergeUnits,
   predict,
   pruneGroups,
+  quantizedForward,
   setWeights,
   slimOf,
   tf,
@@ -59,6 +64,88 @@ const outputs = (model: tf.LayersModel, split: Split) =>
 
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])));
+
+/** Small networks of the shapes that people use, each with batch normalisation. */
+const architectures: Record<string, () => tf.LayersModel> = {
+  vgg: () =>
+    build((x) => {
+      for (const filters of [4, 6]) {
+        x = apply(layers.conv2d({ filters, kernelSize: 3, padding: "same" }), x);
+        x = apply(layers.reLU(), apply(layers.batchNormalization(), x));
+        x = apply(layers.maxPooling2d({}), x);
+      }
+      return x;
+    }),
+  resnet: () =>
+    build((x) => {
+      x = apply(layers.conv2d({ filters: 6, kernelSize: 3, padding: "same", useBias: false }), x);
+      x = apply(layers.activation({ activation: "relu" }), apply(layers.batchNormalization(), x));
+      let y = apply(layers.conv2d({ filters: 6, kernelSize: 3, padding: "same", useBias: false }), x);
+      y = apply(layers.batchNormalization({ scale: false }), y);
+      return apply(layers.reLU(), apply(layers.add(), x, y));
+    }),
+  mobilenet: () =>
+    build((x) => {
+      x = apply(layers.conv2d({ filters: 4, kernelSize: 3, strides: 2, padding: "same", useBias: false }), x);
+      x = apply(layers.reLU({ maxValue: 6 }), apply(layers.batchNormalization(), x));
+      let y = apply(layers.conv2d({ filters: 8, kernelSize: 1, useBias: false }), x);
+      y = apply(layers.reLU({ maxValue: 6 }), apply(layers.batchNormalization(), y));
+      y = apply(layers.zeroPadding2d({ padding: 1 }), y);
+      y = apply(layers.depthwiseConv2d({ kernelSize: 3, useBias: false, depthMultiplier: 2 }), y);
+      y = apply(layers.reLU({ maxValue: 6 }), apply(layers.batchNormalization({ center: false }), y));
+      y = apply(
+        layers.batchNormalization(),
+        apply(layers.conv2d({ filters: 4, kernelSize: 1, useBias: false }), y),
+      );
+      return apply(layers.add(), x, y);
+    }),
+  separable: () =>
+    build((x) =>
+      apply(
+        layers.batchNormalization(),
+        apply(layers.separableConv2d({ filters: 5, kernelSize: 3, depthMultiplier: 2 }), x),
+      ),
+    ),
+  transposed: () =>
+    build((x) =>
+      apply(
+        layers.batchNormalization(),
+        apply(layers.conv2dTranspose({ filters: 5, kernelSize: 2, strides: 2 }), x),
+      ),
+    ),
+  densenet: () =>
+    build((x) => {
+      const y = apply(
+        layers.batchNormalization(),
+        apply(layers.conv2d({ filters: 3, kernelSize: 3, padding: "same" }), x),
+      );
+      return apply(layers.batchNormalization({ name: "before" }), apply(layers.concatenate(), x, y));
+    }),
+  nested: () =>
+    build((x) => {
+      const inner = tf.sequential({
+        name: "inner",
+        layers: [
+          layers.conv2d({ filters: 4, kernelSize: 3, inputShape: [8, 8, 2] }),
+          layers.batchNormalization(),
+        ],
+      });
+      return inner.apply(x) as tf.SymbolicTensor;
+    }),
+};
+
+const apply = (layer: tf.layers.Layer, ...inputs: tf.SymbolicTensor[]) =>
+  layer.apply(inputs.length === 1 ? inputs[0] : inputs) as tf.SymbolicTensor;
+
+function build(make: (input: tf.SymbolicTensor) => tf.SymbolicTensor): tf.LayersModel {
+  const input = tf.input({ shape: [8, 8, 2] });
+  let x = apply(layers.globalAveragePooling2d({}), make(input));
+  x = apply(layers.dense({ units: 6 }), x);
+  x = apply(layers.activation({ activation: "relu" }), apply(layers.batchNormalization(), x));
+  return randomise(
+    tf.model({ inputs: input, outputs: apply(layers.dense({ units: 3, activation: "softmax" }), x) }),
+  );
+}
 
 describe("nn: networks that people have", () => {
   before(async () => {
@@ -266,5 +353,92 @@ describe("nn: networks that people have", () => {
       ["lenet-300-100/fc1", "lenet-300-100/fc2"],
     );
     pruneGroups(chain, {}).dispose();
+  });
+
+  it("batch normalisation folds away, and the network computes the same to 1e-5", () => {
+    const split = noise(6, [8, 8, 2], 3);
+    for (const [name, make] of Object.entries(architectures)) {
+      const model = make();
+      const norms = (of: tf.LayersModel) =>
+        graphOf(of).nodes.filter(({ kind }) => kind === "batchNormalization");
+      const { model: folded, folded: gone, kept } = foldBatchNorms(model);
+      assert.equal(gone.length + kept.length, norms(model).length, name);
+      assert.deepEqual(
+        norms(folded).map((node) => node.name),
+        kept.map(({ norm }) => norm),
+      );
+      assert.deepEqual(
+        kept.map(({ norm }) => norm),
+        name === "densenet" ? ["before"] : [],
+        name,
+      );
+      const [before, after] = [outputs(model, split), outputs(folded, split)];
+      assert.ok(apart(before, after) < 1e-5, `${name}: ${apart(before, after)}`);
+      assert.ok(folded.countParams() < model.countParams(), name);
+    }
+  });
+
+  it("activations get their grids where engines store them: behind norm and ReLU, at sums and concatenations", async () => {
+    const places = (model: tf.LayersModel) => {
+      const { nodes } = graphOf(model);
+      return activationPlaces(graphOf(model)).map((name) => nodes.find((node) => node.name === name)!.kind);
+    };
+    const { vgg, resnet, mobilenet, densenet } = architectures;
+    assert.deepEqual(places(vgg()), ["reLU", "reLU", "activation"]);
+    assert.deepEqual(places(resnet()), ["activation", "batchNormalization", "reLU", "activation"]);
+    assert.deepEqual(places(mobilenet()), [
+      "reLU",
+      "reLU",
+      "reLU",
+      "batchNormalization",
+      "add",
+      "activation",
+    ]);
+    assert.deepEqual(places(densenet()), ["batchNormalization", "batchNormalization", "activation"]);
+    assert.deepEqual(activationPlaces(graphOf(lenet300())), ["fc1", "fc2"]);
+
+    // What a network reads in 2 bits has at most 4 different values, whoever made them.
+    const split = noise(6, [8, 8, 2], 3);
+    const model = resnet();
+    const activations = await calibrateActivations(model, split, { bits: 2 });
+    const forward = quantizedForward(model, { activations });
+    const seen = new Map<string, number>();
+    for (const layer of model.layers) {
+      if (!["Conv2D", "Dense"].includes(layer.getClassName())) continue;
+      const { call } = layer;
+      layer.call = (inputs, options) => {
+        const [input] = [inputs].flat();
+        seen.set(layer.name, new Set(input.dataSync()).size);
+        return call.call(layer, inputs, options);
+      };
+    }
+    tf.tidy(() =>
+      forward(
+        tf.tensor(
+          Float32Array.from(split.images, (p) => p / 255),
+          [6, 8, 8, 2],
+        ),
+      ),
+    );
+    for (const [name, levels] of seen) assert.ok(levels <= 4, `${name} reads ${levels} levels`);
+    assert.equal(seen.size, 4);
+  });
+
+  it("batches are as large as the activations allow", async () => {
+    const { batchSizeFor } = await import("../../lib/nn/batches.ts");
+    assert.equal(batchSizeFor(lenet300(), undefined, 250), 250);
+    const wide = tf.sequential({
+      layers: [
+        layers.conv2d({ filters: 64, kernelSize: 3, padding: "same", inputShape: [256, 256, 3] }),
+        layers.reLU(),
+        layers.globalAveragePooling2d({}),
+        layers.dense({ units: 2 }),
+      ],
+    });
+    // 256 x 256 places of 3 + 64 + 64 numbers of 4 bytes are 32.75 MiB an image.
+    assert.equal(batchSizeFor(wide, undefined, 250), 7);
+    assert.equal(batchSizeFor(wide, undefined, 250, 2), 3);
+    assert.equal(batchSizeFor(wide, 20, 250), 20);
+    assert.throws(() => batchSizeFor(wide, 0, 250), /batchSize must be a whole number of at least 1, got 0/);
   });
 });

@@ -1,0 +1,124 @@
+// Batch normalisation folded into the layer before it: at inference it is one factor and one offset a channel, which the
+// layer's own weights and bias can take over (Jacob et al. 2018, §3.2). Engines run networks so.
+import { elements } from "../util/shape.ts";
+import {
+  consumersOf,
+  type Graph,
+  type GraphNode,
+  type GraphWeight,
+  producersOf,
+  sharedNodes,
+} from "./graph.ts";
+import { activationOf, channelsLast, findKind, outputAxesOf, type Product, viewOf } from "./kinds.ts";
+
+/** What {@link foldBatchNorms} made. */
+export interface Folded {
+  graph: Graph;
+  /** Each batch normalisation that is gone, with the layer that has taken it over. */
+  folded: { norm: string; into: string }[];
+  /** Those that stay, and why. */
+  kept: { norm: string; why: string }[];
+}
+
+/** Layers whose outputs are sums of products, so that a factor a channel can go into the weights. */
+const linear: Record<Product, boolean> = {
+  none: false,
+  matrix: true,
+  convolution: true,
+  depthwise: true,
+  transposed: true,
+  separable: true,
+  lookup: false,
+  recurrent: false,
+  other: false,
+};
+
+/**
+ * Folds each batch normalisation into the dense or convolutional layer before it, where that has no activation, nothing
+ * else reads its outputs, and it is used once. The network computes the same but for rounding.
+ *
+ * @param graph with values; it stays as it is
+ */
+export function foldBatchNorms(graph: Graph): Folded {
+  const producers = producersOf(graph);
+  const consumers = consumersOf(graph);
+  const shared = sharedNodes(graph);
+  const kept: Folded["kept"] = [];
+  const into = new Map<string, GraphNode>();
+  for (const norm of graph.nodes.filter(({ kind }) => kind === "batchNormalization")) {
+    const [tensor] = norm.inputs;
+    const layer = producers.get(tensor)!;
+    const why = (): string | undefined => {
+      if (!linear[findKind(layer.kind)?.product ?? "none"])
+        return `${layer.name} before it is no dense or convolutional layer`;
+      if (activationOf(layer) !== "linear") return `${layer.name} before it has an activation`;
+      if (shared.has(layer.name) || shared.has(norm.name)) return "it, or the layer before it, is used twice";
+      if (consumers.get(tensor)!.length > 1 || graph.outputs.includes(tensor))
+        return `${layer.name} is read by others too`;
+      if (!channelsLast(layer) || findKind(norm.kind)!.flow(viewOf(graph, norm)) !== "pass")
+        return "its axis is not the last";
+      return undefined;
+    };
+    const reason = why();
+    if (reason) kept.push({ norm: norm.name, why: reason });
+    else into.set(layer.name, norm);
+  }
+  const gone = new Set([...into.values()].map(({ name }) => name));
+  const nodes = graph.nodes
+    .filter(({ name }) => !gone.has(name))
+    .map((node) => (into.has(node.name) ? merged(graph, node, into.get(node.name)!) : node));
+  return {
+    graph: { ...graph, nodes },
+    folded: [...into].map(([layer, { name }]) => ({ norm: name, into: layer })),
+    kept,
+  };
+}
+
+/** A layer that does what a batch normalisation after it did. */
+function merged(graph: Graph, layer: GraphNode, norm: GraphNode): GraphNode {
+  const view = viewOf(graph, layer);
+  const channels = view.output[view.output.length - 1];
+  const values = (node: GraphNode, role: string, otherwise: number): ArrayLike<number> => {
+    const weight = node.weights[role];
+    if (!weight) return new Float64Array(channels).fill(otherwise);
+    if (!weight.values)
+      throw new RangeError(`${node.name} must have values for its ${role}: this graph holds shapes only`);
+    return weight.values;
+  };
+  const [gamma, beta] = [values(norm, "gamma", 1), values(norm, "beta", 0)];
+  const [mean, variance] = [values(norm, "movingMean", 0), values(norm, "movingVariance", 1)];
+  const epsilon = Number(norm.attributes.epsilon ?? 1e-3);
+  const factors = Float64Array.from(
+    { length: channels },
+    (_, c) => gamma[c] / Math.sqrt(variance[c] + epsilon),
+  );
+  const before = values(layer, "bias", 0);
+  const bias = Float32Array.from(
+    { length: channels },
+    (_, c) => (before[c] - mean[c]) * factors[c] + beta[c],
+  );
+  const kind = findKind(layer.kind)!;
+  const weights: Record<string, GraphWeight> = {};
+  for (const [role, weight] of Object.entries(layer.weights)) {
+    const meaning = kind.weight(view, role);
+    // Of a separable convolution only the second kernel makes outgoing channels.
+    const scales = meaning?.kernel && (meaning.axes.includes("out") || kind.product === "depthwise");
+    weights[role] = scales ? scaled(weight, outputAxesOf(meaning), factors, values(layer, role, 0)) : weight;
+  }
+  weights.bias = { shape: [channels], values: bias, trainable: true };
+  return { ...layer, outputs: norm.outputs, attributes: { ...layer.attributes, useBias: true }, weights };
+}
+
+/** A kernel times one factor for each outgoing channel, whose axes are next to one another. */
+function scaled(
+  weight: GraphWeight,
+  axes: number[],
+  factors: Float64Array,
+  values: ArrayLike<number>,
+): GraphWeight {
+  const inner = elements(weight.shape.slice(axes[axes.length - 1] + 1));
+  return {
+    ...weight,
+    values: Float32Array.from(values, (value, i) => value * factors[Math.floor(i / inner) % factors.length]),
+  };
+}
