@@ -27,6 +27,7 @@ import {
   quantizeOn,
 } from "../quantization/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { progress } from "../util/progress.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
@@ -39,6 +40,9 @@ import {
   type ActivationQuantizers,
   type CalibrateOptions,
   calibrateActivations,
+  compressedKernels,
+  floatsLeft,
+  type KeepFloat,
   quantizedForward,
   trainQuantized,
   windowOf,
@@ -57,7 +61,12 @@ import { biasesOf, type Kernel, kernelsOf, setBiases, setWeights, shapesOf, weig
 export async function inputStatisticsOf(
   model: tf.LayersModel,
   data: Split,
-  { rows = 4096, layers: names, ...options }: { rows?: number; batchSize?: number; layers?: string[] } = {},
+  {
+    rows = 4096,
+    layers: names,
+    signal,
+    ...options
+  }: { rows?: number; batchSize?: number; layers?: string[]; signal?: AbortSignal } = {},
 ): Promise<Record<string, InputStatistics>> {
   checkInteger("rows", rows, 1);
   const batchSize = batchSizeFor(model, options.batchSize, 128);
@@ -85,6 +94,7 @@ export async function inputStatisticsOf(
   }
   const shape = inputShape(model);
   for (let from = 0; from < data.count; from += batchSize) {
+    signal?.throwIfAborted();
     const to = Math.min(data.count, from + batchSize);
     tf.tidy(() => {
       const { x } = batchOf(data, shape, from, to);
@@ -103,6 +113,41 @@ export async function inputStatisticsOf(
     await nextTurn();
   }
   return statistics;
+}
+
+/** The mean of each input of some layers, by kernel: much less to hold than their second moments. */
+async function inputMeansOf(
+  model: tf.LayersModel,
+  data: Split,
+  kernels: Kernel[],
+  options: { batchSize?: number; signal?: AbortSignal },
+): Promise<Record<string, Float64Array>> {
+  const means: Record<string, Float64Array> = {};
+  for (const group of groupsByMoments(kernels)) {
+    const layers = group.map(({ name }) => name);
+    const statistics = await inputStatisticsOf(model, data, { ...options, layers });
+    for (const name of layers) means[name] = Float64Array.from(statistics[name].mean);
+  }
+  return means;
+}
+
+// Second moments held at once: 64 MiB of doubles, or those of one layer.
+const momentsAtOnce = 2 ** 23;
+
+/** Kernels in their order, in groups whose moments may be held together. */
+function groupsByMoments(kernels: Kernel[]): Kernel[][] {
+  const groups: Kernel[][] = [];
+  let room = 0;
+  for (const kernel of kernels) {
+    const size = hasStatistics(kernel) ? elements(kernel.shape.slice(0, -1)) ** 2 : 0;
+    if (groups.length === 0 || size > room) {
+      groups.push([]);
+      room = momentsAtOnce;
+    }
+    groups[groups.length - 1].push(kernel);
+    room -= size;
+  }
+  return groups;
 }
 
 /** Whether what goes into a layer can be seen as rows that its kernel multiplies. */
@@ -199,6 +244,14 @@ export interface AutoQuantizeOptions {
   activations?: CalibrateOptions;
   /** Measures accuracy on these images; default: the calibration images. */
   validation?: Split;
+  /** Kernels that stay floats; none by default. Their bytes count towards the budget. */
+  keepFloat?: KeepFloat;
+  /** Images at a time; by default what the model's activations leave room for. */
+  batchSize?: number;
+  /** Shows a progress bar on standard error. */
+  progress?: boolean;
+  /** Ends the work; the model is then as before. */
+  signal?: AbortSignal;
   /** Trains through quantization at the end, on these images, with these options of `train`. */
   fineTune?: { data: Split; options?: Omit<TrainOptions, "forward"> };
 }
@@ -229,8 +282,12 @@ export interface AutoQuantized {
   rows: AutoQuantizeRow[];
   quantized: Record<string, Quantized>;
   activations: ActivationQuantizers | undefined;
-  /** Bytes of all kernels. */
+  /** Bytes of all kernels; what stays float, or is skipped, has 4 bytes a number. */
   bytes: number;
+  /** Kernels that stayed floats. */
+  kept: string[];
+  /** Layers with weights that no kind in the table covers: their weights stayed as they were. */
+  skipped: string[];
   before: Evaluation;
   after: Evaluation;
   /** The steps that were taken, in words. */
@@ -296,34 +353,53 @@ export async function autoQuantize(
   const fit = part(calibration, third, calibration.count);
   const held = part(calibration, 0, third);
   const log: string[] = [];
-  const before = await evaluate(model, validation);
+  const { batchSize, signal, keepFloat } = options;
+  const looking = { batchSize, signal };
+  const kernels = compressedKernels(model, keepFloat);
+  const bar = options.progress
+    ? progress(`quantizing ${model.name}`, kernels.length * (widths.length + 1))
+    : undefined;
+  let done = 0;
+  const step = (what: string) => {
+    signal?.throwIfAborted();
+    bar?.update(Math.min(++done, kernels.length * (widths.length + 1)), what);
+  };
+  const before = await evaluate(model, validation, looking);
   const originalWeights = weightsOf(model);
   const originalBiases = biasesOf(model);
   try {
-    const reference = await predict(model, held);
+    const reference = await predict(model, held, looking);
     /** How far the model's predictions have moved. */
     const divergenceNow = async (forward?: (x: tf.Tensor) => tf.Tensor2D): Promise<number> =>
       divergence(
         reference.probabilities,
-        (await predict(model, held, { forward })).probabilities,
+        (await predict(model, held, { ...looking, forward })).probabilities,
         held.count,
       );
     if (equalization === "try") await tryEqualization(model, divergenceNow, widths[0], log);
     const weights = weightsOf(model);
     const biases = biasesOf(model);
     const shapes = shapesOf(model);
-    const names = Object.keys(weights);
-    const kernels = kernelsOf(model);
+    const names = kernels.map(({ name }) => name);
     const axes = Object.fromEntries(kernels.map(({ name, axis }) => [name, axis]));
     const seen = kernels.filter(hasStatistics).map(({ name }) => name);
-    const means = await inputStatisticsOf(model, fit, { layers: seen });
-    const heldStatistics: Partial<typeof means> = await inputStatisticsOf(model, held, { layers: seen });
+    const floats = floatsLeft(model, Object.fromEntries(names.map((name) => [name, true])));
+    const means =
+      biasCorrection === "try"
+        ? await inputMeansOf(
+            model,
+            fit,
+            kernels.filter(({ name }) => seen.includes(name) && biases[name]),
+            looking,
+          )
+        : {};
 
     const choices: Candidate[][] = [];
-    for (const name of names) {
+    for await (const [name, statistics] of momentsInTurn(model, held, kernels, looking)) {
       const layer: Candidate[] = [];
       for (const width of widths) {
-        const candidate = bestGrid(weights[name], shapes[name], axes[name], heldStatistics[name], width);
+        step(`${name} in ${width} bits`);
+        const candidate = bestGrid(weights[name], shapes[name], axes[name], statistics, width);
         setWeights(model, { [name]: dequantize(quantizeOn(candidate.grid, weights[name])) });
         layer.push({ ...candidate, cost: await divergenceNow() });
       }
@@ -337,9 +413,11 @@ export async function autoQuantize(
       setBiases(model, biases);
       const placed: Record<string, Placed> = {};
       for (const [i, name] of names.entries()) {
+        step(`${name} rounded`);
         const { grid } = choices[i][picks[i]];
         const needed = seen.includes(name) && (second === "try" || biasCorrection === "try");
-        const statistics = needed && (await inputStatisticsOf(model, fit, { layers: [name] }))[name];
+        const statistics =
+          needed && (await inputStatisticsOf(model, fit, { ...looking, layers: [name] }))[name];
         const roundings: [Placed["rounding"], Quantized][] = [["nearest", quantizeOn(grid, weights[name])]];
         if (statistics && second === "try") roundings.push(["gptq", gptq(weights[name], grid, statistics)]);
         let least = Number.POSITIVE_INFINITY;
@@ -350,10 +428,7 @@ export async function autoQuantize(
           for (const biasCorrected of correctable ? [false, true] : [false]) {
             const bias =
               biasCorrected && statistics
-                ? corrected(
-                    biases[name],
-                    outputShift(weights[name], restored, means[name].mean, statistics.mean),
-                  )
+                ? corrected(biases[name], outputShift(weights[name], restored, means[name], statistics.mean))
                 : biases[name];
             const put = () => {
               setWeights(model, { [name]: restored });
@@ -377,10 +452,10 @@ export async function autoQuantize(
     let picks: number[];
     let placed: Record<string, Placed>;
     if (budget.bytes !== undefined) {
-      const fitting = front.filter((allocation) => allocation.bytes <= budget.bytes);
+      const fitting = front.filter((allocation) => allocation.bytes + floats.bytes <= budget.bytes);
       if (fitting.length === 0) {
         throw new RangeError(
-          `budget.bytes must be at least ${front[0].bytes} for these widths, got ${budget.bytes}`,
+          `budget.bytes must be at least ${front[0].bytes + floats.bytes} for these widths, got ${budget.bytes}`,
         );
       }
       picks = fitting[fitting.length - 1].picks;
@@ -392,7 +467,7 @@ export async function autoQuantize(
       // Accuracy grows along the front but for noise: halve, and believe only what was measured.
       const measured = async (index: number) => {
         const result = await place(front[index].picks);
-        return { index, placed: result, accuracy: (await evaluate(model, validation)).accuracy };
+        return { index, placed: result, accuracy: (await evaluate(model, validation, looking)).accuracy };
       };
       let best = await measured(front.length - 1);
       let tried = 1;
@@ -415,13 +490,21 @@ export async function autoQuantize(
       );
     }
 
-    const rows = names.map((name, i) =>
-      describe(name, choices[i], picks[i], weights[name], placed[name], heldStatistics[name], widths),
-    );
+    // What rounding does to a layer's outputs is told of the inputs that the network had before.
+    const [placedWeights, placedBiases] = [weightsOf(model), biasesOf(model)];
+    setWeights(model, weights);
+    setBiases(model, biases);
+    const rows: AutoQuantizeRow[] = [];
+    for await (const [name, statistics] of momentsInTurn(model, held, kernels, looking)) {
+      const i = rows.length;
+      rows.push(describe(name, choices[i], picks[i], weights[name], placed[name], statistics, widths));
+    }
+    setWeights(model, placedWeights);
+    setBiases(model, placedBiases);
     let quantized = Object.fromEntries(names.map((name) => [name, placed[name].quantized]));
     let activations: ActivationQuantizers | undefined;
     if (options.activations) {
-      activations = await calibrateActivations(model, calibration, options.activations);
+      activations = await calibrateActivations(model, calibration, { batchSize, ...options.activations });
       log.push(`activations calibrated on ${calibration.count} images`);
     }
     if (fineTune) {
@@ -442,14 +525,32 @@ export async function autoQuantize(
       log.push(`trained through quantization on ${fineTune.data.count} images`);
     }
     const forward = activations && quantizedForward(model, { activations });
-    const after = await evaluate(model, validation, forward ? { forward } : {});
-    const bytes = Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), 0);
-    return { rows, quantized, activations, bytes, before, after, log };
+    const after = await evaluate(model, validation, { ...looking, forward });
+    const bytes = Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), floats.bytes);
+    const { kept, skipped } = floats;
+    return { rows, quantized, activations, bytes, kept, skipped, before, after, log };
   } catch (error) {
     // A model that could not be quantized as asked stays as it was.
     setWeights(model, originalWeights);
     setBiases(model, originalBiases);
     throw error;
+  } finally {
+    bar?.end();
+  }
+}
+
+/** Each kernel with the moments of its inputs, where it has any, in order; no more of them are held than there is room for. */
+async function* momentsInTurn(
+  model: tf.LayersModel,
+  data: Split,
+  kernels: Kernel[],
+  options: { batchSize?: number; signal?: AbortSignal },
+): AsyncGenerator<[name: string, statistics: InputStatistics | undefined]> {
+  for (const group of groupsByMoments(kernels)) {
+    const layers = group.filter(hasStatistics).map(({ name }) => name);
+    const found: Record<string, InputStatistics> =
+      layers.length > 0 ? await inputStatisticsOf(model, data, { ...options, layers }) : {};
+    for (const { name } of group) yield [name, found[name]];
   }
 }
 

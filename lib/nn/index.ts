@@ -89,6 +89,7 @@ export {
   clusterModel,
   evaluateInteger,
   integerNetworkOf,
+  type KeepFloat,
   type ModelWeightOptions,
   type QuantizedWeights,
   quantizedForward,

@@ -37,7 +37,7 @@ import {
   ternaryThreshold,
   type Window,
 } from "../quantization/index.ts";
-import { checkInteger, checkOneOf } from "../util/check.ts";
+import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
@@ -56,6 +56,8 @@ import {
   kernelsOf,
   replaceKernel,
   setWeights,
+  shapesOf,
+  skippedLayers,
   weightsOf,
 } from "./weights.ts";
 
@@ -67,9 +69,19 @@ export interface WeightOptions extends Omit<GridOptions, "shape" | "axis">, Roun
   perChannel?: boolean;
 }
 
+/** Which kernels stay floats. */
+export interface KeepFloat {
+  /** These, by name. */
+  layers?: readonly string[];
+  /** Those of fewer weights: they cost little, and often much accuracy. TFLite leaves tensors below 1,024 numbers. */
+  below?: number;
+}
+
 /** Weight options, and exceptions by layer name. */
 export interface ModelWeightOptions extends WeightOptions {
   layers?: Record<string, Partial<WeightOptions>>;
+  /** Kernels that stay floats; none by default. */
+  keepFloat?: KeepFloat;
 }
 
 /** What became of a model's weights. */
@@ -78,8 +90,12 @@ export interface QuantizedWeights {
   quantized: Record<string, Quantized>;
   /** What each layer lost. */
   errors: Record<string, QuantizationError>;
-  /** Bytes of all kernels in storage, packed. */
+  /** Bytes of all kernels in storage, packed; what stays float, or is skipped, has 4 bytes a number. */
   bytes: number;
+  /** Kernels that stayed floats. */
+  kept: string[];
+  /** Layers with weights that no kind in the table covers: their weights stayed as they were. */
+  skipped: string[];
 }
 
 function gridOptions(
@@ -89,8 +105,35 @@ function gridOptions(
   return { ...options, shape, axis: perChannel ? axis : undefined };
 }
 
-function optionsFor({ layers, ...options }: ModelWeightOptions, name: string): WeightOptions {
+function optionsFor({ layers, keepFloat: _, ...options }: ModelWeightOptions, name: string): WeightOptions {
   return { ...options, ...layers?.[name] };
+}
+
+/** The kernels of a model that are compressed: all but those that stay floats. */
+export function compressedKernels(
+  model: tf.LayersModel,
+  { layers = [], below = 0 }: KeepFloat = {},
+): Kernel[] {
+  const all = kernelsOf(model);
+  for (const name of layers)
+    checkOneOf(
+      "layer in keepFloat",
+      name,
+      all.map((kernel) => kernel.name),
+    );
+  checkNumber("keepFloat.below", below, 0);
+  return all.filter(({ name, shape }) => !layers.includes(name) && elements(shape) >= below);
+}
+
+/** What is left of a model's kernels as floats: their names, the layers of no known kind, and the bytes of both. */
+export function floatsLeft(model: tf.LayersModel, compressed: Record<string, unknown>) {
+  const kept = kernelsOf(model).filter(({ name }) => !Object.hasOwn(compressed, name));
+  const skipped = skippedLayers(model);
+  const layers = layersOf(model);
+  const numbers =
+    kept.reduce((sum, { shape }) => sum + elements(shape), 0) +
+    skipped.reduce((sum, name) => sum + layers.get(name)!.countParams(), 0);
+  return { kept: kept.map(({ name }) => name), skipped, bytes: 4 * numbers };
 }
 
 /**
@@ -103,7 +146,7 @@ export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptio
   const weights = weightsOf(model);
   for (const name of Object.keys(options.layers ?? {})) checkOneOf("layer", name, Object.keys(weights));
   const quantized: Record<string, Quantized> = {};
-  for (const kernel of kernelsOf(model)) {
+  for (const kernel of compressedKernels(model, options.keepFloat)) {
     const { name } = kernel;
     quantized[name] = quantize(weights[name], gridOptions(optionsFor(options, name), kernel));
   }
@@ -115,12 +158,15 @@ export function setQuantized(model: tf.LayersModel, quantized: Record<string, Qu
   const before = weightsOf(model);
   const restored = Object.fromEntries(Object.entries(quantized).map(([name, q]) => [name, dequantize(q)]));
   setWeights(model, restored);
+  const { kept, skipped, bytes } = floatsLeft(model, quantized);
   return {
     quantized,
     errors: Object.fromEntries(
       Object.keys(quantized).map((name) => [name, quantizationError(before[name], restored[name])]),
     ),
-    bytes: Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), 0),
+    kept,
+    skipped,
+    bytes: Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), bytes),
   };
 }
 
@@ -128,7 +174,12 @@ export function setQuantized(model: tf.LayersModel, quantized: Record<string, Qu
 export interface ClusteredWeights {
   clustered: Record<string, Clustered>;
   errors: Record<string, QuantizationError>;
+  /** Bytes of all kernels; what stays float, or is skipped, has 4 bytes a number. */
   bytes: number;
+  /** Kernels that stayed floats. */
+  kept: string[];
+  /** Layers with weights that no kind in the table covers: their weights stayed as they were. */
+  skipped: string[];
 }
 
 /**
@@ -141,26 +192,30 @@ export function clusterModel(
   options: Omit<ClusterOptions, "mask"> & {
     layers?: Record<string, Partial<ClusterOptions>>;
     masks?: Record<string, Uint8Array>;
+    keepFloat?: KeepFloat;
   },
 ): ClusteredWeights {
-  const { layers = {}, masks = {}, ...shared } = options;
+  const { layers = {}, masks = {}, keepFloat, ...shared } = options;
   const weights = weightsOf(model);
   for (const name of [...Object.keys(layers), ...Object.keys(masks)]) {
     checkOneOf("layer", name, Object.keys(weights));
   }
   const clustered: Record<string, Clustered> = {};
   const restored: Record<string, Float32Array> = {};
-  for (const [name, values] of Object.entries(weights)) {
-    clustered[name] = clusterWeights(values, { ...shared, mask: masks[name], ...layers[name] });
+  for (const { name } of compressedKernels(model, keepFloat)) {
+    clustered[name] = clusterWeights(weights[name], { ...shared, mask: masks[name], ...layers[name] });
     restored[name] = restoreClusters(clustered[name]);
   }
   setWeights(model, restored);
+  const { kept, skipped, bytes } = floatsLeft(model, clustered);
   return {
     clustered,
     errors: Object.fromEntries(
-      Object.keys(weights).map((name) => [name, quantizationError(weights[name], restored[name])]),
+      Object.keys(clustered).map((name) => [name, quantizationError(weights[name], restored[name])]),
     ),
-    bytes: Object.values(clustered).reduce((sum, c) => sum + clusteredBytes(c), 0),
+    kept,
+    skipped,
+    bytes: Object.values(clustered).reduce((sum, c) => sum + clusteredBytes(c), bytes),
   };
 }
 
@@ -331,14 +386,10 @@ export function quantizedForward(
   { weights, activations }: SimulationOptions,
 ): (x: tf.Tensor) => tf.Tensor2D {
   const layers = layersOf(model);
-  const kernels = kernelsOf(model);
+  const kernels = weights ? compressedKernels(model, weights.keepFloat) : [];
   for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, [...layers.keys()]);
   for (const name of Object.keys(weights?.layers ?? {}))
-    checkOneOf(
-      "layer",
-      name,
-      kernels.map((kernel) => kernel.name),
-    );
+    checkOneOf("layer", name, Object.keys(shapesOf(model)));
   const uses = new Map([...layers].map(([name, layer]) => [name, gridUseOf(layer)]));
   const quantizeActivations = (x: tf.Tensor, quantizer: ActivationQuantizer, mean = false): tf.Tensor =>
     throughQuantizer(x, (values) => {
@@ -350,7 +401,7 @@ export function quantizedForward(
     const grids = new Map<number, ActivationQuantizer>();
     const undo: (() => void)[] = [];
     try {
-      for (const kernel of weights ? kernels : []) {
+      for (const kernel of kernels) {
         const options = gridOptions(optionsFor(weights!, kernel.name), kernel);
         undo.push(replaceKernel(kernel, (value) => fakeQuantizeWeights(value, options)));
       }

@@ -4,6 +4,7 @@ import { subset, take } from "slimlab/datasets";
 import { activationPlaces } from "slimlab/graph";
 import {
   activationsOf,
+  autoQuantize,
   calibrateActivations,
   equalizeModel,
   evaluate,
@@ -18,12 +19,14 @@ import {
   predict,
   pruneGroups,
   quantizedForward,
+  quantizeWeights,
   setWeights,
   slimOf,
   tf,
   useBackend,
   weightsOf,
 } from "slimlab/nn";
+import { dequantize } from "slimlab/quantization";
 import { normal, seeded } from "../../lib/util/random.ts";
 
 const { layers } = tf;
@@ -440,5 +443,80 @@ describe("nn: networks that people have", () => {
     assert.equal(batchSizeFor(wide, undefined, 250, 2), 3);
     assert.equal(batchSizeFor(wide, 20, 250), 20);
     assert.throws(() => batchSizeFor(wide, 0, 250), /batchSize must be a whole number of at least 1, got 0/);
+  });
+
+  it("recurrent kernels, embeddings and both kernels of a separable convolution are quantized, and bytes count all", () => {
+    const tokens = tf.sequential({
+      layers: [
+        layers.embedding({ inputDim: 20, outputDim: 8, inputLength: 6, name: "words" }),
+        layers.bidirectional({ layer: layers.lstm({ units: 4 }) as tf.RNN, name: "both" }),
+        layers.dense({ units: 3, name: "head" }),
+      ],
+    });
+    const { quantized, bytes, kept, skipped } = quantizeWeights(tokens, { bits: 8 });
+    assert.deepEqual(Object.keys(quantized), [
+      "words",
+      "both/forward/kernel",
+      "both/forward/recurrentKernel",
+      "both/backward/kernel",
+      "both/backward/recurrentKernel",
+      "head",
+    ]);
+    assert.deepEqual([kept, skipped], [[], []]);
+    // One scale a row of the table, a column of the gates, a class.
+    const weights = 20 * 8 + 2 * (8 * 16 + 4 * 16) + 8 * 3;
+    assert.equal(bytes, weights + 4 * (20 + 4 * 16 + 3));
+    assert.deepEqual(weightsOf(tokens)["both/forward/kernel"], dequantize(quantized["both/forward/kernel"]));
+    // The simulation sees them rounded too, wherever the layer keeps them.
+    const [before, x] = [randomise(tokens), tf.tensor2d([[1, 4, 2, 19, 0, 7]])];
+    const rounded = tf.tidy(() => quantizedForward(before, { weights: { bits: 2 } })(x).dataSync());
+    quantizeWeights(before, { bits: 2 });
+    assert.deepEqual(
+      rounded,
+      tf.tidy(() => (before.predict(x) as tf.Tensor).dataSync()),
+    );
+
+    const separable = randomise(
+      tf.sequential({
+        layers: [
+          layers.separableConv2d({ filters: 5, kernelSize: 3, inputShape: [8, 8, 2], name: "sep" }),
+          layers.flatten(),
+          layers.dense({ units: 3, name: "head" }),
+        ],
+      }),
+    );
+    const result = quantizeWeights(separable, {
+      bits: 8,
+      keepFloat: { below: 15, layers: ["sep/depthwiseKernel"] },
+    });
+    assert.deepEqual(Object.keys(result.quantized), ["head"]);
+    assert.deepEqual(result.kept, ["sep/depthwiseKernel", "sep/pointwiseKernel"]);
+    assert.equal(result.bytes, 4 * (18 + 10) + 36 * 5 * 3 + 4 * 3);
+    assert.throws(
+      () => quantizeWeights(separable, { bits: 8, keepFloat: { layers: ["sepp"] } }),
+      /layer in keepFloat must be one of "sep\/depthwiseKernel"/,
+    );
+  });
+
+  it("automatic quantization keeps floats where asked, counts them, and can be ended", async () => {
+    const split = noise(12, [8, 8, 2], 3);
+    const model = architectures.resnet();
+    const [first] = Object.keys(weightsOf(model));
+    const { rows, kept, skipped, bytes } = await autoQuantize(
+      model,
+      split,
+      { bytes: 1500 },
+      { bits: [4, 8], keepFloat: { layers: [first] }, gptq: "never", batchSize: 5 },
+    );
+    assert.deepEqual([kept, skipped], [[first], []]);
+    assert.ok(rows.every(({ layer }) => layer !== first));
+    assert.equal(bytes, 4 * 9 * 2 * 6 + rows.reduce((sum, row) => sum + row.bytes, 0));
+    assert.ok(bytes <= 1500, `${bytes}`);
+    const before = weightsOf(model);
+    const abort = new AbortController();
+    const work = autoQuantize(model, split, { bytes: 1500 }, { signal: abort.signal });
+    abort.abort();
+    await assert.rejects(work, { name: "AbortError" });
+    assert.deepEqual(weightsOf(model), before);
   });
 });
