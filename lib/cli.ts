@@ -21,6 +21,14 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "run readers' notebooks and count the exercises that they solved",
     load: () => import("./commands/grade.ts"),
   },
+  inspect: {
+    summary: "show what is in a model file and what it costs",
+    load: () => import("./commands/inspect.ts"),
+  },
+  convert: {
+    summary: "write a model file in another format: slimlab convert IN OUT",
+    load: () => import("./commands/convert.ts"),
+  },
   kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./commands/kernel.ts") },
   lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./commands/lab.ts") },
   native: { summary: "install the native TensorFlow backend", load: () => import("./commands/native.ts") },

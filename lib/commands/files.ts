@@ -1,0 +1,79 @@
+// Model files that the commands take, told apart by their name and their first bytes.
+import { open } from "node:fs/promises";
+import { extname, join } from "node:path";
+import { isFolder } from "#platform";
+import { decodeOnnx, type OnnxModel, openSafetensors, type SafetensorsFile } from "../formats/index.ts";
+import type { Compression, tf } from "../nn/index.ts";
+import { readBytes } from "../platform/node.ts";
+
+/** What a command can be given. */
+export type ModelFile =
+  | {
+      format: "tfjs" | "slim";
+      model: tf.LayersModel;
+      compression?: Compression;
+      meta?: Record<string, unknown>;
+    }
+  | { format: "onnx"; onnx: OnnxModel }
+  | { format: "safetensors"; tensors: SafetensorsFile };
+
+/** The formats, as help texts and errors list them. */
+export const readable =
+  "TensorFlow.js layers models (a folder, or its model.json), .slim, .onnx and .safetensors files";
+
+/**
+ * Opens a model file.
+ * @throws Error for a file of no known format
+ */
+export async function openModelFile(path: string): Promise<ModelFile> {
+  const format = await formatOf(path);
+  switch (format) {
+    case "onnx":
+      return { format, onnx: decodeOnnx(await readBytes(path), path) };
+    case "safetensors":
+      return { format, tensors: await openSafetensors(path) };
+    case "slim": {
+      const { loadSlim, useBackend } = await import("../nn/index.ts");
+      await useBackend();
+      return { format, ...(await loadSlim(path)) };
+    }
+    case "tfjs": {
+      const { loadModel, useBackend } = await import("../nn/index.ts");
+      await useBackend();
+      return { format, model: await loadModel(path) };
+    }
+  }
+}
+
+async function formatOf(path: string): Promise<ModelFile["format"]> {
+  if (await isFolder(path)) return "tfjs";
+  const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`there is no file ${path}: ${error.code}`, { cause: error });
+  });
+  let start: Buffer;
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(16), 0, 16, 0);
+    start = buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+  const extension = extname(path).toLowerCase();
+  if (extension === ".slim" || start.subarray(0, 4).toString("latin1") === "SLIM") return "slim";
+  if (extension === ".onnx") return "onnx";
+  if (extension === ".safetensors") return "safetensors";
+  if (extension === ".json" || start[0] === 0x7b) return "tfjs";
+  throw new Error(`${path} is of no known format; what can be read: ${readable}`);
+}
+
+/** The bytes of a file, or of the files of a model in a folder. */
+export async function bytesOnDisk(path: string): Promise<number> {
+  const { readdir, stat } = await import("node:fs/promises");
+  const found = await stat(path);
+  if (!found.isDirectory()) return found.size;
+  let sum = 0;
+  for (const name of await readdir(path)) {
+    const inner = await stat(join(path, name));
+    if (inner.isFile()) sum += inner.size;
+  }
+  return sum;
+}

@@ -1,0 +1,181 @@
+// `slimlab inspect`: what is in a model file, what it costs, and which techniques can do something with it.
+import { parseArgs } from "node:util";
+import { type OnnxModel, onnxTypes, type SafetensorsFile, safetensorsTypes } from "../formats/index.ts";
+import {
+  costOf,
+  dependenciesOf,
+  findKind,
+  type Graph,
+  kernelPlaces,
+  layerShapesOf,
+  viewOf,
+} from "../graph/index.ts";
+import type { tf } from "../nn/index.ts";
+import { elements } from "../util/shape.ts";
+import { tableOf } from "../util/table.ts";
+import { bytesOnDisk, type ModelFile, openModelFile, readable } from "./files.ts";
+
+const help = `Usage: slimlab inspect [OPTION]... FILE
+
+Shows a model file's layers or tensors, what they cost for one example, and what each technique could work on. It reads
+${readable}.
+
+  --json       the same as JSON, sizes in bytes`;
+
+export async function run(args: string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
+  });
+  if (values.help || positionals.length !== 1) {
+    console.log(help);
+    return values.help ? 0 : 2;
+  }
+  const report = await inspect(positionals[0]);
+  console.log(values.json ? JSON.stringify(report, undefined, 2) : inWords(report));
+  return 0;
+}
+
+/** A file's parts as rows of a table, and the sums; JSON. */
+export interface Inspection {
+  file: string;
+  format: ModelFile["format"];
+  /** Bytes on disk. */
+  bytes: number;
+  parameters: number;
+  /** Multiply-accumulates of one example, and bytes of activations alive at once in float32; of networks that were understood. */
+  macs?: number;
+  peakActivationBytes?: number;
+  rows: Record<string, string | number>[];
+  /** What is worth knowing beside the numbers. */
+  notes: string[];
+}
+
+/** What is in a model file. */
+export async function inspect(path: string): Promise<Inspection> {
+  const file = await openModelFile(path);
+  const base = { file: path, format: file.format, bytes: await bytesOnDisk(path) };
+  switch (file.format) {
+    case "onnx":
+      return { ...base, ...inspectOnnx(file.onnx) };
+    case "safetensors":
+      return { ...base, ...(await inspectTensors(file.tensors)) };
+    default:
+      return { ...base, ...(await inspectNetwork(file.model)) };
+  }
+}
+
+type Inside = Omit<Inspection, "file" | "format" | "bytes">;
+
+async function inspectNetwork(model: tf.LayersModel): Promise<Inside> {
+  const { graphOf } = await import("../nn/index.ts");
+  const graph = graphOf(model);
+  const cost = costOf(graph);
+  const shapes = new Map(layerShapesOf(graph).map((shape) => [shape.name, shape.outputShape]));
+  const costs = new Map(cost.layers.map((layer) => [layer.name, layer]));
+  const { removable, notes } = unitsOf(graph);
+  const rows = graph.nodes.map((node) => {
+    const { parameters = 0, macs = 0, activationBytes = 0 } = costs.get(node.name) ?? {};
+    return {
+      layer: node.name,
+      kind: node.kind,
+      output: (shapes.get(node.name) ?? []).join(" x "),
+      parameters,
+      MACs: cost.uncounted.includes(node.name) ? "?" : macs,
+      "activation bytes": activationBytes,
+      techniques: techniquesFor(graph, node, removable).join(", "),
+    };
+  });
+  if (cost.uncounted.length > 0) notes.push(`work not counted of ${cost.uncounted.join(", ")}`);
+  return {
+    parameters: cost.parameters,
+    macs: cost.macs,
+    peakActivationBytes: cost.peakActivationBytes,
+    rows,
+    notes,
+  };
+}
+
+/** The layers whose units can be taken out, and why there may be none. */
+function unitsOf(graph: Graph): { removable: Set<string>; notes: string[] } {
+  try {
+    const { groups, skipped } = dependenciesOf(graph);
+    const notes =
+      skipped.length > 0 ? [`of no known kind, so nothing is done with ${skipped.join(", ")}`] : [];
+    return { removable: new Set(groups.flatMap(({ layers }) => layers)), notes };
+  } catch (error) {
+    return { removable: new Set(), notes: [`no units can be taken out: ${(error as Error).message}`] };
+  }
+}
+
+function techniquesFor(graph: Graph, node: Graph["nodes"][number], removable: Set<string>): string[] {
+  if (node.shares !== undefined) return [`as ${node.shares}`];
+  const view = viewOf(graph, node);
+  if (kernelPlaces(view).length === 0) return [];
+  const found = ["prune weights", "quantize", "cluster"];
+  if (removable.has(node.name)) found.push("take out units");
+  const product = findKind(node.kind)?.product;
+  if (product === "matrix" || product === "convolution") found.push("factorize");
+  return found;
+}
+
+function inspectOnnx(model: OnnxModel): Inside {
+  const rows = model.initializers.map(({ name, type, shape, bytes }) => ({
+    tensor: name,
+    type,
+    shape: shape.join(" x "),
+    bytes: bytes.length,
+  }));
+  const counts = new Map<string, number>();
+  for (const { op } of model.nodes) counts.set(op, (counts.get(op) ?? 0) + 1);
+  const operators = [...counts].sort(([, a], [, b]) => b - a).map(([op, count]) => `${count} ${op}`);
+  const sides = (values: OnnxModel["inputs"]) =>
+    values
+      .map(({ name, type, shape }) => `${name} ${type} [${shape.map((size) => size ?? "?").join(", ")}]`)
+      .join(", ");
+  const weights = model.initializers.filter(({ type }) => onnxTypes[type].size < 8);
+  return {
+    parameters: weights.reduce((sum, { shape }) => sum + elements(shape), 0),
+    rows,
+    notes: [
+      `opset ${Object.values(model.opsets).join(", ")}, written by ${model.producer || "an unknown program"}`,
+      `in: ${sides(model.inputs)}; out: ${sides(model.outputs)}`,
+      `operators: ${operators.join(", ")}`,
+    ],
+  };
+}
+
+async function inspectTensors(file: SafetensorsFile): Promise<Inside> {
+  await file.close();
+  const rows = [...file.tensors].map(([tensor, { dtype, shape }]) => ({
+    tensor,
+    type: dtype,
+    shape: shape.join(" x "),
+    bytes: elements(shape) * safetensorsTypes[dtype],
+  }));
+  const notes = Object.entries(file.metadata).map(([key, value]) => `${key}: ${value.slice(0, 200)}`);
+  return {
+    parameters: [...file.tensors.values()].reduce((sum, { shape }) => sum + elements(shape), 0),
+    rows,
+    notes,
+  };
+}
+
+function inWords(report: Inspection): string {
+  const number = (value: number) => value.toLocaleString("en");
+  const sums = [
+    `${report.file}: ${report.format}, ${number(report.bytes)} bytes, ${number(report.parameters)} parameters`,
+    ...(report.macs === undefined
+      ? []
+      : [
+          `${number(report.macs)} MACs, ${number(report.peakActivationBytes!)} bytes of activations at once (float32)`,
+        ]),
+  ];
+  if (report.rows.length === 0) return [...sums, ...report.notes].join("\n");
+  const columns = Object.keys(report.rows[0]);
+  const rows = report.rows.map((row) =>
+    columns.map((name) => (typeof row[name] === "number" ? number(row[name] as number) : String(row[name]))),
+  );
+  return [...sums, ...report.notes, "", tableOf(columns, rows)["text/plain"]].join("\n");
+}

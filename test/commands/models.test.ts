@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { convert } from "../../lib/commands/convert.ts";
+import { inspect } from "../../lib/commands/inspect.ts";
+import {
+  decodeOnnx,
+  fromHalves,
+  openSafetensors,
+  tensorrtProblems,
+  toHalves,
+} from "../../lib/formats/index.ts";
+import {
+  loadModel,
+  loadPretrained,
+  quantizeWeights,
+  saveSlim,
+  useBackend,
+  weightsOf,
+} from "../../lib/nn/index.ts";
+import { readBytes } from "../../lib/platform/node.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+
+const lenet5 = join(packageRoot, "datasets", "weights", "lenet-5");
+
+describe("slimlab inspect and convert", function () {
+  this.timeout(60_000);
+  let folder: string;
+  const at = (name: string) => join(folder, name);
+  before(async () => {
+    await useBackend("wasm");
+    folder = await mkdtemp(join(tmpdir(), "slimlab-convert-"));
+  });
+  after(() => rm(folder, { recursive: true, force: true }));
+
+  it("inspect tells what LeNet-5 costs and what can be done with it", async () => {
+    const report = await inspect(lenet5);
+    // LeCun's numbers: 20 + 500 + 50 + 25,000 + 500 + 400,000 + 10 + 5,000 weights.
+    assert.equal(report.parameters, 431_080);
+    // 24·24·20·25 + 8·8·50·500 + 800·500 + 500·10.
+    assert.equal(report.macs, 2_293_000);
+    const techniques = Object.fromEntries(report.rows.map(({ layer, techniques }) => [layer, techniques]));
+    assert.match(String(techniques.fc1), /take out units, factorize/);
+    assert.doesNotMatch(String(techniques.fc2), /take out units/, "classes stay");
+    assert.equal(techniques.pool1, "");
+  });
+
+  it("a network becomes ONNX, safetensors, .slim and TensorFlow.js files that hold the same", async () => {
+    const model = await loadPretrained("lenet-5");
+    const { kernel } = { kernel: weightsOf(model).fc2 };
+    await convert(lenet5, at("a.slim"), {});
+    await convert(at("a.slim"), at("folder"), {});
+    assert.deepEqual((await readdir(at("folder"))).sort(), ["model.json", "weights.bin"]);
+    assert.deepEqual(weightsOf(await loadModel(at("folder"))).fc2, kernel);
+    await convert(at("folder"), at("a.safetensors"), { weights: "float16" });
+    const tensors = await openSafetensors(at("a.safetensors"));
+    assert.deepEqual(await tensors.floats("fc2/kernel"), fromHalves(toHalves(kernel)));
+    await tensors.close();
+    await convert(at("folder"), at("a.onnx"), {});
+    const onnx = decodeOnnx(await readBytes(at("a.onnx")));
+    assert.deepEqual(
+      [onnx.inputs[0].shape, onnx.outputs[0].shape],
+      [
+        ["N", 28, 28, 1],
+        ["N", 10],
+      ],
+    );
+    const report = await inspect(at("a.onnx"));
+    assert.match(report.notes.join("\n"), /2 Conv/);
+    assert.equal((await inspect(at("a.safetensors"))).parameters, 431_080);
+  });
+
+  it("a .slim file's own codes go into ONNX, and --data adds grids by the target's rules", async () => {
+    const model = await loadPretrained("lenet-5");
+    const { quantized } = quantizeWeights(model, { bits: 4 });
+    await saveSlim(at("four.slim"), model, { quantized });
+    await convert(at("four.slim"), at("four.onnx"), {});
+    const { initializers } = decodeOnnx(await readBytes(at("four.onnx")));
+    const codes = new Int8Array(initializers.find(({ name }) => name === "fc1/kernel/codes")!.bytes);
+    assert.ok(codes.every((code) => code >= -7 && code <= 7));
+    const notes = await convert(lenet5, at("trt.onnx"), {
+      data: "mnist-10k",
+      images: 64,
+      target: "tensorrt",
+    });
+    assert.match(notes, /tensorrt/);
+    assert.deepEqual(tensorrtProblems(decodeOnnx(await readBytes(at("trt.onnx")))), []);
+  });
+
+  it("tensors change their type one by one", async () => {
+    await convert(lenet5, at("full.safetensors"), {});
+    await convert(at("full.safetensors"), at("half.safetensors"), { weights: "bfloat16" });
+    const [full, half] = await Promise.all(
+      ["full", "half"].map(async (n) => (await stat(at(`${n}.safetensors`))).size),
+    );
+    assert.ok(half < 0.51 * full, `${half} of ${full} bytes`);
+  });
+
+  it("what does not go together is an error that says what does", async () => {
+    await writeFile(at("text.txt"), "hello");
+    await assert.rejects(inspect(at("text.txt")), /of no known format; what can be read: TensorFlow\.js/);
+    await assert.rejects(inspect(at("none.onnx")), /there is no file .*none\.onnx: ENOENT/);
+    await assert.rejects(convert(lenet5, at("x.tflite"), {}), /OUT's ending must be one of ".onnx"/);
+    await assert.rejects(
+      convert(lenet5, at("x.slim"), { weights: "float16" }),
+      /--weights must be one of "float32"/,
+    );
+    await assert.rejects(convert(lenet5, at("x.onnx"), { target: "tensorrt" }), /--target needs --data/);
+    await assert.rejects(convert(lenet5, at("x.slim"), { data: "mnist-10k" }), /go with an \.onnx file/);
+    await convert(lenet5, at("y.safetensors"), {});
+    await assert.rejects(convert(at("y.safetensors"), at("x.onnx"), {}), /tensors without a network/);
+  });
+});
