@@ -2,11 +2,11 @@
 import { checkInteger, checkNumber, shown } from "../util/check.ts";
 import {
   type Change,
-  Model,
   rethrow,
   type Stop,
   type StyleOptions,
   snakeKeys,
+  styleModel,
   Widget,
   type WidgetOptions,
 } from "./widget.ts";
@@ -37,10 +37,7 @@ abstract class Control<T, Options extends ControlOptions> extends Widget<Options
         view: `${name === "FloatProgress" ? "Progress" : name}View`,
       },
       {
-        style: new Model(
-          { package: "controls", model: `${style}StyleModel`, view: "StyleView" },
-          snakeKeys(css ?? {}),
-        ),
+        style: styleModel(style, css),
         ...snakeKeys({ ...state, ...rest }),
       },
       { layout },
@@ -94,12 +91,8 @@ abstract class Ranged<Options extends RangeOptions> extends Control<number, Opti
     const min = check("min", options.min ?? defaults.min, lowest, highest);
     const max = check("max", options.max ?? Math.max(defaults.max, min), min, highest);
     const value = check("value", options.value ?? Math.min(Math.max(0, min), max), min, max);
-    super(
-      name,
-      style,
-      { ...defaults, ...options, min, max, value },
-      { layout: options.layout, style: options.style },
-    );
+    const { layout, style: css, ...rest } = options;
+    super(name, style, { ...defaults, ...rest, min, max, value }, { layout, style: css });
     this.#check = check;
   }
 
@@ -243,10 +236,7 @@ export class Button extends Widget<ButtonOptions> {
     super(
       { package: "controls", model: "ButtonModel", view: "ButtonView" },
       {
-        style: new Model(
-          { package: "controls", model: "ButtonStyleModel", view: "StyleView" },
-          snakeKeys(style ?? {}),
-        ),
+        style: styleModel("Button", style),
         ...snakeKeys(rest),
       },
       { layout },
@@ -283,10 +273,7 @@ export class Dropdown<T> extends Widget<ControlOptions> {
     super(
       { package: "controls", model: "DropdownModel", view: "DropdownView" },
       {
-        style: new Model(
-          { package: "controls", model: "DescriptionStyleModel", view: "StyleView" },
-          snakeKeys(style ?? {}),
-        ),
+        style: styleModel("Description", style),
         _options_labels: labels,
         index: value === undefined ? 0 : indexIn(values, value),
         ...snakeKeys(rest),

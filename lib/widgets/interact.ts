@@ -1,4 +1,5 @@
 // A picture that follows its controls: the shortest way from a function to something that a reader can move.
+import { display as showing } from "../util/display.ts";
 import { VBox } from "./boxes.ts";
 import type { ValueChange } from "./controls.ts";
 import type { Stop, Widget } from "./widget.ts";
@@ -63,7 +64,9 @@ export async function interact<C extends Record<string, ValueControl<any>>>(
       return drawing;
     }),
   );
-  return () => {
-    for (const stop of stops) stop();
+  const stop = () => {
+    for (const each of stops) each();
   };
+  // As a cell's last value it shows nothing: the picture is there.
+  return Object.assign(stop, { [showing]: () => null });
 }

@@ -16,7 +16,12 @@ export interface LayoutOptions {
   maxWidth?: string;
   margin?: string;
   padding?: string;
+  /** All four sides at once; a side's own option comes before it. */
   border?: string;
+  borderTop?: string;
+  borderRight?: string;
+  borderBottom?: string;
+  borderLeft?: string;
   display?: string;
   visibility?: string;
   overflow?: string;
@@ -54,6 +59,8 @@ interface Kind {
   package: keyof typeof packages;
   model: string;
   view: string;
+  /** Where the view is, if not where the model is. */
+  viewPackage?: keyof typeof packages;
 }
 
 type State = Record<string, unknown>;
@@ -93,14 +100,13 @@ export class Model {
 
   /** The state with the names that the browser needs to make its side. */
   get fullState(): State {
-    const { package: name, model, view } = this.#kind;
-    const module = `@jupyter-widgets/${name}`;
+    const { package: name, model, view, viewPackage = name } = this.#kind;
     return {
-      _model_module: module,
+      _model_module: `@jupyter-widgets/${name}`,
       _model_module_version: packages[name],
       _model_name: model,
-      _view_module: module,
-      _view_module_version: packages[name],
+      _view_module: `@jupyter-widgets/${viewPackage}`,
+      _view_module_version: packages[viewPackage],
       _view_name: view,
       ...serialized(this.#state),
     };
@@ -244,6 +250,20 @@ function serialized(state: State): State {
   return Object.fromEntries(Object.entries(state).map(([name, value]) => [name, plain(value)]));
 }
 
+/** A control's style: its model is the control's, its view is the same for all. */
+export function styleModel(name: string, style: StyleOptions = {}): Model {
+  return new Model(
+    { package: "controls", model: `${name}StyleModel`, view: "StyleView", viewPackage: "base" },
+    snakeKeys(style),
+  );
+}
+
+/** CSS's `border` is four to the browser's model, one for each side. */
+function layoutState({ border, ...rest }: LayoutOptions): State {
+  const sides = { borderTop: border, borderRight: border, borderBottom: border, borderLeft: border };
+  return snakeKeys({ ...sides, ...rest });
+}
+
 /** How to stop observing. */
 export type Stop = () => void;
 
@@ -256,7 +276,7 @@ export abstract class Widget<Options extends WidgetOptions = WidgetOptions> exte
     super(kind, {
       layout: new Model(
         { package: "base", model: "LayoutModel", view: "LayoutView" },
-        snakeKeys(options.layout ?? {}),
+        layoutState(options.layout ?? {}),
       ),
       ...state,
     });

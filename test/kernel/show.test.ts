@@ -112,6 +112,7 @@ describe("kernel/show: values as MIME bundles", () => {
     });
     assert.throws(() => bundleOf({ [symbol]: () => "text" }), /must return a MIME bundle/);
     assert.throws(() => bundleOf({ [symbol]: () => ({}) }), /must return a MIME bundle/);
+    assert.deepEqual(bundleOf({ [symbol]: () => null }), {});
     const everything = new Proxy({}, { get: () => () => "anything" });
     assert.equal(typeof bundle(everything)["text/plain"], "string");
   });

@@ -29,6 +29,17 @@ describe("widgets over the sockets", function () {
     return seen;
   }
 
+  it("a cell that ends in interact() shows the controls and the picture, and nothing else", async () => {
+    const { outputs } = await kernel.execute(`
+      import { IntSlider, interact } from "slimlab/widgets";
+      await interact({ bits: new IntSlider() }, ({ bits }) => 2 * bits)`);
+    assert.deepEqual(
+      outputs.map((output) => output.output_type),
+      ["display_data", "display_data"],
+      JSON.stringify(outputs),
+    );
+  });
+
   it("a moved slider is echoed, calls its observer, and the picture is replaced before the kernel is idle", async () => {
     const cell = await kernel.execute(`
       import { IntSlider, interact } from "slimlab/widgets";

@@ -86,15 +86,46 @@ describe("widgets", () => {
         // Its layout and its style were open before it named them.
         const key = Object.keys(state).find((key) => state[key] === `IPY_MODEL_${id}`)!;
         const theirs = expected[name][key] as State;
-        for (const field of ["_model_module", "_model_module_version", "_model_name", "_view_name"]) {
-          assert.equal(part[field], theirs[field], `${name}.${key}.${field}`);
-        }
+        for (const [field, value] of Object.entries(part))
+          assert.deepEqual(value, theirs[field] ?? null, `${name}.${key}.${field}`);
         state[key] = theirs;
       }
       for (const [key, value] of Object.entries(state)) {
         assert.ok(key in expected[name], `${name} has no ${key}`);
         assert.deepEqual(value, expected[name][key], `${name}.${key}`);
       }
+    }
+  });
+
+  it("put layout and style into the models that their state names, whatever the control", () => {
+    const options = {
+      layout: { width: "600px", border: "2px solid red", borderTop: "none" },
+      style: { descriptionWidth: "initial" },
+    };
+    for (const widget of [
+      new IntSlider(options),
+      new FloatSlider(options),
+      new Progress(options),
+      new Checkbox(options),
+      new Text(options),
+      new HTML(options),
+      new Button({ ...options, style: { buttonColor: "red" } }),
+      new Dropdown({ ...options, options: ["a"] }),
+      new VBox([], { layout: options.layout }),
+    ]) {
+      sent.length = 0;
+      show(widget);
+      const states = new Map(sent.map(({ id, data }) => [`IPY_MODEL_${id}`, data.state as State]));
+      const { layout, style } = states.get(`IPY_MODEL_${widget.id}`)!;
+      const { width, border_top, border_left, border } = states.get(String(layout))!;
+      assert.deepEqual(
+        [width, border_top, border_left, border],
+        ["600px", "none", "2px solid red", undefined],
+      );
+      if (widget instanceof VBox) continue;
+      const css = states.get(String(style))!;
+      assert.equal(css._view_module, "@jupyter-widgets/base");
+      assert.equal(css.description_width ?? css.button_color, widget instanceof Button ? "red" : "initial");
     }
   });
 

@@ -8,7 +8,7 @@ import { jsonSize } from "../protocol/json.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
 import { DisplayHandle } from "../show/display.ts";
-import { bundleOf } from "../show/show.ts";
+import { bundleOf, showsNothing } from "../show/show.ts";
 import { describeError, KernelError, rememberCell } from "./errors.ts";
 import type { Evaluator } from "./evaluate.ts";
 import type { Guard } from "./guard.ts";
@@ -139,8 +139,10 @@ export class CellRun {
   #showResult(value: unknown): void {
     if (value === undefined || value instanceof DisplayHandle) return;
     const { held } = this.#scope;
-    const result = (data: MimeBundle) =>
+    const result = (data: MimeBundle) => {
+      if (showsNothing(data)) return;
       this.#bench.publish("execute_result", { execution_count: this.#request.count, data, metadata: {} });
+    };
     if (types.isPromise(value)) {
       held.add(value.then((settled) => this.#showResult(settled)));
       return;

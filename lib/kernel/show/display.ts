@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { types } from "node:util";
 import type { MimeBundle } from "../../util/display.ts";
 import type { PublishedType } from "../protocol/reference.ts";
-import { bundleOf, imageType, portable } from "./show.ts";
+import { bundleOf, imageType, portable, showsNothing } from "./show.ts";
 
 /** How `display()` reaches the notebook: the kernel's runtime sets it. */
 export interface DisplaySink {
@@ -57,12 +57,14 @@ function show(value: unknown, options: DisplayOptions, id: string, update: boole
   const to = sink;
   if (!to)
     throw new Error("display() shows things in a notebook: this program does not run in the slimlab kernel");
-  const publish = (data: MimeBundle) =>
+  const publish = (data: MimeBundle) => {
+    if (showsNothing(data)) return;
     to.publish(update ? "update_display_data" : "display_data", {
       data,
       metadata: options.metadata ?? {},
       transient: { display_id: id },
     });
+  };
   if (options.raw) {
     if (typeof value !== "object" || value === null) {
       throw new TypeError(`display(…, { raw: true }) takes a MIME bundle, got ${String(value)}`);

@@ -123,7 +123,13 @@ function ownDisplay(value: object): (() => unknown) | undefined {
   }
 }
 
+/** Whether a bundle shows something: a value may say of itself that there is nothing to show. */
+export function showsNothing(bundle: MimeBundle): boolean {
+  return Object.keys(bundle).length === 0;
+}
+
 function checked(bundle: unknown, value: unknown): MimeBundle {
+  if (bundle === null) return {};
   if (isBundle(bundle) && Object.keys(bundle).length > 0) return portable(bundle);
   const name = (value as { constructor?: { name?: string } }).constructor?.name ?? "a value";
   throw new TypeError(
