@@ -262,7 +262,7 @@ describe("kernel: types for cells", function () {
         assert.ok((await complete("import * as p from 'slimlab/pru|'")).matches.includes("pruning"), place);
       }
     });
-    it("do not read a folder's strictness, and do read its decorators", async () => {
+    it("read a folder's strictness, its decorators and its libraries, and not what makes no sense in cells", async () => {
       const project = join(folder, "project");
       await mkdir(project, { recursive: true });
       await writeFile(
@@ -273,14 +273,194 @@ describe("kernel: types for cells", function () {
       language = new LanguageService({ folder: project });
       assert.deepEqual(
         await codes(
-          "function old(target: object, key: string) {}\nclass Old { @old a = 1 }\nconst un: number = null",
+          "function old(target: object, key: string) {}\nclass Old { @old a = 1 }\nconst un: number = null; function f(x) { return x }",
         ),
-        [2322],
+        [],
       );
+      // A notebook's own word goes before its folder's.
+      assert.deepEqual(await codes("// @ts-strict\nconst un2: number = null"), [2322]);
+      assert.deepEqual(await codes("const un2: number = null"), [2322]);
+      assert.deepEqual(await codes("// @ts-strict false\nconst un2: number = null"), []);
+    });
+    it("take strictness, libraries and types from where TypeScript has them, and from cells", async () => {
+      const [loose] = await cell("function f(x) { return x }");
+      assert.match(loose.message, /@ts-strict false/);
+      assert.deepEqual(await codes("// @ts-strict false\nfunction f(x) { return x }"), []);
+      assert.deepEqual(await codes("f(1); function g(y) { return y }"), []);
+      const project = join(folder, "ambient");
+      await mkdir(join(project, "sub"), { recursive: true });
+      await writeFile(
+        join(project, "tsconfig.json"),
+        '{ "compilerOptions": { "lib": ["dom"], "paths": { "@/*": ["./sub/*"] } } }',
+      );
+      await writeFile(
+        join(project, "types.d.ts"),
+        "declare module 'untyped' { export const a: number }\ndeclare const fromFile: number;\n",
+      );
+      await writeFile(join(project, "sub/n.ts"), "export const n = 1;\n");
+      await writeFile(join(project, "more.txt"), "");
+      await language.close();
+      language = new LanguageService({ folder: project });
+      assert.deepEqual(
+        await cell("document.title; fromFile.toFixed(); import { a } from 'untyped'; a.toFixed()"),
+        [],
+      );
+      assert.deepEqual(await codes("import { n } from '@/n'; n.toFixed(); n.trim()"), [2339]);
+      await language.close();
+      language = new LanguageService({ folder });
+      assert.deepEqual(await codes('/// <reference lib="dom" />\ndocument.title'), []);
+      assert.deepEqual(await codes("declare module 'nothing' { export const b: number }"), []);
+      assert.deepEqual(await codes("import { b } from 'nothing'; b.toFixed()"), []);
+    });
+    it("pass on what TypeScript says beside an error, and say what to write instead", async () => {
+      const first = async (source: string) => (await cell(source))[0]?.message;
+      assert.match(await first("fetch('x').json()"), /Did you forget to use 'await'\?/);
+      assert.match(
+        await first("async function g() { return 'x' }\ng().length"),
+        /Did you forget to use 'await'\?/,
+      );
+      assert.match(await first("print('hi')"), /Cannot find name 'print'\. Console\.log|console\.log/i);
+      assert.match(await first("document.title"), /browser's, and cells run in Node/);
+      assert.doesNotMatch(await first("document.title"), /lib/);
+      assert.match(await first("alert(1)"), /prompt\(…\) asks/);
+      assert.match(await first("import 'lodash'"), /npm install lodash/);
+    });
+  });
+
+  describe("accept what TypeScript accepts where all cells are one file", () => {
+    const accepted: Record<string, string[]> = {
+      "a list that is filled later": [
+        "const losses = []",
+        "losses.push(0.5)",
+        "losses.length",
+        "losses",
+        "losses.at(-1); losses.map((x) => x + 1); for (const l of losses) l",
+      ],
+      "a list that a function uses": [
+        "const seen = []",
+        "function note(x: number) { seen.push(x); return seen.length }",
+        "note(1); seen",
+      ],
+      "a variable without a value": ["let u", "u = 5", "u + 1"],
+      "a constant of a union, by its value": ["const c: string | number = 5", "c.toFixed(2)"],
+      "what has been assigned": ["let v: number | null = null", "v = 3", "v + 1"],
+      "a guard": [
+        "let s: string | undefined = (globalThis as any).nothing ?? 'abc'",
+        "if (s === undefined) throw new Error('x')",
+        "s.length",
+      ],
+      "a property that has been set": ["const el: { a?: number } = {}; el.a = 3", "el.a + 1"],
+      "declare global": [
+        "declare global { interface Array<T> { last(): T } }\nArray.prototype.last = function () { return this[this.length - 1] };",
+        "[1, 2, 3].last()",
+        "['a'].last().trim()",
+      ],
+      "a global variable": [
+        "declare global { var gg: number }; globalThis.gg = 5",
+        "gg.toFixed()",
+        "globalThis.gg.toFixed()",
+      ],
+      "a class cell that is run again": [
+        "class Net { private w = 1; constructor(public name: string) {} run() { return this.w } }",
+        "function train(n: Net) { return n.run() }",
+        "train(new Net('a'))",
+        "class Net { private w = 1; constructor(public name: string) {} run() { return this.w } }",
+        "train(new Net('b'))",
+      ],
+      "a class that has got a field": [
+        "class Node1 { #v = 1; next?: Node1 }",
+        "function walk(n: Node1) { return n.next }",
+        "class Node1 { #v = 1; next?: Node1; extra = 2 }",
+        "walk(new Node1())",
+      ],
+      "an enum that has got a member": [
+        "enum Col { Red }",
+        "function paint(c: Col) { return c }",
+        "enum Col { Red, Green }",
+        "paint(Col.Red); paint(Col.Green)",
+      ],
+      "namespaces that add up": [
+        "namespace N { export const a = 1 }",
+        "namespace N { export const b = 2 }",
+        "N.a + N.b",
+      ],
+      "enums that add up": ["enum E { A }", "enum E { B = 1 }", "E.A + E.B"],
+      "a class and an interface": [
+        "class Q { a = 1 }",
+        "interface Q { b: number }",
+        "const q = new Q(); q.a + q.b",
+      ],
+      "an object": ["{ a: 1, b: 2 }", "// two\n{ a: 1, b: [2], }"],
+      "a shell's first line": ["#!/usr/bin/env node\nconst sh: number = 1", "sh + 1"],
+      this: ["this", "typeof this"],
+      "TypeScript's own test of narrowing by calls": [
+        "function isS(x: unknown): x is string { return typeof x === 'string' }\nlet m: string | number = Math.random() > 2 ? 'x' : 1",
+        "m = 'text'",
+        "m.trim()",
+      ],
+    };
+    for (const [title, cells] of Object.entries(accepted)) {
+      it(title, async () => {
+        for (const source of cells) assert.deepEqual(await cell(source), [], source);
+      });
+    }
+    it("and refuse what it refuses", async () => {
+      await cell("let v: number | null = null");
+      assert.deepEqual(await codes("v + 1"), [18047]);
+      await cell("const losses = []");
+      await cell("losses.push('x')");
+      assert.deepEqual(await codes("losses.nothing"), [2339]);
+      await cell("class Net { private w = 1 }");
+      assert.deepEqual(await codes("const other: Net = { w: 1 }"), [2322]);
+      assert.deepEqual(await codes("[1].lastOne()"), [2339]);
+      assert.deepEqual(await codes("{ a: 1, b: nothing }"), [2304]);
+    });
+    it("warn of what only the calling cell can know", async () => {
+      const [main] = await cell("function main() { return helper(2) }");
+      assert.deepEqual([main.code, main.severity], [2304, "warning"]);
+      await cell("function helper(n: number) { return n }");
+      assert.deepEqual(await cell("main()"), []);
+      assert.equal(
+        (await cell("const arrow = () => notYet, object = { m() { return norThis } }"))[1].severity,
+        "warning",
+      );
+      assert.equal(
+        (await cell("class K { field = later; m() { return later } static now = missing }")).filter(
+          ({ severity }) => severity === "error",
+        ).length,
+        1,
+      );
+      assert.equal((await cell("missing()"))[0].severity, "error");
+      assert.equal((await cell("[1].map(() => missing)"))[0].severity, "warning");
     });
   });
 
   describe("completion", () => {
+    it("knows types from earlier cells in declarations that use them", async () => {
+      await cell("interface Opts { color: 'red' | 'green'; size?: number }\ntype Mode = 'train' | 'eval'");
+      await cell("class Animal { name = 'x'; speak() {} }\nconst cfg = { epochs: 1, rate: 2 }");
+      const right: Record<string, string[]> = {
+        "const o: Opts = { | }": ["color", "size"],
+        "const o: Opts = { color: '|' }": ["red", "green"],
+        "const o: Opts = {\n  color: 'red',\n  |\n}": ["size"],
+        "let o: Opts = { color: 'red' }; o.|": ["color", "size"],
+        "const a: Animal = new Animal(); a.|": ["name", "speak"],
+        "const s: Mode = '|'": ["train", "eval"],
+        "let x = 1, s: Mode = '|'": ["train", "eval"],
+        "const xs: Animal[] = []; xs[0].|": ["name", "speak"],
+        "let y: typeof cfg = cfg; y.|": ["epochs", "rate"],
+        "const { name: n }: Animal = new Animal(), b: Animal = new Animal(); b.|": ["name", "speak"],
+        "if (true) { let o: Opts = { color: 'red' }; o.|": ["color", "size"],
+        "function f(o: Opts) { o.|": ["color", "size"],
+        "const f = (o: Opts = { color: 'red' }) => o.|": ["color", "size"],
+        "for (const a of [new Animal()] as Animal[]) a.|": ["name", "speak"],
+      };
+      for (const [source, names] of Object.entries(right)) {
+        const { matches } = await complete(source);
+        assert.deepEqual(matches.toSorted(), names.toSorted(), `${source}: ${matches.slice(0, 10)}`);
+      }
+      assert.match((await inspect("let o: Opt|s = { color: 'red' }"))!.plain, /^interface Opts/);
+    });
     it("of members, with types, and of names from all cells", async () => {
       await cell("const first = { alpha: 1, beta: 'b' }; class Gamma {}");
       await cell("let second = [1]; type Delta = 1; enum Eps { One }");

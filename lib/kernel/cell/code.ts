@@ -46,6 +46,8 @@ export interface CellCode {
   deferred: [start: number, end: number][];
   /** The cell says something of types everywhere (`declare global`, `declare module`), names of its own or not. */
   isAmbient: boolean;
+  /** Where the cell's `declare module "name"`s stand. */
+  ambientModules: [start: number, end: number][];
 }
 
 export interface SourceMap {

@@ -48,6 +48,7 @@ export class CellRewriter {
   /** See `CellCode`. */
   readonly deferred: [start: number, end: number][] = [];
   isAmbient = false;
+  readonly ambientModules: [start: number, end: number][] = [];
   showsResult = false;
   /** What the cell needs declared before its own lines. */
   firstLine = "";
@@ -328,6 +329,7 @@ export class CellRewriter {
       case "TSModuleDeclaration":
         if (node.id.type !== "Identifier" || node.kind === "global") {
           this.isAmbient = true;
+          if (node.id.type === "StringLiteral") this.ambientModules.push([node.start, node.end]);
           return;
         }
         this.#declare(node.id, "namespace", { value: !node.declare && hasValues(node), type: true });

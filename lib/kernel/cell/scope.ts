@@ -283,7 +283,7 @@ export function lexicalNames(statements: Node[]): Set<string> {
 }
 
 /** The names that `var`s declare anywhere in statements, outside of functions inside them. */
-function varNames(statements: Node[]): Set<string> {
+export function varNames(statements: Node[]): Set<string> {
   const names = new Set<string>();
   const look = (node: Node): void => {
     if (isFunction(node) || /^Class|^TSModule|Expression$/.test(node.type)) return;

@@ -1,7 +1,8 @@
 // Reading a cell: parsing, errors in a person's words, and whether a console should go on asking for lines.
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import { CellSyntaxError } from "./code.ts";
-import { lexicalNames } from "./scope.ts";
+import { hintForLine } from "./hints.ts";
+import { lexicalNames, varNames } from "./scope.ts";
 import { type CellTree, declarationOf, type Expression, type Statement } from "./tree.ts";
 import { classOptions } from "./tsconfig.ts";
 
@@ -25,6 +26,7 @@ function parserOptions(options: SyntaxOptions): ParserOptions {
     sourceType: "module",
     strictMode: options.javascript ? false : undefined,
     allowUndeclaredExports: true,
+    attachComment: false,
     plugins,
   };
 }
@@ -113,7 +115,9 @@ function fromBabel(error: unknown, source: string): unknown {
   else if (/^Unexpected token/.test(text) && (error as BabelError).pos! >= source.trimEnd().length) {
     text = text.replace("Unexpected token", "The cell ends too early");
   }
-  return new CellSyntaxError(text, loc.line, loc.column + 1);
+  const hint =
+    hintForLine(source.split("\n")[loc.line - 1] ?? "") ?? hintForLine(source.trim().split("\n")[0]);
+  return new CellSyntaxError(hint ? `${text}. ${hint}` : text, loc.line, loc.column + 1);
 }
 
 /**
@@ -156,4 +160,22 @@ function nextIndent(source: string): string {
   const line = source.trimEnd().split("\n").at(-1) ?? "";
   const indent = /^\s*/.exec(line)![0];
   return /[{([]\s*(\/\/.*)?$/.test(line) || /=>\s*$/.test(line) ? `${indent}  ` : indent;
+}
+
+/** The names that a cell declares at its top level; undefined where it cannot be parsed. */
+export function declaredNames(source: string): Set<string> | undefined {
+  try {
+    const { body } = program(source, {});
+    const names = lexicalNames(body);
+    for (const name of varNames(body)) names.add(name);
+    for (const each of body) {
+      if (each.type === "ImportDeclaration") for (const { local } of each.specifiers) names.add(local.name);
+      const node = declarationOf(each);
+      if (node.type === "TSInterfaceDeclaration" || node.type === "TSTypeAliasDeclaration")
+        names.add(node.id.name);
+    }
+    return names;
+  } catch {
+    return undefined;
+  }
 }

@@ -65,5 +65,6 @@ export async function transformCell(source: string, options: TransformCellOption
     initialized,
     deferred: cell.deferred,
     isAmbient: cell.isAmbient,
+    ambientModules: cell.ambientModules,
   };
 }

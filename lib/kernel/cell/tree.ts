@@ -47,8 +47,8 @@ const skippedKeys = new Set([
 /** Calls `visit` for each node right below a node, with the name of the property that holds it. */
 export function eachChild(node: Node, visit: (child: Node, key: string) => void): void {
   for (const key in node) {
-    if (skippedKeys.has(key)) continue;
     const value: unknown = node[key as keyof Node];
+    if (value === null || typeof value !== "object" || skippedKeys.has(key)) continue;
     if (Array.isArray(value)) {
       for (const each of value) if (isNode(each)) visit(each, key);
     } else if (isNode(value)) visit(value, key);

@@ -1,8 +1,9 @@
-// What the nearest tsconfig.json says of how classes compile.
+// What the nearest tsconfig.json says, with what it extends: of how classes compile, of types, of paths.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parseExpression } from "@babel/parser";
+import { findUp } from "../run/resolve.ts";
 import type { Expression } from "./tree.ts";
 
 export interface ClassOptions {
@@ -12,41 +13,85 @@ export interface ClassOptions {
   useDefineForClassFields?: boolean;
 }
 
-const knownOptions = new Map<string, ClassOptions>();
-
-/** What the nearest tsconfig.json says of classes; it is read once. */
-export function classOptions(folder: string): ClassOptions {
-  let known = knownOptions.get(folder);
-  if (!known) {
-    const config = findUp(folder, "tsconfig.json");
-    known = config ? readClassOptions(config, 0) : {};
-    knownOptions.set(folder, known);
-  }
-  return known;
+export interface ProjectOptions {
+  /** The nearest tsconfig.json. */
+  file?: string;
+  /** Its compilerOptions over those of what it extends. */
+  compilerOptions: Record<string, unknown>;
+  /** Where its `paths` lead from. */
+  pathsFrom?: string;
 }
 
-function readClassOptions(config: string, depth: number): ClassOptions {
+const known = new Map<string, ProjectOptions>();
+
+/** What the nearest tsconfig.json says; it is read once. */
+export function projectOptions(folder: string): ProjectOptions {
+  let found = known.get(folder);
+  if (!found) {
+    const file = findUp(folder, "tsconfig.json");
+    found = file ? { file, ...read(file, 0) } : { compilerOptions: {} };
+    known.set(folder, found);
+  }
+  return found;
+}
+
+export function classOptions(folder: string): ClassOptions {
+  const { experimentalDecorators, useDefineForClassFields } = projectOptions(folder).compilerOptions;
+  const options: ClassOptions = {};
+  if (typeof experimentalDecorators === "boolean") options.experimentalDecorators = experimentalDecorators;
+  if (typeof useDefineForClassFields === "boolean") options.useDefineForClassFields = useDefineForClassFields;
+  return options;
+}
+
+function read(config: string, depth: number): ProjectOptions {
+  const merged: ProjectOptions = { compilerOptions: {} };
   let parsed: { extends?: string | string[]; compilerOptions?: Record<string, unknown> };
   try {
     // tsconfig.json has comments and trailing commas: an object literal, which the parser at hand reads.
     parsed = literalOf(parseExpression(readFileSync(config, "utf8")) as Expression) as typeof parsed;
   } catch {
-    return {};
+    return merged;
   }
-  const options: ClassOptions = {};
-  for (const base of [parsed.extends ?? []].flat()) {
+  for (const base of [parsed?.extends ?? []].flat()) {
     if (depth > 10 || typeof base !== "string") break;
     try {
       const path = /^\.{0,2}[\\/]/.test(base)
         ? resolve(dirname(config), base)
         : createRequire(config).resolve(base);
-      Object.assign(options, readClassOptions(existsSync(path) ? path : `${path}.json`, depth + 1));
+      const below = read(existsSync(path) ? path : `${path}.json`, depth + 1);
+      Object.assign(merged.compilerOptions, below.compilerOptions);
+      merged.pathsFrom = below.pathsFrom ?? merged.pathsFrom;
     } catch {}
   }
-  const { experimentalDecorators, useDefineForClassFields } = parsed.compilerOptions ?? {};
-  if (typeof experimentalDecorators === "boolean") options.experimentalDecorators = experimentalDecorators;
-  if (typeof useDefineForClassFields === "boolean") options.useDefineForClassFields = useDefineForClassFields;
-  return options;
+  const own = parsed?.compilerOptions ?? {};
+  Object.assign(merged.compilerOptions, own);
+  if (own.paths || own.baseUrl) {
+    merged.pathsFrom = resolve(dirname(config), typeof own.baseUrl === "string" ? own.baseUrl : ".");
+  }
+  return merged;
+}
+
+/** The files that a bare specifier may mean by tsconfig's `paths`, without their endings; the longest pattern first. */
+export function pathsOf(specifier: string, folder: string): string[] {
+  const { compilerOptions, pathsFrom } = projectOptions(folder);
+  const { paths } = compilerOptions;
+  if (typeof paths !== "object" || paths === null || pathsFrom === undefined) return [];
+  const patterns = Object.entries(paths).sort(([a], [b]) => b.indexOf("*") - a.indexOf("*"));
+  for (const [pattern, targets] of patterns) {
+    const [before, after] = pattern.split("*");
+    const matches =
+      after === undefined
+        ? specifier === pattern
+        : specifier.length >= before.length + after.length &&
+          specifier.startsWith(before) &&
+          specifier.endsWith(after);
+    if (!matches || !Array.isArray(targets)) continue;
+    const star = after === undefined ? "" : specifier.slice(before.length, specifier.length - after.length);
+    return targets
+      .filter((each) => typeof each === "string")
+      .map((each) => resolve(pathsFrom, each.replace("*", star)));
+  }
+  return [];
 }
 
 /** The value of a JSON-like expression. */
@@ -71,13 +116,5 @@ function literalOf(node: Expression): unknown {
       return node.value;
     default:
       return undefined;
-  }
-}
-
-/** The nearest file of a name, from a folder upwards. */
-export function findUp(folder: string, name: string): string | undefined {
-  for (let at = folder; ; at = dirname(at)) {
-    if (existsSync(join(at, name))) return join(at, name);
-    if (dirname(at) === at) return undefined;
   }
 }

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../../util/files.ts";
 import { importFunction, metaName } from "../cell/words.ts";
-import { fileToRun } from "./resolve.ts";
+import { fileToRun, findUp } from "./resolve.ts";
 
 type ModuleNamespace = Record<string, unknown>;
 
@@ -48,8 +48,9 @@ export function provideModules(folder: string): void {
     if (own) return own();
     if (isBuiltin(specifier)) return import(specifier);
     const path = pathOf(specifier, folder);
-    if (path === undefined) return loadPackage(specifier, attributes);
-    const file = fileToRun(path);
+    const mapped = path === undefined ? await mappedFile(specifier, folder) : undefined;
+    if (path === undefined && mapped === undefined) return loadPackage(specifier, attributes);
+    const file = mapped ?? fileToRun(path!);
     if (file === undefined) throw notFound(specifier, folder);
     if (file.endsWith(".json")) return jsonModule(file);
     if (typescript.test(file)) {
@@ -192,6 +193,20 @@ function pathOf(specifier: string, folder: string): string | undefined {
   if (isAbsolute(bare)) return bare;
   if (bare === "." || bare === ".." || /^\.\.?\//.test(bare)) return join(folder, bare);
   return undefined;
+}
+
+let mayMap: boolean | undefined;
+
+/** The file that tsconfig's `paths` lead to. */
+async function mappedFile(specifier: string, folder: string): Promise<string | undefined> {
+  const config = findUp(folder, "tsconfig.json");
+  mayMap ??= config !== undefined && /"(paths|extends)"/.test(readFileSync(config, "utf8"));
+  if (!mayMap) return undefined;
+  // What reads tsconfig.json takes its time to load.
+  const { pathsOf } = await import("../cell/tsconfig.ts");
+  return pathsOf(specifier, folder)
+    .map(fileToRun)
+    .find((file) => file !== undefined);
 }
 
 function queryOf(specifier: string): string {

@@ -1,6 +1,6 @@
 // Which file a relative import means: asked when a module is loaded, when its types are watched, and nowhere else.
-import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 /** The endings that an import may leave out, in TypeScript's order; declarations stand for JavaScript without types. */
 const endings = [".ts", ".tsx", ".d.ts", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs", ".json"];
@@ -56,4 +56,12 @@ export function filesOfTypes(path: string): { found: string | undefined; watched
     if (isFile(each)) return { found: each, watched };
   }
   return { found: undefined, watched };
+}
+
+/** The nearest file of a name, from a folder upwards. */
+export function findUp(folder: string, name: string): string | undefined {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, name))) return join(at, name);
+    if (dirname(at) === at) return undefined;
+  }
 }

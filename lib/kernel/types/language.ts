@@ -28,8 +28,10 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { packageRoot } from "../../util/files.ts";
-import type { CellCode, Declared } from "../cell/code.ts";
-import { findUp } from "../cell/tsconfig.ts";
+import type { CellCode, Declared, DeclaredKind } from "../cell/code.ts";
+import { hintForName } from "../cell/hints.ts";
+import { declaredNames } from "../cell/syntax.ts";
+import { pathsOf, projectOptions } from "../cell/tsconfig.ts";
 import { filesOfTypes } from "../run/resolve.ts";
 import { globalTypes } from "./globals.ts";
 import { findServer, LspClient, NoAnswer, ServerDied } from "./lsp.ts";
@@ -114,15 +116,21 @@ interface CellModule {
   users: number;
   /** Cells that it takes names from. */
   uses: number[];
+  /** What is in it. */
+  text: string;
 }
 
 const configName = "tsconfig.__slimlab.json";
 const prefix = "__slimlab";
 const globalsName = `${prefix}_globals.d.ts`;
+const ambientName = `${prefix}_ambient.d.ts`;
 const homePrefix = "slimlab-types-";
 /** Empty modules at the start: for cells without imports (files) and for cells with imports (open documents). */
 const fileModules = 256;
 const openModules = 24;
+
+/** Declarations of one name in two cells that make one thing of both. */
+const addsUp = new Set(["namespace namespace", "enum enum", "enum namespace", "class interface"]);
 
 /** Errors that make sense in a module and not in a cell. */
 const meaningless = new Set([
@@ -154,6 +162,8 @@ export class LanguageService {
   private version = 1;
   private readonly documents = new Map<string, string>();
   private readonly cells = new Map<number, CellModule>();
+  /** Modules by what is in them. */
+  private readonly texts = new Map<string, number>();
   private readonly names = new Map<string, Name>();
   /** Each module's path without the extension; a cell's number is its place here. */
   private readonly modules: { path: string; open: boolean }[] = [];
@@ -161,6 +171,12 @@ export class LanguageService {
   private readonly home: string | undefined;
   private readonly namesModule: string;
   private checked: { source: string; cell: CellCode } | undefined;
+  /** Cells that have run, the last run of each. */
+  private ran: { source: string; cell: CellCode }[] = [];
+  /** Declarations for all cells: references as they stand, modules by name. */
+  private readonly ambient = new Map<string, string>();
+  /** What a cell has said of strictness. */
+  private strict: boolean | undefined;
   private readonly watchers = new Map<string, FSWatcher>();
   private readonly watched = new Set<string>();
   /** Of what is watched, the files that are not there (yet). */
@@ -173,6 +189,8 @@ export class LanguageService {
     this.timeout = options.timeout ?? 15_000;
     this.documents.set(configName, JSON.stringify(this.config()));
     this.documents.set(globalsName, globalTypes);
+    this.documents.set(ambientName, this.ambientText());
+    this.watchFolder(this.folder);
     try {
       this.home = realpathSync(mkdtempSync(join(tmpdir(), `${homePrefix}${process.pid}-`)));
       process.once("exit", this.removeHome);
@@ -201,19 +219,24 @@ export class LanguageService {
   /** Problems in a cell that is about to run. A cell that could not be checked has one warning that says why. */
   async check(source: string, cell: CellCode): Promise<Diagnostic[]> {
     this.checked = { source, cell };
+    this.heed(source, cell);
     if (this.javascript || hasNoCheck(source)) return [];
     this.watchImports(source);
-    const text = this.prelude(this.carried(cell)) + source;
+    const carried = this.carried(cell);
     const name = this.document("cell");
     // A server that dies comes back, so the second try may well succeed.
     for (let attempt = 1; ; attempt++) {
       try {
         await this.started();
-        this.change(name, text);
-        const found = await this.diagnostics(name);
-        return found
-          .filter((each) => !meaningless.has(each.code) && each.line >= 1)
-          .map((each) => cleaned(each));
+        this.change(name, this.module(carried, source, cell));
+        let found = (await this.diagnostics(name)).filter((each) => each.line >= 1);
+        if (this.declareModules(found, source, cell)) {
+          this.change(name, this.module(carried, source, cell));
+          found = (await this.diagnostics(name)).filter((each) => each.line >= 1);
+        }
+        const problems = found.filter((each) => isMeant(each, source, cell, carried));
+        if (!problems.some(isError)) return problems.map((each) => cleaned(each));
+        return (await this.again(problems, source, cell)).map((each) => cleaned(each));
       } catch (error) {
         if (error instanceof ServerDied && attempt === 1) continue;
         // A server that hangs would hold up every cell to come.
@@ -225,6 +248,114 @@ export class LanguageService {
   }
 
   /**
+   * What a cell says to the checker as a whole: `// @ts-strict false` for the rest of the notebook, and references to
+   * libraries and files of types.
+   */
+  private heed(source: string, cell: CellCode): void {
+    const comments = leadingComments(source);
+    const strict = /\/\/+\s*@ts-strict\b\s*(true|on|false|off)?/.exec(comments);
+    if (strict) {
+      this.strict = !/false|off/.test(strict[1] ?? "");
+      this.change(configName, JSON.stringify(this.config()));
+    }
+    for (const [line] of comments.matchAll(/^[ \t]*\/\/\/\s*<reference\s.*$/gm))
+      this.ambient.set(line.trim(), line.trim());
+    for (const [start, end] of cell.ambientModules) {
+      const name = moduleName(source.slice(start, end)) ?? "";
+      if (this.ambient.has(name)) this.ambient.set(name, source.slice(start, end));
+    }
+    this.change(ambientName, this.ambientText());
+  }
+
+  /** `declare module "x"` of a module that is not there, or has no types, declares it for all cells. */
+  private declareModules(found: Diagnostic[], source: string, cell: CellCode): boolean {
+    const size = this.ambient.size;
+    const before = this.ambientText();
+    for (const { code, line, column } of found) {
+      if (code !== 2664 && code !== 2665) continue;
+      const at = offsetIn(source, line, column);
+      const range = cell.ambientModules.find(([start, end]) => start <= at && at < end);
+      const text = range && source.slice(...range);
+      const name = text && moduleName(text);
+      if (text && name) this.ambient.set(name, text);
+    }
+    if (this.ambient.size === size && this.ambientText() === before) return false;
+    this.change(ambientName, this.ambientText());
+    return true;
+  }
+
+  private ambientText(): string {
+    // References stand first in a file.
+    const lines = [...this.ambient.values()].sort(
+      (a, b) => Number(b.startsWith("///")) - Number(a.startsWith("///")),
+    );
+    return `${lines.join("\n")}\n`;
+  }
+
+  /**
+   * A second opinion on a cell with errors. Cells are modules to the server, and between modules TypeScript forgets what it
+   * has found out: that a variable has been assigned to, what a list has been filled with, that a class was declared anew
+   * as it was. What it accepts where all cells so far are one file is right.
+   */
+  private async again(problems: Diagnostic[], source: string, cell: CellCode): Promise<Diagnostic[]> {
+    const whole = this.oneFile(source, cell);
+    let left = problems;
+    if (whole) {
+      this.change(this.document("cell"), whole.text);
+      const found = await this.diagnostics(this.document("cell"));
+      const places = new Set(found.map(({ line, column }) => `${line - whole.lines}:${column}`));
+      left = problems.filter((each) => !isError(each) || places.has(`${each.line}:${each.column}`));
+    }
+    // What a function names may be declared before it is called: whether it is cannot be known here.
+    return left.map((each) =>
+      isUnknownName(each) && isDeferred(each, source, cell) ? { ...each, severity: "warning" } : each,
+    );
+  }
+
+  /**
+   * The cells that have run and whose names are still theirs, and this one, as one text; `lines` come before the cell's.
+   * Names of the other cells are carried as always.
+   */
+  private oneFile(source: string, cell: CellCode): { text: string; lines: number } | undefined {
+    const later = new Map<string, DeclaredKind>(cell.declared.map(({ name, kind }) => [name, kind]));
+    const parts: typeof this.ran = [];
+    for (const ran of this.ran.toReversed()) {
+      const isWhole = ran.cell.declared.every(({ name, kind }) => {
+        const again = later.get(name);
+        return again === undefined || addsUp.has(`${kind} ${again}`);
+      });
+      for (const { name, kind } of ran.cell.declared) if (!later.has(name)) later.set(name, kind);
+      if (isWhole && !ran.cell.isObject) parts.unshift(ran);
+    }
+    if (parts.length === 0) return undefined;
+    const declared = new Set(cell.declared.map(({ name }) => name));
+    const wanted = new Set<string>(cell.references);
+    for (const part of parts) {
+      for (const { name } of part.cell.declared) declared.add(name);
+      for (const name of part.cell.references) wanted.add(name);
+    }
+    const carried = [...wanted].filter((name) => !declared.has(name) && this.names.has(name));
+    const before = `${this.prelude(carried)}${parts.map((part) => `${plain(part.source)}\n;`).join("")}`;
+    const [open, close] = cell.isObject ? ["(", "\n)"] : ["", ""];
+    // The prelude is a line of its own in the module that was checked first.
+    return { text: `${before}${open}\n${plain(source)}${close}`, lines: before.split("\n").length - 1 };
+  }
+
+  /** A cell as the server sees it: what it takes from others, and its text. */
+  private module(carried: string[], source: string, cell: CellCode): string {
+    const prelude = this.prelude(carried);
+    let text = plain(source);
+    for (const [start, end] of cell.ambientModules) {
+      // What is declared for all cells is not declared here once more.
+      const declared = source.slice(start, end);
+      if (this.ambient.get(moduleName(declared) ?? "") === declared)
+        text = text.slice(0, start) + declared.replaceAll(/[^\n]/g, " ") + text.slice(end);
+    }
+    if (!cell.isObject) return prelude + text;
+    return `${prelude.slice(0, -1)} (\n${text}\n)`;
+  }
+
+  /**
    * Makes the names of the last checked cell visible to later ones: call it when the cell has run, wholly or in part.
    * Without a check (checking is off), give the cell itself.
    */
@@ -232,12 +363,27 @@ export class LanguageService {
     const accepted = source !== undefined && cell ? { source, cell } : this.checked;
     this.checked = undefined;
     if (!accepted) return;
-    if (accepted.cell.declared.length > 0) this.add(accepted.source, accepted.cell);
+    const { source: text, cell: code } = accepted;
+    if (code.declared.length > 0 || code.isAmbient) this.add(text, code);
+    this.remember(text, code);
     // A cell's own imports would make the next cell's list of modules differ: that is taken in now, while this one runs.
-    if (hasImports(accepted.source)) {
+    if (hasImports(text)) {
       this.change(this.document("cell"), this.prelude([]));
       this.settle();
     }
+  }
+
+  /** Keeps what `oneFile` is made of: each cell's last run, as far back as a few hundred kilobytes go. */
+  private remember(source: string, cell: CellCode): void {
+    if (this.javascript || source.length > 100_000) return;
+    this.ran = this.ran.filter((each) => each.source !== source);
+    this.ran.push({
+      source,
+      cell: { ...cell, code: "", map: { ...cell.map, sourcesContent: [], mappings: "" } },
+    });
+    let size = 0;
+    const first = this.ran.findLastIndex((each) => (size += each.source.length) > 300_000);
+    this.ran = this.ran.slice(Math.max(0, first + 1, this.ran.length - 500));
   }
 
   /** Completions at a place in a cell that is being written. */
@@ -247,7 +393,7 @@ export class LanguageService {
     try {
       await this.started();
       const name = this.document("edit");
-      const line = this.prelude(this.visible(source, word));
+      const line = this.prelude(this.visible(source, cursor, word));
       this.change(name, line + source);
       const textDocument = { uri: this.uri(name) };
       const answer = await this.client!.request<
@@ -350,7 +496,7 @@ export class LanguageService {
     try {
       await this.started();
       const name = this.document("edit");
-      const carried = this.visible(source);
+      const carried = this.visible(source, cursor);
       const first = this.prelude(carried);
       this.change(name, first + source);
       const word = identifierAt(source, cursor);
@@ -514,7 +660,8 @@ export class LanguageService {
           capabilities: {
             general: { positionEncodings: ["utf-16"] },
             textDocument: {
-              diagnostic: {},
+              diagnostic: { relatedInformation: true },
+              publishDiagnostics: { relatedInformation: true },
               completion: {
                 completionItem: { documentationFormat: ["markdown"], snippetSupport: false },
                 completionList: { itemDefaults: ["commitCharacters", "editRange", "data"] },
@@ -600,7 +747,13 @@ export class LanguageService {
 
   private async diagnostics(name: string): Promise<Diagnostic[]> {
     const answer = await this.client!.request<{
-      items?: { range: Range; severity?: number; code?: number | string; message: string }[];
+      items?: {
+        range: Range;
+        severity?: number;
+        code?: number | string;
+        message: string;
+        relatedInformation?: { message: string }[];
+      }[];
     }>("textDocument/diagnostic", { textDocument: { uri: this.uri(name) } }, this.timeout);
     return (answer?.items ?? [])
       .filter((each) => (each.severity ?? 1) <= 2)
@@ -611,23 +764,28 @@ export class LanguageService {
         endLine: each.range.end.line,
         endColumn: each.range.end.character + 1,
         code: Number(each.code ?? 0),
-        message: each.message,
+        message: [each.message, ...hintsOf(each.relatedInformation)].join(" "),
         severity: each.severity === 2 ? ("warning" as const) : ("error" as const),
       }));
   }
 
   /**
    * The project that cells belong to, as a tsconfig.json that exists only in the server's memory. The folder's own
-   * settings count where they say what code means (decorators, paths, JSX), not where they say how strict to be.
+   * settings count: what code means (decorators, paths, JSX) and how strict to be, but for what makes no sense between
+   * cells. Without any, and without a word of a cell's (`heed`), it is strict.
    */
   private config(): object {
     const require = createRequire(join(this.folder, "noop.js"));
-    const files = [this.document("cell"), this.document("edit"), globalsName];
-    const own = findUp(this.folder, "tsconfig.json");
+    const files = [this.document("cell"), this.document("edit"), globalsName, ambientName];
+    const { file: own, compilerOptions: theirs } = projectOptions(this.folder);
+    const listed = (name: string) => {
+      const value = theirs[name];
+      return Array.isArray(value) ? value.filter((each) => typeof each === "string") : [];
+    };
     const compilerOptions: Record<string, unknown> = {
-      strict: true,
+      strict: this.strict ?? theirs.strict ?? true,
       target: "esnext",
-      lib: ["esnext"],
+      lib: [...listed("lib"), "esnext"],
       module: "preserve",
       moduleResolution: "bundler",
       moduleDetection: "force",
@@ -652,26 +810,24 @@ export class LanguageService {
       declarationDir: null,
       noUnusedLocals: false,
       noUnusedParameters: false,
-      noImplicitReturns: false,
-      noImplicitOverride: false,
-      noPropertyAccessFromIndexSignature: false,
-      types: ["node"],
+      types: [...new Set([...listed("types"), "node"])],
     };
     // The user's own @types/node goes first; slimlab brings one for folders that have none.
     if (!resolved(require, "@types/node/package.json")) {
-      compilerOptions.types = [];
+      compilerOptions.types = listed("types");
       const bundled = createRequire(import.meta.url).resolve("@types/node/package.json");
       files.push(join(dirname(bundled), "index.d.ts"));
     }
     // A notebook outside any project can still import slimlab's modules; inside, the same line lists them to complete.
     const slimlab = resolved(require, "slimlab/package.json");
     // Cells import .tsx files whether or not the folder says how JSX is to be compiled.
-    if (own === undefined || !readFileSync(own, "utf8").includes('"jsx"')) compilerOptions.jsx = "preserve";
-    const hasPaths = own !== undefined && readFileSync(own, "utf8").includes('"paths"');
+    if (theirs.jsx === undefined) compilerOptions.jsx = "preserve";
+    const hasPaths = theirs.paths !== undefined;
     if (!hasPaths && (!slimlab || dirname(slimlab) === packageRoot)) {
       compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.d.ts")] };
     }
-    return { ...(own ? { extends: own } : {}), compilerOptions, files, include: [] };
+    // The folder's own declarations count for all its notebooks.
+    return { ...(own ? { extends: own } : {}), compilerOptions, files, include: ["./*.d.ts"] };
   }
 
   // ---- names ----
@@ -684,8 +840,8 @@ export class LanguageService {
   }
 
   /** Earlier cells' names that are in scope of a cell that may not parse yet. */
-  private visible(source: string, word = ""): string[] {
-    const own = declaredRoughly(source);
+  private visible(source: string, cursor: number, word = ""): string[] {
+    const own = declaredRoughly(source, cursor);
     const names = [...this.names.keys()].filter((name) => !own.has(name));
     if (names.length <= 200) return names;
     // Of very many names, those that the cell mentions and those that the word may become.
@@ -755,18 +911,19 @@ export class LanguageService {
 
   /** Fills a module with an accepted cell and makes its names the newest. */
   private add(source: string, cell: CellCode): void {
-    const kind = !this.home || hasImports(source) ? "open" : "files";
-    if (this.free[kind].length === 0) this.addModules(kind, kind === "open" ? openModules : fileModules);
-    const number = this.free[kind].pop()!;
     const carried = this.carried(cell);
-    const uses = new Set(carried.map((name) => this.names.get(name)!.cell));
-    for (const from of uses) this.cells.get(from)!.users++;
     const exported = cell.declared.filter((each) => !each.exported).map((each) => each.name);
-    const text = `${this.prelude(carried)}${source}\nexport { ${exported.join(", ")} };\n`;
-    const module: CellModule = { newest: 0, users: 0, uses: [...uses] };
-    this.cells.set(number, module);
-    this.fill(number, text);
-    this.settle();
+    const text = `${this.module(carried, source, cell)}\nexport { ${exported.join(", ")} };\n`;
+    // A cell that is run again as it was keeps its module: its classes are the ones that earlier cells know.
+    const same = this.texts.get(text);
+    const number = same ?? this.fillFree(text, source);
+    const uses = new Set(carried.map((name) => this.names.get(name)!.cell));
+    if (same === undefined) {
+      for (const from of uses) this.cells.get(from)!.users++;
+      // What is said of types everywhere stays, whether or not a name leads there.
+      this.cells.set(number, { newest: cell.isAmbient ? 1 : 0, users: 0, uses: [...uses], text });
+    }
+    const module = this.cells.get(number)!;
     const left = new Set<number>();
     for (const declared of cell.declared) {
       const before = this.names.get(declared.name);
@@ -783,11 +940,22 @@ export class LanguageService {
     for (const each of left) this.release(each);
   }
 
+  private fillFree(text: string, source: string): number {
+    const kind = !this.home || hasImports(source) ? "open" : "files";
+    if (this.free[kind].length === 0) this.addModules(kind, kind === "open" ? openModules : fileModules);
+    const number = this.free[kind].pop()!;
+    this.texts.set(text, number);
+    this.fill(number, text);
+    this.settle();
+    return number;
+  }
+
   /** Empties a cell's module when no name leads to it any more, and those that only it used. */
   private release(number: number): void {
     const cell = this.cells.get(number);
     if (!cell || cell.newest > 0 || cell.users > 0) return;
     this.cells.delete(number);
+    this.texts.delete(cell.text);
     this.free[this.modules[number].open ? "open" : "files"].push(number);
     for (const from of cell.uses) {
       const used = this.cells.get(from);
@@ -808,12 +976,15 @@ export class LanguageService {
 
   /** Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. */
   private watchImports(source: string, folder = this.folder): void {
-    const specifiers = /\b(?:from|import|require)\s*\(?\s*["']((?:\.{1,2}|slimlab)\/[^"'\n]+)["']/g;
+    const specifiers = /\b(?:from|import|require)\s*\(?\s*["']([^"'\n]+)["']/g;
     for (const [, specifier] of source.matchAll(specifiers)) {
+      const isOwn = /^(?:\.{1,2}$|(?:\.{1,2}|slimlab)\/)/.test(specifier);
+      const mapped = isOwn ? [] : pathsOf(specifier, this.folder);
+      if (!isOwn && mapped.length === 0) continue;
       const built = specifier.startsWith("slimlab/")
         ? join(packageRoot, "dist/lib", specifier.slice(8), "index.d.ts")
         : "";
-      const { found, watched } = filesOfTypes(built || resolve(folder, specifier));
+      const { found, watched } = filesOfTypes(mapped[0] ?? (built || resolve(folder, specifier)));
       const isNew = found !== undefined && !this.watched.has(found);
       for (const each of watched) {
         if (this.watched.size >= 5000) break;
@@ -834,7 +1005,13 @@ export class LanguageService {
     try {
       const watcher = watch(folder, { persistent: false }, (_event, file) => {
         const path = file === null ? "" : join(folder, String(file));
-        if (this.watched.has(path) && basename(path) !== configName) this.filesChanged([path]);
+        const isOwn = basename(path).startsWith(prefix);
+        const isAmbient = folder === this.folder && path.endsWith(".d.ts");
+        if (isAmbient && !isOwn && !this.watched.has(path)) {
+          this.watched.add(path);
+          this.missing.add(path);
+        }
+        if (this.watched.has(path) && !isOwn) this.filesChanged([path]);
       });
       watcher.on("error", () => {});
       this.watchers.set(folder, watcher);
@@ -872,7 +1049,56 @@ function slashes(path: string): string {
 
 /** The text may name modules or files, which are looked up from the notebook's folder. */
 function hasImports(source: string): boolean {
-  return /\b(import|require|from|module)\b|^\s*\/\/\//m.test(source);
+  return /\b(import|require|from|module)\b|^[ \t]*\/\/\//m.test(source);
+}
+
+/** The name in `declare module "name"`. */
+function moduleName(text: string): string | undefined {
+  return /["'](.*?)["']/.exec(text)?.[1];
+}
+
+/** A cell's text without the line that tells a shell what runs it. */
+function plain(source: string): string {
+  return source.startsWith("#!") ? `//${source.slice(2)}` : source;
+}
+
+function isError({ severity }: Diagnostic): boolean {
+  return severity === "error";
+}
+
+/** Where something in a cell stands, as an offset; lines and columns count from 1. */
+function offsetIn(source: string, line: number, column: number): number {
+  return offsetAt(source, { line, character: column - 1 });
+}
+
+/** Whether a problem is one in a notebook too. */
+function isMeant(
+  { code, line, column, message }: Diagnostic,
+  source: string,
+  cell: CellCode,
+  carried: string[],
+): boolean {
+  if (meaningless.has(code)) return false;
+  // "Variable 'losses' implicitly has an 'any[]' type": a list that is filled in later cells.
+  if ((code === 7005 || code === 7034) && carried.includes(/'([^']+)'/.exec(message)?.[1] ?? ""))
+    return false;
+  const at = offsetIn(source, line, column);
+  // `this` is the global object in a cell, as in a script, and undefined in a module.
+  if ((code === 2532 || code === 18048) && /^this\b/.test(source.slice(at, at + 5))) return false;
+  // A module that has no types may be given them by a cell: see `heed`.
+  if ((code === 2664 || code === 2665) && cell.isAmbient) return false;
+  return true;
+}
+
+/** "Cannot find name 'x'", in its several forms. */
+function isUnknownName({ code }: Diagnostic): boolean {
+  return code === 2304 || code === 2552 || code === 2503 || code === 2663 || code === 2662;
+}
+
+/** Whether a place is in code that runs when it is called. */
+function isDeferred({ line, column }: Diagnostic, source: string, cell: CellCode): boolean {
+  const at = offsetIn(source, line, column);
+  return cell.deferred.some(([start, end]) => start <= at && at < end);
 }
 
 function unchecked(error: unknown): Diagnostic {
@@ -880,20 +1106,46 @@ function unchecked(error: unknown): Diagnostic {
   return { line: 1, column: 1, endLine: 1, endColumn: 1, code: 0, message, severity: "warning" };
 }
 
+/** The comments that start a cell. */
+function leadingComments(source: string): string {
+  return /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];
+}
+
 /** `// @ts-nocheck` in the comments that start a cell. */
 function hasNoCheck(source: string): boolean {
-  const comments = /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];
-  return /\/\/+\s*@ts-nocheck\b/.test(comments);
+  return /\/\/+\s*@ts-nocheck\b/.test(leadingComments(source));
 }
 
 /** The message in a notebook's terms, with what to do where that is known. */
 function cleaned(diagnostic: Diagnostic): Diagnostic {
   let message = clean(diagnostic.message);
-  if (diagnostic.code === 2304) message += " Has the cell that declares it been run?";
+  const { code } = diagnostic;
+  if (code === 2304 || code === 2584 || code === 2582 || code === 2580) {
+    const hint = hintForName(/'([^']+)'/.exec(message)?.[1] ?? "");
+    // TypeScript's own hint would have the reader change a setting that brings the types and not the thing.
+    if (hint) message = `${message.replace(/'\. .*$/s, "'.")} ${hint[0].toUpperCase()}${hint.slice(1)}.`;
+    else if (code === 2304) message += " Has the cell that declares it been run?";
+  }
   const module =
-    diagnostic.code === 2307 ? /'((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1] : undefined;
+    code === 2307 || code === 2882 ? /'((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1] : undefined;
   if (module && !module.includes(":")) message += ` Is it installed? "npm install ${module}" does it.`;
+  if (ofStrictness.has(code))
+    message += " (A cell that begins with // @ts-strict false switches strictness off.)";
   return { ...diagnostic, message };
+}
+
+/** Errors that only strict checking finds. */
+const ofStrictness = new Set([
+  2531, 2532, 2533, 2564, 7005, 7006, 7008, 7009, 7010, 7011, 7015, 7016, 7017, 7018, 7019, 7022, 7023, 7024,
+  7031, 7032, 7033, 7034, 7041, 7053, 18046, 18047, 18048, 18049,
+]);
+
+/** Of what TypeScript says beside an error, what tells the reader to do something: the rest says where things stand. */
+function hintsOf(related: { message: string }[] | undefined): string[] {
+  const hints = (related ?? [])
+    .map(({ message }) => message)
+    .filter((text) => /\?$|^(Did you|Try|Consider|An? .* needs)/.test(text));
+  return [...new Set(hints)];
 }
 
 /** Takes out the names of the documents that stand for cells. */
@@ -929,18 +1181,43 @@ function plainText(markdown: string): string {
     .trim();
 }
 
-/** Names that a cell under way declares at its top level, as far as a glance can tell. */
-function declaredRoughly(source: string): Set<string> {
-  const names = new Set<string>();
+/** Names that a cell under way declares at its top level: all of them where it can be parsed, else at a glance. */
+function declaredRoughly(source: string, cursor: number): Set<string> {
+  // A word where the cursor is makes many a cell whole: `a.` and `f(x, ` are missing nothing else.
+  const filled = `${source.slice(0, cursor)}_${source.slice(cursor)}`;
+  const names = declaredNames(source) ?? declaredNames(filled);
+  if (names) return names;
+  const rough = new Set<string>();
   for (const [, name] of source.matchAll(
-    /\b(?:let|const|var|function\*?|class|enum|namespace|type|interface|using)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)/gu,
+    /\b(?:function\*?|class|enum|namespace|type|interface|using)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)/gu,
   ))
-    names.add(name);
-  // Patterns and imports: every word in the braces.
-  for (const [, pattern] of source.matchAll(
-    /\b(?:let|const|var|import)\s+(?:type\s+)?([^=;"'()]*?)(?:=|\bfrom\b)/g,
-  )) {
-    for (const [name] of pattern.matchAll(/[\p{ID_Start}$_][\p{ID_Continue}$]*/gu)) names.add(name);
+    rough.add(name);
+  // After these words stands a name or a pattern, up to its type or its value.
+  for (const { index, 0: keyword } of source.matchAll(/\b(?:let|const|var|import)\b/g)) {
+    for (const name of patternNames(source.slice(index + keyword.length, index + 1000), keyword === "import"))
+      rough.add(name);
+  }
+  return rough;
+}
+
+/** The names that a pattern at the start of a text binds. */
+function patternNames(text: string, isImport: boolean): string[] {
+  const names: string[] = [];
+  let depth = 0;
+  const tokens = text.matchAll(/\s+|"[^"]*"|'[^']*'|[\p{ID_Start}$_][\p{ID_Continue}$]*|./gsu);
+  let isDefault = false;
+  for (const { 0: token, index } of tokens) {
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") depth--;
+    else if (token === "," || token.trim() === "") isDefault &&= token.trim() === "";
+    else if (token === "=" && depth > 0) isDefault = true;
+    else if (/^[\p{ID_Start}$_]/u.test(token)) {
+      if (isImport && token === "from") break;
+      const isKey = /^\s*(:|as\b)/.test(text.slice(index + token.length));
+      if (!isDefault && !(isKey && depth > 0) && token !== "as" && !(isImport && token === "type"))
+        names.push(token);
+    } else if (depth === 0 && token !== "*" && token !== ",") break;
+    if (depth < 0) break;
   }
   return names;
 }

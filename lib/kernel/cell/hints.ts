@@ -1,0 +1,93 @@
+// What to write here instead, for what people bring from other notebooks, shells, Python and the browser.
+
+/** A cell that other notebooks would run, by how it looks: each with what to write instead. */
+const habits: [RegExp, (found: RegExpExecArray) => string][] = [
+  [/^%%?(\w*)/, magic],
+  [
+    /^!\s*(.*)/,
+    ([, command]) =>
+      `Shell commands run from Node here: import { execSync } from "node:child_process"; execSync(${JSON.stringify(command.slice(0, 60))}, { stdio: "inherit" })`,
+  ],
+  [
+    /^\?+\s*([\w$.]+)|^([\w$.]+)\s*\?+$/,
+    ([, a, b]) => `Help on ${a ?? b}: put the cursor on it and press Shift+Tab`,
+  ],
+  [
+    /^\.(help|exit|load|save|break|clear|editor)\b/,
+    () => "Commands of Node's REPL do not exist here; the notebook's menus have what they do",
+  ],
+  [
+    /^(npm|npx|yarn|pnpm|bun|deno|pip|conda|node|git|ls|cd|pwd|cat|mkdir)\s+[\w@./~-]/,
+    ([line, program]) =>
+      program === "pip" || program === "conda"
+        ? `${program} installs Python's packages; npm packages are installed in a terminal: npm install NAME`
+        : `This is a shell command: type it in a terminal, or run it from Node: (await import("node:child_process")).execSync(${JSON.stringify(line)})`,
+  ],
+  [
+    /^import\s+[\w.]+(\s+as\s+\w+)?\s*$|^from\s+[\w.]+\s+import\b/,
+    () => 'This is Python; in TypeScript it is: import * as name from "package"',
+  ],
+  [
+    /^(def|elif|except|lambda|pass)\b/,
+    ([word]) => `"${word}" is Python; a function here is: function name() { … }`,
+  ],
+];
+
+function magic([, name]: RegExpExecArray): string {
+  const instead: Record<string, string> = {
+    time: "console.time() and console.timeEnd() take times",
+    timeit: "console.time() and console.timeEnd() take times",
+    bash: 'import { execSync } from "node:child_process" runs shell commands',
+    sh: 'import { execSync } from "node:child_process" runs shell commands',
+    pip: "npm packages are installed in a terminal: npm install NAME",
+    html: 'display.html("<b>…</b>") shows HTML',
+    javascript: "every cell is JavaScript or TypeScript; display.javascript(…) runs code in the browser",
+    js: "every cell is JavaScript or TypeScript; display.javascript(…) runs code in the browser",
+    latex: 'display.latex("$…$") shows formulas',
+    markdown: 'display.markdown("…") shows Markdown',
+    cd: "process.chdir(folder) changes the folder",
+    matplotlib: "charts come from slimlab/plots or any package for charts",
+    env: "process.env has the environment",
+  };
+  return `%${name} is a magic of IPython's, which this kernel does not have${instead[name] ? `: ${instead[name]}` : ""}`;
+}
+
+/** What to write instead of a line that is no TypeScript. */
+export function hintForLine(line: string): string | undefined {
+  const text = line.trim();
+  for (const [pattern, hint] of habits) {
+    const found = pattern.exec(text);
+    if (found) return hint(found);
+  }
+  return undefined;
+}
+
+const browser =
+  /^(window|document|alert|confirm|localStorage|sessionStorage|location|screen|history|HTML\w*Element|DOMParser|XMLHttpRequest|requestAnimationFrame|cancelAnimationFrame|getComputedStyle|Image|FileReader|indexedDB)$/;
+
+const names: Record<string, string> = {
+  print: "console.log(…) prints; a cell's last value shows itself",
+  println: "console.log(…) prints; a cell's last value shows itself",
+  printf: "console.log(…) prints; a cell's last value shows itself",
+  len: "the length of a list or a text is its .length",
+  range: "Array.from({ length: n }, (_, i) => i) is the list from 0 to n - 1",
+  True: "it is written true",
+  False: "it is written false",
+  None: "it is written null or undefined",
+  self: "it is written this, or globalThis",
+  np: "numeric arrays are Float32Array and its like, or tensors of @tensorflow/tfjs",
+  pd: "tables are danfojs-node's",
+  plt: "charts come from slimlab/plots or any package for charts",
+  alert: "the cell runs in Node and not in the browser: display(…) and console.log(…) show, prompt(…) asks",
+  confirm: "the cell runs in Node and not in the browser: prompt(…) asks",
+  localStorage: 'the cell runs in Node and not in the browser: files keep data, with "node:fs"',
+};
+
+/** What to write instead of a name that nobody has declared. */
+export function hintForName(name: string): string | undefined {
+  if (Object.hasOwn(names, name)) return names[name];
+  if (browser.test(name)) {
+    return `${name} is the browser's, and cells run in Node: display.html(…) shows a page's parts, display.javascript(…) runs code in the browser`;
+  }
+  return undefined;
+}
