@@ -34,6 +34,7 @@ import { ensureBackend } from "./backend.ts";
 import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
 import { type Evaluation, evaluate, predict } from "./evaluate.ts";
 import { kindOf, networkOf } from "./graph.ts";
+import { windowOf } from "./integer-network.ts";
 import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import {
@@ -45,7 +46,6 @@ import {
   type KeepFloat,
   quantizedForward,
   trainQuantized,
-  windowOf,
 } from "./quantize.ts";
 import { tf } from "./tf.ts";
 import type { TrainOptions } from "./train.ts";

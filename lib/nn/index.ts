@@ -44,6 +44,7 @@ export {
   type WeightScorer,
   weightScores,
 } from "./importance.ts";
+export { evaluateInteger, integerNetworkOf } from "./integer-network.ts";
 export { type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
@@ -87,8 +88,6 @@ export {
   type ClusteredWeights,
   calibrateActivations,
   clusterModel,
-  evaluateInteger,
-  integerNetworkOf,
   type KeepFloat,
   type ModelWeightOptions,
   type QuantizedWeights,

@@ -13,13 +13,9 @@ import {
   clusteredBytes,
   clusterWeights,
   codeRange,
-  conv2dStep,
   createObserver,
-  denseStep,
   dequantize,
   type GridOptions,
-  type IntegerNetwork,
-  type IntegerStep,
   type ObserverOptions,
   type QuantizationError,
   type Quantized,
@@ -30,29 +26,23 @@ import {
   restoreClusters,
   restoreThresholded,
   roundEven,
-  runInteger,
   straightThrough,
   type Threshold,
   ternarize,
   ternaryThreshold,
-  type Window,
 } from "../quantization/index.ts";
-import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
-import { mapFloats } from "../util/floats.ts";
+import { checkNumber, checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
-import { argMax, type Evaluation } from "./evaluate.ts";
 import { kindOf, layersOf, networkOf } from "./graph.ts";
 import { logitsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type History, type TrainOptions, train } from "./train.ts";
 import {
-  biasesOf,
   type Kernel,
-  kernelLayers,
   kernelsOf,
   replaceKernel,
   setWeights,
@@ -470,132 +460,4 @@ export async function trainQuantized(
 ): Promise<QuantizedWeights & { history: History }> {
   const history = await train(model, data, { ...options, forward: quantizedForward(model, simulation) });
   return { ...quantizeWeights(model, simulation.weights), history };
-}
-
-/**
- * A sequential model as a network in integers (§3.2.2): dense and convolutional layers with linear or ReLU activation
- * (softmax at the end is left to the reader of the logits), max and average pooling, flatten; dropout falls away.
- *
- * @param weights symmetric, at most 8 bits, by layer: see `quantizeWeights`
- * @param activations fixed point of at most 8 bits, binary or ternary, for the input and for every layer with weights
- *   but the last; with binary inputs and weights of 1 bit a layer's products are bit counts
- * @throws RangeError for layers and grids that it cannot take
- */
-export function integerNetworkOf(
-  model: tf.LayersModel,
-  weights: Record<string, Quantized>,
-  activations: ActivationQuantizers,
-): IntegerNetwork {
-  const biases = biasesOf(model);
-  const last = [...kernelLayers(model).keys()].at(-1);
-  const gridFor = (where: string, quantizer: ActivationQuantizer | undefined): ActivationGrid => {
-    if (quantizer === undefined || (quantizer.kind === "fixed" && quantizer.high - quantizer.low > 255)) {
-      throw new RangeError(`${where} must have quantized activations of at most 8 bits to run in integers`);
-    }
-    if (quantizer.kind === "fixed") {
-      const { scale, zeroPoint, low, high } = quantizer;
-      return { scale, zeroPoint, low, high };
-    }
-    const { scale, threshold } = quantizer;
-    // A threshold of 0 sends everything but 0 to ±1: so does any step small enough.
-    return {
-      scale,
-      zeroPoint: 0,
-      low: quantizer.kind === "binary" ? 0 : -1,
-      high: 1,
-      step: Math.max(2 * threshold, 2 ** -60),
-    };
-  };
-  let input = gridFor("the input", activations.input);
-  const network = { inputShape: inputShape(model), input };
-  const steps: IntegerStep[] = [];
-  for (const layer of model.layers) {
-    const type = layer.getClassName();
-    const config = layer.getConfig() as Record<string, unknown>;
-    if (type === "InputLayer" || type === "Dropout") continue;
-    if (type === "Flatten") steps.push({ kind: "flatten" });
-    else if (type === "MaxPooling2D" || type === "AveragePooling2D") {
-      if (type === "AveragePooling2D" && input.step !== undefined) {
-        throw new RangeError(`${layer.name} cannot average binary or ternary activations in integers`);
-      }
-      steps.push({
-        kind: type === "MaxPooling2D" ? "maxPool2d" : "averagePool2d",
-        ...windowOf(config, "poolSize"),
-      });
-    } else if (type === "Dense" || type === "Conv2D") {
-      const activation = String(config.activation ?? "linear");
-      if (
-        activation !== "linear" &&
-        activation !== "relu" &&
-        !(activation === "softmax" && layer.name === last)
-      ) {
-        throw new RangeError(
-          `${layer.name} must have activation linear or relu to run in integers, got ${activation}`,
-        );
-      }
-      if (weights[layer.name] === undefined) throw new RangeError(`weights must have ${layer.name}`);
-      const output = layer.name === last ? undefined : gridFor(layer.name, activations.layers[layer.name]);
-      const step = {
-        name: layer.name,
-        kernel: weights[layer.name],
-        bias: biases[layer.name],
-        input,
-        output,
-        relu: activation === "relu",
-      };
-      if (type === "Dense") steps.push(denseStep(step));
-      else {
-        if (
-          String(config.dataFormat ?? "channelsLast") !== "channelsLast" ||
-          [config.dilationRate].flat().some((d) => d !== 1 && d !== undefined && d !== null)
-        ) {
-          throw new RangeError(`${layer.name} must be a plain channels-last convolution to run in integers`);
-        }
-        const { strides, padding } = windowOf(config, "kernelSize");
-        steps.push(conv2dStep({ ...step, strides, padding }));
-      }
-      if (output) input = output;
-    } else {
-      throw new RangeError(`${layer.name} is a ${type}, which does not run in integers here`);
-    }
-  }
-  return { ...network, steps };
-}
-
-/** The window of a pooling or convolutional layer, from its configuration. */
-export function windowOf(config: Record<string, unknown>, sizeName: string): Window {
-  const pair = (value: unknown): [number, number] =>
-    Array.isArray(value) ? [value[0], value[1] ?? value[0]] : [Number(value), Number(value)];
-  const size = pair(config[sizeName]);
-  const strides = config.strides === undefined || config.strides === null ? size : pair(config.strides);
-  return { size, strides, padding: config.padding === "same" ? "same" : "valid" };
-}
-
-/**
- * Loss and accuracy of an integer network on a split.
- *
- * @param options `batchSize` images at a time, default 250; `threads` that share each product, default 1
- */
-export function evaluateInteger(
-  network: IntegerNetwork,
-  split: Split,
-  { batchSize = 250, threads = 1 }: { batchSize?: number; threads?: number } = {},
-): Evaluation {
-  checkInteger("batchSize", batchSize, 1);
-  const pixels = elements(network.inputShape);
-  let correct = 0;
-  let loss = 0;
-  for (let from = 0; from < split.count; from += batchSize) {
-    const to = Math.min(split.count, from + batchSize);
-    const images = mapFloats(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
-    const { values, shape } = runInteger(network, images, to - from, threads);
-    for (let i = 0; i < to - from; i++) {
-      const row = values.subarray(i * shape[0], (i + 1) * shape[0]);
-      const label = split.labels[from + i];
-      const best = argMax(row);
-      if (best === label) correct++;
-      loss += Math.log(row.reduce((sum, z) => sum + Math.exp(z - row[best]), 0)) + row[best] - row[label];
-    }
-  }
-  return { loss: loss / split.count, accuracy: correct / split.count, correct, count: split.count };
 }

@@ -1,4 +1,4 @@
-// §3.2.2 A sequential network in integers: 8-bit weights and activations, 32-bit accumulators, whole numbers from the
+// §3.2.2 A network in integers: 8-bit weights and activations, 32-bit accumulators, whole numbers from the
 // first step to the last; beside it the same network simulated in floating point, equal bit for bit.
 //
 // Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only inference", 2018.
@@ -61,15 +61,39 @@ interface Weighted {
   requantization: Requantization | undefined;
 }
 
+/** How the codes of several inputs become codes of one grid: whole multipliers with one shift for all of them. */
+interface Joined {
+  /** One an input: its scale over the output's, times 2^shift. */
+  multipliers: readonly number[];
+  shift: number;
+  /** Codes of 0, one an input. */
+  zerosIn: readonly number[];
+  output: ActivationGrid;
+  /** Smallest and largest code; a ReLU moves them. */
+  low: number;
+  high: number;
+}
+
 /** One step of an integer network. */
-export type IntegerStep =
+export type IntegerStep = {
+  /** The steps whose results it reads, by index; -1 is the network's input. Default: the step before. */
+  inputs?: readonly number[];
+} & (
   | (Weighted & { kind: "dense" })
   | (Weighted & Window & { kind: "conv2d" })
+  | (Weighted & Window & { kind: "depthwiseConv2d" })
   | (Window & { kind: "maxPool2d" })
   | (Window & { kind: "averagePool2d" })
-  | { kind: "flatten" };
+  | { kind: "pad2d"; padding: readonly [top: number, bottom: number, left: number, right: number] }
+  | (Joined & { kind: "add" })
+  | (Joined & { kind: "concatenate" })
+  /** A ReLU whose result is not its own layer's alone: codes below and above are cut. */
+  | { kind: "clip"; low: number; high: number }
+  | { kind: "flatten" }
+);
+type Step<Kind extends IntegerStep["kind"]> = Extract<IntegerStep, { kind: Kind }>;
 
-/** A sequential network in integers. */
+/** A network in integers: steps that read the network's input, or what earlier steps gave. */
 export interface IntegerNetwork {
   /** Shape of one input, without the batch. */
   inputShape: readonly number[];
@@ -89,6 +113,8 @@ export interface WeightedOptions {
   /** Grid of the outputs; without it the step is the last, and gives its accumulators. */
   output?: ActivationGrid;
   relu?: boolean;
+  /** What the outputs are clipped to, 6 for a ReLU6. */
+  most?: number;
 }
 
 /** Makes a dense step from a quantized kernel [inputs, units]. */
@@ -103,7 +129,85 @@ export function conv2dStep(options: WeightedOptions & Omit<Window, "size">): Int
   return { kind: "conv2d", size: [height, width], strides, padding, ...weighted(options) };
 }
 
-function weighted({ name, kernel, bias, input, output, relu = false }: WeightedOptions): Weighted {
+/** Makes a depthwise step from a quantized kernel [height, width, channels, multiplier], its scales by channel. */
+export function depthwiseConv2dStep(options: WeightedOptions & Omit<Window, "size">): IntegerStep {
+  const { kernel, strides, padding } = options;
+  const [height, width, channels, multiplier] = kernel.shape;
+  if (kernel.axis !== undefined && kernel.axis !== 2)
+    throw new RangeError(
+      `kernel of ${options.name} must have its scales along axis 2, its channels, got axis ${kernel.axis}`,
+    );
+  // Every channel's filters side by side are the units: [places, channels x multiplier].
+  const units = channels * multiplier;
+  const scale = Float32Array.from({ length: units }, (_, unit) =>
+    kernel.axis === undefined ? kernel.scale[0] : kernel.scale[Math.floor(unit / multiplier)],
+  );
+  const flat: Quantized = { ...kernel, shape: [height * width, units], axis: 1, scale };
+  return {
+    kind: "depthwiseConv2d",
+    size: [height, width],
+    strides,
+    padding,
+    ...weighted({ ...options, kernel: flat }),
+  };
+}
+
+/** What a step that brings several inputs to one grid is made of. */
+export interface JoinedOptions {
+  inputs: readonly number[];
+  /** Grids of what is read. */
+  from: readonly ActivationGrid[];
+  output: ActivationGrid;
+  relu?: boolean;
+  most?: number;
+}
+
+/** Makes a sum of branches. */
+export function addStep(options: JoinedOptions): IntegerStep {
+  return { kind: "add", inputs: options.inputs, ...joined(options) };
+}
+
+/** Makes a concatenation along the channels. */
+export function concatenateStep(options: JoinedOptions): IntegerStep {
+  return { kind: "concatenate", inputs: options.inputs, ...joined(options) };
+}
+
+function joined({ from, output, relu = false, most }: JoinedOptions): Joined {
+  const ratios = from.map(({ scale }) => scale / (output.step ?? output.scale));
+  // 22 bits for the largest: times codes of 9 bits, and summed, they stay whole numbers in a double with room to spare.
+  const { shift } = fixedMultiplier(Math.max(...ratios));
+  return {
+    multipliers: ratios.map((ratio) => Math.round(ratio * 2 ** shift)),
+    shift,
+    zerosIn: from.map(({ zeroPoint }) => zeroPoint),
+    output,
+    ...clipped(output, relu, most),
+  };
+}
+
+/** Smallest and largest code behind a ReLU that may be clipped. */
+function clipped(grid: ActivationGrid, relu: boolean, most: number | undefined) {
+  const { zeroPoint, low, high, scale, step = scale } = grid;
+  return {
+    low: relu ? Math.max(low, zeroPoint) : low,
+    high: most === undefined ? high : Math.min(high, zeroPoint + roundEven(most / step)),
+  };
+}
+
+/** Makes a ReLU that stays on the grid of what it reads. */
+export function clipStep(grid: ActivationGrid, most?: number): IntegerStep {
+  return { kind: "clip", ...clipped(grid, true, most) };
+}
+
+function weighted({
+  name,
+  kernel,
+  bias,
+  input,
+  output,
+  relu = false,
+  most: ceiling,
+}: WeightedOptions): Weighted {
   const units = kernel.shape[kernel.shape.length - 1];
   if (kernel.bits > 8 || kernel.scheme !== "symmetric" || !(kernel.codes instanceof Int8Array)) {
     throw new RangeError(`kernel of ${name} must be symmetric, signed and of at most 8 bits`);
@@ -155,8 +259,7 @@ function weighted({ name, kernel, bias, input, output, relu = false }: WeightedO
         fixedMultiplier(scale / (output.step ?? output.scale)),
       ),
       zeroPoint: output.zeroPoint,
-      low: relu ? Math.max(output.low, output.zeroPoint) : output.low,
-      high: output.high,
+      ...clipped(output, relu, ceiling),
     },
   };
 }
@@ -204,6 +307,129 @@ function windows(shape: readonly number[], { size, strides, padding }: Window) {
   return { outHeight, outWidth, top, left };
 }
 
+/** What a step gives: codes on a grid, or the accumulators of a last step that has none. */
+interface Value {
+  codes: Codes8 | Int32Array;
+  shape: number[];
+  grid: { scale: number; zeroPoint: number } | undefined;
+}
+
+/** How each kind of step runs. */
+const runs: {
+  [Kind in IntegerStep["kind"]]: (
+    step: Step<Kind>,
+    inputs: (Value & { codes: Codes8; grid: { scale: number; zeroPoint: number } })[],
+    batch: number,
+    threads: number,
+  ) => Value;
+} = {
+  flatten: (_, [value]) => ({ ...value, shape: [elements(value.shape)] }),
+  maxPool2d: (step, [value], batch) => pooled(step, value, batch),
+  averagePool2d: (step, [value], batch) => pooled(step, value, batch),
+  dense: (step, [{ codes }], batch, threads) => finish(step, codes, batch, [step.packed.cols], threads),
+  conv2d: (step, [{ codes, shape }], batch, threads) => {
+    const { outHeight, outWidth } = windows(shape, step);
+    const left = patches(codes, batch, shape, step, step.zeroIn);
+    return finish(step, left, batch * outHeight * outWidth, [outHeight, outWidth, step.packed.cols], threads);
+  },
+  depthwiseConv2d: (step, [{ codes, shape }], batch) => {
+    const [sums, outShape] = depthwiseSums(codes, batch, shape, step);
+    return finished(step, sums, outShape);
+  },
+  pad2d: ({ padding }, [{ codes, shape, grid }], batch) => {
+    const [padded, outShape] = padCodes(codes, batch, shape, padding, grid.zeroPoint);
+    return { codes: padded, shape: outShape, grid };
+  },
+  clip: ({ low, high }, [value]) => ({
+    ...value,
+    codes: value.codes.map((code) => Math.min(high, Math.max(low, code))) as Codes8,
+  }),
+  add: (step, inputs) => {
+    const { multipliers, zerosIn, output, shift, low, high } = step;
+    const codes = codesFor(output, inputs[0].codes.length);
+    for (let i = 0; i < codes.length; i++) {
+      let sum = 0;
+      for (let k = 0; k < inputs.length; k++) sum += (inputs[k].codes[i] - zerosIn[k]) * multipliers[k];
+      codes[i] = Math.min(high, Math.max(low, roundEven(sum * 2 ** -shift) + output.zeroPoint));
+    }
+    return { codes, shape: inputs[0].shape, grid: output };
+  },
+  concatenate: (step, inputs) => {
+    const { multipliers, zerosIn, output, shift, low, high } = step;
+    const widths = inputs.map(({ shape }) => shape[shape.length - 1]);
+    const channels = widths.reduce((a, b) => a + b);
+    const places = inputs[0].codes.length / widths[0];
+    const codes = codesFor(output, places * channels);
+    let first = 0;
+    for (const [k, { codes: from }] of inputs.entries()) {
+      for (let i = 0; i < from.length; i++) {
+        const at = Math.floor(i / widths[k]) * channels + first + (i % widths[k]);
+        const level = roundEven((from[i] - zerosIn[k]) * multipliers[k] * 2 ** -shift);
+        codes[at] = Math.min(high, Math.max(low, level + output.zeroPoint));
+      }
+      first += widths[k];
+    }
+    return { codes, shape: [...inputs[0].shape.slice(0, -1), channels], grid: output };
+  },
+};
+
+const codesFor = ({ low }: ActivationGrid, length: number): Codes8 =>
+  low >= 0 ? new Uint8Array(length) : new Int8Array(length);
+
+function pooled(
+  step: Step<"maxPool2d" | "averagePool2d">,
+  { codes, shape, grid }: Value & { codes: Codes8; grid: { zeroPoint: number; scale: number } },
+  batch: number,
+): Value {
+  const [out, outShape] = pool(codes, batch, shape, step, grid.zeroPoint);
+  return { codes: out, shape: outShape, grid };
+}
+
+/** A matrix product of codes and what its layer does next. */
+function finish(step: Weighted, left: Codes8, rows: number, shape: number[], threads: number): Value {
+  const { packed, signs, zeroIn, requantization, bias, fraction } = step;
+  if (requantization && !signs) {
+    const codes = integerLayer(
+      left,
+      packed,
+      rows,
+      { ...requantization, bias, fraction },
+      { zeroA: zeroIn, threads },
+    );
+    return { codes, shape, grid: step.output };
+  }
+  const sums = signs
+    ? binaryMatmul(packBits(left, rows, packed.rows), signs)
+    : integerMatmul(left, packed, rows, packed.rows, packed.cols, { zeroA: zeroIn, threads });
+  return finished(step, sums, shape);
+}
+
+/** Sums of products to codes, or to accumulators where the step has no grid for its outputs. */
+function finished(
+  { bias, fraction, requantization, output }: Weighted,
+  sums: Int32Array,
+  shape: number[],
+): Value {
+  const units = bias.length;
+  for (let i = 0; i < sums.length; i += units)
+    for (let j = 0; j < units; j++) sums[i + j] = (sums[i + j] << fraction[j]) + bias[j];
+  return requantization
+    ? { codes: requantize(sums, units, requantization), shape, grid: output }
+    : { codes: sums, shape, grid: undefined };
+}
+
+/** The positions of what a step reads, and the last step that reads each result: it may be forgotten then. */
+function readsOf({ steps }: IntegerNetwork): { reads: number[][]; last: Map<number, number> } {
+  const reads = steps.map(({ inputs }, i) => [...(inputs ?? [i - 1])]);
+  const last = new Map<number, number>();
+  for (const [i, sources] of reads.entries())
+    for (const source of sources) {
+      checkInteger(`inputs of step ${i}`, source, -1, i - 1);
+      last.set(source, i);
+    }
+  return { reads, last };
+}
+
 /**
  * Runs the network in integers (§3.2.2).
  *
@@ -218,54 +444,26 @@ export function runInteger(
 ): IntegerResult {
   checkInteger("batch", batch, 0);
   checkLength("inputs", inputs, batch * elements(network.inputShape));
-  let shape = [...network.inputShape];
-  let codes: Codes8 = toCodes(inputs, network.input);
-  let grid: { scale: number; zeroPoint: number } = network.input;
-  for (const [index, step] of network.steps.entries()) {
-    if (step.kind === "flatten") {
-      shape = [elements(shape)];
-      continue;
-    }
-    if (step.kind === "maxPool2d" || step.kind === "averagePool2d") {
-      [codes, shape] = pool(codes, batch, shape, step, grid.zeroPoint);
-      continue;
-    }
-    let left = codes;
-    let rows = batch;
-    const units = step.packed.cols;
-    if (step.kind === "conv2d") {
-      const { outHeight, outWidth } = windows(shape, step);
-      left = patches(codes, batch, shape, step, step.zeroIn);
-      rows = batch * outHeight * outWidth;
-      shape = [outHeight, outWidth, units];
-    } else {
-      shape = [units];
-    }
-    const inputs = step.packed.rows;
-    const { requantization, bias, fraction } = step;
-    if (requantization && !step.signs) {
-      codes = integerLayer(
-        left,
-        step.packed,
-        rows,
-        { ...requantization, bias, fraction },
-        { zeroA: step.zeroIn, threads },
-      );
-      grid = step.output!;
-      continue;
-    }
-    const accumulators = step.signs
-      ? binaryMatmul(packBits(left, rows, inputs), step.signs)
-      : integerMatmul(left, step.packed, rows, inputs, units, { zeroA: step.zeroIn, threads });
-    for (let i = 0; i < accumulators.length; i += units) {
-      for (let j = 0; j < units; j++) accumulators[i + j] = (accumulators[i + j] << fraction[j]) + bias[j];
-    }
-    if (requantization === undefined) return lastAccumulators(network, index, accumulators, shape, step);
-    codes = requantize(accumulators, units, requantization);
-    grid = step.output!;
+  const input: Value = {
+    codes: toCodes(inputs, network.input),
+    shape: [...network.inputShape],
+    grid: network.input,
+  };
+  const { reads, last } = readsOf(network);
+  const values = new Map<number, Value>([[-1, input]]);
+  let result = input;
+  for (const [i, step] of network.steps.entries()) {
+    const given = reads[i].map((source) => {
+      const value = values.get(source)!;
+      if (!value.grid) throw new RangeError("only the last step may leave out its output grid");
+      return value;
+    });
+    result = (runs[step.kind] as (...args: unknown[]) => Value)(step, given, batch, threads);
+    values.set(i, result);
+    for (const source of reads[i]) if (last.get(source) === i) values.delete(source);
   }
-  const steps = Int32Array.from(codes);
-  return { steps, values: mapFloats(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
+  const { codes, shape, grid } = result;
+  return resultOf(network, Int32Array.from(codes), shape, grid);
 }
 
 /**
@@ -275,50 +473,77 @@ export function runInteger(
  */
 export function simulateInteger(network: IntegerNetwork, inputs: Float32Array, batch: number): IntegerResult {
   checkLength("inputs", inputs, batch * elements(network.inputShape));
-  let shape = [...network.inputShape];
-  let grid: ActivationGrid = network.input;
-  let values = Float64Array.from(inputs, (v) => {
-    const level = roundEven(v / (grid.step ?? grid.scale));
-    return Math.min(grid.high - grid.zeroPoint, Math.max(grid.low - grid.zeroPoint, level));
-  });
-  for (const [index, step] of network.steps.entries()) {
-    if (step.kind === "flatten") {
-      shape = [elements(shape)];
-      continue;
-    }
-    if (step.kind === "dense") {
-      [values, shape] = simulateConv(values, batch, [1, 1, elements(shape)], {
-        ...step,
-        kind: "conv2d",
-        size: [1, 1],
-        strides: [1, 1],
-        padding: "valid",
-      });
-      shape = [shape[2]];
-    } else if (step.kind === "conv2d") {
-      [values, shape] = simulateConv(values, batch, shape, step);
-    } else {
-      [values, shape] = simulatePool(values, batch, shape, step);
-      continue;
-    }
-    if (step.requantization === undefined) {
-      return lastAccumulators(network, index, Int32Array.from(values), shape, step);
-    }
-    grid = step.output!;
+  const { scale, zeroPoint, low, high, step: size = scale } = network.input;
+  const levels = Float64Array.from(inputs, (v) =>
+    Math.min(high - zeroPoint, Math.max(low - zeroPoint, roundEven(v / size))),
+  );
+  let result: Levels = { levels, shape: [...network.inputShape], grid: network.input };
+  const { reads } = readsOf(network);
+  const all = new Map<number, Levels>([[-1, result]]);
+  for (const [i, step] of network.steps.entries()) {
+    const given = reads[i].map((source) => all.get(source)!);
+    if (given.some(({ grid }) => !grid))
+      throw new RangeError("only the last step may leave out its output grid");
+    result = simulateStep(step, given, batch);
+    all.set(i, result);
   }
-  const steps = Int32Array.from(values, (level) => level + grid.zeroPoint);
-  return { steps, values: mapFloats(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
+  const zero = result.grid?.zeroPoint ?? 0;
+  const steps = Int32Array.from(result.levels, (level) => level + zero);
+  return resultOf(network, steps, result.shape, result.grid);
 }
 
-function lastAccumulators(
-  network: IntegerNetwork,
-  index: number,
+/** Values of the simulation in units of their grid's scale, less its zero point. */
+interface Levels {
+  levels: Float64Array;
+  shape: number[];
+  grid: { scale: number; zeroPoint: number } | undefined;
+}
+
+function simulateStep(step: IntegerStep, inputs: Levels[], batch: number): Levels {
+  const [{ levels, shape, grid }] = inputs;
+  switch (step.kind) {
+    case "flatten":
+      return { levels, shape: [elements(shape)], grid };
+    case "dense": {
+      const window = { size: [1, 1], strides: [1, 1], padding: "valid" } as const;
+      const as = { ...step, ...window, kind: "conv2d" as const };
+      const [values, [, , units]] = simulateConv(levels, batch, [1, 1, elements(shape)], as);
+      return { levels: values, shape: [units], grid: step.output };
+    }
+    case "conv2d":
+    case "depthwiseConv2d": {
+      const [values, outShape] = simulateConv(levels, batch, shape, step);
+      return { levels: values, shape: outShape, grid: step.output };
+    }
+    case "maxPool2d":
+    case "averagePool2d": {
+      const [values, outShape] = simulatePool(levels, batch, shape, step);
+      return { levels: values, shape: outShape, grid };
+    }
+    case "clip": {
+      const zero = grid!.zeroPoint;
+      return {
+        levels: levels.map((v) => Math.min(step.high - zero, Math.max(step.low - zero, v))),
+        shape,
+        grid,
+      };
+    }
+    case "pad2d":
+      return { ...simulatePad(levels, batch, shape, step.padding), grid };
+    case "add":
+    case "concatenate":
+      return simulateJoined(step, inputs);
+  }
+}
+
+function resultOf(
+  { steps: all }: IntegerNetwork,
   steps: Int32Array,
   shape: number[],
-  { accumulatorScale }: Weighted,
+  grid: { scale: number; zeroPoint: number } | undefined,
 ): IntegerResult {
-  if (index !== network.steps.length - 1)
-    throw new RangeError("only the last step may leave out its output grid");
+  if (grid) return { steps, values: mapFloats(steps, (q) => grid.scale * (q - grid.zeroPoint)), shape };
+  const { accumulatorScale } = all[all.length - 1] as Weighted;
   const units = accumulatorScale.length;
   return { steps, values: mapFloats(steps, (q, i) => q * accumulatorScale[i % units]), shape };
 }
@@ -408,15 +633,74 @@ function pool(
   return [out, [outHeight, outWidth, channels]];
 }
 
+/** Sums of products of each channel's patches and its own filters. */
+function depthwiseSums(
+  codes: Codes8,
+  batch: number,
+  shape: readonly number[],
+  step: Step<"depthwiseConv2d">,
+): [Int32Array, number[]] {
+  const [height, width, channels] = shape;
+  const { outHeight, outWidth, top, left } = windows(shape, step);
+  const { kernel, zeroIn, size, strides } = step;
+  const units = step.bias.length;
+  const multiplier = units / channels;
+  const sums = new Int32Array(batch * outHeight * outWidth * units);
+  let at = 0;
+  for (let b = 0; b < batch; b++)
+    for (let oy = 0; oy < outHeight; oy++)
+      for (let ox = 0; ox < outWidth; ox++, at += units)
+        for (let ky = 0; ky < size[0]; ky++) {
+          const y = oy * strides[0] + ky - top;
+          if (y < 0 || y >= height) continue;
+          for (let kx = 0; kx < size[1]; kx++) {
+            const x = ox * strides[1] + kx - left;
+            if (x < 0 || x >= width) continue;
+            const from = ((b * height + y) * width + x) * channels;
+            const row = (ky * size[1] + kx) * units;
+            if (multiplier === 1)
+              for (let u = 0; u < units; u++) sums[at + u] += (codes[from + u] - zeroIn) * kernel[row + u];
+            else
+              for (let u = 0; u < units; u++)
+                sums[at + u] += (codes[from + Math.trunc(u / multiplier)] - zeroIn) * kernel[row + u];
+          }
+        }
+  return [sums, [outHeight, outWidth, units]];
+}
+
+/** Codes with those of 0 around them. */
+function padCodes(
+  codes: Codes8,
+  batch: number,
+  [height, width, channels]: readonly number[],
+  [top, bottom, left, right]: Step<"pad2d">["padding"],
+  zero: number,
+): [Codes8, number[]] {
+  const shape = [height + top + bottom, width + left + right, channels];
+  const row = width * channels;
+  const out =
+    codes instanceof Uint8Array
+      ? new Uint8Array(batch * elements(shape))
+      : new Int8Array(batch * elements(shape));
+  out.fill(zero);
+  for (let b = 0; b < batch; b++)
+    for (let y = 0; y < height; y++) {
+      const from = (b * height + y) * row;
+      out.set(codes.subarray(from, from + row), ((b * shape[0] + y + top) * shape[1] + left) * channels);
+    }
+  return [out, shape];
+}
+
 function simulateConv(
   values: Float64Array,
   batch: number,
   shape: readonly number[],
-  step: Weighted & Window & { kind: "conv2d" },
+  step: Step<"conv2d" | "depthwiseConv2d">,
 ): [Float64Array<ArrayBuffer>, number[]] {
   const [height, width, channels] = shape;
   const { outHeight, outWidth, top, left } = windows(shape, step);
   const units = step.bias.length;
+  const multiplier = units / channels;
   const out = new Float64Array(batch * outHeight * outWidth * units);
   const sums = new Float64Array(units);
   let at = 0;
@@ -430,10 +714,16 @@ function simulateConv(
           for (let kx = 0; kx < step.size[1]; kx++) {
             const x = ox * step.strides[1] + kx - left;
             if (x < 0 || x >= width) continue;
+            const place = ky * step.size[1] + kx;
+            const from = ((b * height + y) * width + x) * channels;
+            if (step.kind === "depthwiseConv2d") {
+              for (let u = 0; u < units; u++)
+                sums[u] += values[from + Math.floor(u / multiplier)] * step.kernel[place * units + u];
+              continue;
+            }
             for (let c = 0; c < channels; c++) {
-              const value = values[((b * height + y) * width + x) * channels + c];
-              const row = ((ky * step.size[1] + kx) * channels + c) * units;
-              for (let u = 0; u < units; u++) sums[u] += value * step.kernel[row + u];
+              const row = (place * channels + c) * units;
+              for (let u = 0; u < units; u++) sums[u] += values[from + c] * step.kernel[row + u];
             }
           }
         }
@@ -445,6 +735,50 @@ function simulateConv(
     }
   }
   return [out, [outHeight, outWidth, units]];
+}
+
+function simulateJoined(step: Step<"add" | "concatenate">, inputs: Levels[]): Levels {
+  const { multipliers, shift, output } = step;
+  const [low, high] = [step.low - output.zeroPoint, step.high - output.zeroPoint];
+  const round = (real: number) => Math.min(high, Math.max(low, roundEven(real)));
+  const factors = multipliers.map((multiplier) => multiplier / 2 ** shift);
+  if (step.kind === "add") {
+    const sums = inputs[0].levels.map((_, i) =>
+      round(inputs.reduce((sum, { levels }, k) => sum + levels[i] * factors[k], 0)),
+    );
+    return { levels: sums, shape: inputs[0].shape, grid: output };
+  }
+  const rows = inputs.map(({ levels, shape }) => ({ levels, width: shape[shape.length - 1] }));
+  const channels = rows.reduce((sum, { width }) => sum + width, 0);
+  const places = rows[0].levels.length / rows[0].width;
+  const all = Array.from({ length: places }, (_, place) =>
+    rows.flatMap(({ levels, width }, k) =>
+      [...levels.subarray(place * width, (place + 1) * width)].map((level) => round(level * factors[k])),
+    ),
+  );
+  return {
+    levels: Float64Array.from(all.flat()),
+    shape: [...inputs[0].shape.slice(0, -1), channels],
+    grid: output,
+  };
+}
+
+function simulatePad(
+  levels: Float64Array,
+  batch: number,
+  [height, width, channels]: number[],
+  [top, bottom, left, right]: Step<"pad2d">["padding"],
+): { levels: Float64Array; shape: number[] } {
+  const shape = [height + top + bottom, width + left + right, channels];
+  const out = new Float64Array(batch * elements(shape));
+  for (let i = 0; i < levels.length; i++) {
+    const c = i % channels;
+    const x = Math.floor(i / channels) % width;
+    const y = Math.floor(i / (channels * width)) % height;
+    const b = Math.floor(i / (channels * width * height));
+    out[((b * shape[0] + y + top) * shape[1] + x + left) * channels + c] = levels[i];
+  }
+  return { levels: out, shape };
 }
 
 /** The rounding of `requantize` on real numbers: sum times multiplier, a real number; nearest level; clipped. */

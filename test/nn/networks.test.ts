@@ -8,12 +8,14 @@ import {
   calibrateActivations,
   equalizeModel,
   evaluate,
+  evaluateInteger,
   factorizeModel,
   foldBatchNorms,
   graphOf,
   groupsOf,
   hessianDiagonalOf,
   inputStatisticsOf,
+  integerNetworkOf,
   lenet300,
   mergeUnits,
   predict,
@@ -26,7 +28,7 @@ import {
   useBackend,
   weightsOf,
 } from "slimlab/nn";
-import { dequantize } from "slimlab/quantization";
+import { dequantize, runInteger, simulateInteger } from "slimlab/quantization";
 import { normal, seeded } from "../../lib/util/random.ts";
 
 const { layers } = tf;
@@ -518,5 +520,60 @@ describe("nn: networks that people have", () => {
     abort.abort();
     await assert.rejects(work, { name: "AbortError" });
     assert.deepEqual(weightsOf(model), before);
+  });
+
+  it("folded networks run in integers: equal to their simulation bit for bit, and near the one in floats", async () => {
+    const split = noise(24, [8, 8, 2], 3);
+    const pixels = Float32Array.from(split.images, (p) => p / 255);
+    const run: Record<string, () => tf.LayersModel> = {
+      vgg: architectures.vgg,
+      resnet: architectures.resnet,
+      mobilenet: architectures.mobilenet,
+      // Concatenation, padding, a ReLU that others pass by, pooling of branches.
+      inception: () =>
+        build((x) => {
+          const a = apply(layers.conv2d({ filters: 3, kernelSize: 1 }), x);
+          const b = apply(
+            layers.conv2d({ filters: 4, kernelSize: 3, padding: "same", activation: "relu" }),
+            x,
+          );
+          const both = apply(
+            layers.concatenate(),
+            a,
+            b,
+            apply(layers.maxPooling2d({ poolSize: 3, strides: 1, padding: "same" }), x),
+          );
+          const open = apply(
+            layers.conv2d({ filters: 5, kernelSize: 3 }),
+            apply(layers.zeroPadding2d({ padding: 1 }), both),
+          );
+          return apply(layers.concatenate(), open, apply(layers.reLU({ maxValue: 2 }), open));
+        }),
+    };
+    for (const [name, make] of Object.entries(run)) {
+      const { model } = foldBatchNorms(make());
+      const exact = await predict(model, split);
+      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const activations = await calibrateActivations(model, split);
+      const network = integerNetworkOf(model, quantized, activations);
+      const whole = runInteger(network, pixels, 24);
+      const simulated = simulateInteger(network, pixels, 24);
+      assert.deepEqual(whole.steps, simulated.steps, name);
+      assert.deepEqual(whole.values, simulated.values, name);
+      const floats = await predict(model, split, { forward: quantizedForward(model, { activations }) });
+      const range = Math.max(...exact.logits.map(Math.abs));
+      const [toFloats, toExact] = [apart(whole.values, floats.logits), apart(whole.values, exact.logits)];
+      // A level here and there is rounded the other way; each of the eight grids is a 255th of its range.
+      assert.ok(toFloats < 0.03 * range, `${name}: ${toFloats} from the simulation in floats, of ${range}`);
+      assert.ok(toExact < 0.08 * range, `${name}: ${toExact} from the floats, of ${range}`);
+      assert.equal(evaluateInteger(network, split).count, 24);
+    }
+    const model = architectures.resnet();
+    const activations = await calibrateActivations(model, split);
+    const { quantized } = quantizeWeights(model, { bits: 8 });
+    assert.throws(
+      () => integerNetworkOf(model, quantized, activations),
+      /is a batch normalisation: fold it .* first \(foldBatchNorms\)/,
+    );
   });
 });

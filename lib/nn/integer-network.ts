@@ -1,0 +1,357 @@
+// §3.2.2 applied to models: a quantized model as a network that runs in whole numbers from its first step to its last.
+
+import type { Split } from "../datasets/index.ts";
+import {
+  activationOf,
+  channelsLast,
+  consumersOf,
+  findKind,
+  type Graph,
+  type GraphNode,
+  type IntegerKind,
+  sharedNodes,
+} from "../graph/index.ts";
+import {
+  type ActivationGrid,
+  addStep,
+  clipStep,
+  concatenateStep,
+  conv2dStep,
+  denseStep,
+  depthwiseConv2dStep,
+  type IntegerNetwork,
+  type IntegerStep,
+  type Quantized,
+  runInteger,
+  type WeightedOptions,
+  type Window,
+} from "../quantization/index.ts";
+import { checkInteger } from "../util/check.ts";
+import { mapFloats } from "../util/floats.ts";
+import { elements } from "../util/shape.ts";
+import { argMax, type Evaluation } from "./evaluate.ts";
+import { networkOf } from "./graph.ts";
+import type { ActivationQuantizer, ActivationQuantizers } from "./quantize.ts";
+import type { tf } from "./tf.ts";
+import { biasesOf } from "./weights.ts";
+
+/**
+ * A model as a network in integers (§3.2.2): dense layers, convolutions, depthwise convolutions, sums, concatenations,
+ * padding, pooling (global too) and flatten, with linear, ReLU or ReLU6 activation, in any graph; a softmax at the end is
+ * left to the reader of the logits, and dropout falls away. Batch normalisation has to be folded first:
+ * `foldBatchNorms`.
+ *
+ * @param weights symmetric, at most 8 bits, by layer: see `quantizeWeights`
+ * @param activations fixed point of at most 8 bits, binary or ternary, for the input and where `calibrateActivations`
+ *   puts them; with binary inputs and weights of 1 bit a layer's products are bit counts
+ * @throws RangeError for layers and grids that it cannot take
+ */
+export function integerNetworkOf(
+  model: tf.LayersModel,
+  weights: Record<string, Quantized>,
+  activations: ActivationQuantizers,
+): IntegerNetwork {
+  const { graph } = networkOf(model);
+  if (graph.inputs.length !== 1 || graph.outputs.length !== 1)
+    throw new RangeError(
+      `${model.name} must have one input and one output to run in integers, got ${graph.inputs.length} and ${graph.outputs.length}`,
+    );
+  const builder = new Builder(graph, biasesOf(model), weights, activations);
+  for (const node of graph.nodes) builder.add(node);
+  return builder.network();
+}
+
+/** A tensor of the graph, as far as the steps have come: the step that gives it (-1: the input), and its grid. */
+interface Place {
+  step: number;
+  grid: ActivationGrid | undefined;
+}
+
+class Builder {
+  readonly #graph: Graph;
+  readonly #biases: Record<string, Float32Array>;
+  readonly #weights: Record<string, Quantized>;
+  readonly #activations: ActivationQuantizers;
+  readonly #consumers: Map<string, GraphNode[]>;
+  readonly #places = new Map<string, Place>();
+  readonly #done = new Set<string>();
+  readonly #steps: IntegerStep[] = [];
+  #input: ActivationGrid | undefined;
+
+  constructor(
+    graph: Graph,
+    biases: Record<string, Float32Array>,
+    weights: Record<string, Quantized>,
+    activations: ActivationQuantizers,
+  ) {
+    this.#graph = graph;
+    this.#biases = biases;
+    this.#weights = weights;
+    this.#activations = activations;
+    this.#consumers = consumersOf(graph);
+    const [shared] = sharedNodes(graph);
+    if (shared) throw new RangeError(`${shared} must be used once to run in integers`);
+    // Said before the layer in front of it asks for a grid that it does not need.
+    for (const node of graph.nodes) if (findKind(node.kind)?.integer === "batchNorm") unfolded(node);
+  }
+
+  network(): IntegerNetwork {
+    const inputShape = this.#graph.tensors[this.#graph.inputs[0]].shape.map((size) => {
+      if (size === null) throw new RangeError(`${this.#graph.name} must have inputs of a fixed shape`);
+      return size;
+    });
+    return { inputShape, input: this.#input!, steps: this.#steps };
+  }
+
+  add(node: GraphNode): void {
+    if (this.#done.has(node.name)) return;
+    const { integer } = findKind(node.kind) ?? { integer: "none" as const };
+    this.#makers[integer](node);
+  }
+
+  /** What each kind of step takes of a node. */
+  readonly #makers: Record<IntegerKind, (node: GraphNode) => void> = {
+    none: (node) => {
+      if (node.kind === "softmax" && this.#isLast(node)) this.#pass(node);
+      else
+        throw new RangeError(
+          `${node.name} is a ${findKind(node.kind)?.tfjs ?? node.kind}, which does not run in integers here`,
+        );
+    },
+    identity: (node) => {
+      if (node.kind !== "input") return this.#pass(node);
+      this.#input = this.#grid("the input", this.#activations.input);
+      this.#places.set(node.outputs[0], { step: -1, grid: this.#input });
+    },
+    flatten: (node) => this.#put(node, { kind: "flatten" }),
+    dense: (node) => this.#weighted(node, (options) => denseStep(options)),
+    conv2d: (node) =>
+      this.#weighted(node, (options) => conv2dStep({ ...options, ...plainWindow(node, "kernelSize") })),
+    depthwiseConv2d: (node) =>
+      this.#weighted(node, (options) =>
+        depthwiseConv2dStep({ ...options, ...plainWindow(node, "kernelSize") }),
+      ),
+    maxPool2d: (node) => this.#put(node, { kind: "maxPool2d", ...plainWindow(node, "poolSize") }),
+    averagePool2d: (node) => this.#average(node, plainWindow(node, "poolSize")),
+    globalAveragePool2d: (node) => {
+      const [height, width] = this.#graph.tensors[node.inputs[0]].shape;
+      if (!height || !width) throw new RangeError(`${node.name} must have inputs of a fixed shape`);
+      if (!channelsLast(node))
+        throw new RangeError(`${node.name} must have its channels last to run in integers`);
+      this.#average(node, { size: [height, width], strides: [height, width], padding: "valid" });
+      const { grid } = this.#places.get(node.outputs[0])!;
+      this.#steps.push({ kind: "flatten", inputs: [this.#steps.length - 1] });
+      this.#places.set(node.outputs[0], { step: this.#steps.length - 1, grid });
+    },
+    pad2d: (node) => {
+      if (!channelsLast(node))
+        throw new RangeError(`${node.name} must have its channels last to run in integers`);
+      const [[top, bottom], [left, right]] = node.attributes.padding as [[number, number], [number, number]];
+      this.#put(node, { kind: "pad2d", padding: [top, bottom, left, right] });
+    },
+    add: (node) => this.#joined(node, addStep),
+    concatenate: (node) => {
+      const rank = this.#graph.tensors[node.outputs[0]].shape.length;
+      const axis = Number(node.attributes.axis ?? -1);
+      if (axis !== -1 && axis !== rank)
+        throw new RangeError(`${node.name} must join channels to run in integers`);
+      this.#joined(node, concatenateStep);
+    },
+    relu: (node) => {
+      if (activationOf(node) === "softmax" && this.#isLast(node)) return this.#pass(node);
+      const { grid } = this.#read(node)[0];
+      const { relu, most } = reluOf(node);
+      if (relu) this.#put(node, clipStep(grid!, most));
+      else this.#pass(node);
+    },
+    batchNorm: unfolded,
+  };
+
+  #read(node: GraphNode): Place[] {
+    return node.inputs.map((tensor) => {
+      const place = this.#places.get(tensor)!;
+      if (!place.grid)
+        throw new RangeError(`${node.name} reads outputs without a grid: activations must have one there`);
+      return place;
+    });
+  }
+
+  /** Hands on what a node reads. */
+  #pass(node: GraphNode): void {
+    this.#places.set(node.outputs[0], this.#places.get(node.inputs[0])!);
+  }
+
+  /** A step that stays on the grid of what it reads. */
+  #put(node: GraphNode, step: IntegerStep): void {
+    const [{ step: source, grid }] = this.#read(node);
+    this.#steps.push({ ...step, inputs: [source] });
+    this.#places.set(node.outputs[0], { step: this.#steps.length - 1, grid });
+  }
+
+  #average(node: GraphNode, window: Window): void {
+    if (this.#read(node)[0].grid!.step !== undefined)
+      throw new RangeError(`${node.name} cannot average binary or ternary activations in integers`);
+    this.#put(node, { kind: "averagePool2d", ...window });
+  }
+
+  #weighted(node: GraphNode, make: (options: WeightedOptions) => IntegerStep): void {
+    const [{ step: source, grid: input }] = this.#read(node);
+    const kernel = this.#weights[node.name];
+    if (kernel === undefined) throw new RangeError(`weights must have ${node.name}`);
+    const { last, relu, most } = this.#chain(node);
+    const output = this.#isLast(last)
+      ? undefined
+      : this.#grid(last.name, this.#activations.layers[last.name]);
+    const step = make({
+      name: node.name,
+      kernel,
+      bias: this.#biases[node.name],
+      input: input!,
+      output,
+      relu,
+      most,
+    });
+    if (!output && (relu || most !== undefined))
+      throw new RangeError(
+        `${last.name} must give its outputs without ReLU, as the last layer, to run in integers`,
+      );
+    this.#steps.push({ ...step, inputs: [source] });
+    this.#places.set(last.outputs[0], { step: this.#steps.length - 1, grid: output });
+  }
+
+  #joined(node: GraphNode, make: typeof addStep): void {
+    const sources = this.#read(node);
+    const { last, relu, most } = this.#chain(node);
+    const output = this.#grid(last.name, this.#activations.layers[last.name]);
+    const inputs = sources.map(({ step }) => step);
+    const from = sources.map(({ grid }) => grid!);
+    this.#steps.push(make({ inputs, from, output, relu, most }));
+    this.#places.set(last.outputs[0], { step: this.#steps.length - 1, grid: output });
+  }
+
+  /** A node with the ReLUs that follow it alone: one step. */
+  #chain(node: GraphNode): { last: GraphNode; relu: boolean; most: number | undefined } {
+    let { relu, most } = reluOf(node, this.#isLast(node));
+    let last = node;
+    for (;;) {
+      const [tensor] = last.outputs;
+      const readers = this.#consumers.get(tensor) ?? [];
+      const [next] = readers;
+      if (readers.length !== 1 || this.#graph.outputs.includes(tensor)) break;
+      if (findKind(next.kind)?.integer !== "relu" || activationOf(next) === "softmax") break;
+      // An output with a grid of its own is a result of its own.
+      if (this.#activations.layers[last.name] && !this.#activations.layers[next.name]) break;
+      const after = reluOf(next);
+      relu ||= after.relu;
+      most = after.most === undefined ? most : Math.min(after.most, most ?? Number.POSITIVE_INFINITY);
+      this.#done.add(next.name);
+      last = next;
+    }
+    return { last, relu, most };
+  }
+
+  /** Whether a node's outputs are the network's, but for a softmax or what only hands on. */
+  #isLast({ outputs }: GraphNode): boolean {
+    if (this.#graph.outputs.includes(outputs[0])) return true;
+    const readers = this.#consumers.get(outputs[0]) ?? [];
+    if (readers.length !== 1) return false;
+    const [next] = readers;
+    const kind = findKind(next.kind);
+    const hands =
+      kind?.product === "none" &&
+      (next.kind === "softmax" || activationOf(next) === "softmax" || kind.integer === "identity");
+    return hands && this.#isLast(next);
+  }
+
+  #grid(where: string, quantizer: ActivationQuantizer | undefined): ActivationGrid {
+    if (quantizer === undefined || (quantizer.kind === "fixed" && quantizer.high - quantizer.low > 255)) {
+      throw new RangeError(`${where} must have quantized activations of at most 8 bits to run in integers`);
+    }
+    if (quantizer.kind === "fixed") {
+      const { scale, zeroPoint, low, high } = quantizer;
+      return { scale, zeroPoint, low, high };
+    }
+    const { scale, threshold } = quantizer;
+    // A threshold of 0 sends everything but 0 to ±1: so does any step small enough.
+    return {
+      scale,
+      zeroPoint: 0,
+      low: quantizer.kind === "binary" ? 0 : -1,
+      high: 1,
+      step: Math.max(2 * threshold, 2 ** -60),
+    };
+  }
+}
+
+function unfolded({ name }: GraphNode): never {
+  throw new RangeError(
+    `${name} is a batch normalisation: fold it into the layer before it first (foldBatchNorms)`,
+  );
+}
+
+/** What of a layer's activation is a ReLU, and where it ends; softmax is left out where the network ends. */
+function reluOf(node: GraphNode, last = false): { relu: boolean; most: number | undefined } {
+  if (node.kind === "reLU") {
+    const { maxValue, negativeSlope, threshold } = node.attributes as Record<
+      string,
+      number | null | undefined
+    >;
+    if (negativeSlope || threshold)
+      throw new RangeError(`${node.name} must be a plain ReLU to run in integers`);
+    return { relu: true, most: maxValue ?? undefined };
+  }
+  const activation = activationOf(node);
+  if (activation === "relu") return { relu: true, most: undefined };
+  if (activation === "relu6") return { relu: true, most: 6 };
+  if (activation !== "linear" && !(activation === "softmax" && last))
+    throw new RangeError(
+      `${node.name} must have activation linear or relu to run in integers, got ${activation}`,
+    );
+  return { relu: false, most: undefined };
+}
+
+function plainWindow(node: GraphNode, sizeName: string): Window {
+  const { attributes } = node;
+  const dilated = [attributes.dilationRate].flat().some((d) => d !== 1 && d !== undefined && d !== null);
+  if (!channelsLast(node) || dilated)
+    throw new RangeError(`${node.name} must be plain, its channels last and not dilated, to run in integers`);
+  return windowOf(attributes, sizeName);
+}
+
+/** The window of a pooling or convolutional layer, from its configuration. */
+export function windowOf(config: Readonly<Record<string, unknown>>, sizeName: string): Window {
+  const pair = (value: unknown): [number, number] =>
+    Array.isArray(value) ? [value[0], value[1] ?? value[0]] : [Number(value), Number(value)];
+  const size = pair(config[sizeName]);
+  const strides = config.strides === undefined || config.strides === null ? size : pair(config.strides);
+  return { size, strides, padding: config.padding === "same" ? "same" : "valid" };
+}
+
+/**
+ * Loss and accuracy of an integer network on a split.
+ *
+ * @param options `batchSize` images at a time, default 250; `threads` that share each product, default 1
+ */
+export function evaluateInteger(
+  network: IntegerNetwork,
+  split: Split,
+  { batchSize = 250, threads = 1 }: { batchSize?: number; threads?: number } = {},
+): Evaluation {
+  checkInteger("batchSize", batchSize, 1);
+  const pixels = elements(network.inputShape);
+  let correct = 0;
+  let loss = 0;
+  for (let from = 0; from < split.count; from += batchSize) {
+    const to = Math.min(split.count, from + batchSize);
+    const images = mapFloats(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
+    const { values, shape } = runInteger(network, images, to - from, threads);
+    for (let i = 0; i < to - from; i++) {
+      const row = values.subarray(i * shape[0], (i + 1) * shape[0]);
+      const label = split.labels[from + i];
+      const best = argMax(row);
+      if (best === label) correct++;
+      loss += Math.log(row.reduce((sum, z) => sum + Math.exp(z - row[best]), 0)) + row[best] - row[label];
+    }
+  }
+  return { loss: loss / split.count, accuracy: correct / split.count, correct, count: split.count };
+}
