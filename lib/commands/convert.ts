@@ -4,11 +4,14 @@ import { parseArgs } from "node:util";
 import { loadDataset, subset } from "../datasets/index.ts";
 import {
   encodeGraphAsOnnx,
+  encodeGraphAsTflite,
   type OnnxOptions,
   onnxTargets,
   onnxWeights,
   type SafetensorsFile,
   type SafetensorsTensor,
+  type TfliteOptions,
+  tfliteWeights,
   writeSafetensors,
 } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
@@ -20,12 +23,12 @@ import { bytesOnDisk, type ModelFile, openModelFile, readable } from "./files.ts
 
 const help = `Usage: slimlab convert [OPTION]... IN OUT
 
-Writes a model in another format, which the name of OUT says: .onnx, .slim, .safetensors, or a folder for TensorFlow.js.
+Writes a model in another format, which the name of OUT says: .onnx, .tflite, .slim, .safetensors, or a folder for TensorFlow.js.
 It reads ${readable}; networks are made
 of the first two, and tensors in .safetensors become float16, bfloat16 or float32 one by one, whatever the file's size.
 
-  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx)
-  --data NAME      .onnx: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
+  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite)
+  --data NAME      .onnx, .tflite: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules`;
 
@@ -65,17 +68,19 @@ export interface ConvertOptions {
  */
 export async function convert(from: string, to: string, options: ConvertOptions): Promise<string> {
   const extension = extname(to).toLowerCase();
-  checkOneOf("OUT's ending", extension, [".onnx", ".slim", ".safetensors", ""]);
+  checkOneOf("OUT's ending", extension, [".onnx", ".tflite", ".slim", ".safetensors", ""]);
   const { weights = "float32", data, target } = options;
   const types = {
     ".onnx": onnxWeights,
+    ".tflite": tfliteWeights,
     ".safetensors": ["float32", "float16", "bfloat16"],
     ".slim": ["float32"],
     "": ["float32"],
   };
   checkOneOf("--weights", weights, types[extension as keyof typeof types] as readonly string[]);
-  if (extension !== ".onnx" && (data ?? target) !== undefined)
-    throw new Error("--data and --target go with an .onnx file");
+  if (data !== undefined && extension !== ".onnx" && extension !== ".tflite")
+    throw new Error("--data goes with an .onnx or .tflite file");
+  if (target !== undefined && extension !== ".onnx") throw new Error("--target goes with an .onnx file");
   if (target !== undefined) {
     checkOneOf("--target", target, onnxTargets as readonly string[]);
     if (data === undefined)
@@ -108,7 +113,8 @@ async function writeNetwork(
         metadata: { format: "slimlab" },
       });
       return "";
-    case ".onnx": {
+    case ".onnx":
+    case ".tflite": {
       const calibrated = await calibrate(model, options);
       const small = Object.entries(compression?.quantized ?? {}).filter(([, { bits }]) => bits <= 8);
       const quantized =
@@ -118,8 +124,10 @@ async function writeNetwork(
         ...quantized,
         ...calibrated,
       } as OnnxOptions;
-      await writeFileAtomic(to, encodeGraphAsOnnx(graphOf(model), written));
-      return calibrated.activations ? `8-bit activations for ${options.target ?? "ort"}` : "";
+      const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
+      await writeFileAtomic(to, encode(graphOf(model), written as OnnxOptions & TfliteOptions));
+      if (!calibrated.activations) return "";
+      return `8-bit activations for ${extension === ".onnx" ? (options.target ?? "ort") : "LiteRT"}`;
     }
     default:
       await saveModel(model, to);

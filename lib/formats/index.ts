@@ -35,3 +35,18 @@ export {
   safetensorsTypes,
   writeSafetensors,
 } from "./safetensors.ts";
+export {
+  encodeTflite,
+  type TfliteModel,
+  type TfliteOperator,
+  type TfliteTensor,
+  type TfliteType,
+} from "./tflite/model.ts";
+export {
+  encodeGraphAsTflite,
+  type TfliteOptions,
+  type TfliteWeights,
+  tfliteKinds,
+  tfliteModelOf,
+  tfliteWeights,
+} from "./tflite/write.ts";

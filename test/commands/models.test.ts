@@ -66,6 +66,8 @@ describe("slimlab inspect and convert", function () {
         ["N", 10],
       ],
     );
+    await convert(at("a.slim"), at("a.tflite"), { data: "mnist-10k", images: 32 });
+    assert.equal(Buffer.from(await readBytes(at("a.tflite"))).toString("latin1", 4, 8), "TFL3");
     const report = await inspect(at("a.onnx"));
     assert.match(report.notes.join("\n"), /2 Conv/);
     assert.equal((await inspect(at("a.safetensors"))).parameters, 431_080);
@@ -101,13 +103,16 @@ describe("slimlab inspect and convert", function () {
     await writeFile(at("text.txt"), "hello");
     await assert.rejects(inspect(at("text.txt")), /of no known format; what can be read: TensorFlow\.js/);
     await assert.rejects(inspect(at("none.onnx")), /there is no file .*none\.onnx: ENOENT/);
-    await assert.rejects(convert(lenet5, at("x.tflite"), {}), /OUT's ending must be one of ".onnx"/);
+    await assert.rejects(convert(lenet5, at("x.gguf"), {}), /OUT's ending must be one of ".onnx"/);
     await assert.rejects(
       convert(lenet5, at("x.slim"), { weights: "float16" }),
       /--weights must be one of "float32"/,
     );
     await assert.rejects(convert(lenet5, at("x.onnx"), { target: "tensorrt" }), /--target needs --data/);
-    await assert.rejects(convert(lenet5, at("x.slim"), { data: "mnist-10k" }), /go with an \.onnx file/);
+    await assert.rejects(
+      convert(lenet5, at("x.slim"), { data: "mnist-10k" }),
+      /--data goes with an \.onnx or \.tflite file/,
+    );
     await convert(lenet5, at("y.safetensors"), {});
     await assert.rejects(convert(at("y.safetensors"), at("x.onnx"), {}), /tensors without a network/);
   });

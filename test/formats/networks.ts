@@ -20,7 +20,7 @@ export function randomize(model: tf.LayersModel, seed = 1): tf.LayersModel {
 }
 
 /** Branches, odd sizes, strides, depthwise filters with a multiplier, squeeze and excitation, every merging layer. */
-export function branching(): tf.LayersModel {
+export function branching(activation: "hardSigmoid" | "tanh" = "hardSigmoid"): tf.LayersModel {
   const { layers } = tf;
   const input = tf.input({ shape: [17, 15, 3], name: "image" });
   const conv = layers.conv2d({
@@ -80,7 +80,7 @@ export function branching(): tf.LayersModel {
   const flat = layers
     .flatten({ name: "flat" })
     .apply(layers.leakyReLU({ alpha: 0.1, name: "leaky" }).apply(middle));
-  const hidden = layers.dense({ units: 12, activation: "hardSigmoid", name: "hidden" }).apply(flat);
+  const hidden = layers.dense({ units: 12, activation, name: "hidden" }).apply(flat);
   const normal = layers
     .batchNormalization({ name: "n2" })
     .apply(layers.dropout({ rate: 0.5, name: "drop" }).apply(hidden));

@@ -275,10 +275,12 @@ class Maker {
     const codes = Array.from(values, (value, i) => Math.round(value / steps[i]));
     // A channel with hardly any weights may have a step so small that its bias does not fit.
     if (codes.some((code) => !(Math.abs(code) < 2 ** 31))) return [this.floats(name, values)];
+    // By the call: another call of the layer may read from another grid.
+    const own = `${node.name}/bias`;
     const parts = [
-      this.constant(`${name}/codes`, "INT32", [codes.length], Int32Array.from(codes)),
-      this.floats(`${name}/scale`, steps),
-      this.constant(`${name}/zero`, "INT32", [codes.length], new Int32Array(codes.length)),
+      this.constant(`${own}/codes`, "INT32", [codes.length], Int32Array.from(codes)),
+      this.floats(`${own}/scale`, steps),
+      this.constant(`${own}/zero`, "INT32", [codes.length], new Int32Array(codes.length)),
     ];
     return [this.op("DequantizeLinear", parts, { axis: 0 })];
   }

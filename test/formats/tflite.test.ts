@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadDataset, subset } from "../../lib/datasets/index.ts";
+import { encodeGraphAsTflite, type TfliteOptions, tfliteModelOf } from "../../lib/formats/index.ts";
+import {
+  calibrateActivations,
+  graphOf,
+  loadPretrained,
+  quantizedForward,
+  quantizeWeights,
+  tf,
+  useBackend,
+} from "../../lib/nn/index.ts";
+import { Judge, packed, unpacked } from "./judge.ts";
+import { agreement, answers, branching, inputsFor, randomize, relative } from "./networks.ts";
+
+describe("formats: TFLite out", function () {
+  this.timeout(120_000);
+  let folder: string;
+  let judge: Judge | undefined;
+  let lenet: tf.LayersModel;
+  let digits: Float32Array;
+  const count = 300;
+  before(async () => {
+    await useBackend("wasm");
+    folder = await mkdtemp(join(tmpdir(), "slimlab-tflite-"));
+    judge = Judge.start("ai_edge_litert");
+    lenet = await loadPretrained("lenet-5");
+    const { test } = await loadDataset("mnist-10k");
+    digits = Float32Array.from(test.images.subarray(0, count * 784), (pixel) => pixel / 255);
+  });
+  after(async () => {
+    judge?.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** What LiteRT answers, with its default delegate (XNNPACK) or without. */
+  async function run(
+    bytes: Uint8Array,
+    values: Float32Array,
+    shape: number[],
+    delegates = true,
+  ): Promise<Float32Array> {
+    const path = join(folder, `${Math.random()}.tflite`);
+    await writeFile(path, bytes);
+    const [output] = (await judge!.call("tflite_run", path, [packed(values, shape)], delegates)) as never[];
+    return unpacked(output) as Float32Array;
+  }
+  const images = [count, 28, 28, 1];
+
+  it("LeNet-5 and a network with every kind of layer give in LiteRT what they give here", async function () {
+    if (!judge) this.skip();
+    for (const model of [lenet, branching("tanh")]) {
+      const { values, shape } = inputsFor(model, 1);
+      const bytes = encodeGraphAsTflite(graphOf(model));
+      for (const delegates of [true, false]) {
+        const difference = relative(
+          await run(bytes, values, shape, delegates),
+          answers(model, values, shape),
+        );
+        assert.ok(
+          difference < 1e-5,
+          `${model.name}, delegates ${delegates}: ${difference} of the largest output`,
+        );
+      }
+    }
+  });
+
+  it("float16 and 8-bit kernels are as small as that, and as close", async function () {
+    if (!judge) this.skip();
+    const size = encodeGraphAsTflite(graphOf(lenet)).length;
+    const expected = answers(lenet, digits, images);
+    for (const [weights, share, most] of [
+      ["float16", 0.51, 2e-3],
+      ["int8", 0.27, 0.1],
+    ] as const) {
+      const bytes = encodeGraphAsTflite(graphOf(lenet), { weights });
+      assert.ok(bytes.length < share * size, `${weights}: ${bytes.length} of ${size} bytes`);
+      const outputs = await run(bytes, digits, images);
+      const difference = relative(outputs, expected);
+      assert.ok(difference < most, `${weights}: ${difference}`);
+      assert.ok(agreement(outputs, expected, 10) > 0.99, weights);
+    }
+    const { values, shape } = inputsFor(branching("tanh"), 1);
+    const outputs = await run(
+      encodeGraphAsTflite(graphOf(branching("tanh")), { weights: "int8" }),
+      values,
+      shape,
+    );
+    const difference = relative(outputs, answers(branching("tanh"), values, shape));
+    assert.ok(difference < 0.05, `branching in int8 kernels: ${difference}`);
+  });
+
+  it("in integers LiteRT answers as our simulation does, with the last layers in floats", async function () {
+    if (!judge) this.skip();
+    const { train } = await loadDataset("mnist-10k");
+    for (const layers of [undefined, ["conv1", "conv2"]]) {
+      const model = await loadPretrained("lenet-5");
+      const activations = await calibrateActivations(model, subset(train, 200), layers ? { layers } : {});
+      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const options = { quantized, activations } as TfliteOptions;
+      const { operators } = tfliteModelOf(graphOf(model), options);
+      assert.equal(operators.filter(({ op, version }) => op === "CONV_2D" && version === 3).length, 2);
+      const simulation = quantizedForward(model, { activations });
+      const expected = tf.tidy(() => simulation(tf.tensor(digits, [count, 28, 28, 1])).dataSync());
+      const bytes = encodeGraphAsTflite(graphOf(model), options);
+      for (const delegates of [true, false]) {
+        const same = agreement(await run(bytes, digits, images, delegates), expected, 10);
+        assert.ok(same >= 0.99, `delegates ${delegates}: agreement ${same}`);
+      }
+      model.dispose();
+    }
+  });
+
+  it("branches run in integers where all that they read has a grid", async function () {
+    if (!judge) this.skip();
+    const model = branching("tanh");
+    const { values, shape } = inputsFor(model, 1);
+    const split = {
+      images: Uint8Array.from(inputsFor(model, 20, 9).values, (v) => Math.round(255 * v)),
+      labels: new Uint8Array(20),
+      count: 20,
+      height: 17,
+      width: 15,
+      channels: 3,
+    };
+    const layers = ["c1", "n1", "r1", "d1", "c2", "add", "excite", "both", "c3"];
+    const activations = await calibrateActivations(model, split as never, { layers });
+    const options = { activations } as TfliteOptions;
+    const ops = tfliteModelOf(graphOf(model), options).operators.map(({ op, version }) => `${op} ${version}`);
+    for (const expected of [
+      "ADD 2",
+      "CONCATENATION 2",
+      "CONV_2D 3",
+      "DEPTHWISE_CONV_2D 3",
+      "MAX_POOL_2D 2",
+      "PAD 2",
+    ])
+      assert.ok(ops.includes(expected), `${expected} is not among ${ops}`);
+    const bytes = encodeGraphAsTflite(graphOf(model), options);
+    const expected = answers(model, values, shape);
+    for (const delegates of [true, false]) {
+      const difference = relative(await run(bytes, values, shape, delegates), expected);
+      assert.ok(difference < 0.1, `delegates ${delegates}: ${difference} of the largest output`);
+    }
+  });
+
+  it("what cannot be written is named, all of it at once", () => {
+    const { layers } = tf;
+    const model = tf.sequential({
+      name: "odd",
+      layers: [
+        layers.conv2d({
+          inputShape: [8, 8, 3],
+          filters: 2,
+          kernelSize: 3,
+          activation: "selu",
+          name: "first",
+        }),
+        layers.permute({ dims: [2, 3, 1], name: "turn" }),
+        layers.flatten({ name: "flat" }),
+        layers.dense({ units: 2, name: "last" }),
+      ],
+    });
+    assert.throws(
+      () => tfliteModelOf(graphOf(randomize(model))),
+      /odd cannot be written as TFLite: first \(activation selu\), turn \(permute\)/,
+    );
+    const any = tf.sequential({
+      layers: [layers.conv2d({ inputShape: [null, null, 1], filters: 1, kernelSize: 1, name: "c" })],
+    });
+    assert.throws(
+      () => tfliteModelOf(graphOf(any)),
+      /\(input of no fixed size\), c \(conv2d of no fixed size\)/,
+    );
+    const affine = quantizeWeights(any, { bits: 8, scheme: "affine" }).quantized;
+    assert.throws(() => tfliteModelOf(graphOf(any), { quantized: affine }), /kernel of c must be symmetric/);
+  });
+});
