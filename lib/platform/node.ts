@@ -2,10 +2,11 @@
 import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { findSourceMap } from "node:module";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify, inspect as show, stripVTControlCharacters, types } from "node:util";
+import { format as formatted, promisify, inspect as show, stripVTControlCharacters, types } from "node:util";
 import { Worker, workerData } from "node:worker_threads";
 import { deflateRawSync, deflateSync, gunzip as gunzipCallback, inflateRawSync } from "node:zlib";
 import type { InspectOptions, OpenFile } from "./platform.ts";
@@ -171,4 +172,29 @@ export function inspect(value: unknown, options?: InspectOptions): string {
 
 export function isProxy(value: unknown): boolean {
   return types.isProxy(value);
+}
+
+export function format(...values: unknown[]): string {
+  return formatted(...values);
+}
+
+export function isPromise(value: unknown): value is Promise<unknown> {
+  return types.isPromise(value);
+}
+
+export function isOwnCode(file: string, module: string): boolean {
+  if (file.startsWith("node:") || file === "evalmachine.<anonymous>") return true;
+  // V8 names an ES module by its address, a CommonJS module by its path.
+  const folder = new URL(".", module);
+  return file.startsWith(folder.href) || file.startsWith(fileURLToPath(folder));
+}
+
+export function originalPlace(
+  file: string,
+  line: number,
+  column: number,
+): { file: string; line: number; column: number } | undefined {
+  const entry = findSourceMap(file)?.findEntry(line - 1, column - 1);
+  if (!entry || !("originalSource" in entry)) return undefined;
+  return { file: entry.originalSource, line: entry.originalLine + 1, column: entry.originalColumn + 1 };
 }

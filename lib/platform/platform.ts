@@ -88,6 +88,18 @@ export interface Platform {
   inspect(value: unknown, options?: InspectOptions): string;
   /** Text without a terminal's colours. */
   stripVTControlCharacters(text: string): string;
+  /** Text as the console makes it of its arguments. */
+  format(...values: unknown[]): string;
+  /** Whether a value is a promise of the language's own, of which no code of the user's is asked. */
+  isPromise(value: unknown): value is Promise<unknown>;
+  /** Whether a stack frame's file is the machine's own or lies in the folder of a module (its `import.meta.url`). */
+  isOwnCode(file: string, module: string): boolean;
+  /** The place in a source from which a place of running code was made, as far as its source map is known; from 1. */
+  originalPlace(
+    file: string,
+    line: number,
+    column: number,
+  ): { file: string; line: number; column: number } | undefined;
   /** Whether a value is a Proxy, whose traps must not be woken; always false on the web, where that cannot be known. */
   isProxy(value: unknown): boolean;
 }

@@ -1,14 +1,14 @@
 // `#platform` in a browser, in its pages and its workers: see platform.ts. Nothing here may import from Node.
 import { sha256 as hash } from "@noble/hashes/sha2.js";
 import { deflateSync, inflateSync, zlibSync } from "fflate";
-import { inspect as show, stripVTControlCharacters } from "node-inspect-extracted";
+import { format, inspect as show, stripVTControlCharacters } from "node-inspect-extracted";
 import type { InspectOptions, OpenFile } from "./platform.ts";
 
 export type { OpenFile } from "./platform.ts";
 
 export const platformName = "web";
 
-export { stripVTControlCharacters };
+export { format, stripVTControlCharacters };
 
 // Synchronous, which the browser's own hashes and compression streams are not.
 export function sha256(bytes: Uint8Array): Uint8Array {
@@ -162,4 +162,18 @@ export function inspect(value: unknown, options?: InspectOptions): string {
 
 export function isProxy(): boolean {
   return false;
+}
+
+export function isPromise(value: unknown): value is Promise<unknown> {
+  return value instanceof Promise;
+}
+
+export function isOwnCode(file: string, module: string): boolean {
+  // What is bundled has one address, that of the worker or of the module.
+  const own = [module, globalThis.location?.href, "<anonymous>"];
+  return own.some((address) => address && file.startsWith(address));
+}
+
+export function originalPlace(): undefined {
+  return undefined;
 }

@@ -44,6 +44,8 @@ export interface CellCode {
   initialized: string[];
   /** Ranges whose code runs later than the cell, if at all: functions' and methods' bodies, in order. */
   deferred: [start: number, end: number][];
+  /** For a function's body: names that must be properties of the global object, undefined, before it runs. */
+  reset: string[];
   /** The cell says something of types everywhere (`declare global`, `declare module`), names of its own or not. */
   isAmbient: boolean;
   /** Where the cell's `declare module "name"`s stand. */

@@ -17,6 +17,8 @@ export class TypeEraser {
   /** Places where something closes behind a value, so that nothing can go on with it. */
   readonly closed = new Set<number>();
   readonly #source: string;
+  /** Types whose text goes with what is around them. */
+  readonly #taken = new Set<Node>();
   /** How many of the nodes around have their whole text taken away. */
   #gone = 0;
 
@@ -41,6 +43,7 @@ export class TypeEraser {
 
   /** Notes what goes of a node; true when all of it does. */
   #erase(node: Node): boolean {
+    if (this.#taken.has(node)) return true;
     switch (node.type) {
       case "TSTypeAnnotation":
       case "TSTypeParameterDeclaration":
@@ -115,6 +118,7 @@ export class TypeEraser {
     const starts =
       !this.closed.has(node.end) && /^\s*\n\s*[([`]/.test(this.#source.slice(node.end, node.end + 200));
     this.#remove(at, node.end, starts ? ";" : "");
+    this.#taken.add(node.typeAnnotation);
   }
 
   #class(node: Of<"ClassDeclaration" | "ClassExpression">): void {

@@ -1,8 +1,16 @@
 // What the cells so far have declared, as far as a later cell's JavaScript depends on it.
 import type { CellCode, Declared, DeclaredKind } from "./code.ts";
 
-const nodeGlobals = new Set(Object.getOwnPropertyNames(globalThis));
-for (const name of ["undefined", "NaN", "Infinity"]) nodeGlobals.delete(name);
+/** The names that this place has as globals, by its global object or what that inherits from. */
+export function globalNames(): Set<string> {
+  const names = new Set<string>();
+  for (let at: object | null = globalThis; at && at !== Object.prototype; at = Object.getPrototypeOf(at))
+    for (const name of Object.getOwnPropertyNames(at)) names.add(name);
+  for (const name of ["undefined", "NaN", "Infinity", "constructor"]) names.delete(name);
+  return names;
+}
+
+const ownGlobals = globalNames();
 
 /** Names of other places where JavaScript runs: packages look for them to find out where they are. */
 const sniffed = new Set(
@@ -23,8 +31,11 @@ const sniffed = new Set(
  * scope with every module of the process, so `const performance = 1` would take `performance.now()` from all packages, and
  * `const window = 3` would tell them that they are in a browser: such a name gets another.
  */
-export function isTaken({ name, value }: Pick<Declared, "name" | "value">): boolean {
-  return value && (nodeGlobals.has(name) || sniffed.has(name));
+export function isTaken(
+  { name, value }: Pick<Declared, "name" | "value">,
+  globals: ReadonlySet<string> = ownGlobals,
+): boolean {
+  return value && (globals.has(name) || sniffed.has(name));
 }
 
 /** The other name: to the eye the same, by a joiner of no width. */
@@ -34,9 +45,15 @@ export function ownName(name: string): string {
 
 /** What cells have declared so far, the newest declaration of each name. */
 export class CellNames {
+  /** The globals of the place where cells run. */
+  readonly globals: ReadonlySet<string>;
   readonly #kinds = new Map<string, DeclaredKind>();
   readonly #renamed = new Set<string>();
   readonly #initialized = new Set<string>();
+
+  constructor(globals: ReadonlySet<string> = ownGlobals) {
+    this.globals = globals;
+  }
 
   /** A cell begins to run: from here on its names are there, even if it fails. */
   begin(cell: CellCode): void {
@@ -44,7 +61,7 @@ export class CellNames {
       if (!declared.value) continue;
       const { name, kind } = declared;
       this.#kinds.set(name, kind);
-      if (isTaken(declared)) this.#renamed.add(name);
+      if (isTaken(declared, this.globals)) this.#renamed.add(name);
       if (!cell.initialized.includes(name)) this.#initialized.delete(name);
     }
     for (const name of cell.initialized) this.#initialized.add(name);

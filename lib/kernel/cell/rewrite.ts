@@ -22,7 +22,7 @@ import {
   type Of,
   type Statement,
 } from "./tree.ts";
-import { constantName, functionsName, importFunction, metaName, resultMark } from "./words.ts";
+import { constantName, functionsName, importFunction, metaName, resultMark, resultName } from "./words.ts";
 
 /** What modules of Node's CommonJS have as names of their own, and cells have elsewhere. */
 const moduleNames = new Map([
@@ -39,6 +39,8 @@ export interface RewriteOptions extends SyntaxOptions {
   compile?: boolean;
   /** Class fields by definition, as the standard has them, or by assignment, which takes a compiler. */
   useDefineForClassFields?: boolean;
+  /** The cell becomes the body of an async function, whose names are properties of the global object. */
+  inFunction?: boolean;
 }
 
 export class CellRewriter {
@@ -79,6 +81,8 @@ export class CellRewriter {
   readonly #loopHeads = new Set<Node>();
   /** Where braces close that open before a loop's only statement; what ends at the same place closes first. */
   readonly #loopEnds: number[] = [];
+  /** What closes around all else that ends at the same place. */
+  readonly #closings: { at: number; text: string }[] = [];
   readonly #exportedNames = new Set<string>();
   /** Names that the first line declares, or where false, that an earlier cell has and that keep their value. */
   readonly #hoisted = new Map<string, boolean>();
@@ -111,7 +115,8 @@ export class CellRewriter {
       body.some((statement) => contains(statement, (node) => this.#isLowered(node)));
     // A resource lives until its cell's end, so what follows it stands in a block.
     this.block = body.some(isUsing);
-    for (const statement of body) this.#statement(statement, this.lowered);
+    const scoped = this.lowered || this.#inFunction;
+    for (const statement of body) this.#statement(statement, scoped);
     for (const statement of body) this.#walk(statement, true);
     for (const at of this.#loopEnds) this.#insert(at, "}");
     this.compiles =
@@ -126,6 +131,16 @@ export class CellRewriter {
       this.headEnd = `globalThis.${functionsName}?.(${this.#functions.map((name) => this.#nameOf(name)).join(", ")});`;
     for (const name of this.#names.keys()) this.references.delete(name);
     for (const each of this.declared) each.exported = this.#exportedNames.has(each.name);
+    for (const { at, text } of this.#closings) this.#insert(at, text);
+  }
+
+  /** For a function's body: the names that must be there, undefined, before it runs. */
+  get reset(): string[] {
+    return [...this.#hoisted].flatMap(([name, isNew]) => (isNew ? [this.#nameOf(name)] : []));
+  }
+
+  get #inFunction(): boolean {
+    return this.#options.inFunction === true;
   }
 
   /** The cell is one object literal. */
@@ -145,8 +160,9 @@ export class CellRewriter {
 
   /** The `let`s of the first line. */
   #declarations(): string {
-    const names = [...this.#hoisted].flatMap(([name, isNew]) => (isNew ? [this.#nameOf(name)] : []));
+    const names = this.#inFunction ? [] : this.reset;
     let text = names.length > 0 ? `let ${names.join(", ")};` : "";
+    if (this.#inFunction) text += `let ${resultName};`;
     for (const name of this.#blockFunctions) {
       text += `let ${setterOf(name)} = (value) => { ${this.#nameOf(name)} = value; };`;
     }
@@ -165,8 +181,10 @@ export class CellRewriter {
     // A cell that is nothing but strings has directives to the parser and a result to its writer.
     const directive = body.length === 0 ? directives.at(-1) : undefined;
     if (directive) {
-      this.#insert(directive.value.start, ";(");
-      this.#insert(directive.value.end, ")");
+      if (!this.#inFunction) {
+        this.#insert(directive.value.start, ";(");
+        this.#insert(directive.value.end, ")");
+      }
       this.#mark(directive.value);
     }
     this.showsResult = directive !== undefined || this.#showsLast(body);
@@ -217,6 +235,15 @@ export class CellRewriter {
 
   /** Hides from the compiler that a value could be worked out, or left out. */
   #mark({ start, end }: { start: number; end: number }): void {
+    if (this.#inFunction) {
+      // In an array, so that a promise that is the cell's value is not awaited on the way.
+      this.edits.unshift({ start, end: start, text: `${resultName} = [(` });
+      // Behind a type, what the next line begins with may be a statement: see TypeEraser.
+      const starts = /^\s*\n\s*[([`]/.test(this.#source.slice(end, end + 200));
+      this.#closings.unshift({ at: end, text: starts ? ")];" : ")]" });
+      this.types.closed.add(end);
+      return;
+    }
     if (!this.compiles) return;
     // First of all edits, so that what closes at the same place closes around it.
     this.edits.unshift({ start, end: start, text: `${resultMark}((` }, { start: end, end, text: "))" });
@@ -231,7 +258,9 @@ export class CellRewriter {
 
   #isRenamed(name: string): boolean {
     const own = this.#names.get(name);
-    return own?.value ? isTaken(own) : (this.#options.names?.isRenamed(name) ?? false);
+    return own?.value
+      ? isTaken(own, this.#options.names?.globals)
+      : (this.#options.names?.isRenamed(name) ?? false);
   }
 
   #isConstant(name: string): boolean {
@@ -464,7 +493,7 @@ export class CellRewriter {
     const isEnded = this.#source.charAt(node.end - 1) === ";";
     const end = node.end - (isEnded ? 1 : 0);
     this.types.closed.add(end);
-    this.#insert(end, isEnded ? ")" : ");");
+    this.#closings.push({ at: end, text: isEnded ? ")" : ");" });
   }
 
   #variables(node: Of<"VariableDeclaration">, scoped: boolean): void {

@@ -4,7 +4,6 @@ import { CellSyntaxError } from "./code.ts";
 import { hintForLine } from "./hints.ts";
 import { lexicalNames, varNames } from "./scope.ts";
 import { type CellTree, declarationOf, type Expression, type Statement } from "./tree.ts";
-import { classOptions } from "./tsconfig.ts";
 
 /** How a cell is to be read. */
 export interface SyntaxOptions {
@@ -126,9 +125,8 @@ function fromBabel(error: unknown, source: string): unknown {
  */
 export function completeness(
   source: string,
-  options: SyntaxOptions & { folder?: string } = {},
+  options: SyntaxOptions = {},
 ): { status: "complete" | "incomplete" | "invalid"; indent?: string } {
-  options = { ...(options.folder ? classOptions(options.folder) : {}), ...options };
   try {
     program(source, options);
     return { status: "complete" };

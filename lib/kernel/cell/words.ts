@@ -9,3 +9,5 @@ export const functionsName = "__slimlab_functions";
 export const constantName = "__slimlab_constant";
 /** Around a cell's result where a compiler follows, which would leave out what it can compute itself. */
 export const resultMark = "__slimlab_result";
+/** Holds the value of a cell that is the body of a function. */
+export const resultName = "__slimlab_value";

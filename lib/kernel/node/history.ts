@@ -3,11 +3,8 @@ import { randomUUID } from "node:crypto";
 import { appendFile, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { jupyterDataFolder } from "../../util/folders.ts";
+import { type Entry, type Found, findIn } from "../protocol/history.ts";
 import type { Content } from "../protocol/messages.ts";
-
-type Entry = [session: string, line: number, source: string];
-/** As `history_reply` wants it. */
-type Found = [session: number, line: number, source: string | [string, null]];
 
 /** When the file is larger than this at a start, its older half is let go. */
 const sizeLimit = 8 << 20;
@@ -46,37 +43,7 @@ export class History {
   /** Answers a `history_request`. */
   async find(request: Content): Promise<Found[]> {
     const { sessions, own } = await this.#read();
-    const numbers = new Map(sessions.map(([session], index) => [session, index + 1]));
-    const all: Found[] = [];
-    for (const [session, entries] of sessions) {
-      for (const [, line, source] of entries) all.push([numbers.get(session)!, line, source]);
-    }
-    let found: Found[];
-    const n = typeof request.n === "number" && request.n >= 0 ? request.n : undefined;
-    if (request.hist_access_type === "range") {
-      const asked = Number(request.session ?? 0);
-      const session = asked > 0 ? asked : (numbers.get(own) ?? sessions.length + 1) + asked;
-      const start = Number(request.start ?? 0);
-      const stop = typeof request.stop === "number" ? request.stop : Number.POSITIVE_INFINITY;
-      found = all.filter(([of, line]) => of === session && line >= start && line < stop);
-    } else if (request.hist_access_type === "search") {
-      const isMatch = glob(String(request.pattern ?? "*"));
-      found = all.filter(([, , source]) => isMatch(source as string));
-      if (request.unique === true) {
-        const last = new Map<unknown, Found>();
-        for (const entry of found) {
-          last.delete(entry[2]); // The newest of equal entries stays, in its place.
-          last.set(entry[2], entry);
-        }
-        found = [...last.values()];
-      }
-      if (n !== undefined) found = n === 0 ? [] : found.slice(-n);
-    } else {
-      found = n === undefined ? all : n === 0 ? [] : all.slice(-n);
-    }
-    return request.output === true
-      ? found.map(([session, line, source]) => [session, line, [source as string, null]])
-      : found;
+    return findIn(sessions, own, request);
   }
 
   async close(): Promise<void> {
@@ -121,32 +88,4 @@ function* parse(text: string): Generator<Entry> {
     if (Array.isArray(entry) && typeof entry[0] === "string" && typeof entry[2] === "string")
       yield entry as Entry;
   }
-}
-
-/** Jupyter's search pattern: `*` and `?` as in file names. Without a backtracking RegExp: a pattern comes from outside. */
-function glob(pattern: string): (text: string) => boolean {
-  return (text) => {
-    let at = 0;
-    let in_ = 0;
-    let star = -1;
-    let mark = 0;
-    while (at < text.length) {
-      if (
-        in_ < pattern.length &&
-        (pattern[in_] === "?" || pattern[in_] === text[at]) &&
-        pattern[in_] !== "*"
-      ) {
-        at++;
-        in_++;
-      } else if (pattern[in_] === "*") {
-        star = in_++;
-        mark = at;
-      } else if (star >= 0) {
-        in_ = star + 1;
-        at = ++mark;
-      } else return false;
-    }
-    while (pattern[in_] === "*") in_++;
-    return in_ === pattern.length;
-  };
 }

@@ -212,9 +212,9 @@ export class NodeInterpreter implements Interpreter {
   // ---- What may be written -------------------------------------------------------------------------------------------
 
   async isComplete(source: string): Promise<Completeness> {
-    const { completeness } = await transforming();
+    const { classOptions, completeness } = await transforming();
     const { javascript, folder } = this.#data;
-    return completeness(source, { javascript, folder }) as Completeness;
+    return completeness(source, { ...classOptions(folder), javascript }) as Completeness;
   }
 
   async complete(source: string, offset: number): Promise<Completions> {

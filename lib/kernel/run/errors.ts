@@ -1,7 +1,5 @@
 // Errors as a person reads them: the message, where in which cell, the lines around, the calls that led there.
-import { findSourceMap } from "node:module";
-import { fileURLToPath } from "node:url";
-import { inspect } from "node:util";
+import { inspect, isOwnCode, originalPlace } from "#platform";
 import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
@@ -38,31 +36,11 @@ function mapPlace(file: string, line: number, column: number): Place | undefined
     if (!found) return { file: cell.title, line, column };
     return { file: cell.title, line: found.sourceLine + 1, column: found.sourceColumn + 1 };
   }
-  const map = findSourceMap(file);
-  if (map) {
-    const entry = map.findEntry(line - 1, column - 1);
-    if ("originalSource" in entry) {
-      return {
-        file: entry.originalSource,
-        line: entry.originalLine + 1,
-        column: entry.originalColumn + 1,
-      };
-    }
-  }
-  return undefined;
+  return originalPlace(file, line, column);
 }
 
-// V8 names an ES module by its address, a CommonJS module (main.cjs) by its path.
-const ownFolders = [new URL(".", import.meta.url).href, fileURLToPath(new URL(".", import.meta.url))];
-
-/** Whether a frame is the kernel's or Node's own: no help to the person who wrote the cell. */
-function isInternal(file: string): boolean {
-  return (
-    file.startsWith("node:") ||
-    ownFolders.some((folder) => file.startsWith(folder)) ||
-    file === "evalmachine.<anonymous>"
-  );
-}
+/** Whether a frame is the kernel's or the machine's own: no help to the person who wrote the cell. */
+const isInternal = (file: string) => isOwnCode(file, import.meta.url);
 
 /** Calls of the kernel's and of Node's below a cell's first part. */
 const ownDepth = 15;
@@ -96,7 +74,7 @@ export function nameCellsInStacks(): void {
       const open = text.lastIndexOf(` (${file}`);
       const name = open > 0 ? text.slice(0, open) : "";
       lines.push(
-        name && !/^(async )?(eval at )?<anonymous>$/.test(name)
+        name && !/^(async )?(eval at )?(<anonymous>|eval)$/.test(name)
           ? `    at ${name} (${where})`
           : `    at ${where}`,
       );

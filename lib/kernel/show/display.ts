@@ -1,6 +1,5 @@
 // `display()` and its family: what cells call to show something before their end, or more than once.
-import { randomUUID } from "node:crypto";
-import { types } from "node:util";
+import { isPromise, platformName, randomId } from "#platform";
 import type { MimeBundle } from "../../util/display.ts";
 import type { PublishedType } from "../protocol/reference.ts";
 import { bundleOf, imageType, portable, showsNothing } from "./show.ts";
@@ -48,7 +47,7 @@ export class DisplayHandle {
  * cell waits for). The handle that is returned can replace the output later, even from a timer or another cell.
  */
 export function display(value: unknown, options: DisplayOptions = {}): DisplayHandle {
-  const id = options.display_id ?? randomUUID();
+  const id = options.display_id ?? randomId();
   show(value, options, id, options.update === true);
   return new DisplayHandle(id);
 }
@@ -72,8 +71,8 @@ function show(value: unknown, options: DisplayOptions, id: string, update: boole
     publish(portable(value as MimeBundle));
     return;
   }
-  const bundle = types.isPromise(value) ? value.then(bundleOf) : bundleOf(value);
-  if (types.isPromise(bundle)) to.hold(bundle.then((settled) => publish(settled as MimeBundle)));
+  const bundle = isPromise(value) ? value.then(bundleOf) : bundleOf(value);
+  if (isPromise(bundle)) to.hold(bundle.then((settled) => publish(settled as MimeBundle)));
   else publish(bundle as MimeBundle);
 }
 
@@ -152,8 +151,8 @@ export function tslabModule(version: string, typescript: string): Record<string,
   }
   const api = {
     display: new Display(),
-    newDisplay: () => new Display(randomUUID()),
-    versions: { tslab: version, typescript, node: process.version },
+    newDisplay: () => new Display(randomId()),
+    versions: { tslab: version, typescript, [platformName]: globalThis.process?.version ?? "" },
   };
   return { ...api, default: api, __esModule: true };
 }

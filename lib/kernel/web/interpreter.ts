@@ -1,0 +1,307 @@
+// Runs cells for the kernel's core: turns them into JavaScript and hands them to a worker, which is started anew where nothing
+// else ends what runs in it.
+
+import { type Compile, codeOf } from "../cell/cell.ts";
+import { type CellCode, CellSyntaxError } from "../cell/code.ts";
+import { codeFrame } from "../cell/frame.ts";
+import { CellNames } from "../cell/names.ts";
+import { completeness } from "../cell/syntax.ts";
+import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
+import type { Content, Message, Origin } from "../protocol/messages.ts";
+import type { Completeness, ErrorContent } from "../protocol/reference.ts";
+import { type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
+
+// The worker is given time in turns of 10 ms of this side's own: on a busy machine both sides get fewer of them.
+const turnTime = 10;
+/** A worker that says nothing to an interrupt for so many turns is in a loop, and is ended. */
+const patience = 7;
+/** Completion asks the worker, which may be busy: it waits for so many turns. */
+const completionPatience = 15;
+
+export interface InterpreterOptions {
+  /** Starts the worker that runs the cells. */
+  worker(): Worker;
+  /** What modules are called in cells, and where they lie. */
+  modules: Record<string, string>;
+  /** Where relative imports start. */
+  base: string;
+  /** Compiles what taking types away is not enough for: enums, namespaces, decorators. */
+  compile?: Compile;
+  /** Whether page and workers may share memory. */
+  isolated: boolean;
+}
+
+const noCompiler: Compile = async (_, place) => {
+  const [line, column] = place(0, 0);
+  throw new CellSyntaxError(
+    "enums, namespaces with values, decorators, parameter properties and <T>x need TypeScript's compiler, and this kernel was started without one",
+    line + 1,
+    column + 1,
+  );
+};
+
+export class WebInterpreter implements Interpreter {
+  readonly #options: InterpreterOptions;
+  readonly #memory: SharedArrayBuffer | undefined;
+  readonly #runs = new Map<number, (end: CellEnd) => void>();
+  readonly #handling = new Map<string, () => void>();
+  readonly #waiting = new Map<number, (message: ToKernel) => void>();
+  readonly #comms = new Set<string>();
+  #outputs!: Outputs;
+  #worker!: Worker;
+  /** What cells have declared, once the worker is there. */
+  #names!: Promise<CellNames>;
+  #asking: Origin | undefined;
+  #numbers = 0;
+
+  constructor(options: InterpreterOptions) {
+    this.#options = options;
+    if (options.isolated) this.#memory = new SharedArrayBuffer(shared.bytes + shared.size);
+    this.#start();
+  }
+
+  connect(outputs: Outputs): void {
+    this.#outputs = outputs;
+  }
+
+  warm(): void {}
+
+  close(): void {
+    this.#worker.terminate();
+  }
+
+  // ---- The worker ----------------------------------------------------------------------------------------------------
+
+  #start(): void {
+    const worker = this.#options.worker();
+    this.#worker = worker;
+    this.#names = new Promise((resolve, reject) => {
+      worker.addEventListener("message", ({ data }: MessageEvent<ToKernel>) => {
+        if (worker !== this.#worker) return; // Its last words, when it has been replaced.
+        if (data.type === "up") resolve(new CellNames(new Set(data.globals)));
+        else this.#take(data);
+      });
+      worker.addEventListener("error", (event) => reject(new Error(`the worker failed: ${event.message}`)));
+    });
+    const { modules, base } = this.#options;
+    this.#post({ type: "start", modules, base, shared: this.#memory });
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #take(message: Exclude<ToKernel, { type: "up" }>): void {
+    switch (message.type) {
+      case "stream":
+        this.#outputs.stream(message.origin, message.name, message.text);
+        break;
+      case "publish": {
+        const { origin, msgType, content, metadata, buffers } = message;
+        if (msgType === "comm_open") this.#comms.add(content.comm_id);
+        if (msgType === "comm_close") this.#comms.delete(content.comm_id);
+        this.#outputs.publish(origin, msgType, content, { metadata, buffers });
+        break;
+      }
+      case "done": {
+        const { run, error, expressions } = message;
+        this.#runs.get(run)?.(error ? { error } : { expressions });
+        this.#runs.delete(run);
+        break;
+      }
+      case "handled":
+        this.#handling.get(message.origin.header.msg_id ?? "")?.();
+        this.#handling.delete(message.origin.header.msg_id ?? "");
+        break;
+      case "input":
+        this.#asking = message.origin;
+        this.#outputs.ask(message.origin, message.prompt, message.password);
+        break;
+      case "pong":
+        this.#waiting.get(message.ping)?.(message);
+        break;
+      case "members":
+        this.#waiting.get(message.ask)?.(message);
+        break;
+    }
+  }
+
+  /** Sends a question with a number and resolves to its answer; undefined when it does not come in time. */
+  async #question(ask: (number: number) => ToWorker, turns: number): Promise<ToKernel | undefined> {
+    const number = ++this.#numbers;
+    let answer: ToKernel | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#waiting.set(number, (message) => {
+        answer = message;
+        resolve();
+      });
+      const wait = (left: number) => {
+        if (left === 0) resolve();
+        else timer = setTimeout(() => wait(left - 1), turnTime);
+      };
+      this.#post(ask(number));
+      wait(turns);
+    });
+    clearTimeout(timer);
+    this.#waiting.delete(number);
+    return answer;
+  }
+
+  // ---- Cells ---------------------------------------------------------------------------------------------------------
+
+  async execute(cell: Cell): Promise<CellEnd> {
+    const names = await this.#names;
+    const { source, name, title, count, origin, signal } = cell;
+    let code: CellCode;
+    try {
+      code = await this.#compile(source, name, names);
+    } catch (error) {
+      if (!(error instanceof CellSyntaxError)) throw error;
+      const { message, line, column } = error;
+      return {
+        error: refusal("SyntaxError", message, [
+          `${title}, line ${line}, column ${column}`,
+          ...codeFrame(source, line, column),
+        ]),
+      };
+    }
+    const expressions = await this.#expressions(cell, names);
+    if (signal.aborted)
+      return { error: refusal("KeyboardInterrupt", "the cell was interrupted before it ran") };
+    names.begin(code);
+    const run = ++this.#numbers;
+    const end = new Promise<CellEnd>((resolve) => this.#runs.set(run, resolve));
+    this.#post({
+      type: "run",
+      run,
+      origin,
+      name,
+      title,
+      count,
+      code: code.code,
+      reset: code.reset,
+      mappings: code.map.mappings,
+      source,
+      showsResult: code.showsResult && !origin.silent,
+      expressions,
+    });
+    const ended = await end;
+    if (!ended.error) names.finish(code);
+    return ended;
+  }
+
+  #compile(source: string, name: string, names: CellNames): Promise<CellCode> {
+    return codeOf(source, { name, names, inFunction: true }, this.#options.compile ?? noCompiler);
+  }
+
+  async #expressions({ name, expressions }: Cell, names: CellNames): Promise<RunRequest["expressions"]> {
+    const codes: RunRequest["expressions"] = {};
+    for (const [key, expression] of Object.entries(expressions)) {
+      try {
+        const { code } = await this.#compile(`(${expression}\n)`, `${name}.${key}`, names);
+        codes[key] = { code };
+      } catch (error) {
+        codes[key] = (error as Error).message;
+      }
+    }
+    return codes;
+  }
+
+  comm(origin: Origin, message: Message): Promise<void> {
+    const { header, content, metadata, buffers } = message;
+    if (header.msg_type === "comm_open") this.#comms.add(content.comm_id);
+    if (header.msg_type === "comm_close") this.#comms.delete(content.comm_id);
+    return new Promise((resolve) => {
+      this.#handling.set(header.msg_id, resolve);
+      this.#post({ type: "comm", origin, msgType: header.msg_type, content, metadata, buffers });
+    });
+  }
+
+  answer(value: string): void {
+    this.#asking = undefined;
+    const bytes = new TextEncoder().encode(value).subarray(0, shared.size);
+    new Uint8Array(this.#memory!, shared.bytes, shared.size).set(bytes);
+    this.#answered(bytes.length);
+  }
+
+  #answered(number: number): void {
+    const numbers = new Int32Array(this.#memory!, 0, 2);
+    Atomics.store(numbers, shared.answer, number);
+    Atomics.notify(numbers, shared.answer);
+  }
+
+  // ---- Interrupts ----------------------------------------------------------------------------------------------------
+
+  /** What waits is cut off and all names stay. A loop that never waits is ended with the worker, and all names go. */
+  async interrupt(): Promise<void> {
+    if (this.#runs.size === 0) return;
+    if (this.#memory) Atomics.store(new Int32Array(this.#memory, 0, 2), shared.interrupt, 1);
+    if (this.#asking) {
+      this.#asking = undefined;
+      this.#answered(shared.cutOff);
+    }
+    const pong = await this.#question((ping) => ({ type: "interrupt", ping }), patience);
+    if (!pong && this.#runs.size > 0) this.#restart();
+  }
+
+  #restart(): void {
+    this.#worker.terminate();
+    for (const end of this.#runs.values()) {
+      end({
+        error: refusal("KeyboardInterrupt", "the cell was interrupted", [
+          "A browser can end a loop that never waits only together with everything that cells have made: their names are gone, run those cells again that you need.",
+        ]),
+      });
+    }
+    this.#runs.clear();
+    for (const handled of this.#handling.values()) handled();
+    this.#handling.clear();
+    const nobody: Origin = { header: {}, identities: [], silent: false, stdin: false };
+    for (const comm_id of this.#comms)
+      this.#outputs.publish(nobody, "comm_close", { comm_id, data: {} } satisfies Content);
+    this.#comms.clear();
+    this.#start();
+  }
+
+  // ---- What may be written -------------------------------------------------------------------------------------------
+
+  async isComplete(source: string): Promise<Completeness> {
+    return completeness(source) as Completeness;
+  }
+
+  async complete(source: string, offset: number): Promise<Completions> {
+    const before = source.slice(0, offset);
+    const [, path = "", word = ""] =
+      /((?:[\p{L}_$][\p{L}\p{N}_$]*\??\.)*)([\p{L}_$][\p{L}\p{N}_$]*)?$/u.exec(before) ?? [];
+    const start = offset - word.length;
+    const nothing: Completions = { matches: [], cursorStart: start, cursorEnd: offset, metadata: {} };
+    if (path === "" && (word === "" || before.slice(0, start).endsWith("."))) return nothing;
+    const expression = path === "" ? "globalThis" : path.replace(/\??\.$/, "");
+    const answer = await this.#question((ask) => ({ type: "members", ask, expression }), completionPatience);
+    if (answer?.type !== "members") return nothing;
+    const found = answer.names.filter(
+      ({ name }) => name.startsWith(word) && !/^__slimlab|\u200d$/.test(name),
+    );
+    return {
+      ...nothing,
+      matches: found.map(({ name }) => name),
+      metadata: {
+        _jupyter_types_experimental: found.map(({ name, type }) => ({
+          start,
+          end: offset,
+          text: name,
+          type,
+        })),
+      },
+    };
+  }
+
+  async inspect(): Promise<Inspection | undefined> {
+    return undefined;
+  }
+}
+
+function refusal(ename: string, evalue: string, more: string[] = []): ErrorContent {
+  return { ename, evalue, traceback: [`\u001b[31m${ename}\u001b[39m: ${evalue}`, ...more] };
+}

@@ -1,0 +1,79 @@
+// What the kernel and the worker that runs the cells say to each other.
+import type { Content, Origin } from "../protocol/messages.ts";
+import type { ErrorContent, ExpressionResult, PublishedType } from "../protocol/reference.ts";
+
+/** A cell, ready to run. */
+export interface RunRequest {
+  type: "run";
+  run: number;
+  origin: Origin;
+  /** The cell's name in stack traces: `Cell[3]`. */
+  name: string;
+  /** What to call it before a person: `Cell [3]`. */
+  title: string;
+  count: number;
+  code: string;
+  /** Names that must be there before it runs: see `CellCode`. */
+  reset: string[];
+  mappings: string;
+  source: string;
+  showsResult: boolean;
+  /** Expressions to evaluate after it, as the bodies of functions; a text where one could not be read. */
+  expressions: Record<string, { code: string } | string>;
+}
+
+/** The first message to a worker. */
+export interface Start {
+  type: "start";
+  /** What modules are called in cells, and where they lie. */
+  modules: Record<string, string>;
+  /** Where relative imports start. */
+  base: string;
+  /** Two numbers and the room for an answer, where the page is isolated: see `shared`. */
+  shared?: SharedArrayBuffer;
+}
+
+export type ToWorker =
+  | Start
+  | RunRequest
+  | { type: "interrupt"; ping: number }
+  | {
+      type: "comm";
+      origin: Origin;
+      msgType: string;
+      content: Content;
+      metadata: Content;
+      buffers: Uint8Array[];
+    }
+  | { type: "members"; ask: number; expression: string };
+
+export type ToKernel =
+  /** The worker is there; these are its globals, its own and its prototypes'. */
+  | { type: "up"; globals: string[] }
+  | { type: "stream"; origin: Origin; name: "stdout" | "stderr"; text: string }
+  | {
+      type: "publish";
+      origin: Origin;
+      msgType: PublishedType;
+      content: Content;
+      metadata?: Content;
+      buffers?: Uint8Array[];
+    }
+  | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, ExpressionResult> }
+  | { type: "handled"; origin: Origin }
+  | { type: "pong"; ping: number }
+  | { type: "input"; origin: Origin; prompt: string; password: boolean }
+  | { type: "members"; ask: number; names: { name: string; type: string }[] };
+
+/** Numbers at the start of the memory that both sides see at once; the answer's bytes follow. */
+export const shared = {
+  /** Bytes of the answer to `input()`; `noAnswer` while there is none. */
+  answer: 0,
+  /** Not 0 when the cell that runs is to end. */
+  interrupt: 1,
+  bytes: 8,
+  noAnswer: -1,
+  /** The question was interrupted. */
+  cutOff: -2,
+  size: 1 << 16,
+} as const;

@@ -1,0 +1,4 @@
+// A page that came over plain http has no crypto.randomUUID, by which the core makes its ids.
+import { randomId } from "#platform";
+
+crypto.randomUUID ??= randomId as typeof crypto.randomUUID;

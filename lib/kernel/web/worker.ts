@@ -1,0 +1,193 @@
+// The worker that runs the cells. It is started anew where nothing else ends an endless loop.
+import "./secure.ts";
+import { isPromise } from "#platform";
+import { goName } from "../../util/turn.ts";
+import { globalNames } from "../cell/names.ts";
+import { importFunction, metaName } from "../cell/words.ts";
+import { Comms } from "../protocol/comms.ts";
+import { jsonSize } from "../protocol/json.ts";
+import type { Content } from "../protocol/messages.ts";
+import type { PublishedType } from "../protocol/reference.ts";
+import { describeError, KernelError, nameCellsInStacks } from "../run/errors.ts";
+import { provideNamed } from "../run/named.ts";
+import { display, setDisplaySink, tslabModule } from "../show/display.ts";
+import { CellRun } from "./cell.ts";
+import { importer, ownModules } from "./imports.ts";
+import { ask } from "./input.ts";
+import { type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
+import { newScope, type Scope, Scopes } from "./scope.ts";
+import { captureConsole } from "./streams.ts";
+import { followTimers } from "./timers.ts";
+
+const post = globalThis.postMessage.bind(globalThis) as (message: ToKernel) => void;
+const globals = [...globalNames()];
+let numbers: Int32Array | undefined;
+
+const scopes = new Scopes(() => numbers !== undefined && Atomics.load(numbers, shared.interrupt) !== 0);
+const streams = captureConsole(
+  (origin, name, text) => post({ type: "stream", origin, name, text }),
+  () => scopes.current.origin,
+);
+
+function postAfterText(message: ToKernel): void {
+  streams.flush();
+  post(message);
+}
+
+function publish(msgType: PublishedType, content: Content, metadata?: Content, buffers?: Uint8Array[]): void {
+  const { origin } = scopes.current;
+  // What no message holds is refused where it is made.
+  jsonSize(content, msgType);
+  if (metadata) jsonSize(metadata, `${msgType}.metadata`);
+  postAfterText({ type: "publish", origin, msgType, content, metadata, buffers });
+}
+
+/** Errors that nobody caught are their cell's; a late one is shown below it. */
+function uncaught(error: unknown): void {
+  const own = scopes.current;
+  if (own.end) {
+    own.end({ error });
+    return;
+  }
+  if (own.interrupted && error instanceof KernelError) return;
+  const { traceback } = describeError(error);
+  const text = `An error after ${own.title || "the last cell"} had ended:\n${traceback.join("\n")}\n`;
+  postAfterText({ type: "stream", origin: own.origin, name: "stderr", text });
+}
+
+/** Keeps the cell open until `promise` has settled. */
+function hold(promise: Promise<unknown>): void {
+  const own = scopes.current;
+  if (!own.end) {
+    promise.catch(uncaught);
+    return;
+  }
+  own.held.add(promise);
+  promise.catch(() => {}); // The cell's end looks at it.
+}
+
+const comms = new Comms(publish);
+
+function takeComm({
+  origin,
+  msgType,
+  content,
+  metadata,
+  buffers,
+}: Extract<ToWorker, { type: "comm" }>): void {
+  const own: Scope = newScope(origin, "");
+  const over = () => postAfterText({ type: "handled", origin });
+  try {
+    const result = scopes.run(own, () => comms.handle(msgType, content, metadata, buffers));
+    if (isPromise(result)) result.catch(uncaught).then(over, over);
+    else over();
+  } catch (error) {
+    scopes.run(own, () => uncaught(error));
+    over();
+  }
+}
+
+function define(name: string, value: unknown): void {
+  Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+}
+
+function start({ modules, base, shared: memory }: Start): void {
+  if (memory) numbers = new Int32Array(memory, 0, 2);
+  const question = ask(memory, scopes, postAfterText);
+  define(goName, (value: unknown) => scopes.go(undefined, value));
+  define(importFunction, importer(modules, base));
+  define(metaName, { url: base });
+  provideNamed(define);
+  define("display", display);
+  define("comms", comms);
+  define("prompt", question.prompt);
+  define("input", question.input);
+  define("process", process());
+  ownModules.set("tslab", () => tslabModule("1.0.22", ""));
+  post({ type: "up", globals });
+}
+
+/** What is left of Node's `process` in a browser: a place for settings, and the end of a cell. */
+function process(): object {
+  const exit = (code: unknown = 0): never => {
+    const error = new KernelError("SystemExit", String(code));
+    error.note = `process.exit(${code}) ends the cell; the kernel goes on`;
+    // Even where the cell's own code catches the error, the cell is over.
+    scopes.current.end?.({ error });
+    throw error;
+  };
+  return { env: {}, exit, stdout: { write: (text: string) => streams.write("stdout", text) } };
+}
+
+/** Names that a value has, for completion while no cell runs: nothing of the user's is called. */
+function members(expression: string): { name: string; type: string }[] {
+  let value: unknown = globalThis;
+  for (const part of expression === "globalThis" ? [] : expression.split(/\??\./)) {
+    const found: PropertyDescriptor | undefined =
+      value === null || value === undefined ? undefined : findProperty(Object(value), part);
+    if (!found || !("value" in found)) return [];
+    value = found.value;
+  }
+  const names = new Map<string, string>();
+  for (
+    let at = value === undefined || value === null ? null : Object(value);
+    at;
+    at = Object.getPrototypeOf(at)
+  ) {
+    if (at === Object.prototype) break;
+    for (const [name, each] of Object.entries(Object.getOwnPropertyDescriptors(at)) as [
+      string,
+      PropertyDescriptor,
+    ][])
+      if (!names.has(name) && /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(name) && name !== "constructor")
+        names.set(name, typeof each.value === "function" ? "function" : "property");
+  }
+  return [...names].map(([name, type]) => ({ name, type }));
+}
+
+function findProperty(from: object, name: string): PropertyDescriptor | undefined {
+  for (let at: object | null = from; at; at = Object.getPrototypeOf(at)) {
+    const found = Object.getOwnPropertyDescriptor(at, name);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function take(message: ToWorker): void {
+  switch (message.type) {
+    case "start":
+      start(message);
+      break;
+    case "run":
+      if (numbers) Atomics.store(numbers, shared.interrupt, 0);
+      new CellRun(message, {
+        scopes,
+        publish,
+        done: (run, end) => postAfterText({ type: "done", run, ...end }),
+      }).start();
+      break;
+    case "interrupt":
+      scopes.interruptAll();
+      postAfterText({ type: "pong", ping: message.ping });
+      break;
+    case "comm":
+      takeComm(message);
+      break;
+    case "members":
+      post({ type: "members", ask: message.ask, names: members(message.expression) });
+      break;
+  }
+}
+
+followTimers(scopes);
+setDisplaySink({ publish, hold });
+nameCellsInStacks();
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  uncaught((event as PromiseRejectionEvent).reason);
+});
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  uncaught((event as ErrorEvent).error ?? new Error((event as ErrorEvent).message));
+});
+globalThis.addEventListener("message", (event) => take((event as MessageEvent<ToWorker>).data));
