@@ -5,9 +5,12 @@ import { loadDataset, subset } from "../datasets/index.ts";
 import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
+  fuseActivations,
+  layersWithGrids,
   type OnnxOptions,
   onnxTargets,
   onnxWeights,
+  readyForEngine,
   type SafetensorsFile,
   type SafetensorsTensor,
   type TfliteOptions,
@@ -15,7 +18,7 @@ import {
   writeSafetensors,
 } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
-import type { tf } from "../nn/index.ts";
+import type { Compression, tf } from "../nn/index.ts";
 import { writeFileAtomic } from "../platform/node.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
@@ -114,39 +117,61 @@ async function writeNetwork(
       });
       return "";
     case ".onnx":
-    case ".tflite": {
-      const calibrated = await calibrate(model, options);
-      const small = Object.entries(compression?.quantized ?? {}).filter(([, { bits }]) => bits <= 8);
-      const quantized =
-        small.length > 0 && options.weights === undefined ? { quantized: Object.fromEntries(small) } : {};
-      const written = {
-        ...(options.weights ? { weights: options.weights } : {}),
-        ...quantized,
-        ...calibrated,
-      } as OnnxOptions;
-      const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
-      await writeFileAtomic(to, encode(graphOf(model), written as OnnxOptions & TfliteOptions));
-      if (!calibrated.activations) return "";
-      return `8-bit activations for ${extension === ".onnx" ? (options.target ?? "ort") : "LiteRT"}`;
-    }
+    case ".tflite":
+      return writeForEngine(graphOf(model), compression?.quantized ?? {}, to, extension, options);
     default:
       await saveModel(model, to);
       return "";
   }
 }
 
-/** Grids of activations, where they are asked for: of every layer with a kernel but the last. */
+/** A network as an engine runs it, with grids of activations where they are asked for. */
+async function writeForEngine(
+  graph: Graph,
+  codes: Compression["quantized"],
+  to: string,
+  extension: ".onnx" | ".tflite",
+  options: ConvertOptions,
+): Promise<string> {
+  const small = Object.entries(codes).filter(([, { bits }]) => bits <= 8);
+  // Codes that a file brings are those of its own kernels, which folding would change.
+  const keep = small.length > 0 && options.weights === undefined;
+  const ready = keep ? fuseActivations(graph) : readyForEngine(graph);
+  const calibrated = await calibrate(ready, options);
+  const written = {
+    ...(options.weights ? { weights: options.weights } : {}),
+    ...(keep ? { quantized: Object.fromEntries(small) } : {}),
+    ...calibrated,
+  } as OnnxOptions & TfliteOptions;
+  const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
+  await writeFileAtomic(to, encode(ready, written));
+  if (!calibrated.activations) return "";
+  return `8-bit activations for ${extension === ".onnx" ? (options.target ?? "ort") : "LiteRT"}`;
+}
+
+/** Grids of activations: of the input, and of every layer that does not hand on the levels of what it reads. */
 async function calibrate(
-  model: tf.LayersModel,
+  graph: Graph,
   { data, images = 256, target = "ort" }: ConvertOptions,
 ): Promise<OnnxOptions> {
   if (data === undefined) return {};
   checkInteger("--images", images, 1);
-  const { calibrateActivations } = await import("../nn/index.ts");
+  const { calibrateActivations, modelOf } = await import("../nn/index.ts");
   const { train } = await loadDataset(data);
   const scheme = target === "tensorrt" ? ({ scheme: "symmetric", signed: true } as const) : {};
-  const activations = await calibrateActivations(model, subset(train, Math.min(images, train.count)), scheme);
-  return { activations: activations as OnnxOptions["activations"], target: target as OnnxOptions["target"] };
+  const model = modelOf(graph);
+  try {
+    const activations = await calibrateActivations(model, subset(train, Math.min(images, train.count)), {
+      ...scheme,
+      layers: layersWithGrids(graph),
+    });
+    return {
+      activations: activations as OnnxOptions["activations"],
+      target: target as OnnxOptions["target"],
+    };
+  } finally {
+    model.dispose();
+  }
 }
 
 const dtypes: Record<string, SafetensorsTensor["dtype"]> = {

@@ -1,5 +1,6 @@
 // slimlab/formats: files of other programs, read and written.
 export { FormatError } from "./error.ts";
+export { fuseActivations, layersWithGrids, readyForEngine } from "./fuse.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export {
   decodeOnnx,
