@@ -17,8 +17,16 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "build the book from run notebooks; --serve shows it",
     load: () => import("./commands/book.ts"),
   },
+  check: {
+    summary: "run your notebook and say which exercises are solved",
+    load: () => import("./commands/check.ts"),
+  },
+  release: {
+    summary: "make the students' edition of notebooks: no solutions, no hidden tests",
+    load: () => import("./commands/release.ts"),
+  },
   grade: {
-    summary: "run readers' notebooks and count the exercises that they solved",
+    summary: "grade what a class has handed in",
     load: () => import("./commands/grade.ts"),
   },
   inspect: {

@@ -90,7 +90,11 @@ export class Judge {
     for (const cell of cells) for (const name of await checkNeeds(cell, facts)) needed.add(name);
     const slice = sliceFor(withoutSolutions(facts, notebook), needed);
     for (const whole of this.#whole ? [true] : [false, true]) {
-      const kernel = await startKernel({ cwd: dirname(resolve(path)), args: ["--check=off"] });
+      const kernel = await startKernel({
+        cwd: dirname(resolve(path)),
+        args: ["--check=off"],
+        env: { SLIMLAB_COMPLETION: "off" },
+      });
       try {
         await kernel.execute(`await import(${JSON.stringify(moduleUrl("judge"))}); undefined`, {
           silent: true,

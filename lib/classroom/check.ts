@@ -20,14 +20,35 @@ export const checkMime = "application/vnd.slimlab.check+json";
 /** Where a grader puts a function that hears of every check's result, in the process that judges. */
 export const checkListener: unique symbol = Symbol.for("slimlab.check.listener") as never;
 
+/** What a check is worth, and where its idea stands. */
+export interface CheckOptions {
+  /** Points, by the share of cases that pass. Default 1. */
+  points?: number;
+  /** What to read again where a case fails: the name of a section, for one. */
+  read?: string;
+}
+
+function gradedByNbgrader(): boolean {
+  const { process } = globalThis as { process?: { env?: Record<string, string | undefined> } };
+  return process?.env?.NBGRADER_EXECUTION !== undefined;
+}
+
 /** The result of a check. It shows itself in green or red. */
 export class CheckResult {
   readonly name: string;
   readonly cases: CheckCase[];
+  readonly #options: CheckOptions;
 
-  constructor(name: string, cases: CheckCase[]) {
+  constructor(name: string, cases: CheckCase[], options: CheckOptions = {}) {
     this.name = name;
     this.cases = cases;
+    this.#options = options;
+  }
+
+  /** Points by the share of cases that pass. */
+  get points(): number {
+    const share = this.cases.filter(({ passed }) => passed).length / this.cases.length;
+    return Math.round(share * (this.#options.points ?? 1) * 100) / 100;
   }
 
   get passed(): boolean {
@@ -46,15 +67,22 @@ export class CheckResult {
         `<pre style="margin:0.2em 0 0.4em;white-space:pre-wrap;background:none;border:0;padding:0">${escapeHtml(message)}</pre>`;
       return `<li style="list-style:none">${name ? `${sign(passed)} ${escapeHtml(name)}` : ""}${why}</li>`;
     });
+    const read = this.passed ? undefined : this.#options.read;
+    if (read) items.push(`<li style="list-style:none">Read again · 重读：${escapeHtml(read)}</li>`);
     return {
-      [checkMime]: { name: this.name, passed: this.passed, cases: this.cases },
+      [checkMime]: { name: this.name, passed: this.passed, cases: this.cases, ...(read && { read }) },
       "text/html": `<div class="check" role="status" style="border-left:5px solid ${color};padding:0.4em 1em"><strong>${sign(this.passed)} ${escapeHtml(this.name)}: ${verdict}</strong><ul style="margin:0.3em 0 0;padding:0">${items.join("")}</ul></div>`,
-      "text/plain": [
-        `${sign(this.passed)} ${this.name}: ${verdict}`,
-        ...lines.map(
-          ({ name, passed, message }) => `  ${sign(passed)} ${[name, message].filter(Boolean).join(": ")}`,
-        ),
-      ].join("\n"),
+      // nbgrader takes what a test cell comes to as points, if it is a number, and anything else as all of them.
+      "text/plain": gradedByNbgrader()
+        ? String(this.points)
+        : [
+            `${sign(this.passed)} ${this.name}: ${verdict}`,
+            ...lines.map(
+              ({ name, passed, message }) =>
+                `  ${sign(passed)} ${[name, message].filter(Boolean).join(": ")}`,
+            ),
+            ...(read ? [`  Read again · 重读：${read}`] : []),
+          ].join("\n"),
     };
   }
 }
@@ -71,16 +99,25 @@ export class CheckResult {
  *
  * @param name the exercise, by its chapter
  * @param tests one test, or several by what they are about
+ * @param options `points` that the exercise is worth, and what to `read` again where a case fails
  * @returns the result, or the promise of it where a test is asynchronous: `await check(...)`
  */
-export function check(name: string, tests: Test | Record<string, Test>): CheckResult | Promise<CheckResult> {
-  const result = runTests(name, tests);
+export function check(
+  name: string,
+  tests: Test | Record<string, Test>,
+  options: CheckOptions = {},
+): CheckResult | Promise<CheckResult> {
+  const result = runTests(name, tests, options);
   const listener = (globalThis as Record<symbol, unknown>)[checkListener];
   if (typeof listener === "function") listener(result);
   return result;
 }
 
-function runTests(name: string, tests: Test | Record<string, Test>): CheckResult | Promise<CheckResult> {
+function runTests(
+  name: string,
+  tests: Test | Record<string, Test>,
+  options: CheckOptions,
+): CheckResult | Promise<CheckResult> {
   const entries: [string, Test][] = typeof tests === "function" ? [["", tests]] : Object.entries(tests ?? {});
   if (entries.length === 0 || entries.some(([, test]) => typeof test !== "function")) {
     throw new TypeError(`check(${shown(name)}, tests) needs a function, or an object of functions by name`);
@@ -97,8 +134,8 @@ function runTests(name: string, tests: Test | Record<string, Test>): CheckResult
       return failure(about, error);
     }
   });
-  if (!results.some(isPromise)) return new CheckResult(name, results as CheckCase[]);
-  return Promise.all(results).then((cases) => new CheckResult(name, cases));
+  if (!results.some(isPromise)) return new CheckResult(name, results as CheckCase[], options);
+  return Promise.all(results).then((cases) => new CheckResult(name, cases, options));
 }
 
 /**

@@ -10,7 +10,7 @@ import { slimlabVersion } from "../util/version.ts";
 import { type Assignment, Judge } from "./assignment.ts";
 import { classReport } from "./class-report.ts";
 import { feedbackPage } from "./feedback.ts";
-import { type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
+import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
 import { fingerprints } from "./likeness.ts";
 import { SandboxPool } from "./pool.ts";
 import { gradesCsv, gradescopeOf, type Mark, marksCsv, type Result, readMarks } from "./results.ts";
@@ -102,6 +102,7 @@ async function gradeAll(
   if (waiting.length > 0) {
     const workers = Math.min(jobs, waiting.length);
     const pool = new SandboxPool({ ...options, size: workers, modules: modulesOf(assignment) });
+    let free: Promise<Map<string, Set<string>>> | undefined;
     const one = async () => {
       let judge: Judge | undefined;
       try {
@@ -109,7 +110,8 @@ async function gradeAll(
           if (options.signal?.aborted) return;
           const submission = submissions[index];
           judge ??= await Judge.start(assignment, options);
-          const grade = await gradeOne(submission, judge, pool, options);
+          free ??= baseline(judge, pool, options, store);
+          const grade = await gradeOne(submission, judge, pool, { ...options, free: await free });
           if (options.signal?.aborted) return;
           const { notebook, ...rest } = grade;
           const prints = fingerprints(submission.notebook!, assignment);
@@ -133,6 +135,19 @@ async function gradeAll(
     }
   }
   return results.filter((result) => result !== undefined);
+}
+
+/** What passes in the notebook as it was handed out; found once. */
+async function baseline(
+  judge: Judge,
+  pool: SandboxPool,
+  options: ClassOptions,
+  store: Store | undefined,
+): Promise<Map<string, Set<string>>> {
+  if (store?.free) return store.free;
+  const free = await freeCases(judge, pool, options);
+  await store?.setFree(free);
+  return free;
 }
 
 /** A grade, whatever happens: the grader's own trouble with one student is that student's reason, and nobody else's. */
@@ -281,6 +296,17 @@ class Store {
 
   find(submission: Submission): Known | undefined {
     return this.#known.get(this.#keyOf(submission));
+  }
+
+  /** The cases that pass in the notebook as it was handed out, if they are known. */
+  get free(): Map<string, Set<string>> | undefined {
+    const known = this.#known.get(`free ${this.#key}`) as { free?: [string, string[]][] } | undefined;
+    return known?.free && new Map(known.free.map(([name, cases]) => [name, new Set(cases)]));
+  }
+
+  async setFree(free: Map<string, Set<string>>): Promise<void> {
+    const entry = { key: `free ${this.#key}`, free: [...free].map(([name, cases]) => [name, [...cases]]) };
+    await this.#file.appendFile(`${JSON.stringify(entry)}\n`);
   }
 
   async add(submission: Submission, grade: Omit<Grade, "notebook">, prints: number[]): Promise<void> {

@@ -9,6 +9,7 @@ import { type Assignment, type Judge, serveCode } from "./assignment.ts";
 import type { Verdict } from "./border/judge.ts";
 import type { CheckCase } from "./check.ts";
 import { bareCheck, type CheckCell, statementsOf } from "./exercises.ts";
+import { releaseNotebook } from "./release.ts";
 import type { Isolation, Sandbox } from "./sandbox.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
 
@@ -50,6 +51,8 @@ export interface GradeOptions {
   totalTimeout?: number;
   /** Characters that a notebook may put out. Default 50 million. */
   outputLimit?: number;
+  /** By exercise, the cases that pass before any work is done: see {@link freeCases}. */
+  free?: Map<string, Set<string>>;
   /** Runs every cell, also those that no exercise needs. */
   all?: boolean;
   /** Files that lie beside the notebook, by their path from there. */
@@ -121,6 +124,7 @@ export async function gradeNotebook(
       cell,
       verdict ?? { checks: [], missing: [], error: "it was not reached" },
       student.reasonFor(cell),
+      options.free,
     ),
   );
   const foreign = wrongKernel(submission);
@@ -131,6 +135,25 @@ export async function gradeNotebook(
     seconds: Math.round((performance.now() - started) / 10) / 100,
     notebook: student.notebook,
   });
+}
+
+/**
+ * The cases that pass in the notebook as it was handed out: a result that is still empty may well be in order. They earn no
+ * points. Where everything passes, the notebook is a solved one, and nothing is free.
+ */
+export async function freeCases(
+  judge: Judge,
+  sandboxes: SandboxSource,
+  options: GradeOptions = {},
+): Promise<Map<string, Set<string>>> {
+  const handedOut = releaseNotebook(judge.assignment.notebook);
+  const { exercises } = await gradeNotebook(handedOut, judge, sandboxes, { ...options, free: undefined });
+  const free = new Map<string, Set<string>>();
+  for (const { name, cases } of exercises) {
+    const passing = cases.filter(({ passed }) => passed);
+    if (passing.length < cases.length) free.set(name, new Set(passing.map((one) => one.name)));
+  }
+  return free;
 }
 
 /** A notebook of another kernel runs all the same; its report says so. */
@@ -365,7 +388,12 @@ function better(a: Verdict, b: Verdict): boolean {
 }
 
 /** A check cell's exercises, with points by the share of cases that pass. */
-function gradesOf(cell: CheckCell, verdict: Verdict, why?: string): ExerciseGrade[] {
+function gradesOf(
+  cell: CheckCell,
+  verdict: Verdict,
+  why?: string,
+  free?: GradeOptions["free"],
+): ExerciseGrade[] {
   const names = [...new Set([...cell.names, ...verdict.checks.map(({ name }) => name)])];
   return names.map((name) => {
     const of = cell.points[name] ?? cell.points[""];
@@ -376,7 +404,13 @@ function gradesOf(cell: CheckCell, verdict: Verdict, why?: string): ExerciseGrad
         ...one,
         ...((cell.hidden.has(one.name) || cell.hidden.has(name)) && { hidden: true }),
       }));
-    const share = cases.length === 0 ? 0 : cases.filter(({ passed }) => passed).length / cases.length;
+    const given = free?.get(name) ?? new Set();
+    // What passes without any work earns nothing, but breaking it costs.
+    const counted = cases.filter((one) => !given.has(one.name) || !one.passed);
+    const share =
+      counted.length === 0
+        ? Number(cases.length > 0)
+        : counted.filter((one) => one.passed).length / counted.length;
     const passed = cases.length > 0 && share === 1;
     const trouble = verdict.error ?? (cases.length === 0 ? "its check was not reached" : undefined);
     const reason = passed

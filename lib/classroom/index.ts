@@ -1,6 +1,7 @@
 // slimlab/classroom, as cells import it: exercises that check themselves. (The runner and the book are commands.)
 export {
   type CheckCase,
+  type CheckOptions,
   CheckResult,
   check,
   checkMime,

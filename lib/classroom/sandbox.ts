@@ -84,7 +84,14 @@ function confinement(): string[] {
   // A product in /usr came along whole.
   const notebooks = join(packageRoot, "notebooks");
   if (packageRoot.startsWith("/usr/") && existsSync(notebooks)) args.push("--tmpfs", notebooks);
-  const env = { PATH: "/usr/bin:/bin", HOME: "/tmp/home", TMPDIR: "/tmp", LANG: "C.UTF-8", TZ: "UTC" };
+  const env = {
+    PATH: "/usr/bin:/bin",
+    HOME: "/tmp/home",
+    TMPDIR: "/tmp",
+    LANG: "C.UTF-8",
+    TZ: "UTC",
+    SLIMLAB_COMPLETION: "off",
+  };
   for (const [name, value] of Object.entries(env)) args.push("--setenv", name, value);
   return args;
 }
@@ -134,7 +141,15 @@ export async function startSandbox(
       argv,
       ...(!windows && { transport: "ipc" as const, folder: sockets }),
       env:
-        confined || windows ? {} : { ...cleared, PATH: process.env.PATH, HOME: work, LANG: process.env.LANG },
+        confined || windows
+          ? {}
+          : {
+              ...cleared,
+              PATH: process.env.PATH,
+              HOME: work,
+              LANG: process.env.LANG,
+              SLIMLAB_COMPLETION: "off",
+            },
     });
     return watched(kernel, { isolation: options.isolation, work, sockets, base, memory, processes });
   } catch (error) {

@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { installKernel } from "./kernelspec.ts";
+import { nbgraderConfig } from "./nbgrader.ts";
 import { makeVenv } from "./venv.ts";
 
 /** The requirements file of what the Lab's environment holds. */
@@ -28,5 +29,7 @@ export async function prepareLab(): Promise<string> {
       "@jupyterlab/apputils-extension:notification": { checkForUpdates: false, fetchNews: "false" },
     }),
   );
+  // For who adds nbgrader to the environment (pip install nbgrader).
+  await writeFileAtomic(join(venv, "etc", "jupyter", "nbgrader_config.py"), nbgraderConfig);
   return venv;
 }

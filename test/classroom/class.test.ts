@@ -178,6 +178,33 @@ describe("a class", function () {
   });
 });
 
+describe("a student's own check", function () {
+  this.timeout(120_000);
+
+  it("says what was expected, what came and what to read again, and why there is no result", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "slimlab-own-"));
+    try {
+      const cells = [
+        code(start),
+        code(cellA("return x;").replace(/\)$/, ', { read: "Doubling" })')),
+        code(`throw new Error("mine");\n${cellB("[]")}`),
+      ];
+      await save(join(folder, "w.ipynb"), notebook(...cells));
+      const { code: status, stdout } = await slimlab(folder, ["check", "w.ipynb"]);
+      assert.equal(status, 1);
+      assert.match(
+        stdout,
+        /^w\.ipynb: 0 of 2 solved\n {2}✗ a\n {6}doubles: the value should be 6 .*got 3\n {6}read again: Doubling\n/,
+      );
+      assert.match(stdout, /✗ b\n {6}its cell failed: Error: mine/);
+      await save(join(folder, "w.ipynb"), notebook(...perfect()));
+      assert.equal((await slimlab(folder, ["check", "w.ipynb"])).code, 0);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
 describe("a class in numbers", () => {
   const result = (id: string, points: number[]): Result => ({
     id,

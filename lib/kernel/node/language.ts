@@ -46,11 +46,13 @@ export class Language {
    */
   acceptLater(source: string, cell: CellCode): void {
     this.#waiting.push([source, cell]);
-    if (this.#waiting.length >= mostWaiting) void this.upToDate();
+    if (this.#waiting.length >= mostWaiting && process.env.SLIMLAB_COMPLETION !== "off") void this.upToDate();
     this.startLater();
   }
 
   startLater(): void {
+    // Kernels that no person types into, a grader's for one, never complete anything.
+    if (process.env.SLIMLAB_COMPLETION === "off") return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.start(), pause);
   }

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseCsv } from "../../lib/classroom/results.ts";
+import { run as release } from "../../lib/commands/release.ts";
+import { venvProgram } from "../../lib/install/venv.ts";
+import { type Notebook, textOf } from "../../lib/notebook/notebook.ts";
+import { code, notebook, save } from "../chapters/notebooks.ts";
+import { jupyterEnvironment, needLab } from "./tools.ts";
+
+const source = notebook(
+  code('import { check, expectEqual } from "slimlab/classroom";'),
+  code(
+    'const double = (x: number): number => 0; // your turn\n\ncheck("a", {\n  "three": () => expectEqual(double(3), 6),\n  "five": () => expectEqual(double(5), 10),\n  // BEGIN HIDDEN TESTS\n  "seven": () => expectEqual(double(7), 14),\n  "nine": () => expectEqual(double(9), 18),\n  // END HIDDEN TESTS\n})',
+  ),
+  code("const double = (x: number): number => 2 * x;", [], ["solution", "skip-execution"]),
+);
+source.cells[1].metadata.slimlab = { points: 4 };
+
+describe("nbgrader, as PyPI has it", function () {
+  this.timeout(300_000);
+  let folder: string;
+  let nbgrader: (...args: string[]) => string;
+  before(async function () {
+    const venv = await needLab(this, "nbgrader");
+    folder = await mkdtemp(join(tmpdir(), "slimlab-nbgrader-"));
+    // Its messages belong to a failure only.
+    nbgrader = (...args) =>
+      execFileSync(venvProgram(venv, "python"), ["-m", "nbgrader", ...args], {
+        cwd: join(folder, "course"),
+        env: jupyterEnvironment(join(folder, "home")),
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+  });
+  after(() => folder && rm(folder, { recursive: true }));
+
+  it("releases our source, grades by cases, hidden ones too, and writes feedback", async () => {
+    const path = await save(join(folder, "ps1.ipynb"), source);
+    const log = console.log;
+    console.log = () => {};
+    try {
+      assert.equal(await release(["--nbgrader", join(folder, "course"), path]), 0);
+    } finally {
+      console.log = log;
+    }
+    nbgrader("generate_assignment", "ps1", "--create");
+    const handedOut: Notebook = JSON.parse(
+      await readFile(join(folder, "course/release/ps1/ps1.ipynb"), "utf8"),
+    );
+    const text = handedOut.cells.map(({ source }) => textOf(source)).join("\n");
+    assert.ok(!text.includes("2 * x") && !text.includes("seven") && text.includes("YOUR CODE HERE"), text);
+
+    const answers = {
+      ann: "const double = (x: number): number => 2 * x;",
+      bob: "const double = (x: number): number => (x > 6 ? 0 : 2 * x);",
+      cem: undefined,
+      dan: "const double = (x: number): number => 7;",
+    };
+    for (const [student, answer] of Object.entries(answers)) {
+      const work = structuredClone(handedOut);
+      const cell = work.cells.find(({ source }) => textOf(source).includes("YOUR CODE HERE"))!;
+      if (answer) cell.source = answer;
+      await save(join(folder, "course/submitted", student, "ps1/ps1.ipynb"), work);
+    }
+    nbgrader("autograde", "ps1");
+    nbgrader("export", "--to", "grades.csv");
+    const [head, ...rows] = parseCsv(await readFile(join(folder, "course/grades.csv"), "utf8"));
+    const at = (name: string) => head.indexOf(name);
+    const scores = Object.fromEntries(rows.map((row) => [row[at("student_id")], Number(row[at("score")])]));
+    assert.deepEqual(scores, { ann: 4, bob: 2, cem: 0, dan: 0 });
+    nbgrader("generate_feedback", "ps1");
+    await cp(join(folder, "course/feedback/ann/ps1/ps1.html"), join(folder, "ann.html"));
+    assert.match(await readFile(join(folder, "ann.html"), "utf8"), /4\.0 \/ 4\.0/);
+  });
+
+  it("2.04 its validation fails a wrong notebook", async () => {
+    const wrong = join(folder, "course/submitted/dan/ps1/ps1.ipynb");
+    assert.match(nbgrader("validate", wrong), /VALIDATION FAILED/i);
+    assert.match(nbgrader("validate", join(folder, "course/submitted/ann/ps1/ps1.ipynb")), /Success/);
+  });
+});
