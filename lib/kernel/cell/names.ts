@@ -11,6 +11,8 @@ export function globalNames(): Set<string> {
 }
 
 const ownGlobals = globalNames();
+// (`var let` is JavaScript, `let let` is not.)
+ownGlobals.add("let");
 
 /** Names of other places where JavaScript runs: packages look for them to find out where they are. */
 const sniffed = new Set(
