@@ -6,15 +6,22 @@ import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
   fuseActivations,
+  type GgufTensor,
+  type GgufType,
+  type GgufValue,
+  ggufTypes,
+  ggufWritable,
   layersWithGrids,
   type OnnxOptions,
   onnxTargets,
   onnxWeights,
   readyForEngine,
-  type SafetensorsFile,
   type SafetensorsTensor,
+  type SafetensorsType,
+  safetensorsTypes,
   type TfliteOptions,
   tfliteWeights,
+  writeGguf,
   writeSafetensors,
 } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
@@ -26,11 +33,13 @@ import { bytesOnDisk, type ModelFile, openModelFile, readable } from "./files.ts
 
 const help = `Usage: slimlab convert [OPTION]... IN OUT
 
-Writes a model in another format, which the name of OUT says: .onnx, .tflite, .slim, .safetensors, or a folder for TensorFlow.js.
-It reads ${readable}; networks are made
-of the first two, and tensors in .safetensors become float16, bfloat16 or float32 one by one, whatever the file's size.
+Writes a model in another format, which the name of OUT says: .onnx, .tflite, .slim, .safetensors, .gguf, or a folder for
+TensorFlow.js. It reads ${readable}.
+Networks are made of the first two; the tensors of .safetensors and .gguf files go one by one into these two formats,
+whatever the file's size.
 
-  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite)
+  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite);
+                   .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
   --data NAME      .onnx, .tflite: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules`;
@@ -71,11 +80,12 @@ export interface ConvertOptions {
  */
 export async function convert(from: string, to: string, options: ConvertOptions): Promise<string> {
   const extension = extname(to).toLowerCase();
-  checkOneOf("OUT's ending", extension, [".onnx", ".tflite", ".slim", ".safetensors", ""]);
-  const { weights = "float32", data, target } = options;
+  checkOneOf("OUT's ending", extension, [".onnx", ".tflite", ".slim", ".safetensors", ".gguf", ""]);
+  const { weights = extension === ".gguf" ? "F16" : "float32", data, target } = options;
   const types = {
     ".onnx": onnxWeights,
     ".tflite": tfliteWeights,
+    ".gguf": ggufWritable,
     ".safetensors": ["float32", "float16", "bfloat16"],
     ".slim": ["float32"],
     "": ["float32"],
@@ -90,11 +100,20 @@ export async function convert(from: string, to: string, options: ConvertOptions)
       throw new Error("--target needs --data: only quantized activations differ between engines");
   }
   const file = await openModelFile(from);
-  if (file.format === "safetensors") {
-    if (extension !== ".safetensors")
-      throw new Error(`${from} holds tensors without a network: OUT must end in .safetensors`);
-    return convertTensors(file.tensors, to, weights);
+  if (file.format === "safetensors" || file.format === "gguf") {
+    const source = sourceOf(file);
+    try {
+      if (extension === ".safetensors") return await tensorsIntoSafetensors(source, to, weights);
+      if (extension === ".gguf") return await tensorsIntoGguf(source, to, weights as GgufType);
+      throw new Error(`${from} holds tensors without a network: OUT must end in .safetensors or .gguf`);
+    } finally {
+      await source.close();
+    }
   }
+  if (extension === ".gguf")
+    throw new Error(
+      "a .gguf file holds the tensors of a language model: IN must end in .safetensors or .gguf",
+    );
   if (file.format === "onnx")
     throw new Error(`${from}: networks are not made of .onnx files yet; slimlab inspect shows what is in it`);
   return writeNetwork(file, to, extension, options);
@@ -191,27 +210,104 @@ function tensorsOf(graph: Graph, weights: string): Record<string, SafetensorsTen
   return Object.fromEntries(entries);
 }
 
-async function convertTensors(file: SafetensorsFile, to: string, weights: string): Promise<string> {
-  const bar = progress("tensors", file.tensors.size || 1);
+/** Tensors of either format. `float` says whether a tensor's numbers can be had as floats without loss of meaning. */
+interface Source {
+  tensors: Map<string, { shape: readonly number[]; type: string; float: boolean }>;
+  metadata: ReadonlyMap<string, GgufValue>;
+  bytes(name: string): Promise<Uint8Array>;
+  floats(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+function sourceOf(file: Extract<ModelFile, { format: "safetensors" | "gguf" }>): Source {
+  if (file.format === "safetensors") {
+    const { tensors, metadata } = file.tensors;
+    const float = new Set<string>(["F64", "F32", "F16", "BF16"]);
+    return {
+      tensors: new Map(
+        [...tensors].map(([name, { dtype, shape }]) => [
+          name,
+          { shape, type: dtype, float: float.has(dtype) },
+        ]),
+      ),
+      metadata: new Map(Object.entries(metadata).map(([key, value]) => [key, { type: "string", value }])),
+      bytes: (name) => file.tensors.bytes(name),
+      floats: (name) => file.tensors.floats(name),
+      close: () => file.tensors.close(),
+    };
+  }
+  const { tensors, metadata } = file.gguf;
+  const float = new Set<string>(ggufWritable);
+  return {
+    tensors: new Map(
+      [...tensors].map(([name, { type, shape }]) => [name, { shape, type, float: float.has(type) }]),
+    ),
+    metadata,
+    bytes: (name) => file.gguf.bytes(name),
+    floats: (name) => file.gguf.floats(name),
+    close: () => file.gguf.close(),
+  };
+}
+
+async function tensorsIntoSafetensors(source: Source, to: string, weights: string): Promise<string> {
+  const kept: string[] = [];
+  const entries = [...source.tensors].map(([name, { type, shape, float }]): [string, SafetensorsTensor] => {
+    if (float) return [name, { dtype: dtypes[weights], shape, values: () => source.floats(name) }];
+    if (!Object.hasOwn(safetensorsTypes, type))
+      throw new Error(`tensor ${name} of type ${type} cannot be read as floats`);
+    kept.push(name);
+    return [name, { dtype: type as SafetensorsType, shape, values: () => source.bytes(name) }];
+  });
+  const texts = [...source.metadata].flatMap(([key, entry]) =>
+    entry.type === "string" ? [[key, String(entry.value)]] : [],
+  );
+  const bar = progress("tensors", entries.length || 1);
   try {
-    const kept: string[] = [];
-    const entries = [...file.tensors].map(([name, { dtype, shape }]): [string, SafetensorsTensor] => {
-      const float = ["F64", "F32", "F16", "BF16"].includes(dtype);
-      if (!float) kept.push(name);
-      return [
-        name,
-        float
-          ? { dtype: dtypes[weights], shape, values: () => file.floats(name) }
-          : { dtype, shape, values: () => file.bytes(name) },
-      ];
-    });
     await writeSafetensors(to, Object.fromEntries(entries), {
-      metadata: { ...file.metadata },
+      metadata: Object.fromEntries(texts),
       onTensor: (name, done) => bar.update(done, name),
     });
-    return kept.length > 0 ? `${kept.length} tensors of whole numbers as they were` : "";
   } finally {
     bar.end();
-    await file.close();
   }
+  return kept.length > 0 ? `${kept.length} tensors of whole numbers as they were` : "";
+}
+
+async function tensorsIntoGguf(source: Source, to: string, weights: GgufType): Promise<string> {
+  const { group } = ggufTypes[weights];
+  const floats: string[] = [];
+  const kept: string[] = [];
+  const tensors = new Map<string, GgufTensor>();
+  for (const [name, { type, shape, float }] of source.tensors) {
+    if (!float) {
+      if (!Object.hasOwn(ggufTypes, type))
+        throw new Error(`tensor ${name} of type ${type} has no place in a .gguf file`);
+      kept.push(name);
+      tensors.set(name, { type: type as GgufType, shape, values: () => source.bytes(name) });
+      continue;
+    }
+    // Vectors are small and matter much; rows that are no whole groups cannot be packed.
+    const fits = shape.length >= 2 && shape.at(-1)! % group === 0;
+    if (!fits && shape.length >= 2) floats.push(name);
+    const own = fits ? weights : "F32";
+    // What is of this type already is copied: packing it anew could round once more.
+    const values = own === type ? () => source.bytes(name) : () => source.floats(name);
+    tensors.set(name, { type: own, shape, values });
+  }
+  const metadata = new Map(source.metadata);
+  if (!metadata.has("general.architecture"))
+    metadata.set("general.architecture", { type: "string", value: "unknown" });
+  const bar = progress("tensors", tensors.size || 1);
+  try {
+    await writeGguf(to, metadata, tensors, { onTensor: (name, done) => bar.update(done, name) });
+  } finally {
+    bar.end();
+  }
+  return [
+    ...(floats.length > 0 ? [`rows of ${floats.join(", ")} are no multiple of ${group}: F32`] : []),
+    ...(kept.length > 0 ? [`as they were: ${kept.join(", ")}`] : []),
+    ...(source.metadata.has("general.architecture")
+      ? []
+      : ["no architecture is known, so llama.cpp cannot run it"]),
+  ].join("; ");
 }

@@ -2,7 +2,14 @@
 import { open } from "node:fs/promises";
 import { extname, join } from "node:path";
 import { isFolder } from "#platform";
-import { decodeOnnx, type OnnxModel, openSafetensors, type SafetensorsFile } from "../formats/index.ts";
+import {
+  decodeOnnx,
+  type GgufFile,
+  type OnnxModel,
+  openGguf,
+  openSafetensors,
+  type SafetensorsFile,
+} from "../formats/index.ts";
 import type { Compression, tf } from "../nn/index.ts";
 import { readBytes } from "../platform/node.ts";
 
@@ -15,11 +22,12 @@ export type ModelFile =
       meta?: Record<string, unknown>;
     }
   | { format: "onnx"; onnx: OnnxModel }
-  | { format: "safetensors"; tensors: SafetensorsFile };
+  | { format: "safetensors"; tensors: SafetensorsFile }
+  | { format: "gguf"; gguf: GgufFile };
 
 /** The formats, as help texts and errors list them. */
 export const readable =
-  "TensorFlow.js layers models (a folder, or its model.json), .slim, .onnx and .safetensors files";
+  "TensorFlow.js layers models (a folder, or its model.json), .slim, .onnx, .safetensors and .gguf files";
 
 /**
  * Opens a model file.
@@ -32,6 +40,8 @@ export async function openModelFile(path: string): Promise<ModelFile> {
       return { format, onnx: decodeOnnx(await readBytes(path), path) };
     case "safetensors":
       return { format, tensors: await openSafetensors(path) };
+    case "gguf":
+      return { format, gguf: await openGguf(path) };
     case "slim": {
       const { loadSlim, useBackend } = await import("../nn/index.ts");
       await useBackend();
@@ -59,6 +69,7 @@ async function formatOf(path: string): Promise<ModelFile["format"]> {
   }
   const extension = extname(path).toLowerCase();
   if (extension === ".slim" || start.subarray(0, 4).toString("latin1") === "SLIM") return "slim";
+  if (start.subarray(0, 4).toString("latin1") === "GGUF") return "gguf";
   if (extension === ".onnx") return "onnx";
   if (extension === ".safetensors") return "safetensors";
   if (extension === ".json" || start[0] === 0x7b) return "tfjs";

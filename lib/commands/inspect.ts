@@ -1,6 +1,13 @@
 // `slimlab inspect`: what is in a model file, what it costs, and which techniques can do something with it.
 import { parseArgs } from "node:util";
-import { type OnnxModel, onnxTypes, type SafetensorsFile, safetensorsTypes } from "../formats/index.ts";
+import {
+  type GgufFile,
+  ggufTypes,
+  type OnnxModel,
+  onnxTypes,
+  type SafetensorsFile,
+  safetensorsTypes,
+} from "../formats/index.ts";
 import {
   costOf,
   dependenciesOf,
@@ -61,6 +68,8 @@ export async function inspect(path: string): Promise<Inspection> {
       return { ...base, ...inspectOnnx(file.onnx) };
     case "safetensors":
       return { ...base, ...(await inspectTensors(file.tensors)) };
+    case "gguf":
+      return { ...base, ...(await inspectGguf(file.gguf)) };
     default:
       return { ...base, ...(await inspectNetwork(file.model)) };
   }
@@ -155,6 +164,25 @@ async function inspectTensors(file: SafetensorsFile): Promise<Inside> {
     bytes: elements(shape) * safetensorsTypes[dtype],
   }));
   const notes = Object.entries(file.metadata).map(([key, value]) => `${key}: ${value.slice(0, 200)}`);
+  return {
+    parameters: [...file.tensors.values()].reduce((sum, { shape }) => sum + elements(shape), 0),
+    rows,
+    notes,
+  };
+}
+
+async function inspectGguf(file: GgufFile): Promise<Inside> {
+  await file.close();
+  const rows = [...file.tensors].map(([tensor, { type, shape }]) => ({
+    tensor,
+    type,
+    shape: shape.join(" x "),
+    bytes: (elements(shape) / ggufTypes[type].group) * ggufTypes[type].bytes,
+  }));
+  const notes = [...file.metadata].map(([key, entry]) => {
+    const text = entry.type === "array" ? `${entry.values.length} of ${entry.of}` : String(entry.value);
+    return `${key}: ${text.length > 120 ? `${text.slice(0, 117)}...` : text}`;
+  });
   return {
     parameters: [...file.tensors.values()].reduce((sum, { shape }) => sum + elements(shape), 0),
     rows,

@@ -1,6 +1,18 @@
 // slimlab/formats: files of other programs, read and written.
 export { FormatError } from "./error.ts";
 export { fuseActivations, layersWithGrids, readyForEngine } from "./fuse.ts";
+export { type GgufType, ggufTypes, ggufWritable, packGguf, unpackGguf } from "./gguf/blocks.ts";
+export {
+  decodeGguf,
+  type GgufEntry,
+  type GgufFile,
+  type GgufTensor,
+  type GgufValue,
+  type GgufValueType,
+  ggufValueTypes,
+  openGguf,
+  writeGguf,
+} from "./gguf/file.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export {
   decodeOnnx,

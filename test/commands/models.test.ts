@@ -8,8 +8,11 @@ import {
   decodeOnnx,
   fromHalves,
   openSafetensors,
+  packGguf,
   tensorrtProblems,
   toHalves,
+  unpackGguf,
+  writeSafetensors,
 } from "../../lib/formats/index.ts";
 import {
   loadModel,
@@ -99,11 +102,45 @@ describe("slimlab inspect and convert", function () {
     assert.ok(half < 0.51 * full, `${half} of ${full} bytes`);
   });
 
+  it("tensors go into 4 bits and back, those that cannot are named", async () => {
+    await convert(lenet5, at("w.safetensors"), {});
+    const notes = await convert(at("w.safetensors"), at("w.gguf"), { weights: "Q4_0" });
+    assert.match(
+      notes,
+      /rows of conv1\/kernel, conv2\/kernel, fc1\/kernel, fc2\/kernel are no multiple of 32: F32/,
+    );
+    const values = Float32Array.from({ length: 64 * 96 }, (_, i) => Math.sin(i));
+    await writeSafetensors(at("m.safetensors"), {
+      m: { dtype: "F16", shape: [64, 96], values: () => values },
+      v: { dtype: "F32", shape: [96], values: () => values.subarray(0, 96) },
+    });
+    assert.match(
+      await convert(at("m.safetensors"), at("m.gguf"), { weights: "Q4_0" }),
+      /no architecture is known/,
+    );
+    const report = await inspect(at("m.gguf"));
+    assert.deepEqual(report.rows.map(({ tensor, type }) => [tensor, type]).sort(), [
+      ["m", "Q4_0"],
+      ["v", "F32"],
+    ]);
+    // Again to the same type: copied, byte for byte.
+    await convert(at("m.gguf"), at("n.gguf"), { weights: "Q4_0" });
+    assert.deepEqual(await readBytes(at("n.gguf")), await readBytes(at("m.gguf")));
+    await convert(at("m.gguf"), at("back.safetensors"), {});
+    const back = await openSafetensors(at("back.safetensors"));
+    assert.deepEqual(
+      await back.floats("m"),
+      unpackGguf("Q4_0", packGguf("Q4_0", fromHalves(toHalves(values)))),
+    );
+    await back.close();
+    await assert.rejects(convert(lenet5, at("x.gguf"), {}), /IN must end in \.safetensors or \.gguf/);
+  });
+
   it("what does not go together is an error that says what does", async () => {
     await writeFile(at("text.txt"), "hello");
     await assert.rejects(inspect(at("text.txt")), /of no known format; what can be read: TensorFlow\.js/);
     await assert.rejects(inspect(at("none.onnx")), /there is no file .*none\.onnx: ENOENT/);
-    await assert.rejects(convert(lenet5, at("x.gguf"), {}), /OUT's ending must be one of ".onnx"/);
+    await assert.rejects(convert(lenet5, at("x.h5"), {}), /OUT's ending must be one of ".onnx"/);
     await assert.rejects(
       convert(lenet5, at("x.slim"), { weights: "float16" }),
       /--weights must be one of "float32"/,
