@@ -3,9 +3,12 @@
 
 import nodeUtil from "node:util";
 import { checkOneOf } from "../util/check.ts";
-import { registerWasmKernels } from "./kernels/index.ts";
+import { registerCpuKernels, registerWasmKernels } from "./kernels/index.ts";
 import { tf } from "./tf.ts";
 import { requireTfjsNode } from "./tfjs-node.ts";
+
+// Whoever computes on plain JavaScript, here or in a cell of their own, gets the mended kernels.
+registerCpuKernels();
 
 /** The backends, fastest first: the order in which `useBackend()` tries them. */
 export const backendNames = ["native", "wasm", "cpu"] as const;

@@ -120,6 +120,98 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
     }
   });
 
+  it("volumes: max pooling, and the gradients of pooling and of convolutions", async () => {
+    for (const [filter, strides] of [
+      [
+        [1, 2, 2],
+        [1, 2, 2],
+      ],
+      [
+        [2, 2, 2],
+        [2, 2, 2],
+      ],
+      [
+        [3, 3, 3],
+        [2, 2, 2],
+      ],
+      [
+        [1, 3, 3],
+        [1, 1, 1],
+      ],
+    ] as [[number, number, number], [number, number, number]][])
+      for (const pad of ["same", "valid"] as const) {
+        const what = `${filter.join("x")}, strides ${strides.join("x")}, ${pad}`;
+        const x = () => random([2, 4, 5, 6, 3], 1) as tf.Tensor5D;
+        const w = () => random([...filter, 3, 2], 2) as tf.Tensor5D;
+        const pool = (at: tf.Tensor) => tf.maxPool3d(at as tf.Tensor5D, filter, strides, pad);
+        const conv = (a: tf.Tensor, b: tf.Tensor) =>
+          tf.conv3d(a as tf.Tensor5D, b as tf.Tensor5D, strides, pad);
+        await same(() => pool(x()), `max pooling, ${what}`);
+        await same(
+          () => tf.grad((at) => tf.mul(pool(at), random(pool(x()).shape, 3)))(x()),
+          `its gradient, ${what}`,
+        );
+        for (const which of [0, 1])
+          await same(
+            () => tf.grads((a, b) => tf.mul(conv(a, b), random(conv(x(), w()).shape, 4)))([x(), w()])[which],
+            `convolution, gradient ${which}, ${what}`,
+          );
+      }
+  });
+
+  it("resizing: a gradient is the transpose of what the forward pass does, on both backends", async () => {
+    for (const backend of ["cpu", "wasm"] as const) {
+      await useBackend(backend);
+      for (const method of ["resizeNearestNeighbor", "resizeBilinear"] as const)
+        for (const [from, to] of [
+          [
+            [3, 4],
+            [6, 8],
+          ],
+          [
+            [5, 3],
+            [7, 9],
+          ],
+          [
+            [6, 6],
+            [3, 3],
+          ],
+          [
+            [6, 6],
+            [4, 5],
+          ],
+        ] as [[number, number], [number, number]][])
+          for (const [alignCorners, halfPixels] of [
+            [false, false],
+            [true, false],
+            [false, true],
+          ]) {
+            // TensorFlow.js has no gradient of bilinear resizing with half-pixel centres on any backend.
+            if (method === "resizeBilinear" && halfPixels) continue;
+            tf.tidy(() => {
+              const forward = (x: tf.Tensor) =>
+                tf.image[method](x as tf.Tensor4D, to, alignCorners, halfPixels);
+              const dy = random([1, ...to, 2], 2);
+              const dx = tf
+                .grad((x) => tf.mul(forward(x), dy))(random([1, ...from, 2], 1))
+                .dataSync();
+              // Each number of the input on its own: <dy, A e> = (A^T dy) at e.
+              for (let i = 0; i < dx.length; i += 3) {
+                const unit = tf
+                  .oneHot(tf.scalar(i, "int32"), dx.length)
+                  .toFloat()
+                  .reshape([1, ...from, 2]);
+                const exact = tf.sum(tf.mul(forward(unit), dy)).dataSync()[0];
+                assert.ok(
+                  Math.abs(dx[i] - exact) < 1e-5,
+                  `${backend}, ${method}, ${from} to ${to}, ${alignCorners}, ${halfPixels}: ${dx[i]} and ${exact} at ${i}`,
+                );
+              }
+            });
+          }
+    }
+  });
+
   it("explicit padding", async () => {
     const pad = [
       [0, 0],

@@ -4,10 +4,13 @@ import { tf } from "../tf.ts";
 import { adamStep, adamStepName } from "./adam.ts";
 import { conv2DBackpropFilter, conv2DBackpropInput } from "./conv.ts";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.ts";
+import { floats, type KernelCall } from "./heap.ts";
 import { batchMatMul } from "./matmul.ts";
 import { maxPoolGrad } from "./pool.ts";
+import { type Access, bilinearGrad, nearestGrad } from "./resize.ts";
 import { paddingKernels, withPlainPadding } from "./same-padding.ts";
 import { unsortedSegmentSum } from "./segment.ts";
+import { conv3DBackpropFilter, conv3DBackpropInput, maxPool3D, maxPool3DGrad } from "./volume.ts";
 
 let registered = false;
 
@@ -24,6 +27,8 @@ export function registerWasmKernels(): void {
     Conv2DBackpropFilter: conv2DBackpropFilter,
     DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
     DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
+    ResizeBilinearGrad: ({ inputs, attrs, backend }: ResizeCall) =>
+      bilinearGrad(inputs, attrs, onHeap(backend)),
     UnsortedSegmentSum: unsortedSegmentSum,
   };
   const faster = {
@@ -31,9 +36,17 @@ export function registerWasmKernels(): void {
     Conv2DBackpropInput: conv2DBackpropInput,
     MaxPoolGrad: maxPoolGrad,
   };
-  const mended = Object.fromEntries(
-    paddingKernels.map((name) => [name, withPlainPadding(tf.getKernel(name, "wasm").kernelFunc)]),
-  );
+  const mended = {
+    ...Object.fromEntries(
+      paddingKernels.map((name) => [name, withPlainPadding(tf.getKernel(name, "wasm").kernelFunc)]),
+    ),
+    Conv3DBackpropFilterV2: conv3DBackpropFilter,
+    Conv3DBackpropInputV2: conv3DBackpropInput,
+    MaxPool3D: maxPool3D,
+    MaxPool3DGrad: maxPool3DGrad,
+    ResizeNearestNeighborGrad: ({ inputs, attrs, backend }: ResizeCall) =>
+      nearestGrad(inputs, attrs, onHeap(backend)),
+  };
   for (const [kernelName, kernelFunc] of Object.entries({ ...missing, ...faster, ...mended })) {
     const theirs = tf.getKernel(kernelName, "wasm");
     if (theirs) {
@@ -48,4 +61,46 @@ export function registerWasmKernels(): void {
       kernelFunc: kernelFunc as unknown as tf.KernelFunc,
     });
   }
+}
+
+type ResizeCall = KernelCall<{ alignCorners: boolean; halfPixelCenters?: boolean }>;
+
+const onHeap = (backend: ResizeCall["backend"]): Access => ({
+  read: (info) => floats(backend, info),
+  make: (shape, values) => {
+    const out = backend.makeOutput(shape, "float32");
+    floats(backend, out).set(values);
+    return out;
+  },
+});
+
+let cpuMended = false;
+
+/** Registers what is wrong on the JavaScript backend, once. */
+export function registerCpuKernels(): void {
+  if (cpuMended) return;
+  cpuMended = true;
+  const mended = { ResizeNearestNeighborGrad: nearestGrad, ResizeBilinearGrad: bilinearGrad };
+  for (const [kernelName, gradient] of Object.entries(mended)) {
+    if (tf.getKernel(kernelName, "cpu")) tf.unregisterKernel(kernelName, "cpu");
+    const kernelFunc = ({ inputs, backend, attrs }: CpuCall) =>
+      gradient(inputs, attrs, {
+        read: ({ dataId }) => backend.data.get(dataId).values,
+        make: (shape, values) => backend.makeTensorInfo(shape, "float32", values),
+      });
+    tf.registerKernel({
+      kernelName,
+      backendName: "cpu",
+      kernelFunc: kernelFunc as unknown as tf.KernelFunc,
+    });
+  }
+}
+
+interface CpuCall {
+  inputs: Record<string, tf.TensorInfo>;
+  attrs: { alignCorners: boolean; halfPixelCenters?: boolean };
+  backend: {
+    data: { get(id: object): { values: Float32Array } };
+    makeTensorInfo(shape: number[], dtype: "float32", values: Float32Array): tf.TensorInfo;
+  };
 }
