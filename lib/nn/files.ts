@@ -7,6 +7,7 @@ import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "../util/files.ts";
 import { elements } from "../util/shape.ts";
 import { ensureBackend } from "./backend.ts";
+import { buildModel } from "./build.ts";
 import { tf } from "./tf.ts";
 
 /**
@@ -66,13 +67,8 @@ export async function loadModel(path: string): Promise<tf.LayersModel> {
   const expected = json.userDefinedMetadata?.weightsSha256;
   if (expected !== undefined && sha256(weights) !== expected)
     throw new Error(`the weights beside ${file} are not the ones that were saved with it (SHA-256 differs)`);
-  return tf.loadLayersModel(
-    tf.io.fromMemory({
-      modelTopology: json.modelTopology,
-      weightSpecs,
-      weightData: new Uint8Array(weights).buffer,
-    }),
-  );
+  const weightData = new Uint8Array(weights).buffer;
+  return buildModel({ modelTopology: json.modelTopology, weightSpecs, weightData }, file);
 }
 
 interface ModelJson {

@@ -23,6 +23,7 @@ import {
 import { checkFinite, checkLength, shown } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { ensureBackend } from "./backend.ts";
+import { buildModel } from "./build.ts";
 import { tf } from "./tf.ts";
 import { checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
 
@@ -145,17 +146,12 @@ export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): P
     all.set(part, at);
     at += part.length;
   }
-  const model = await tf.loadLayersModel(
-    tf.io.fromMemory({
-      modelTopology: topology,
-      weightSpecs: Object.entries(tensors).map(([tensor, content]) => ({
-        name: tensor,
-        shape: shapeOf(content),
-        dtype: "float32" as const,
-      })),
-      weightData: all.buffer,
-    }),
-  );
+  const weightSpecs = Object.entries(tensors).map(([tensor, content]) => ({
+    name: tensor,
+    shape: shapeOf(content),
+    dtype: "float32" as const,
+  }));
+  const model = await buildModel({ modelTopology: topology, weightSpecs, weightData: all.buffer }, name);
   const { masked = [], ...rest } = meta as { masked?: string[] };
   const compression: Compression = { masks: {}, quantized: {}, clustered: {} };
   for (const { name: kernel, variable } of kernelsOf(model)) {

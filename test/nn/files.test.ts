@@ -127,4 +127,38 @@ describe("nn/models and nn/files", () => {
     await writeFile(path, JSON.stringify(json));
     await assert.rejects(loadModel(folder), /names "\.\.\/secret\.bin", which is not beside it/);
   });
+
+  it("a model that is refused leaves nothing behind, however large it says it is", async () => {
+    const path = join(folder, "huge");
+    await saveModel(lenet5(1), path);
+    const file = join(path, "model.json");
+    const good = await readFile(file, "utf8");
+    const broken: [from: RegExp, to: string, error: RegExp][] = [
+      [
+        /"filters":20/,
+        '"filters":4194304',
+        /model.json has weights "conv1\/kernel" of 5 x 5 x 1 x 20, but conv1 has 4194304 outputs/,
+      ],
+      [/"units":500/, '"units":499', /weights "fc1\/kernel" of 800 x 500, but fc1 has 499 outputs/],
+      // Nothing but the shapes tells: TensorFlow.js refuses after it has built the model.
+      [/"kernel_size":\[5,5\]/, '"kernel_size":[3,3]', /Shape mismatch|not compatible/],
+      [/"name":"fc1"/, '"name":"other"', /model.json has no weights for other/],
+    ];
+    const { numTensors } = tf.memory();
+    for (let again = 0; again < 3; again++)
+      for (const [from, to, error] of broken) {
+        const changed = good.replace(from, to);
+        assert.notEqual(changed, good);
+        await writeFile(file, changed);
+        await assert.rejects(loadModel(path), error);
+        assert.equal(
+          tf.memory().numTensors,
+          numTensors,
+          `${tf.memory().numTensors} and ${numTensors} tensors after ${to}`,
+        );
+      }
+    await writeFile(file, good);
+    (await loadModel(path)).dispose();
+    assert.equal(tf.memory().numTensors, numTensors);
+  });
 });
