@@ -443,6 +443,23 @@ typeof add + typeof tf.LayersModel`;
     for (const [what, code] of [
       ["an endless loop", "going(); while (true) {}"],
       ["a loop of microtasks", "going(); while (true) await null"],
+      [
+        "a chain of ticks",
+        "going(); await new Promise(() => { const again = () => process.nextTick(again); again(); })",
+      ],
+      [
+        "a chain of ticks after a wait",
+        "await new Promise((r) => setTimeout(r, 5)); going(); await new Promise(() => { const again = () => process.nextTick(again); again(); })",
+      ],
+      [
+        "a chain of microtasks",
+        "going(); await new Promise(() => { const again = () => queueMicrotask(again); again(); })",
+      ],
+      ["a loop of waits that nobody waits for", "going(); (async () => { for (;;) await 0; })()"],
+      [
+        "a child process that a cell waits for",
+        "going(); (require('child_process') as any).execSync('sleep 60')",
+      ],
       ["a promise that never settles", "going(); await new Promise(() => {})"],
       ["a loop after a wait", "await new Promise((r) => setTimeout(r, 5)); going(); for (;;) {}"],
       ["a regular expression that backtracks", "going(); /^(a+)+$/.test('a'.repeat(40) + 'b')"],

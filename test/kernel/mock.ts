@@ -134,8 +134,11 @@ export class MockHost implements Host, Interpreter {
   answer(value: string): void {
     this.answers.push(value);
   }
-  async interrupt(): Promise<void> {
+  /** Whether an interrupt ends what runs. */
+  stops = true;
+  async interrupt(): Promise<boolean> {
     this.interrupts++;
+    return this.stops;
   }
 
   // ---- The test's side -----------------------------------------------------------------------------------------------

@@ -238,6 +238,17 @@ describe("kernel: the protocol's core", () => {
     });
   });
 
+  it("an interrupt that frees nothing is said to the cell and to who asked", async () => {
+    host.stops = false;
+    const cell = host.send("shell", "execute_request", { code: "native()" });
+    await settled();
+    const { content } = await host.ask("control", "interrupt_request");
+    assert.equal(content.ename, "InterruptFailed");
+    const said = host.sent.find(({ message }) => message.header.msg_type === "stream")!.message;
+    assert.equal(said.parent_header.msg_id, cell.header.msg_id);
+    assert.match(said.content.text, /does not stop.*restart the kernel/);
+  });
+
   describe("subshells", () => {
     it("run beside the main shell, are listed, and go", async () => {
       const { content } = await host.ask("control", "create_subshell_request");

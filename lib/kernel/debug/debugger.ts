@@ -99,7 +99,7 @@ export interface DebuggerHost {
   event(content: Content): void;
   transform(source: string): Promise<CellCode>;
   /** Ends the cells that run. */
-  interrupt(): Promise<void>;
+  interrupt(): Promise<unknown>;
 }
 
 export class Debugger {

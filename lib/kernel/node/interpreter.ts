@@ -11,6 +11,7 @@ import type { Completeness, ErrorContent } from "../protocol/reference.ts";
 import type { Diagnostic } from "../types/language.ts";
 import { objectBefore, RuntimeMembers } from "../types/members.ts";
 import { describeProblems } from "../types/problems.ts";
+import { interruptChildren } from "./children.ts";
 import { Language } from "./language.ts";
 import type { ServerData } from "./link.ts";
 import { log } from "./log.ts";
@@ -42,7 +43,7 @@ export class NodeInterpreter implements Interpreter {
   constructor(
     data: ServerData,
     main: MainThread,
-    debug: { event(content: Content): void; interrupt(): Promise<void> },
+    debug: { event(content: Content): void; interrupt(): Promise<unknown> },
   ) {
     this.#data = data;
     this.#main = main;
@@ -203,10 +204,13 @@ export class NodeInterpreter implements Interpreter {
     this.#main.answer({ value });
   }
 
-  async interrupt(): Promise<void> {
+  async interrupt(): Promise<boolean> {
     const { held, resume } = this.debugger.interrupting();
-    await this.#main.interrupt(held);
+    const stop = interruptChildren();
+    const isFree = await this.#main.interrupt(held);
+    stop();
     resume();
+    return isFree;
   }
 
   // ---- What may be written -------------------------------------------------------------------------------------------

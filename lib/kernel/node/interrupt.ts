@@ -6,25 +6,43 @@
 //   would end the process where V8 is busy with a cell's end, so a debugger stops the cell first, in its own code.
 // - busy in a callback after a wait: the debugger resumes it with termination.
 import { Session } from "node:inspector";
-import { guard, shared } from "./link.ts";
+import { guard, interrupting, shared } from "./link.ts";
 
 let pings = 0;
 
+/** After this time (in ms) the person is told that what runs does not stop. */
+const patience = 4500;
+/** After this time, what holds up the rest must end, whosever it is. */
+const patienceWithOthers = 500;
+
 /**
  * Stops what the user's code is doing. `ping` sends the message and resolves when the main thread has seen it. `held`: a
- * breakpoint holds the main thread.
+ * breakpoint holds the main thread. Returns whether the main thread is free again; if not, it is still being tried.
  */
 export async function interruptMain(
   numbers: Int32Array,
   ping: (id: number) => Promise<void>,
   held: boolean,
-): Promise<void> {
-  const seen = ping(++pings);
-  // A callback that is merely slow gets a little time to end by itself.
-  let time = held ? 0 : Atomics.load(numbers, shared.guard) === guard.inside ? 1 : 60;
+): Promise<boolean> {
+  Atomics.store(numbers, shared.interrupting, interrupting.running);
+  const seen = ping(++pings).then(() => true);
+  const later = setTimeout(
+    () => Atomics.store(numbers, shared.interrupting, interrupting.all),
+    patienceWithOthers,
+  );
+  const over = seen.finally(() => {
+    clearTimeout(later);
+    Atomics.store(numbers, shared.interrupting, interrupting.no);
+  });
+  void cutOff(numbers, seen, held);
+  return Promise.race([over, pause(patience)]);
+}
+
+async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean): Promise<void> {
+  // What is merely slow, or looks at `shared.interrupting`, gets a little time to end by itself.
+  let time = held ? 0 : Atomics.load(numbers, shared.guard) === guard.inside ? 5 : 60;
   for (let tries = 0; tries < 50; tries++) {
-    const isFree = await Promise.race([seen.then(() => true), pause(time)]);
-    if (isFree) return;
+    if (await Promise.race([seen, pause(time)])) return;
     const how = await stop(numbers, seen, tries > 10);
     // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
     time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;

@@ -63,7 +63,9 @@ export const shared = {
   input: 1,
   /** Where the user's code is, for an interrupt: see `guard` below. */
   guard: 2,
-  length: 3,
+  /** Not 0 while the person waits for what runs to end: see `interrupting` below. */
+  interrupting: 3,
+  length: 4,
 } as const;
 
 /** Values of `shared.guard`. */
@@ -74,6 +76,15 @@ export const guard = {
   inside: 1,
   /** The server has sent SIGINT: the main thread must not leave that part before it arrives. */
   struck: 2,
+} as const;
+
+/** Values of `shared.interrupting`: code of cells that comes by ends itself, which no cut from outside does as well. */
+export const interrupting = {
+  no: 0,
+  /** Cells that run. */
+  running: 1,
+  /** Also what goes on of cells that have ended: it holds up the rest. */
+  all: 2,
 } as const;
 
 /** Output on the way at which a cell begins to wait. */

@@ -87,14 +87,14 @@ export class MainThread {
     Atomics.notify(this.#data.shared, shared.input);
   }
 
-  /** Ends what runs. `held`: a breakpoint holds the main thread. */
-  async interrupt(held: boolean): Promise<void> {
+  /** Ends what runs; whether it has. `held`: a breakpoint holds the main thread. */
+  async interrupt(held: boolean): Promise<boolean> {
     this.answer({ interrupted: true });
     const ping = (id: number) => {
       this.#post({ type: "interrupt", ping: id });
       return new Promise<void>((resolve) => this.#pongs.set(id, resolve));
     };
-    await interruptMain(this.#data.shared, ping, held);
+    return interruptMain(this.#data.shared, ping, held);
   }
 
   exit(): void {

@@ -87,8 +87,8 @@ export interface Interpreter {
   comm(origin: Origin, message: Message): Promise<void>;
   /** The person's answer to what was asked. */
   answer(value: string): void;
-  /** Ends what runs; resolves when it has ended. */
-  interrupt(): Promise<void>;
+  /** Ends what runs. Resolves to true when it has ended, to false when it does not within some seconds. */
+  interrupt(): Promise<boolean>;
 }
 
 /** What was run, in all sessions. */

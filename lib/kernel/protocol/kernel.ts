@@ -10,6 +10,10 @@ import { handlersOf, type Parts } from "./requests.ts";
 
 const handlers = { shell: handlersOf("shell"), control: handlersOf("control") };
 
+/** What a person reads who waits in vain. */
+const stuck =
+  "The cell does not stop: it is busy in code that nothing can interrupt. Wait for it, or restart the kernel.";
+
 export class Kernel implements Outputs {
   readonly #parts: Parts;
   #asking = false;
@@ -171,10 +175,14 @@ export class Kernel implements Outputs {
     publisher.publish("debug_event", content as PublishedContent<"debug_event">, debugParent);
   }
 
-  async interrupt(): Promise<void> {
+  /** Whether what ran has ended; if not, its cells say so. */
+  async interrupt(): Promise<boolean> {
     this.#asking = false;
-    this.#parts.cells.interrupted();
-    await this.#parts.host.interpreter.interrupt();
+    const { cells, host, publisher } = this.#parts;
+    cells.interrupted();
+    const isFree = await host.interpreter.interrupt();
+    if (!isFree) for (const { origin } of cells.running) publisher.stream(origin, "stderr", `${stuck}\n`);
+    return isFree;
   }
 
   // ---- The end -------------------------------------------------------------------------------------------------------

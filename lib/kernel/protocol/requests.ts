@@ -14,7 +14,7 @@ export interface Parts {
   readonly cells: Cells;
   /** Comms that are open, their targets by id: what `comm_info_request` tells. */
   readonly comms: Map<string, string>;
-  interrupt(): Promise<void>;
+  interrupt(): Promise<boolean>;
   shutdown(request: Request<"shutdown_reply">): Promise<void>;
   /** Whose `debug_request` the debugger's events belong to. */
   debugParent: Message["parent_header"];
@@ -50,8 +50,8 @@ const requests: { [T in ReplyType as RequestOf<T>]: Entry<T> } = {
   interrupt_request: {
     on: control,
     async handle({ reply }, { interrupt }) {
-      await interrupt();
-      reply({ status: "ok" });
+      if (await interrupt()) reply({ status: "ok" });
+      else reply(failure("InterruptFailed", "what runs does not stop: wait for it, or restart the kernel"));
     },
   },
   debug_request: {

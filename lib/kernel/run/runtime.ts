@@ -22,7 +22,7 @@ import { survive, uncaughtBy } from "./survive.ts";
 
 export class Runtime {
   readonly #outlet: Outlet;
-  readonly #scopes = new Scopes();
+  readonly #scopes: Scopes;
   readonly #streams: ReturnType<typeof captureStreams>;
   readonly #uncaught: (error: unknown) => void;
   readonly #guard: Guard;
@@ -30,7 +30,7 @@ export class Runtime {
   readonly #bench: Bench;
 
   constructor(server: Worker, inputPort: MessagePort, data: ServerData) {
-    const scopes = this.#scopes;
+    const scopes = (this.#scopes = new Scopes(data.shared));
     this.#outlet = new Outlet((message) => server.postMessage(message), data.shared);
     this.#streams = captureStreams(this.#outlet, () => scopes.current.origin);
     this.#uncaught = uncaughtBy(scopes, (scope, text) => this.#afterwards(scope, text));

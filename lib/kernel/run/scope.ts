@@ -1,5 +1,6 @@
 // Whose turn it is: every output, question and error belongs to the cell whose code caused it, however late.
 import { AsyncLocalStorage } from "node:async_hooks";
+import { interrupting, shared } from "../node/link.ts";
 import type { Origin } from "../protocol/messages.ts";
 import { KernelError } from "./errors.ts";
 
@@ -15,8 +16,8 @@ export interface Scope {
   end?: (outcome: Outcome) => void;
   /** What the cell's end waits for. */
   held: Set<Promise<unknown>>;
-  /** What of it still waits for something must not go on. */
-  interrupted?: boolean;
+  /** When it was interrupted: what of it still waits for something must not go on. */
+  interrupted?: number;
 }
 
 export function newScope(origin: Origin, title: string): Scope {
@@ -29,14 +30,24 @@ export function interruption(): KernelError {
 
 export class Scopes {
   readonly #storage = new AsyncLocalStorage<Scope>();
+  readonly #numbers: Int32Array;
   /** Cells that have not ended. */
   readonly running = new Set<Scope>();
   /** Whose turn it is, for code that has lost its context. */
   #last = newScope({ header: {}, identities: [], silent: false, stdin: false }, "");
   #anyInterrupted = false;
 
+  constructor(numbers: Int32Array) {
+    this.#numbers = numbers;
+  }
+
   get current(): Scope {
     return this.#storage.getStore() ?? this.#last;
+  }
+
+  /** The cell whose code calls this, where that is known. */
+  get own(): Scope | undefined {
+    return this.#storage.getStore();
   }
 
   /** A cell begins. */
@@ -51,7 +62,7 @@ export class Scopes {
 
   /** The end of a cell that is cut off: nothing of it goes on. */
   interrupt(scope: Scope): Outcome {
-    scope.interrupted = true;
+    scope.interrupted = performance.now();
     this.#anyInterrupted = true;
     return { error: interruption() };
   }
@@ -65,7 +76,25 @@ export class Scopes {
    * have ended. So cells (transform.ts) and slimlab's own loops (util/turn.ts) ask here.
    */
   go(value: unknown): unknown {
-    if (this.#anyInterrupted && this.#storage.getStore()?.interrupted) throw interruption();
+    if (this.#anyInterrupted || this.#numbers[shared.interrupting] !== interrupting.no) {
+      const scope = this.#storage.getStore();
+      if (scope && (scope.interrupted || this.#mustEnd(scope))) throw interruption();
+    }
     return value;
+  }
+
+  /**
+   * Whether a callback that waits in Node's queue must not be called: one that puts itself there again and again lets
+   * nothing else run, and no cut from outside takes it out. Once its interrupt is over, what Node itself does for an
+   * interrupted cell's servers and streams goes on.
+   */
+  isCut(scope: Scope): boolean {
+    if (this.#mustEnd(scope)) return true;
+    return scope.interrupted !== undefined && performance.now() - scope.interrupted < 1000;
+  }
+
+  #mustEnd(scope: Scope): boolean {
+    const state = this.#numbers[shared.interrupting];
+    return state === interrupting.all || (state === interrupting.running && this.running.has(scope));
   }
 }
