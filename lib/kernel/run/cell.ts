@@ -65,7 +65,11 @@ export class CellRun {
     return this.#scope.held.size === 0 && Object.keys(this.#request.expressions).length === 0;
   }
 
-  #end(first: Outcome): void {
+  #end(outcome: Outcome): void {
+    // A child process that took the interrupt's signal tells of it by an error of its own.
+    const isSignal = "error" in outcome && (outcome.error as { signal?: unknown } | null)?.signal === "SIGINT";
+    const { scopes } = this.#bench;
+    const first = isSignal && scopes.mustEnd(this.#scope) ? scopes.interrupt(this.#scope) : outcome;
     if (this.#outcome) {
       if ("value" in this.#outcome && "error" in first) this.#outcome = first;
       return;

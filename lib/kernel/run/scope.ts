@@ -78,7 +78,7 @@ export class Scopes {
   go(value: unknown): unknown {
     if (this.#anyInterrupted || this.#numbers[shared.interrupting] !== interrupting.no) {
       const scope = this.#storage.getStore();
-      if (scope && (scope.interrupted || this.#mustEnd(scope))) throw interruption();
+      if (scope && (scope.interrupted || this.mustEnd(scope))) throw interruption();
     }
     return value;
   }
@@ -89,11 +89,12 @@ export class Scopes {
    * interrupted cell's servers and streams goes on.
    */
   isCut(scope: Scope): boolean {
-    if (this.#mustEnd(scope)) return true;
+    if (this.mustEnd(scope)) return true;
     return scope.interrupted !== undefined && performance.now() - scope.interrupted < 1000;
   }
 
-  #mustEnd(scope: Scope): boolean {
+  /** Whether the person waits for this code to end. */
+  mustEnd(scope: Scope): boolean {
     const state = this.#numbers[shared.interrupting];
     return state === interrupting.all || (state === interrupting.running && this.running.has(scope));
   }

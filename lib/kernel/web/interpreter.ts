@@ -234,8 +234,8 @@ export class WebInterpreter implements Interpreter {
   // ---- Interrupts ----------------------------------------------------------------------------------------------------
 
   /** What waits is cut off and all names stay. A loop that never waits is ended with the worker, and all names go. */
-  async interrupt(): Promise<void> {
-    if (this.#runs.size === 0) return;
+  async interrupt(): Promise<boolean> {
+    if (this.#runs.size === 0) return true;
     if (this.#memory) Atomics.store(new Int32Array(this.#memory, 0, 2), shared.interrupt, 1);
     if (this.#asking) {
       this.#asking = undefined;
@@ -243,6 +243,7 @@ export class WebInterpreter implements Interpreter {
     }
     const pong = await this.#question((ping) => ({ type: "interrupt", ping }), patience);
     if (!pong && this.#runs.size > 0) this.#restart();
+    return true;
   }
 
   #restart(): void {

@@ -22,7 +22,7 @@ export interface WebKernel {
   /** Takes a message of the front end's. */
   receive(channel: "shell" | "control" | "stdin", message: Message): void;
   /** Ends what runs: as an `interrupt_request` does. */
-  interrupt(): Promise<void>;
+  interrupt(): Promise<boolean>;
   /** Ends the kernel and its worker. */
   close(): void;
 }
