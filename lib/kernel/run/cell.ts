@@ -67,7 +67,8 @@ export class CellRun {
 
   #end(outcome: Outcome): void {
     // A child process that took the interrupt's signal tells of it by an error of its own.
-    const isSignal = "error" in outcome && (outcome.error as { signal?: unknown } | null)?.signal === "SIGINT";
+    const isSignal =
+      "error" in outcome && (outcome.error as { signal?: unknown } | null)?.signal === "SIGINT";
     const { scopes } = this.#bench;
     const first = isSignal && scopes.mustEnd(this.#scope) ? scopes.interrupt(this.#scope) : outcome;
     if (this.#outcome) {
