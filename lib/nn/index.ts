@@ -23,6 +23,7 @@ export {
   useBackend,
 } from "./backend.ts";
 export { type Batch, batchOf, firstOf, inputShape } from "./batches.ts";
+export { type CompareOptions, type Comparison, compareModels, type LayerComparison } from "./compare.ts";
 export { loadDanfo } from "./danfo.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";

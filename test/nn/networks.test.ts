@@ -6,6 +6,8 @@ import {
   activationsOf,
   autoQuantize,
   calibrateActivations,
+  cloneModel,
+  compareModels,
   equalizeModel,
   evaluate,
   evaluateInteger,
@@ -575,5 +577,29 @@ describe("nn: networks that people have", () => {
       () => integerNetworkOf(model, quantized, activations),
       /is a batch normalisation: fold it .* first \(foldBatchNorms\)/,
     );
+  });
+
+  it("two networks are compared without labels, and layer by layer", async () => {
+    const split = noise(10, [8, 8, 2], 3);
+    const model = architectures.resnet();
+    const same = await compareModels(model, cloneModel(model), split);
+    assert.deepEqual([same.agreement, same.divergence, same.largest, same.mse], [1, 0, 0, 0]);
+    assert.ok(same.layers.length > 2 && same.layers.every(({ mse, sqnr }) => mse === 0 && sqnr === Infinity));
+    const rough = cloneModel(model);
+    quantizeWeights(rough, { bits: 3 });
+    const found = await compareModels(model, rough, split, { batchSize: 4 });
+    const [a, b] = [await predict(model, split), await predict(rough, split)];
+    let divergence = 0;
+    for (const [i, p] of a.probabilities.entries()) divergence += (p * Math.log(p / b.probabilities[i])) / 10;
+    assert.ok(Math.abs(found.divergence - divergence) < 1e-5, `${found.divergence} and ${divergence}`);
+    assert.equal(found.agreement, a.classes.filter((c, i) => c === b.classes[i]).length / 10);
+    assert.ok(Math.abs(found.largest - apart(a.probabilities, b.probabilities)) < 1e-6);
+    // The first place is compared with what both networks put out there.
+    const [{ layer, mse }] = found.layers;
+    const outputsOf = async (of: tf.LayersModel) => (await activationsOf(of, split, [layer]))[layer].values;
+    const [x, y] = [await outputsOf(model), await outputsOf(rough)];
+    const exact = x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length;
+    assert.ok(Math.abs(mse - exact) < 1e-5 * exact, `${mse} and ${exact}`);
+    await assert.rejects(compareModels(model, rough, split, { layers: ["nowhere"] }), /layer must be one of/);
   });
 });
