@@ -201,7 +201,7 @@ export function keepAtLeast(
       const missing = Math.min(count, mask.length) - kept.reduce((n, m) => n + m, 0);
       if (missing > 0) {
         const before = previous?.[layer];
-        if (before) checkLength(`previous.${layer}`, before, mask.length);
+        if (before) checkMask(`previous.${layer}`, before, mask.length);
         const pruned = Array.from(kept.keys()).filter((i) => kept[i] === 0 && before?.[i] !== 0);
         pruned.sort((a, b) => scores[layer][b] - scores[layer][a]);
         for (const i of pruned.slice(0, missing)) kept[i] = 1;
@@ -209,6 +209,16 @@ export function keepAtLeast(
       return [layer, kept];
     }),
   );
+}
+
+/** Throws unless a mask has `length` numbers, each 0 or 1: what counts them would count others wrong. */
+function checkMask(name: string, mask: Uint8Array, length: number): void {
+  checkLength(name, mask, length);
+  let all = 0;
+  for (let i = 0; i < length; i++) all |= mask[i];
+  if (all <= 1) return;
+  const wrong = mask.findIndex((value) => value > 1);
+  throw new RangeError(`${name} must hold 0 and 1, got ${mask[wrong]} at index ${wrong}`);
 }
 
 /** How many of `lists` still have to fall so that the share `sparsity` of all is pruned. */
@@ -231,7 +241,7 @@ function rankedOf(scores: Scores, { previous }: SelectOptions): Ranked[] {
   return Object.entries(scores).map(([layer, values]) => {
     const taking = previous?.[layer];
     checkFloats(`scores.${layer}`, values);
-    if (previous) checkLength(`previous.${layer}`, taking as Uint8Array, values.length);
+    if (previous) checkMask(`previous.${layer}`, taking as Uint8Array, values.length);
     return { name: `scores.${layer}`, values, taking };
   });
 }

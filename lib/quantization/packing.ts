@@ -29,6 +29,7 @@ export function packedBytes(count: number, bits: number): number {
  */
 export function pack(codes: ArrayLike<number>, bits: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(packedBytes(codes.length, bits));
+  checkWhole(codes);
   const mask = 2 ** bits - 1;
   const low = -(2 ** (bits - 1));
   let waiting = 0;
@@ -56,6 +57,14 @@ export function pack(codes: ArrayLike<number>, bits: number): Uint8Array<ArrayBu
     );
   }
   return bytes;
+}
+
+/** Throws for codes that are no whole numbers; an array of integers can hold no others. */
+function checkWhole(codes: ArrayLike<number>): void {
+  if (ArrayBuffer.isView(codes) && !(codes instanceof Float32Array || codes instanceof Float64Array)) return;
+  for (let i = 0; i < codes.length; i++)
+    if (!Number.isInteger(codes[i]))
+      throw new RangeError(`codes must be whole numbers, got ${codes[i]} at index ${i}`);
 }
 
 /**

@@ -270,5 +270,10 @@ describe("§3.1.1 selection of weights", () => {
       () => layerSparsity(scores, 0.5, { previous: {} }),
       /previous.conv1 must have 100 elements, got undefined/,
     );
+    const loud = { ...previous, conv1: new Uint8Array(100).fill(255) };
+    assert.throws(
+      () => globalSparsity(scores, 0.5, { previous: loud }),
+      /previous.conv1 must hold 0 and 1, got 255 at index 0/,
+    );
   });
 });
