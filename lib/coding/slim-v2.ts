@@ -12,8 +12,7 @@ import { architectures } from "./architectures.ts";
 import { BitDecoder, BitEncoder } from "./binary-coder.ts";
 import { CellCoder, type Matrix, type RowMap } from "./cells.ts";
 import { fromRelative, toRelative } from "./relative-index.ts";
-import type { SlimModel } from "./slim.ts";
-import { type SlimTensor, shapeOf, tensorKinds } from "./tensors.ts";
+import { type SlimModel, type SlimTensor, shapeOf, tensorKinds } from "./tensors.ts";
 
 export const magic2 = Uint8Array.from([0x53, 0x4c, 0x1a, 0x02]);
 

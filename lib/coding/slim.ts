@@ -17,6 +17,7 @@ import { type Coding, codings, decodeSymbols, encodeSymbols } from "./symbols.ts
 import {
   type Numbers,
   putTogether,
+  type SlimModel,
   type SlimTensor,
   type StreamReader,
   shapeOf,
@@ -29,16 +30,6 @@ const magic = Uint8Array.from([0x53, 0x4c, 0x49, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a]);
 const version = 1;
 const fixed = 20;
 const digest = 32;
-
-/** A compressed model. */
-export interface SlimModel {
-  /** How the layers are connected: TensorFlow.js's topology JSON, or whatever the program needs to rebuild the model. */
-  topology?: unknown;
-  /** Anything worth keeping: accuracy, data, how it was made. JSON. */
-  meta?: Record<string, unknown>;
-  /** The weights by name, in their order. */
-  tensors: Record<string, SlimTensor>;
-}
 
 /** Versions of the format. */
 export const slimVersions = [1, 2] as const;

@@ -71,6 +71,16 @@ export type SlimTensor =
   | CodebookTensor
   | LowRankTensor;
 
+/** A compressed model. */
+export interface SlimModel {
+  /** How the layers are connected: TensorFlow.js's topology JSON, or whatever the program needs to rebuild the model. */
+  topology?: unknown;
+  /** Anything worth keeping: accuracy, data, how it was made. JSON. */
+  meta?: Record<string, unknown>;
+  /** The weights by name, in their order. */
+  tensors: Record<string, SlimTensor>;
+}
+
 export const tensorKinds = ["dense", "sparse", "relative", "quantized", "codebook", "lowrank"] as const;
 
 /** A tensor's shape. */

@@ -9,6 +9,7 @@ import {
   type History,
   type LossInputs,
   logitsOf,
+  movedImages,
   predict,
   type TrainOptions,
   tf,
@@ -39,6 +40,11 @@ export interface DistillOptions extends Omit<TrainOptions, "loss" | "forward" | 
   /** How much each of several teachers counts; equal by default. */
   teacherWeights?: readonly number[];
   hints?: readonly Hint[];
+  /**
+   * With `shift`: asks the teachers once for every image in every place that it may be moved to, and looks their answers
+   * up, instead of asking anew in each batch. By default where that is less work: more epochs than places, (2·shift + 1)².
+   */
+  tabulate?: boolean;
 }
 
 /**
@@ -56,7 +62,7 @@ export async function distill(
   data: Split,
   options: DistillOptions = {},
 ): Promise<History> {
-  const { temperature = 4, mixing = 0.9, teacherWeights, hints = [], ...training } = options;
+  const { temperature = 4, mixing = 0.9, teacherWeights, hints = [], tabulate, ...training } = options;
   const teachers = Array.isArray(teacher)
     ? (teacher as readonly tf.LayersModel[])
     : [teacher as tf.LayersModel];
@@ -75,7 +81,9 @@ export async function distill(
   const soft = await softTargets(teachers, classes, data, {
     temperature,
     weights: teacherWeights,
-    live: training.shift! > 0,
+    shift: training.shift ?? 0,
+    tabulate: tabulate ?? (training.epochs ?? 5) > (2 * (training.shift ?? 0) + 1) ** 2,
+    signal: training.signal,
   });
   const guides = hints.map((hint, i) => new Guide(hint, student, teachers, data, (training.seed ?? 1) + i));
   // One pass through the student gives its class scores and every layer that a hint looks at.
@@ -143,16 +151,28 @@ function softLoss(
   return hard.mul(1 - mixing).add(divergence.mul(mixing * temperature ** 2)) as tf.Scalar;
 }
 
-/** What the teachers say: looked up where the images are always the same, asked anew where they are moved about. */
+/** What the teachers say: looked up in a table, or asked anew where the images are moved about and no table was made. */
 async function softTargets(
   teachers: readonly tf.LayersModel[],
   classes: number,
   data: Split,
-  { temperature, weights, live }: { temperature: number; weights?: readonly number[]; live: boolean },
+  {
+    temperature,
+    weights,
+    shift,
+    tabulate,
+    signal,
+  }: {
+    temperature: number;
+    weights?: readonly number[];
+    shift: number;
+    tabulate: boolean;
+    signal?: AbortSignal;
+  },
 ): Promise<(inputs: LossInputs) => tf.Tensor2D> {
   const combine = (logits: Float32Array[]) =>
     logits.length === 1 ? logits[0] : combineTeachers(logits, classes, { temperature, weights });
-  if (live) {
+  if (shift > 0 && !tabulate) {
     return ({ x }) =>
       tf.tidy(() => {
         const logits = teachers.map(
@@ -161,13 +181,22 @@ async function softTargets(
         return tf.tensor2d(combine(logits), [x.shape[0], classes]);
       });
   }
-  const logits: Float32Array[] = [];
-  for (const teacher of teachers) logits.push((await predict(teacher, data)).logits);
-  const all = combine(logits);
-  return ({ indices }) => {
+  const side = 2 * shift + 1;
+  // One table a place: [images, classes] for images moved down by place / side − shift and right by place % side − shift.
+  const places: Float32Array[] = [];
+  const all = Uint32Array.from({ length: data.count }, (_, i) => i);
+  for (let place = 0; place < side * side; place++) {
+    const move = [Math.floor(place / side) - shift, (place % side) - shift];
+    const moved = shift === 0 ? data : movedImages(data, all, () => move);
+    const logits: Float32Array[] = [];
+    for (const teacher of teachers) logits.push((await predict(teacher, moved, { signal })).logits);
+    places.push(combine(logits));
+  }
+  return ({ indices, shifts }) => {
     const rows = new Float32Array(indices.length * classes);
     for (const [i, index] of indices.entries()) {
-      rows.set(all.subarray(index * classes, (index + 1) * classes), i * classes);
+      const place = shifts ? (shifts[2 * i] + shift) * side + shifts[2 * i + 1] + shift : 0;
+      rows.set(places[place].subarray(index * classes, (index + 1) * classes), i * classes);
     }
     return tf.tensor2d(rows, [indices.length, classes]);
   };

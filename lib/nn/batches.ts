@@ -137,15 +137,37 @@ export function firstOf(split: Split, count: number): Split {
   };
 }
 
-/** The images at `indices`, each moved by up to `by` pixels down or up and right or left; what comes in is 0. */
-export function shiftImages(split: Split, indices: ArrayLike<number>, by: number, random: Random): Split {
+/**
+ * The images at `indices`, each moved by up to `by` pixels down or up and right or left; what comes in is 0.
+ *
+ * @param shifts filled in, where given: how far each was moved down and to the right
+ */
+export function shiftImages(
+  split: Split,
+  indices: ArrayLike<number>,
+  by: number,
+  random: Random,
+  shifts?: Int8Array,
+): Split {
+  return movedImages(split, indices, (i) => {
+    const moved = [by, by].map((most) => Math.floor(random() * (2 * most + 1)) - most);
+    shifts?.set(moved, 2 * i);
+    return moved;
+  });
+}
+
+/** The images at `indices`, each moved down and to the right by so many pixels; what comes in is 0. */
+export function movedImages(
+  split: Split,
+  indices: ArrayLike<number>,
+  moveOf: (i: number) => readonly number[],
+): Split {
   const { height, width, channels } = split;
   const pixels = height * width * channels;
   const images = new Uint8Array(indices.length * pixels);
   const labels = labelsLike(split.labels, indices.length);
   for (let i = 0; i < indices.length; i++) {
-    const down = Math.floor(random() * (2 * by + 1)) - by;
-    const right = Math.floor(random() * (2 * by + 1)) - by;
+    const [down, right] = moveOf(i);
     const source = indices[i] * pixels;
     const from = Math.max(0, -right) * channels;
     const to = Math.min(width, width - right) * channels;

@@ -22,9 +22,20 @@ export {
   ensureBackend,
   useBackend,
 } from "./backend.ts";
-export { type Batch, batchOf, firstOf, inputShape } from "./batches.ts";
+export {
+  type Batch,
+  type Batch,
+  batchOf,
+  batchOf,
+  firstOf,
+  firstOf,
+  inputShape,
+  inputShape,
+  movedImages,
+} from "./batches.ts";
 export { type CompareOptions, type Comparison, compareModels, type LayerComparison } from "./compare.ts";
 export { loadDanfo } from "./danfo.ts";
+export { type FoldedUnits, foldDeadUnits } from "./dead-units.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
@@ -48,6 +59,7 @@ export {
 export { evaluateInteger, integerNetworkOf } from "./integer-network.ts";
 export { type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";
+export { LearnedSteps } from "./learned-steps.ts";
 export { crossEntropy, logitsOf } from "./logits.ts";
 export {
   type ConvMethod,
@@ -118,6 +130,8 @@ export {
   type LossInputs,
   type OptimizerName,
   optimizerNames,
+  type Remasking,
+  type TrainingLook,
   type TrainOptions,
   train,
 } from "./train.ts";

@@ -20,12 +20,12 @@ import {
   quantizationError,
   restoreClusters,
 } from "../quantization/index.ts";
-import { checkFinite, checkLength, shown } from "../util/check.ts";
+import { checkFinite, checkLength, checkOneOf, shown } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { ensureBackend } from "./backend.ts";
 import { buildModel } from "./build.ts";
 import { tf } from "./tf.ts";
-import { checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
+import { biasVariables, checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
 
 /**
  * What compression knows of a model's kernels beside their values, by layer name. A layer is quantized or clustered,
@@ -36,6 +36,8 @@ export interface Compression {
   masks: Record<string, Uint8Array>;
   quantized: Record<string, Quantized>;
   clustered: Record<string, Pick<Clustered, "codes" | "codebook">>;
+  /** Biases on a grid, by layer name; others are plain floats. */
+  biases?: Record<string, Quantized>;
 }
 
 /** Options of {@link saveSlim}. */
@@ -81,7 +83,7 @@ export async function loadSlim(path: string): Promise<LoadedSlim> {
 
 /** The bytes of the .slim file that {@link saveSlim} would write. */
 export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {}): Promise<Uint8Array> {
-  const { masks = {}, quantized = {}, clustered = {}, meta, coding, version } = options;
+  const { masks = {}, quantized = {}, clustered = {}, biases = {}, meta, coding, version } = options;
   checkWeightsFinite(model);
   checkMasks(model, masks);
   const kernels = kernelsOf(model);
@@ -94,6 +96,8 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
         );
       }
   }
+  const layerOfBias = new Map([...biasVariables(model)].map(([name, variable]) => [variable, name]));
+  for (const name of Object.keys(biases)) checkOneOf("layer with a bias", name, [...layerOfBias.values()]);
   const tensors: Record<string, SlimTensor> = {};
   for (const weight of model.weights) {
     const shape = weight.shape as number[];
@@ -103,9 +107,13 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
       throw new RangeError(
         `weights of ${model.name} must have different names to be saved, got two ${weight.originalName}: give the layers of its nested models names of their own`,
       );
+    const bias = name === undefined ? biases[layerOfBias.get(weight) ?? ""] : undefined;
+    if (bias) checkStands(`bias of ${layerOfBias.get(weight)}`, values, dequantize(bias));
     tensors[weight.originalName] =
       name === undefined
-        ? { kind: "dense", shape, values }
+        ? bias
+          ? { kind: "quantized", quantized: { ...bias, shape } }
+          : { kind: "dense", shape, values }
         : kernelTensor(name, values, shape, masks[name], quantized[name], clustered[name]);
   }
   const masked = Object.keys(masks);
@@ -163,6 +171,11 @@ export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): P
       if (mask) compression.masks[kernel] = mask;
     }
     if (masked.includes(kernel)) compression.masks[kernel] ??= maskOf(tensorValues(tensor));
+  }
+  for (const [name, variable] of biasVariables(model)) {
+    const tensor = tensors[variable.originalName];
+    if (tensor.kind !== "quantized") continue;
+    compression.biases = { ...compression.biases, [name]: tensor.quantized };
   }
   return { model, compression, meta: rest };
 }

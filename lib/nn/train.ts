@@ -13,7 +13,7 @@ import { kindOf, layersOf } from "./graph.ts";
 import { adamStepName, FastAdam } from "./kernels/adam.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
 import { tf } from "./tf.ts";
-import { checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
+import { checkMasks, checkWeightsFinite, kernelsOf, weightsOf } from "./weights.ts";
 
 /** What takes the steps: Adam, SGD with momentum 0.9, or SGD. */
 export const optimizerNames = ["adam", "momentum", "sgd"] as const;
@@ -35,6 +35,33 @@ export interface LossInputs {
   x: tf.Tensor;
   /** The images' places in the split. */
   indices: Uint32Array;
+  /** With `shift`: how far each image was moved down and to the right, in pairs. */
+  shifts?: Int8Array;
+}
+
+/** Masks that change while training goes on. */
+export interface Remasking {
+  /** After how many steps they are asked for. */
+  every: number;
+  /**
+   * The masks from now on, by kernel name; undefined leaves them as they are.
+   *
+   * @param look what training knows by then
+   */
+  masksAt: (look: TrainingLook) => Record<string, Uint8Array> | undefined;
+}
+
+/** A look into training, between two steps. */
+export interface TrainingLook {
+  /** The share of training that is done, above 0 to 1. */
+  done: number;
+  /** Kernels by name, copied. */
+  weights: Record<string, Float32Array>;
+  /**
+   * Adam's running mean of each weight's squared gradient, by kernel name: an estimate of the Fisher information that costs
+   * nothing. Undefined for other optimizers.
+   */
+  secondMoments?: Record<string, Float32Array>;
 }
 
 export interface TrainOptions {
@@ -53,6 +80,8 @@ export interface TrainOptions {
   earlyStopping?: EarlyStopping;
   /** By layer name, 1 = kept, 0 = pruned: pruned weights are 0 after every step. */
   masks?: Record<string, Uint8Array>;
+  /** Changes the masks every so many steps: pruning while training goes on. */
+  remask?: Remasking;
   /** Augmentation: each image is moved by up to this many pixels in each direction, anew in each epoch. */
   shift?: number;
   /**
@@ -143,7 +172,8 @@ export async function train(
   if (earlyStopping) checkEarlyStopping(earlyStopping, validation);
   await ensureBackend();
 
-  const maskTensors = applyMasks(model, masks);
+  if (options.remask) checkInteger("remask.every", options.remask.every, 1);
+  let maskTensors = applyMasks(model, masks);
   const optimizer = optimizers[name](typeof rate === "number" ? rate : rate(0));
   const variables = model.trainableWeights
     .map((weight) => weight.read() as tf.Variable)
@@ -161,14 +191,15 @@ export async function train(
   const step = (from: number, to: number): { loss: number; correct: number } =>
     tf.tidy(() => {
       const indices = order.slice(from, to);
-      const split = shift > 0 ? shiftImages(data, indices, shift, random) : data;
+      const shifts = shift > 0 ? new Int8Array(2 * indices.length) : undefined;
+      const split = shift > 0 ? shiftImages(data, indices, shift, random, shifts) : data;
       const batch = shift > 0 ? batchOf(split, shape, 0, to - from) : batchOf(split, shape, from, to, order);
       const labels = tf.tensor1d(batch.labels, "int32");
       let correct = 0;
       const { value, grads } = tf.variableGrads(() => {
         const logits = forward(batch.x, true);
         correct = countCorrect(logits, batch.labels);
-        return lossOf({ logits, labels, x: batch.x, indices });
+        return lossOf({ logits, labels, x: batch.x, indices, ...(shifts ? { shifts } : {}) });
       }, variables);
       const loss = value.dataSync()[0];
       if (!Number.isFinite(loss)) return { loss, correct };
@@ -177,6 +208,8 @@ export async function train(
       for (const [variable, mask] of maskTensors)
         if (gradients[variable]) gradients[variable] = tf.mul(gradients[variable], mask);
       optimizer.applyGradients(gradients);
+      // What was pruned on the way has moments that are not 0, and would drift.
+      if (options.remask) holdAtZero(maskTensors);
       return { loss, correct };
     });
 
@@ -198,6 +231,15 @@ export async function train(
         const result = step(from, to);
         if (!Number.isFinite(result.loss)) {
           throw diverged(`the loss is ${result.loss} in batch ${batch + 1}`, epoch, optimizer);
+        }
+        if (options.remask && (steps + 1) % options.remask.every === 0) {
+          const look = lookInto(model, optimizer, (steps + 1) / (epochs * batches));
+          const next = options.remask.masksAt(look);
+          if (next) {
+            checkMasks(model, next);
+            tf.dispose([...maskTensors.values()]);
+            maskTensors = applyMasks(model, next);
+          }
         }
         lossSum += result.loss * (to - from);
         correct += result.correct;
@@ -275,6 +317,38 @@ function applyMasks(model: tf.LayersModel, masks: Record<string, Uint8Array>): M
     tensors.set(variable.name, tensor);
   }
   return tensors;
+}
+
+function holdAtZero(masks: Map<string, tf.Tensor>): void {
+  for (const [name, mask] of masks) {
+    const variable = tf.engine().registeredVariables[name];
+    variable.assign(tf.mul(variable, mask));
+  }
+}
+
+function lookInto(model: tf.LayersModel, optimizer: tf.Optimizer, done: number): TrainingLook {
+  const moments = secondMomentsOf(optimizer);
+  const kernels = kernelsOf(model);
+  const seen = kernels.flatMap(({ name, variable }) => {
+    const moment = moments?.get((variable.read() as tf.Variable).name);
+    return moment ? [[name, Float32Array.from(moment.dataSync())] as const] : [];
+  });
+  return {
+    done,
+    weights: weightsOf(model),
+    ...(moments ? { secondMoments: Object.fromEntries(seen) } : {}),
+  };
+}
+
+/** Adam's second moments by variable name; undefined for an optimizer that has none. */
+function secondMomentsOf(optimizer: tf.Optimizer): Map<string, tf.Tensor> | undefined {
+  if (optimizer instanceof FastAdam) return optimizer.secondMoments;
+  const { accumulatedSecondMoment: list } = optimizer as unknown as {
+    accumulatedSecondMoment?: { originalName: string; variable: tf.Variable }[];
+  };
+  return (
+    list && new Map(list.map(({ originalName, variable }) => [originalName.replace(/\/v$/, ""), variable]))
+  );
 }
 
 function setRate(optimizer: tf.Optimizer, rate: number): void {

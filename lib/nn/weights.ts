@@ -194,7 +194,8 @@ function kernelVariables(model: tf.LayersModel): Map<string, LayerVariable> {
   return new Map(kernelsOf(model).map(({ name, variable }) => [name, variable]));
 }
 
-function biasVariables(model: tf.LayersModel): Map<string, LayerVariable> {
+/** The variables of the biases of a model, by layer name. */
+export function biasVariables(model: tf.LayersModel): Map<string, LayerVariable> {
   return new Map(
     [...layersOf(model)].flatMap(([name, layer]) => {
       const bias = biasOf(layer);

@@ -9,10 +9,12 @@
 
 import {
   type ActivationQuantizers,
+  biasesOf,
   type Compression,
   kernelsOf,
   quantizedForward,
   replaceKernel,
+  setBiases,
   setWeights,
   type TrainOptions,
   tf,
@@ -95,6 +97,18 @@ export function project(state: State): void {
     }
   }
   setWeights(state.model, changed);
+  projectBiases(state);
+}
+
+/** Rounds biases that have a grid to it. */
+export function projectBiases({ model, compression }: State): void {
+  if (!compression.biases) return;
+  const biases = biasesOf(model);
+  const grids = Object.entries(compression.biases).map(
+    ([layer, grid]) => [layer, quantizeOn(grid, biases[layer])] as const,
+  );
+  compression.biases = Object.fromEntries(grids);
+  setBiases(model, Object.fromEntries(grids.map(([layer, grid]) => [layer, dequantize(grid)])));
 }
 
 /** The mean of each cluster's weights, as a file stores it; clusters that have lost all their weights keep theirs. */

@@ -5,6 +5,7 @@ export {
   deepCompression,
   deepCompressionPublished,
 } from "./deep-compression.ts";
+export { type Lesson, type Teacher, teacherNames } from "./lesson.ts";
 export { checkRecipe, type Recipe } from "./recipe.ts";
 export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
 export {
@@ -20,12 +21,20 @@ export {
 } from "./search.ts";
 export type { PipelineData, Training } from "./technique.ts";
 export type { Cluster } from "./techniques/cluster.ts";
-export type { Distill, Teacher } from "./techniques/distill.ts";
+export type { Distill } from "./techniques/distill.ts";
 export type { Factorize } from "./techniques/factorize.ts";
 export type { FineTune } from "./techniques/fine-tune.ts";
+export type { FoldDeadUnits } from "./techniques/fold-dead-units.ts";
+export type { LearnSteps } from "./techniques/learn-steps.ts";
 export type { PruneIteratively } from "./techniques/prune-iteratively.ts";
 export type { PruneUnits } from "./techniques/prune-units.ts";
 export type { PruneWeights } from "./techniques/prune-weights.ts";
+export {
+  type PruneWhileTraining,
+  type TrainingScore,
+  trainingScores,
+} from "./techniques/prune-while-training.ts";
 export type { Quantize } from "./techniques/quantize.ts";
 export type { QuantizeAutomatically } from "./techniques/quantize-automatically.ts";
+export type { QuantizeBiases } from "./techniques/quantize-biases.ts";
 export { type Step, type TechniqueName, techniqueNames } from "./techniques.ts";

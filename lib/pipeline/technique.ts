@@ -185,8 +185,13 @@ export function fullMasks(scores: Record<string, ArrayLike<number>>, masks: Mask
 }
 
 /** A copy of the records: masks and codes are replaced and never written into. */
-export function copied({ masks, quantized, clustered }: Compression): Compression {
-  return { masks: { ...masks }, quantized: { ...quantized }, clustered: { ...clustered } };
+export function copied({ masks, quantized, clustered, biases }: Compression): Compression {
+  return {
+    masks: { ...masks },
+    quantized: { ...quantized },
+    clustered: { ...clustered },
+    ...(biases ? { biases: { ...biases } } : {}),
+  };
 }
 
 /** A record with each value replaced. */

@@ -8,11 +8,15 @@ import { cluster } from "./techniques/cluster.ts";
 import { distill } from "./techniques/distill.ts";
 import { factorize } from "./techniques/factorize.ts";
 import { fineTune } from "./techniques/fine-tune.ts";
+import { foldDeadUnits } from "./techniques/fold-dead-units.ts";
+import { learnSteps } from "./techniques/learn-steps.ts";
 import { pruneIteratively } from "./techniques/prune-iteratively.ts";
 import { pruneFilters, pruneNeurons } from "./techniques/prune-units.ts";
 import { pruneWeights } from "./techniques/prune-weights.ts";
+import { pruneWhileTraining } from "./techniques/prune-while-training.ts";
 import { quantize } from "./techniques/quantize.ts";
 import { quantizeAutomatically } from "./techniques/quantize-automatically.ts";
+import { quantizeBiases } from "./techniques/quantize-biases.ts";
 
 /** The names of all techniques. */
 export const techniqueNames = [
@@ -20,8 +24,12 @@ export const techniqueNames = [
   "pruneFilters",
   "pruneNeurons",
   "pruneIteratively",
+  "pruneWhileTraining",
+  "foldDeadUnits",
   "quantize",
   "quantizeAutomatically",
+  "quantizeBiases",
+  "learnSteps",
   "cluster",
   "factorize",
   "distill",
@@ -35,8 +43,12 @@ export const techniques = {
   pruneFilters,
   pruneNeurons,
   pruneIteratively,
+  pruneWhileTraining,
+  foldDeadUnits,
   quantize,
   quantizeAutomatically,
+  quantizeBiases,
+  learnSteps,
   cluster,
   factorize,
   distill,

@@ -3,7 +3,7 @@
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 
 /** `oneShot` is there to compare with: all in the first step, and the others only fine-tune. */
-export const schedules = ["linear", "cubic", "geometric", "oneShot"] as const;
+export const schedules = ["linear", "cubic", "logCubic", "geometric", "oneShot"] as const;
 export type Schedule = (typeof schedules)[number];
 
 export interface PlanOptions {
@@ -21,6 +21,7 @@ export interface PlanOptions {
  *
  * - linear: the same share of all weights in each step
  * - cubic (default): s = sparsity + (initial − sparsity)·(1 − t)³, much at first, while there is much to spare
+ * - logCubic: the logarithm of what is left falls like cubic: for pruning to a few hundredths, where the last steps count most
  * - geometric: the same share of what is left in each step, as in the lottery ticket's rounds
  * - oneShot: all at once
  *
@@ -33,10 +34,12 @@ export function prunePlan({ schedule = "cubic", sparsity, steps, initial = 0 }: 
   checkNumber("sparsity", sparsity, 0, 1);
   checkNumber("initial", initial, 0, sparsity);
   checkInteger("steps", steps, 1);
+  const leftShare = initial === 1 ? 0 : (1 - sparsity) / (1 - initial);
   const after: Record<Schedule, (t: number) => number> = {
     linear: (t) => initial + (sparsity - initial) * t,
     cubic: (t) => sparsity + (initial - sparsity) * (1 - t) ** 3,
-    geometric: (t) => (initial === 1 ? 1 : 1 - (1 - initial) * ((1 - sparsity) / (1 - initial)) ** t),
+    logCubic: (t) => 1 - (1 - initial) * leftShare ** (1 - (1 - t) ** 3),
+    geometric: (t) => 1 - (1 - initial) * leftShare ** t,
     oneShot: () => sparsity,
   };
   return Array.from({ length: steps }, (_, i) =>

@@ -81,6 +81,11 @@ export class FastAdam extends tf.Optimizer {
     this.incrementIterations();
   }
 
+  /** The running means of squared gradients, by variable name. */
+  get secondMoments(): Map<string, tf.Tensor> {
+    return new Map([...this.moments].map(([name, { second }]) => [name, second]));
+  }
+
   override dispose(): void {
     super.dispose();
     for (const { first, second } of this.moments.values()) tf.dispose([first, second]);

@@ -1,27 +1,18 @@
 // §3.4 in a recipe: training on what a teacher says, with everything that earlier steps did held.
 
 import { distill as distillModel, type Hint } from "../../distillation/index.ts";
-import { type PretrainedName, pretrainedNames, type tf } from "../../nn/index.ts";
+import type { tf } from "../../nn/index.ts";
 import { shown } from "../../util/check.ts";
-import { type Check, layerName, number, objectOf, oneOf, share, whole } from "../fields.ts";
+import { type Check, layerName, number, objectOf, whole } from "../fields.ts";
 import { heldBy, holding } from "../hold.ts";
-import { type Common, type Technique, type Training, trainingFields, trainOptions } from "../technique.ts";
+import { type Lesson, lessonFields } from "../lesson.ts";
+import { type Common, type Technique, trainOptions } from "../technique.ts";
 
-/** Who may teach: the model before the first step, or a network that ships with slimlab. */
-export const teacherNames = ["original", ...pretrainedNames] as const;
-export type Teacher = "original" | PretrainedName;
-
-/** §3.4: trains on what a teacher says; repairs what other techniques broke. */
-export interface Distill extends Common, Training {
+/** §3.4: trains on what a teacher says (by default `original`); repairs what other techniques broke. */
+export interface Distill extends Common, Lesson {
   technique: "distill";
-  /** `original`, the model before the first step (the default), a network that ships with slimlab, or several of them. */
-  teacher?: Teacher | readonly Teacher[];
   /** What a student's layer should carry of a teacher's; not where activations are quantized. */
   hints?: readonly Hint[];
-  /** Default 4. */
-  temperature?: number;
-  /** Share of the soft targets, default 0.9. */
-  mixing?: number;
 }
 
 const hint = objectOf({
@@ -38,13 +29,7 @@ export const distill: Technique<Distill> = {
   name: "distill",
   needed: ["epochs"],
   fields: {
-    ...trainingFields,
-    teacher: (name, value, step) => {
-      const given = value as unknown;
-      const list = Array.isArray(given) ? given : [given];
-      if (list.length === 0) throw new RangeError(`${name} must name at least one`);
-      for (const one of list) oneOf(...teacherNames)(name, one as never, step);
-    },
+    ...lessonFields,
     hints: (name, value, step) => {
       const list = value as unknown;
       if (!Array.isArray(list)) throw new RangeError(`${name} must be a list of hints, got ${shown(value)}`);
@@ -52,8 +37,6 @@ export const distill: Technique<Distill> = {
         hint(`${name}[${i}]`, one as never, step);
       });
     },
-    temperature: number(Number.MIN_VALUE),
-    mixing: share,
   },
   async run(state, step, context) {
     const { teacher = "original", temperature, mixing, hints } = step;

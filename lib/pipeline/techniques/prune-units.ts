@@ -2,6 +2,7 @@
 // weights (masks, codes, scales) goes through the surgery with them.
 
 import {
+  biasesOf,
   cloneModel,
   filterScoresOf,
   neuronScoresOf,
@@ -21,7 +22,7 @@ import {
   select,
   sparsityStrategies,
 } from "../../pruning/index.ts";
-import type { Quantized } from "../../quantization/index.ts";
+import { type Quantized, quantizeOn } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
 import { mapFloats } from "../../util/floats.ts";
 import { elements } from "../../util/shape.ts";
@@ -122,6 +123,12 @@ function operate(state: State, keep: Masks): void {
       { codes: new (codes.constructor as Uint16ArrayConstructor)(clusterCodes[name]), codebook },
     ]),
   );
+  if (compression.biases) {
+    const left = biasesOf(smaller);
+    compression.biases = mapFields(compression.biases, (grid, name) =>
+      quantizeOn({ ...grid, shape: [left[name].length] }, left[name]),
+    );
+  }
   model.dispose();
   state.model = smaller;
 }
