@@ -342,7 +342,8 @@ function lookInto(model: tf.LayersModel, optimizer: tf.Optimizer, done: number):
 
 /** Adam's second moments by variable name; undefined for an optimizer that has none. */
 function secondMomentsOf(optimizer: tf.Optimizer): Map<string, tf.Tensor> | undefined {
-  if (optimizer instanceof FastAdam) return optimizer.secondMoments;
+  // Not by instanceof: TensorFlow.js takes any optimizer for an instance of each.
+  if (optimizer.constructor === FastAdam) return (optimizer as FastAdam).secondMoments;
   const { accumulatedSecondMoment: list } = optimizer as unknown as {
     accumulatedSecondMoment?: { originalName: string; variable: tf.Variable }[];
   };

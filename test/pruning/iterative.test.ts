@@ -67,6 +67,9 @@ describe("§3.1.4 schedules", () => {
     const cubic = prunePlan({ sparsity: 0.9, steps: 4, initial: 0.5 });
     for (const [i, s] of [0.73125, 0.85, 0.89375, 0.9].entries()) assert.ok(Math.abs(cubic[i] - s) < 1e-12);
     // 20 % of what is left, three times.
+    // What is left falls from 1 to 0.01: its logarithm, after half of the steps, by 7/8.
+    const logCubic = prunePlan({ schedule: "logCubic", sparsity: 0.99, steps: 4 });
+    assert.ok(Math.abs(1 - logCubic[1] - 0.01 ** 0.875) < 1e-12, `${1 - logCubic[1]} left`);
     const geometric = prunePlan({ schedule: "geometric", sparsity: 1 - 0.8 ** 3, steps: 3 });
     for (const [i, s] of [0.2, 0.36, 0.488].entries()) assert.ok(Math.abs(geometric[i] - s) < 1e-12);
     const endless = [];
@@ -110,7 +113,7 @@ describe("§3.1.4 schedules", () => {
     );
     assert.throws(
       () => prunePlan({ schedule: "quartic" as "cubic", sparsity: 0.5, steps: 1 }),
-      /schedule must be one of "linear", "cubic", "geometric", "oneShot", got "quartic"/,
+      /schedule must be one of "linear", "cubic", "logCubic", "geometric", "oneShot", got "quartic"/,
     );
     assert.throws(() => endlessPlan(0), /rate must be a number/);
     assert.throws(() => endlessPlan(1), /rate must be a number/);

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { gradientTimesWeight, magnitude, obdSaliency, randomScores } from "../../lib/pruning/index.ts";
+import {
+  expectedBits,
+  gradientTimesWeight,
+  magnitude,
+  obdSaliency,
+  randomScores,
+  scorePerBit,
+} from "../../lib/pruning/index.ts";
 
 const f32 = (...numbers: number[]) => Float32Array.from(numbers);
 
@@ -25,6 +32,23 @@ describe("§3.1.1 importance of weights", () => {
       assert.equal(gradientTimesWeight(weights, slopes)[i], Math.abs(linear(without) - linear(weights)));
       assert.equal(obdSaliency(weights, curves)[i], quadratic(without) - quadratic(weights));
     }
+  });
+
+  it("bits by row and column density: worked by hand, and near the entropy where densities differ by both", () => {
+    // Row 0 keeps 2 of 2, row 1 keeps 1, row 2 none; column 0 keeps 2, column 1 keeps 1; 3 in all.
+    const bits = expectedBits(Uint8Array.of(1, 1, 1, 0, 0, 0), 2, 3);
+    const by = (row: number, col: number) => 3 - Math.log2(Math.min(0.98, ((row + 0.5) * (col + 0.5)) / 3.5));
+    const expected = [by(2, 2), by(2, 1), by(1, 2), by(1, 1), by(0, 2), by(0, 1)];
+    for (const [i, found] of bits.entries())
+      assert.ok(Math.abs(found - expected[i]) < 1e-6, `${found} bits at ${i}, not ${expected[i]}`);
+    assert.ok(
+      bits[4] > bits[2] && bits[5] > bits[4] && bits[2] >= bits[0],
+      "the emptier the row, the dearer",
+    );
+    assert.deepEqual(scorePerBit(f32(6, 1), f32(3, 4)), f32(2, 0.25));
+    assert.throws(() => expectedBits(new Uint8Array(5), 2), /mask must have a multiple of channels = 2/);
+    assert.throws(() => scorePerBit(f32(1), f32(0)), /bits must be above 0, got 0 at index 0/);
+    assert.throws(() => scorePerBit(f32(1), f32(1, 2)), /bits must have 1 elements, got 2/);
   });
 
   it("draws random scores as a control: uniform, by layer, the same for the same seed", () => {

@@ -22,10 +22,12 @@ export const learnSteps: Technique<LearnSteps> = {
     const { most = 4 } = step;
     const names = layersOf(state.model, step.layers);
     const { masks, quantized, clustered } = state.compression;
+    // Theirs begin anew; what other kernels are on holds.
     for (const name of names) {
       delete quantized[name];
       delete clustered[name];
     }
+    const others = heldBy(state);
     const steps = new LearnedSteps(state.model, most, { names, masks });
     try {
       const taught = await holding(state, (held) =>
@@ -35,7 +37,7 @@ export const learnSteps: Technique<LearnSteps> = {
       setQuantized(state.model, learned);
       Object.assign(quantized, learned);
       const sizes = names.map((name) => `${name} ${learned[name].scale[0].toPrecision(3)}`);
-      return { note: [`steps: ${sizes.join(", ")}`, taught, heldBy(state)].filter(Boolean).join("; ") };
+      return { note: [`steps: ${sizes.join(", ")}`, taught, others].filter(Boolean).join("; ") };
     } finally {
       steps.dispose();
     }

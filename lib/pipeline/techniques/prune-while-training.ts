@@ -100,7 +100,9 @@ export const pruneWhileTraining: Technique<PruneWhileTraining> = {
       steps: 1000,
       initial: Math.min(sparsity, sparsityOf(start)),
     });
+    let last: TrainingLook | undefined;
     const masksAt = (look: TrainingLook): Masks | undefined => {
+      last = look;
       const at = until === 0 ? 999 : Math.min(999, Math.floor((look.done / until) * 1000) - 1);
       const asked = at < 0 ? 0 : plan[at];
       if (asked <= sparsityOf(masks)) return undefined;
@@ -110,6 +112,9 @@ export const pruneWhileTraining: Technique<PruneWhileTraining> = {
     const taught = await holding(state, (held) =>
       teach(state, step, context, { ...held, remask: { every, masksAt } }),
     );
+    // Where training is short, the last cut falls to its end.
+    if (!last) throw new RangeError(`every must be at most the steps of training, got ${every}`);
+    masks = globalSparsity(scoreBy[score](last, masks, cols), sparsity, { previous: masks });
     keepPruned(state, masks);
     return {
       note: [`${(100 * sparsityOf(masks)).toFixed(2)} % pruned by ${score}`, taught, heldBy(state)]
