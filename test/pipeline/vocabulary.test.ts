@@ -179,7 +179,10 @@ describe("closed vocabularies: changed sources", function () {
         ],
         "lib/nn/importance.ts": [
           [`"obd"] as const`, `"obd", "squared"] as const`],
-          ["  magnitude: {", "  squared: { of: (w) => w.map((x) => x * x) },\n  magnitude: {"],
+          [
+            "  magnitude: {",
+            "  squared: { needs: [], of: ({ weights }) => weights.map((x) => x * x) },\n  magnitude: {",
+          ],
         ],
         "lib/pipeline/techniques.ts": [
           ["import { quantize }", `import { negate } from "./techniques/negate.ts";\nimport { quantize }`],
