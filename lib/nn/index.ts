@@ -22,17 +22,7 @@ export {
   ensureBackend,
   useBackend,
 } from "./backend.ts";
-export {
-  type Batch,
-  type Batch,
-  batchOf,
-  batchOf,
-  firstOf,
-  firstOf,
-  inputShape,
-  inputShape,
-  movedImages,
-} from "./batches.ts";
+export { type Batch, batchOf, firstOf, inputShape, movedImages } from "./batches.ts";
 export { type CompareOptions, type Comparison, compareModels, type LayerComparison } from "./compare.ts";
 export { loadDanfo } from "./danfo.ts";
 export { type FoldedUnits, foldDeadUnits } from "./dead-units.ts";
