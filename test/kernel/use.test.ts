@@ -90,6 +90,28 @@ describe("kernel: real use", () => {
     });
   });
 
+  it("what child processes write to the kernel's own output is the cell's", async () => {
+    const result = await run(`const { execSync, spawnSync, spawn, exec } = require("child_process");
+      execSync("echo one; echo two >&2", { stdio: "inherit" });
+      spawnSync("echo", ["three"], { stdio: ["ignore", "inherit", "pipe"] });
+      await new Promise((done) => spawn("echo", ["four"], { stdio: "inherit" }).on("close", done));
+      require("fs").writeSync(1, "five\\n");
+      process.stdout.end("six\\n");
+      String(execSync("echo kept"))`);
+    assert.equal(streamed(result), "one\ntwo\nthree\nfour\nfive\nsix\n");
+    assert.equal(text(result), "'kept\\n'");
+  });
+
+  it("process.stdin asks the person, line by line, or says that there is nobody", async () => {
+    const code = `const rl = require("readline/promises").createInterface({ input: process.stdin, output: process.stdout });
+      const name = await rl.question("your name? "); rl.close(); name`;
+    const answered = await run(code, { onInput: () => "Ada" });
+    assert.equal(text(answered), "'Ada'");
+    assert.match(streamed(answered), /your name\?/);
+    assert.match(failure(await run(code)), /process\.stdin has nobody to read from/);
+    assert.equal(text(await run(code, { onInput: () => "Bob" })), "'Bob'");
+  });
+
   it("promises show without Node's marks on them", async () => {
     const printed = streamed(await run("console.log(Promise.resolve(3), { p: new Promise(() => {}) })"));
     assert.equal(printed, "Promise { 3 } { p: Promise { <pending> } }\n");

@@ -62,10 +62,11 @@ const server = new Worker(new URL("./server-thread.cjs", import.meta.url), {
   // Messages are many and short-lived: collecting them early keeps the process small.
   resourceLimits: { maxYoungGenerationSizeMb: 8 },
 });
+// Not through process.stderr, nor fs: what is written there belongs to a cell by now.
+const writeError = writeSync;
 const reallyExit = (process as unknown as { reallyExit(code: number): void }).reallyExit.bind(process);
 server.on("error", (error) => {
-  // Not through process.stderr: what is written there belongs to a cell by now.
-  writeSync(2, `slimlab kernel: ${process.env.SLIMLAB_DEBUG ? error.stack : error.message}\n`);
+  writeError(2, `slimlab kernel: ${process.env.SLIMLAB_DEBUG ? error.stack : error.message}\n`);
   reallyExit(1);
 });
 server.on("exit", (code) => reallyExit(code));

@@ -40,6 +40,15 @@ export class Input {
     );
   }
 
+  /** A line for who reads `process.stdin`. */
+  line(): string {
+    const answer = this.#ask("", false);
+    if (answer !== undefined) return answer;
+    throw new Error(
+      "process.stdin has nobody to read from: only a cell that runs, and may ask for input, can",
+    );
+  }
+
   #ask(prompt: string, password: boolean): string | undefined {
     const { current, running } = this.#scopes;
     const { origin } = current;

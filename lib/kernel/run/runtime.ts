@@ -16,7 +16,9 @@ import { Guard } from "./guard.ts";
 import { Input } from "./input.ts";
 import { provideModules } from "./modules.ts";
 import { Outlet } from "./outlet.ts";
+import { captureProcesses } from "./processes.ts";
 import { newScope, type Scope, Scopes } from "./scope.ts";
+import { provideStdin } from "./stdin.ts";
 import { captureStreams } from "./streams.ts";
 import { survive, uncaughtBy } from "./survive.ts";
 
@@ -48,6 +50,8 @@ export class Runtime {
     survive(scopes, this.#uncaught);
     const input = new Input(inputPort, data.shared, scopes, (message) => this.#postAfterText(message));
     defineGlobals(scopes, input, this.#comms);
+    provideStdin(input);
+    captureProcesses();
     defineDebugSide(() => this.#streams.flush());
     setDisplaySink({
       publish: (type, content) => this.#publish(type, content),

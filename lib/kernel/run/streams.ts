@@ -99,6 +99,13 @@ export function captureStreams(outlet: Outlet, origin: () => Origin): Streams {
       return true;
     }) as typeof stream.write;
   }
+  for (const stream of [process.stdout, process.stderr]) {
+    // What ends here is not the kernel's output, only what was to be written.
+    stream.end = ((...args: unknown[]) => {
+      if (typeof args[0] === "string" || args[0] instanceof Uint8Array) stream.write(...(args as [string]));
+      return stream;
+    }) as typeof stream.end;
+  }
   // Node's own console keeps a thousand messages for a debugger and adds two listeners around each write.
   const quick = new Console({
     stdout: process.stdout,
