@@ -218,6 +218,19 @@ describe("kernel: a session over the sockets", () => {
       assert.match(shown, /project\.ts:6:9/);
       assert.match(shown, /Cell \[\d+\], line 2, column 1/);
     });
+    it("shows an error's own properties, and what to write instead of a name from elsewhere", async () => {
+      const error = errorOf(await run("await fs.promises.readFile('/no/such/file')"));
+      assert.match(plain(error.traceback), /code: 'ENOENT'[\s\S]*path: '\/no\/such\/file'/);
+      const browser = errorOf(await run("// @ts-nocheck\nlocalStorage.getItem('a')"));
+      if (browser.ename === "ReferenceError")
+        assert.match(plain(browser.traceback), /runs in Node and not in the browser/);
+    });
+    it("keeps the calls that wait in a stack", async () => {
+      await run("async function load() { await null; throw new Error('bad data') }");
+      await run("async function train() { await load() }");
+      const { traceback } = errorOf(await run("await train()"));
+      assert.match(plain(traceback), /at load[\s\S]*at async train[\s\S]*Cell \[\d+\]:1:1/);
+    });
     it("shows causes", async () => {
       const error = errorOf(await run("throw new Error('outer', { cause: new TypeError('inner') })"));
       assert.match(plain(error.traceback), /outer[\s\S]*caused by:\nTypeError: inner/);
@@ -384,6 +397,14 @@ typeof add + typeof tf.LayersModel`;
       await writeFile(join(folder, "common.cjs"), "module.exports = { twice: (x) => 200 * x };");
       await run("reload()");
       assert.equal(text(await run("import { twice as again } from './common.cjs'; again(1)")), "200");
+    });
+    it("has Node's modules without an import, until a cell takes their names", async () => {
+      assert.equal(
+        text(await run("path.basename('/a/b') + typeof fs.readFileSync + os.EOL.length")),
+        "'bfunction1'",
+      );
+      assert.equal(text(await run("const path = [1, 2]; path.length")), "2");
+      assert.equal(text(await run("typeof (await import('node:path')).join")), "'function'");
     });
     it("says what is missing", async () => {
       const error = errorOf(await run("// @ts-nocheck\nimport nowhere from './nowhere.ts'"));
@@ -597,6 +618,14 @@ log.push("and on");`);
       const lines = stdout(result).split("\n");
       assert.equal(lines.length, 100_001);
       assert.ok(lines.slice(0, -1).every((line, i) => line === String(i)));
+    });
+    it("keeps results as _ and Out", async () => {
+      await run("6 * 7");
+      assert.equal(text(await run("_ + 1")), "43");
+      const result = await run("[1, 2]");
+      assert.equal(text(await run(`Out[${result.content.execution_count}].length`)), "2");
+      assert.equal(text(await run("let _ = 'mine'; 5")), "5");
+      assert.equal(text(await run("_")), "'mine'");
     });
     it("keeps the order of streams, displays and results", async () => {
       const seen: string[] = [];

@@ -12,6 +12,7 @@ import { bundleOf, showsNothing } from "../show/show.ts";
 import { describeError, KernelError, rememberCell } from "./errors.ts";
 import type { Evaluator } from "./evaluate.ts";
 import type { Guard } from "./guard.ts";
+import { keepResult } from "./results.ts";
 import { interruption, newScope, type Outcome, type Scope, type Scopes } from "./scope.ts";
 
 /** What a cell runs on. */
@@ -152,6 +153,7 @@ export class CellRun {
       held.add(value.then((settled) => this.#showResult(settled)));
       return;
     }
+    keepResult(this.#request.count, value);
     const bundle = bundleOf(value);
     if (types.isPromise(bundle)) held.add(bundle.then((settled) => result(settled as MimeBundle)));
     else result(bundle as MimeBundle);

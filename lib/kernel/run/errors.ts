@@ -2,6 +2,7 @@
 import { inspect, isOwnCode, originalPlace } from "#platform";
 import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
+import { hintForName } from "../cell/hints.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
 
 interface CellSource {
@@ -45,11 +46,16 @@ const isInternal = (file: string) => isOwnCode(file, import.meta.url);
 /** Calls of the kernel's and of Node's below a cell's first part. */
 const ownDepth = 15;
 
+/** Frames between a cell and what has called it, at most. */
+const kernelFrames = 12;
+
 /**
  * Replaces V8's stack traces by ones that name cells, and lines of TypeScript. Everything that reads `stack` gets them, and
  * some packages look for Node's own functions there: only what has called the cell is left out.
  */
 export function nameCellsInStacks(): void {
+  // V8 counts the kernel's own frames below a cell, which would take the place of the calls that the cell has waited for.
+  Error.stackTraceLimit += kernelFrames;
   // A cell's first part runs inside the kernel's own calls, which would fill V8's limit: callers that wait go missing.
   Error.stackTraceLimit += ownDepth;
   Error.prepareStackTrace = (error, sites) => {
@@ -85,7 +91,8 @@ export function nameCellsInStacks(): void {
     } catch {
       head = "Error";
     }
-    return [head, ...lines].join("\n");
+    const limit = typeof Error.stackTraceLimit === "number" ? Error.stackTraceLimit : Infinity;
+    return [head, ...lines.slice(0, Math.max(0, limit - kernelFrames))].join("\n");
   };
 }
 
@@ -175,6 +182,9 @@ function explain(
   const message = String(error.message ?? "");
   const lines = `${red(errorName(error))}${message ? `: ${message}` : ""}`.split("\n");
   if (typeof error.note === "string") lines.push(error.note);
+  const unknown = /^([\p{ID_Start}$_][\p{ID_Continue}$]*) is not defined$/u.exec(message)?.[1];
+  const hint = unknown && errorName(error) === "ReferenceError" ? hintForName(unknown) : undefined;
+  if (hint) lines.push(hint);
   const inCell = frames.map(placeOfFrame).find((place) => place !== undefined);
   const place = inCell ?? (thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column));
   if (place) lines.push(...placeLines(place));
@@ -182,6 +192,7 @@ function explain(
     lines.push(...frames.slice(0, maxFrames));
     if (frames.length > maxFrames) lines.push(`    … and ${frames.length - maxFrames} more calls`);
   }
+  lines.push(...propertiesOf(error));
   const indent = (more: string[]) => more.map((line) => `  ${line}`);
   if (Array.isArray(error.errors) && depth < 3) {
     for (const [index, one] of error.errors.slice(0, 5).entries()) {
@@ -196,6 +207,13 @@ function explain(
     );
   }
   return lines;
+}
+
+/** What an error carries besides its message, as Node shows it: a file's path, a system's code. */
+function propertiesOf(error: Error): string[] {
+  const shown = ["name", "message", "stack", "cause", "errors", "note"];
+  const own = Object.entries(error).filter(([name]) => !shown.includes(name));
+  return own.length > 0 ? inspect(Object.fromEntries(own), { depth: 1, maxArrayLength: 10 }).split("\n") : [];
 }
 
 function explainAny(value: unknown, depth: number, seen: Set<unknown>): string[] {

@@ -1,4 +1,4 @@
-// What a cell finds besides Node's own globals: `display`, `prompt`, `input`, `comms`, and tslab's API.
+// What a cell finds besides Node's own globals: `display`, `prompt`, `input`, `comms`, earlier results, and tslab's API.
 import { types } from "node:util";
 import { goName } from "../../util/turn.ts";
 import { versionOf } from "../node/info.ts";
@@ -9,6 +9,7 @@ import { bundleOf, plainText } from "../show/show.ts";
 import type { Input } from "./input.ts";
 import { ownModules } from "./modules.ts";
 import { provideNamed } from "./named.ts";
+import { provideResults } from "./results.ts";
 import type { Scopes } from "./scope.ts";
 
 function define(name: string | symbol, value: unknown): void {
@@ -27,6 +28,7 @@ export function defineGlobals(scopes: Scopes, input: Input, comms: Comms): void 
   define("input", (message?: string, options?: { password?: boolean }) => input.input(message, options));
   define("comms", comms);
   provideNamed(define);
+  provideResults(define);
   let tslab: Record<string, unknown> | undefined;
   ownModules.set("tslab", () => {
     tslab ??= tslabModule(versionOf("tslab") || "1.0.22", versionOf("typescript"));

@@ -128,7 +128,29 @@ export function provideModules(folder: string): void {
   define(metaName, meta);
   define("require", require);
   define("reload", reload);
+  for (const name of freeModules) provideModule(name, require);
   adoptTslab();
+}
+
+/** Node's modules that cells have without an import, as Node's REPL has them: those whose name means nothing else. */
+const freeModules = [
+  "assert async_hooks buffer child_process cluster dgram diagnostics_channel dns events fs http http2 https net os path",
+  "perf_hooks querystring readline stream string_decoder timers tls tty url util v8 vm worker_threads zlib",
+].flatMap((line) => line.split(" "));
+
+/** Loads a module when its name is first used; a cell that declares or sets the name has it for itself. */
+function provideModule(name: string, require: NodeJS.Require): void {
+  if (name in globalThis) return;
+  const settle = (value: unknown) => {
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
+    return value;
+  };
+  Object.defineProperty(globalThis, name, {
+    get: () => settle(require(name)),
+    set: settle,
+    configurable: true,
+    enumerable: false,
+  });
 }
 
 /**

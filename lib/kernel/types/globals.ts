@@ -97,6 +97,42 @@ declare namespace WebAssembly {
  */
 declare function reload(): void;
 
+/** The last result that a cell has shown. */
+declare var _: any;
+/** What cells have shown, by their numbers: \`Out[3]\` is cell 3's result. The last hundred are kept. */
+declare var Out: Record<number, any>;
+
+declare const assert: typeof import("node:assert");
+declare const async_hooks: typeof import("node:async_hooks");
+declare const buffer: typeof import("node:buffer");
+declare const child_process: typeof import("node:child_process");
+declare const cluster: typeof import("node:cluster");
+declare const dgram: typeof import("node:dgram");
+declare const diagnostics_channel: typeof import("node:diagnostics_channel");
+declare const dns: typeof import("node:dns");
+declare const events: typeof import("node:events");
+declare const fs: typeof import("node:fs");
+declare const http: typeof import("node:http");
+declare const http2: typeof import("node:http2");
+declare const https: typeof import("node:https");
+declare const net: typeof import("node:net");
+declare const os: typeof import("node:os");
+declare const path: typeof import("node:path");
+declare const perf_hooks: typeof import("node:perf_hooks");
+declare const querystring: typeof import("node:querystring");
+declare const readline: typeof import("node:readline");
+declare const stream: typeof import("node:stream");
+declare const string_decoder: typeof import("node:string_decoder");
+declare const timers: typeof import("node:timers");
+declare const tls: typeof import("node:tls");
+declare const tty: typeof import("node:tty");
+declare const url: typeof import("node:url");
+declare const util: typeof import("node:util");
+declare const v8: typeof import("node:v8");
+declare const vm: typeof import("node:vm");
+declare const worker_threads: typeof import("node:worker_threads");
+declare const zlib: typeof import("node:zlib");
+
 interface CommMessage {
   data: Record<string, any>;
   metadata: Record<string, any>;

@@ -531,7 +531,9 @@ export class LanguageService {
     );
     if (!answer) return undefined;
     const { contents } = answer;
-    return withoutAlias(clean(typeof contents === "string" ? contents : contents.value)) || undefined;
+    const text = withoutAlias(clean(typeof contents === "string" ? contents : contents.value));
+    // "any" and nothing more is what it says of a name that nobody has declared.
+    return /^\s*(```\w*\s*any\s*```)?\s*$/.test(text) ? undefined : text;
   }
 
   /** Hover on the module's name behind a carried variable, which shows the declaration's documentation. */
