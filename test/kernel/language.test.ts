@@ -577,11 +577,14 @@ describe("kernel: types for cells", function () {
         assert.deepEqual((await complete("survivor.|")).matches, ["kept"]);
       }
     });
-    it("when the server does not answer: the cell is unchecked and says so", async () => {
+    it("when the server does not answer: the cell is unchecked and says so", async function () {
+      this.timeout(180_000);
       await language.close();
-      language = new LanguageService({ folder, timeout: 1500 });
+      language = new LanguageService({ folder, timeout: 3000 });
       await language.start();
       await cell("const before = 1");
+      // On a busy machine the first of them may be too slow, too, and is ended: the one that answers is to be stopped.
+      await until("a server answers in time", async () => (await codes("before.gone"))[0] === 2339);
       const { pid } = language.state;
       process.kill(pid!, "SIGSTOP");
       // A process on another core goes on for a moment before it stops.
@@ -592,11 +595,17 @@ describe("kernel: types for cells", function () {
       assert.deepEqual((await complete("before.|")).matches, []);
       const [only] = await hung;
       assert.equal(only.severity, "warning");
-      assert.match(only.message, /Types were not checked: .*1\.5 s/);
+      assert.match(only.message, /Types were not checked: .*3 s/);
       // The next cell has a new server, which a busy machine may need more than one timeout to start.
-      let next = [0];
-      for (let attempt = 0; attempt < 20 && next[0] === 0; attempt++)
-        next = await codes("const y: string = before; x");
+      let next: number[] = [];
+      await until(
+        "a new server answers in time",
+        async () => {
+          next = await codes("const y: string = before; x");
+          return next[0] !== 0;
+        },
+        120_000,
+      );
       assert.deepEqual(next, [2322]);
     });
     it("when its temporary folder is cleaned away, and leaves none behind", async () => {
