@@ -45,6 +45,11 @@ export const knownKinds: { name: string; reason: string; fits(difference: Differ
     fits: ({ source, asItIs }) => asItIs.ends === "SyntaxError" && /\b(await|import|export)\b/.test(source),
   },
   {
+    name: "newer than this Node",
+    reason: "what the running V8 cannot read (`using`, decorators) is compiled for it in cells",
+    fits: ({ source, asItIs }) => asItIs.ends === "SyntaxError" && /\busing\b|@|\baccessor\b/.test(source),
+  },
+  {
     name: "an object on its own",
     reason: "a cell that is one object literal is read as one, a script as a block",
     fits: ({ source }) => /^(\s|\/\*[\s\S]*?\*\/|\/\/[^\n]*\n)*\{/.test(source),
@@ -73,7 +78,11 @@ class Bench {
   readonly #session = new Session();
   readonly #contexts: number[] = [];
 
+  /** What a program leaves behind, promises that fail and callbacks that throw, is not what it ends with. */
+  readonly #ignore = () => {};
+
   constructor() {
+    process.on("unhandledRejection", this.#ignore);
     this.#session.connect();
     this.#session.on("Runtime.executionContextCreated", ({ params }) => {
       this.#contexts.push(params.context.id);
@@ -108,6 +117,7 @@ class Bench {
   }
 
   close(): void {
+    process.off("unhandledRejection", this.#ignore);
     this.#session.disconnect();
   }
 }
