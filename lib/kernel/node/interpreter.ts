@@ -17,6 +17,9 @@ import type { ServerData } from "./link.ts";
 import { log } from "./log.ts";
 import type { MainThread } from "./main-thread.ts";
 
+/** A client's subscription comes with its first question, and loading would keep it waiting (in ms). */
+const warmAfter = 25;
+
 const transforming = () => import("../cell/transform.ts");
 
 /** A cell that does not run, with the error that says why. */
@@ -69,7 +72,7 @@ export class NodeInterpreter implements Interpreter {
       transforming()
         .then(({ warmTransform }) => warmTransform())
         .catch((error) => log(`loading failed: ${error.stack}`));
-    }, 1);
+    }, warmAfter);
   }
 
   async close(): Promise<void> {
