@@ -25,6 +25,8 @@ import { packageRoot, writeFileAtomic } from "../../lib/util/files.ts";
 const recipes = {
   "lenet-300-100": { data: "mnist-10k", build: lenet300, epochs: 40, shift: 2, rate: 0.001 },
   "lenet-5": { data: "mnist-10k", build: lenet5, epochs: 15, shift: 2, rate: 0.001 },
+  "fashion-lenet-300-100": { data: "fashion-10k", build: lenet300, epochs: 40, shift: 1, rate: 0.001 },
+  "fashion-lenet-5": { data: "fashion-10k", build: lenet5, epochs: 30, shift: 1, rate: 0.001 },
 } satisfies Record<PretrainedName, object>;
 
 // NAME trains all seeds of a network, NAME:SEED one of them; without a name, all are trained. --measure trains nothing:

@@ -64,8 +64,13 @@ const md = new MarkdownIt({
 });
 md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
 md.use(katexPlugin.default, { throwOnError: false, errorColor: "currentColor" });
-md.renderer.rules.table_open = () =>
-  '<div class="table" tabindex="0" role="region" aria-label="table"><table>\n';
+md.renderer.rules.table_open = (tokens, i) => {
+  // Each table is a landmark of its own, so it needs a name of its own: what stands in its head.
+  const end = tokens.findIndex(({ type }, at) => at > i && type === "thead_close");
+  const head = tokens.slice(i, end).filter(({ type }) => type === "inline");
+  const name = head.map(({ content }) => content).join(", ") || "table";
+  return `<div class="table" tabindex="0" role="region" aria-label="${escapeHtml(name)}"><table>\n`;
+};
 md.renderer.rules.table_close = () => "</table></div>\n";
 
 /**

@@ -8,7 +8,12 @@ import { loadModel, sha256 } from "./files.ts";
 import type { tf } from "./tf.ts";
 
 /** The networks that ship. */
-export const pretrainedNames = ["lenet-300-100", "lenet-5"] as const;
+export const pretrainedNames = [
+  "lenet-300-100",
+  "lenet-5",
+  "fashion-lenet-300-100",
+  "fashion-lenet-5",
+] as const;
 export type PretrainedName = (typeof pretrainedNames)[number];
 
 /**
@@ -18,6 +23,8 @@ export type PretrainedName = (typeof pretrainedNames)[number];
 export const pretrainedSeeds = {
   "lenet-300-100": [1, 2, 3],
   "lenet-5": [1],
+  "fashion-lenet-300-100": [1],
+  "fashion-lenet-5": [1],
 } as const satisfies Record<PretrainedName, readonly number[]>;
 
 /** Options of {@link loadPretrained}. */
@@ -61,7 +68,7 @@ export function pretrainedManifest(name: PretrainedName, options: PretrainedOpti
 
 /**
  * Loads a trained network that ships with slimlab: `lenet-300-100` and `lenet-5`, trained on the 8,000 training images
- * of `mnist-10k`.
+ * of `mnist-10k`, and `fashion-lenet-300-100` and `fashion-lenet-5`, trained on those of `fashion-10k`.
  *
  * @param options.seed which of the networks that differ in nothing but their seed; {@link pretrainedSeeds} lists them
  * @throws Error when a file is missing, or is not the one that the manifest lists

@@ -458,6 +458,30 @@ describe("the book", function () {
       await page.context().close();
     });
 
+    it("finds a word however it is spelt", async () => {
+      const page = await open(bases["file:"](), "index.html");
+      for (const spelling of ["sparsity", "Sparsitty", "spar-sity"]) {
+        await page.locator(".search input").fill(spelling);
+        await page.locator(".results a", { hasText: "sparsity" }).first().waitFor();
+      }
+      await page.context().close();
+    });
+
+    it("keeps the place when the language is changed", async () => {
+      const page = await open(bases["file:"](), "3.1.1-weight-pruning.html", {
+        viewport: { width: 1280, height: 500 },
+      });
+      await page.locator("h2", { hasText: "A control" }).scrollIntoViewIfNeeded();
+      await page.locator("h2", { hasText: "A control" }).evaluate((heading) => heading.scrollIntoView());
+      await page.locator("a.language").click();
+      await page.waitForURL(/zh\/3\.1\.1-weight-pruning\.html#a-control$/);
+      const top = await page
+        .locator("h2", { hasText: "A control" })
+        .evaluate((heading) => heading.getBoundingClientRect().top);
+      assert.ok(Math.abs(top) < 120, `the heading is ${top} pixels from the top`);
+      await page.context().close();
+    });
+
     it("is accessible: landmarks, names, levels, contrast", async () => {
       for (const colorScheme of ["light", "dark"] as const) {
         const page = await open(bases["file:"](), "3.1.1-weight-pruning.html", { colorScheme });

@@ -126,7 +126,8 @@ async function draw(figure: HTMLElement): Promise<void> {
     place,
     plot.data,
     { ...layout, margin, height, autosize: true },
-    { responsive: true, displaylogo: false },
+    // Without a pointer that hovers, the bar of icons would always be there, over legends and bars.
+    { responsive: true, displaylogo: false, ...(matchMedia("(hover: none)").matches && { displayModeBar: false }) },
   );
   if (plot.frames) await plotly.addFrames(place, plot.frames);
   await fitToPage(place, margin.r);
@@ -299,17 +300,45 @@ async function copyText(text: string): Promise<void> {
 
 // --- Search -------------------------------------------------------------------------------------------------------
 
+/**
+ * Text without what spellings differ in: case, hyphens and spaces, -ise and -ize, doubled letters. "quantisation",
+ * "kmeans", "per-channel", "prunning" find what they mean.
+ */
+export function plainText(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/is(?=(?:e[ds]?|er|ing|ation)(?![a-z]))/g, "iz")
+    .replace(/[^\p{L}\p{N}]+/gu, "")
+    .replace(/([a-z])\1+/g, "$1");
+}
+
+interface PlainEntry {
+  title: string;
+  heading: string;
+  text: string;
+}
+const plainEntries = new WeakMap<SearchEntry, PlainEntry>();
+
+function plainEntry(entry: SearchEntry): PlainEntry {
+  let plain = plainEntries.get(entry);
+  if (!plain) {
+    const { title, heading, text } = entry;
+    plain = { title: plainText(title), heading: plainText(heading), text: plainText(text) };
+    plainEntries.set(entry, plain);
+  }
+  return plain;
+}
+
 /** Entries that hold every word, best first: in a title before in a heading before in the text. */
 function find(index: SearchEntry[], query: string): { entry: SearchEntry; at: number }[] {
-  const terms = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const words = query.split(/\s+/).filter((word) => plainText(word));
+  const terms = words.map(plainText);
   if (terms.length === 0) return [];
   return index
     .map((entry, i) => {
       // A page's title speaks for its first section only, or it would bring all the others along.
       const isFirst = index[i - 1]?.page !== entry.page;
-      const title = entry.title.toLowerCase();
-      const heading = entry.heading.toLowerCase();
-      const text = entry.text.toLowerCase();
+      const { title, heading, text } = plainEntry(entry);
       let score = 0;
       for (const term of terms) {
         const hit =
@@ -319,7 +348,8 @@ function find(index: SearchEntry[], query: string): { entry: SearchEntry; at: nu
         if (hit === 0) return { entry, score: 0, at: -1 };
         score += hit;
       }
-      return { entry, score, at: text.indexOf(terms[0]) };
+      const exact = entry.text.toLowerCase().indexOf(words[0].toLowerCase());
+      return { entry, score, at: exact < 0 && text.includes(terms[0]) ? 0 : exact };
     })
     .filter(({ score }) => score > 0)
     .sort((a, b) => b.score - a.score)
@@ -419,7 +449,27 @@ function setUpMenu(): void {
   });
 }
 
+// --- The other language ---------------------------------------------------------------------------------------------
+
+/** The page's headings, in their order: both editions have the same ones, under names of their own. */
+const headings = () => [...document.querySelectorAll<HTMLElement>("article :is(h1, h2, h3, h4)")];
+
+/** Changing the language keeps the place: the link carries the number of the heading that is being read. */
+function setUpLanguage(): void {
+  const link = document.querySelector<HTMLAnchorElement>("a.language");
+  link?.addEventListener("click", () => {
+    const read = headings().findLastIndex((heading) => heading.getBoundingClientRect().top < innerHeight / 3);
+    link.hash = read > 0 ? `:${read}` : "";
+  });
+  const place = /^#:(\d+)$/.exec(location.hash);
+  const heading = place && headings()[Number(place[1])];
+  if (!heading) return;
+  if (heading.id) history.replaceState(null, "", `#${encodeURIComponent(heading.id)}`);
+  heading.scrollIntoView();
+}
+
 setUpTheme();
+setUpLanguage();
 setUpMenu();
 setUpCopying();
 setUpSearch();
