@@ -1,8 +1,8 @@
 export type { DownloadProgress } from "../util/download.ts";
 export { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
 export { encodeIdx, type Idx, parseIdx } from "./idx.ts";
-export { type LongRun, longRun, longRunFolder } from "./long-run.ts";
 export { cacheFolder, datasetNames, type LoadOptions, loadDataset, loadSource } from "./load.ts";
+export { type LongRun, longRun, longRunFolder } from "./long-run.ts";
 export {
   type Dataset,
   decidingImages,

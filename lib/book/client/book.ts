@@ -127,7 +127,11 @@ async function draw(figure: HTMLElement): Promise<void> {
     plot.data,
     { ...layout, margin, height, autosize: true },
     // Without a pointer that hovers, the bar of icons would always be there, over legends and bars.
-    { responsive: true, displaylogo: false, ...(matchMedia("(hover: none)").matches && { displayModeBar: false }) },
+    {
+      responsive: true,
+      displaylogo: false,
+      ...(matchMedia("(hover: none)").matches && { displayModeBar: false }),
+    },
   );
   if (plot.frames) await plotly.addFrames(place, plot.frames);
   await fitToPage(place, margin.r);
@@ -465,7 +469,7 @@ function setUpLanguage(): void {
   const heading = place && headings()[Number(place[1])];
   if (!heading) return;
   if (heading.id) history.replaceState(null, "", `#${encodeURIComponent(heading.id)}`);
-  heading.scrollIntoView();
+  heading.scrollIntoView({ behavior: "instant" });
 }
 
 setUpTheme();
@@ -474,5 +478,3 @@ setUpMenu();
 setUpCopying();
 setUpSearch();
 watchCharts();
-
-export {};
