@@ -1,11 +1,11 @@
+// nbgrader itself takes our source: it releases, grades by cases, and writes feedback.
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { parseCsv } from "../../lib/classroom/results.ts";
 import { run as release } from "../../lib/commands/release.ts";
-import { labVenv } from "../../lib/install/lab.ts";
 import { venvProgram } from "../../lib/install/venv.ts";
 import { type Notebook, textOf } from "../../lib/notebook/notebook.ts";
 import { code, notebook, save } from "../chapters/notebooks.ts";
@@ -25,13 +25,7 @@ describe("nbgrader, as PyPI has it", function () {
   let folder: string;
   let nbgrader: (...args: string[]) => string;
   before(async function () {
-    // Beside the Lab's environment, for who has added it there: pip install nbgrader.
-    const venv = labVenv();
-    if (spawnSync(venvProgram(venv, "python"), ["-c", "import nbgrader"]).status !== 0) {
-      console.log(`      skipped, missing: nbgrader (${venvProgram(venv, "pip")} install nbgrader==0.9.6)`);
-      this.skip();
-    }
-    await needLab(this);
+    const venv = await needLab(this, "nbgrader");
     folder = await mkdtemp(join(tmpdir(), "slimlab-nbgrader-"));
     // Its messages belong to a failure only.
     nbgrader = (...args) =>
