@@ -68,10 +68,9 @@ export class CellRun {
 
   #end(outcome: Outcome): void {
     // A child process that took the interrupt's signal tells of it by an error of its own.
-    const isSignal =
-      "error" in outcome && (outcome.error as { signal?: unknown } | null)?.signal === "SIGINT";
     const { scopes } = this.#bench;
-    const first = isSignal && scopes.mustEnd(this.#scope) ? scopes.interrupt(this.#scope) : outcome;
+    const isSignal = "error" in outcome && scopes.mustEnd(this.#scope) && tellsOfSignal(outcome.error);
+    const first = isSignal ? scopes.interrupt(this.#scope) : outcome;
     if (this.#outcome) {
       if ("value" in this.#outcome && "error" in first) this.#outcome = first;
       return;
@@ -188,6 +187,15 @@ export class CellRun {
     } catch (error) {
       return { status: "error", ...describeError(error) };
     }
+  }
+}
+
+/** Whether an error says that the interrupt's signal was its cause. A thrown value may be anything, and throw again. */
+function tellsOfSignal(error: unknown): boolean {
+  try {
+    return (error as { signal?: unknown } | null)?.signal === "SIGINT";
+  } catch {
+    return false;
   }
 }
 
