@@ -125,7 +125,8 @@ describe("slimlab as a package", () => {
       /(^|\/)(test|\.slimlab|book-out|\.cache)\/|\.map$|tsbuildinfo|\.tgz$/.test(path),
     );
     assert.deepEqual(odd, []);
-    assert.ok(bytes < 6e6, `${bytes} bytes`);
+    // Data sets and trained networks are 13 MB of it.
+    assert.ok(bytes < 16e6, `${bytes} bytes`);
   });
 
   it("works from TypeScript, with types", async function () {
