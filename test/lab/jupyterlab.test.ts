@@ -135,7 +135,8 @@ describe("the kernel in JupyterLab", function () {
   it("tells what is under the cursor", async () => {
     await lab.focus(at("inspect"));
     await watched.page.keyboard.press("Shift+Tab");
-    const tooltip = watched.page.locator(".jp-Tooltip");
+    // It stands there before its text does.
+    const tooltip = watched.page.locator(".jp-Tooltip").filter({ hasText: "hypot" });
     await tooltip.waitFor();
     const text = String(await tooltip.textContent());
     assert.match(text, /hypot\(\.\.\.values: number\[\]\): number/);
