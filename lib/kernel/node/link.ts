@@ -1,59 +1,26 @@
 // What the two threads of the kernel say to each other: the server (sockets) and the main thread (the user's code).
-import type { Content, Origin } from "../protocol/messages.ts";
-import type { ErrorContent, ExpressionResult, PublishedType } from "../protocol/reference.ts";
+import type { CellRequest, FromCells, Published, ToCells } from "../run/exchange.ts";
 
 /** A cell, ready to run. */
-export interface RunRequest {
-  type: "run";
-  run: number;
-  origin: Origin;
-  /** The cell's name in stack traces: `Cell[3]`. */
-  name: string;
-  /** What to call it before a person: `Cell [3]`. */
-  title: string;
-  count: number;
-  code: string;
+export interface RunRequest extends CellRequest {
   map: { mappings: string };
-  source: string;
-  showsResult: boolean;
   /** Expressions (JavaScript by now) to evaluate after it. */
   expressions: Record<string, string>;
   /** The debugger is on, and may want to stop where an error is thrown. */
   debug: boolean;
 }
 
-export type ToMain =
-  | RunRequest
-  | { type: "interrupt"; ping: number }
-  | {
-      type: "comm";
-      origin: Origin;
-      msgType: string;
-      content: Content;
-      metadata: Content;
-      buffers: Uint8Array[];
-    }
-  | { type: "exit" };
+export type ToMain = ToCells | RunRequest | { type: "exit" };
+
+/** What is to be published, and its size in bytes, roughly: counted in the backlog. */
+export type SizedPublished = Published & { size: number };
 
 export type ToServer =
+  | FromCells
+  | SizedPublished
   | { type: "up" }
   /** The main thread is ready for the process to end. */
-  | { type: "bye" }
-  | { type: "stream"; origin: Origin; name: "stdout" | "stderr"; text: string }
-  | {
-      type: "publish";
-      origin: Origin;
-      msgType: PublishedType;
-      content: Content;
-      metadata?: Content;
-      buffers?: Uint8Array[];
-      /** In bytes, roughly: counted in the backlog. */
-      size: number;
-    }
-  | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, ExpressionResult> }
-  | { type: "handled"; origin: Origin }
-  | { type: "pong"; ping: number }
-  | { type: "input"; origin: Origin; prompt: string; password: boolean };
+  | { type: "bye" };
 
 /** The numbers that both threads see at once. */
 export const shared = {

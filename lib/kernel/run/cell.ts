@@ -1,19 +1,19 @@
 // One cell from its start to its end: what it evaluates to is shown, what it holds open is awaited, and the first failure
 // or interrupt on the way ends it.
 import { types } from "node:util";
-import type { MimeBundle } from "../../util/display.ts";
 import type { RunRequest } from "../node/link.ts";
 import type { CellEnd } from "../protocol/host.ts";
 import { jsonSize } from "../protocol/json.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
-import { DisplayHandle } from "../show/display.ts";
-import { bundleOf, showsNothing } from "../show/show.ts";
+import { bundleOf } from "../show/show.ts";
 import { describeError, KernelError, rememberCell } from "./errors.ts";
 import type { Evaluator } from "./evaluate.ts";
 import type { Guard } from "./guard.ts";
+import { interruption, newScope, type Outcome, type Scope, whenSettled } from "./owner.ts";
 import { keepResult } from "./results.ts";
-import { interruption, newScope, type Outcome, type Scope, type Scopes } from "./scope.ts";
+import type { Scopes } from "./scope.ts";
+import { showResult } from "./show-result.ts";
 
 /** What a cell runs on. */
 export interface Bench {
@@ -99,22 +99,7 @@ export class CellRun {
     if (this.#request.showsResult && isObject(outcome.value)) {
       if (guard.call(show)) own.end?.(scopes.interrupt(own));
     } else if (this.#request.showsResult) show();
-    this.#settle();
-  }
-
-  #settle(): void {
-    const { held } = this.#scope;
-    if (held.size === 0) {
-      this.#over();
-      return;
-    }
-    Promise.all(held).then(
-      () => {
-        held.clear();
-        this.#settle();
-      },
-      (error) => this.#scope.end?.({ error }),
-    );
+    whenSettled(own, () => this.#over());
   }
 
   #over(): void {
@@ -135,27 +120,11 @@ export class CellRun {
 
   #show(value: unknown): void {
     try {
-      this.#showResult(value);
+      const { scopes: turns, publish } = this.#bench;
+      showResult(value, { turns, own: this.#scope, count: this.#request.count, publish, keep: keepResult });
     } catch (error) {
       this.#scope.end?.({ error });
     }
-  }
-
-  #showResult(value: unknown): void {
-    if (value === undefined || value instanceof DisplayHandle) return;
-    const { held } = this.#scope;
-    const result = (data: MimeBundle) => {
-      if (showsNothing(data)) return;
-      this.#bench.publish("execute_result", { execution_count: this.#request.count, data, metadata: {} });
-    };
-    if (types.isPromise(value)) {
-      held.add(value.then((settled) => this.#showResult(settled)));
-      return;
-    }
-    keepResult(this.#request.count, value);
-    const bundle = bundleOf(value);
-    if (types.isPromise(bundle)) held.add(bundle.then((settled) => result(settled as MimeBundle)));
-    else result(bundle as MimeBundle);
   }
 
   #evaluateExpressions(): Record<string, ExpressionResult> {

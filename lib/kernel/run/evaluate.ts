@@ -2,7 +2,7 @@
 import { Session } from "node:inspector";
 import { promiseHooks } from "node:v8";
 import { KernelError } from "./errors.ts";
-import { interruption, type Outcome } from "./scope.ts";
+import { interruption, type Outcome } from "./owner.ts";
 
 /** A value as the inspector tells of it. */
 interface Remote {

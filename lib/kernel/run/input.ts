@@ -1,7 +1,8 @@
 // `prompt()` and `input()`: the main thread stands still until the person has answered.
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { shared, type ToServer } from "../node/link.ts";
-import { interruption, type Scopes } from "./scope.ts";
+import { interruption } from "./owner.ts";
+import type { Scopes } from "./scope.ts";
 
 export class Input {
   readonly #port: MessagePort;

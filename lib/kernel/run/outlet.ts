@@ -1,11 +1,9 @@
 // The main thread's way to the server: everything in order, never more than can leave, and of many updates of one display
 // only the last.
-import { backlogLimit, shared, type ToServer } from "../node/link.ts";
+import { backlogLimit, type SizedPublished, shared, type ToServer } from "../node/link.ts";
 import { jsonSize } from "../protocol/json.ts";
 import type { Content, Origin } from "../protocol/messages.ts";
 import type { PublishedType } from "../protocol/reference.ts";
-
-type Published = Extract<ToServer, { type: "publish" }>;
 
 /** What a message costs besides its content, in bytes. */
 const envelope = 1000;
@@ -18,7 +16,7 @@ export class Outlet {
   readonly #send: (message: ToServer) => void;
   readonly #numbers: Int32Array;
   /** By display. */
-  readonly #updates = new Map<string, Published>();
+  readonly #updates = new Map<string, SizedPublished>();
   #updatesSize = 0;
   #updatesSince = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -52,7 +50,7 @@ export class Outlet {
     let size = envelope + jsonSize(content, msgType);
     if (metadata) size += jsonSize(metadata, `${msgType}.metadata`);
     for (const buffer of buffers ?? []) size += buffer.byteLength;
-    const message: Published = { type: "publish", origin, msgType, content, metadata, buffers, size };
+    const message: SizedPublished = { type: "publish", origin, msgType, content, metadata, buffers, size };
     if (msgType === "update_display_data") this.#hold(message);
     else {
       this.#flushUpdates();
@@ -60,7 +58,7 @@ export class Outlet {
     }
   }
 
-  #hold(message: Published): void {
+  #hold(message: SizedPublished): void {
     const id = String(message.content.transient?.display_id);
     const before = this.#updates.get(id);
     this.#updatesSize += message.size - (before?.size ?? 0);
@@ -83,7 +81,7 @@ export class Outlet {
     for (const update of updates) this.#count(update);
   }
 
-  #count(message: Published): void {
+  #count(message: SizedPublished): void {
     Atomics.add(this.#numbers, shared.backlog, message.size);
     this.#send(message);
     this.#wait();

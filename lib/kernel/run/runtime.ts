@@ -11,16 +11,18 @@ import { hideMarksOnPromises } from "../show/promises.ts";
 import { type Bench, CellRun } from "./cell.ts";
 import { nameCellsInStacks } from "./errors.ts";
 import { Evaluator } from "./evaluate.ts";
+import type { CommRequest } from "./exchange.ts";
 import { defineDebugSide, defineGlobals } from "./globals.ts";
 import { Guard } from "./guard.ts";
 import { Input } from "./input.ts";
 import { provideModules } from "./modules.ts";
 import { Outlet } from "./outlet.ts";
+import { holdOpen, newScope, type Scope, uncaughtBy } from "./owner.ts";
 import { captureProcesses } from "./processes.ts";
-import { newScope, type Scope, Scopes } from "./scope.ts";
+import { Scopes } from "./scope.ts";
 import { provideStdin } from "./stdin.ts";
 import { captureStreams } from "./streams.ts";
-import { survive, uncaughtBy } from "./survive.ts";
+import { survive } from "./survive.ts";
 
 export class Runtime {
   readonly #outlet: Outlet;
@@ -55,7 +57,7 @@ export class Runtime {
     defineDebugSide(() => this.#streams.flush());
     setDisplaySink({
       publish: (type, content) => this.#publish(type, content),
-      hold: (promise) => this.#hold(promise),
+      hold: (promise) => holdOpen(scopes, promise, this.#uncaught),
     });
     provideModules(data.folder);
     nameCellsInStacks();
@@ -84,17 +86,6 @@ export class Runtime {
     this.#postAfterText({ type: "stream", origin, name: "stderr", text });
   }
 
-  /** Keeps the cell open until `promise` has settled. */
-  #hold(promise: Promise<unknown>): void {
-    const own = this.#scopes.current;
-    if (!own.end) {
-      promise.catch(this.#uncaught);
-      return;
-    }
-    own.held.add(promise);
-    promise.catch(() => {}); // The cell's end looks at it.
-  }
-
   // ---- From the server -----------------------------------------------------------------------------------------------
 
   #take(message: ToMain): void {
@@ -116,7 +107,7 @@ export class Runtime {
     }
   }
 
-  #takeComm({ origin, msgType, content, metadata, buffers }: Extract<ToMain, { type: "comm" }>): void {
+  #takeComm({ origin, msgType, content, metadata, buffers }: CommRequest): void {
     const own = newScope(origin, "");
     const over = () => this.#postAfterText({ type: "handled", origin });
     const handle = () => {

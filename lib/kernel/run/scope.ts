@@ -1,40 +1,15 @@
 // Whose turn it is: every output, question and error belongs to the cell whose code caused it, however late.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { interrupting, shared } from "../node/link.ts";
-import type { Origin } from "../protocol/messages.ts";
-import { KernelError } from "./errors.ts";
+import { interruption, nobody, type Outcome, type Scope, type Turns } from "./owner.ts";
 
-export type Outcome =
-  | { value: unknown }
-  | { error: unknown; thrownAt?: { file: string; line: number; column: number } };
-
-/** A cell that runs, or has run: whose output it is. */
-export interface Scope {
-  origin: Origin;
-  title: string;
-  /** Ends the cell; undefined for what is no cell (a comm's callback), and once it has ended. */
-  end?: (outcome: Outcome) => void;
-  /** What the cell's end waits for. */
-  held: Set<Promise<unknown>>;
-  /** When it was interrupted: what of it still waits for something must not go on. */
-  interrupted?: number;
-}
-
-export function newScope(origin: Origin, title: string): Scope {
-  return { origin, title, held: new Set() };
-}
-
-export function interruption(): KernelError {
-  return new KernelError("KeyboardInterrupt", "the cell was interrupted");
-}
-
-export class Scopes {
+export class Scopes implements Turns {
   readonly #storage = new AsyncLocalStorage<Scope>();
   readonly #numbers: Int32Array;
   /** Cells that have not ended. */
   readonly running = new Set<Scope>();
   /** Whose turn it is, for code that has lost its context. */
-  #last = newScope({ header: {}, identities: [], silent: false, stdin: false }, "");
+  #last = nobody();
   #anyInterrupted = false;
 
   constructor(numbers: Int32Array) {

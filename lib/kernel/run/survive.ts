@@ -1,24 +1,6 @@
 // What would end the process ends its cell instead: errors that nobody caught, process.exit and its like.
-import { describeError, KernelError } from "./errors.ts";
-import type { Scope, Scopes } from "./scope.ts";
-
-/**
- * Errors that nobody caught, as their cell's.
- *
- * @param late shows what comes when the cell has ended
- */
-export function uncaughtBy(scopes: Scopes, late: (scope: Scope, text: string) => void) {
-  return (error: unknown): void => {
-    const own = scopes.current;
-    if (own.end) {
-      own.end({ error });
-      return;
-    }
-    if (own.interrupted && error instanceof KernelError) return;
-    const { traceback } = describeError(error);
-    late(own, `An error after ${own.title || "the last cell"} had ended:\n${traceback.join("\n")}\n`);
-  };
-}
+import { exitCell, type Scope } from "./owner.ts";
+import type { Scopes } from "./scope.ts";
 
 /** From here on the process survives what the user's code does to it. */
 export function survive(scopes: Scopes, uncaught: (error: unknown) => void): void {
@@ -26,13 +8,7 @@ export function survive(scopes: Scopes, uncaught: (error: unknown) => void): voi
   cutTicks(scopes);
   process.on("uncaughtException", uncaught);
   process.on("unhandledRejection", uncaught);
-  const exit = (code: unknown = process.exitCode ?? 0): never => {
-    const error = new KernelError("SystemExit", String(code));
-    error.note = `process.exit(${code}) ends the cell; the kernel goes on`;
-    // Even where the cell's own code catches the error, the cell is over.
-    scopes.current.end?.({ error });
-    throw error;
-  };
+  const exit = (code: unknown = process.exitCode ?? 0) => exitCell(scopes, code);
   process.exit = exit as typeof process.exit;
   (process as unknown as { reallyExit: unknown }).reallyExit = exit;
   process.abort = () => exit(134);

@@ -32,6 +32,8 @@ import type { CellCode, Declared, DeclaredKind } from "../cell/code.ts";
 import { hintForName } from "../cell/hints.ts";
 import { declaredNames } from "../cell/syntax.ts";
 import { pathsOf, projectOptions } from "../cell/tsconfig.ts";
+import type { Completions, Inspection } from "../protocol/host.ts";
+import type { TypedMatch } from "../protocol/reference.ts";
 import { filesOfTypes } from "../run/resolve.ts";
 import { globalTypes } from "./globals.ts";
 import { findServer, LspClient, NoAnswer, ServerDied } from "./lsp.ts";
@@ -55,27 +57,6 @@ export interface LanguageServiceOptions {
   javascript?: boolean;
   /** Milliseconds after which a cell counts as unchecked. Default 15,000. */
   timeout?: number;
-}
-
-/** Jupyter's `complete_reply`, with offsets in UTF-16 units. */
-export interface Completions {
-  matches: string[];
-  cursorStart: number;
-  cursorEnd: number;
-  metadata: { _jupyter_types_experimental?: TypedMatch[] };
-}
-
-export interface TypedMatch {
-  start: number;
-  end: number;
-  text: string;
-  type: string;
-  signature?: string;
-}
-
-export interface Inspection {
-  markdown: string;
-  plain: string;
 }
 
 interface Position {

@@ -6,11 +6,12 @@ import type { CellEnd } from "../protocol/host.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
 import { describeError, KernelError, rememberCell } from "../run/errors.ts";
-import { DisplayHandle } from "../show/display.ts";
-import { bundleOf, showsNothing } from "../show/show.ts";
+import { newScope, type Outcome, type Scope, whenSettled } from "../run/owner.ts";
+import { showResult } from "../run/show-result.ts";
+import { bundleOf } from "../show/show.ts";
 import { prepare } from "./evaluate.ts";
 import type { RunRequest } from "./link.ts";
-import { newScope, type Outcome, type Scope, type Scopes } from "./scope.ts";
+import type { Scopes } from "./scope.ts";
 
 /** What a cell runs on. */
 export interface Bench {
@@ -76,28 +77,15 @@ export class CellRun {
     };
     if (this.#request.showsResult) {
       try {
-        this.#bench.scopes.run(this.#scope, () => this.#show(outcome.value));
+        const { scopes: turns, publish } = this.#bench;
+        const own = this.#scope;
+        const { count } = this.#request;
+        turns.run(own, () => showResult(outcome.value, { turns, own, count, publish }));
       } catch (error) {
         this.#scope.end?.({ error });
       }
     }
-    this.#settle();
-  }
-
-  #settle(): void {
-    const { held, end } = this.#scope;
-    if (!end) return;
-    if (held.size === 0) {
-      void this.#done();
-      return;
-    }
-    Promise.all(held).then(
-      () => {
-        held.clear();
-        this.#settle();
-      },
-      (error) => this.#scope.end?.({ error }),
-    );
+    whenSettled(this.#scope, () => void this.#done());
   }
 
   async #done(): Promise<void> {
@@ -107,22 +95,6 @@ export class CellRun {
     const end = this.#outcome!;
     if ("error" in end) done(this.#request.run, { error: describeError(end.error) });
     else done(this.#request.run, { expressions: await this.#expressions() });
-  }
-
-  #show(value: unknown): void {
-    if (value === undefined || value instanceof DisplayHandle) return;
-    const { held } = this.#scope;
-    const result = (data: MimeBundle) => {
-      if (showsNothing(data)) return;
-      this.#bench.publish("execute_result", { execution_count: this.#request.count, data, metadata: {} });
-    };
-    if (isPromise(value)) {
-      held.add(value.then((settled) => this.#bench.scopes.run(this.#scope, () => this.#show(settled))));
-      return;
-    }
-    const bundle = bundleOf(value);
-    if (isPromise(bundle)) held.add(bundle.then((settled) => result(settled as MimeBundle)));
-    else result(bundle as MimeBundle);
   }
 
   async #expressions(): Promise<Record<string, ExpressionResult>> {

@@ -1,7 +1,9 @@
 // `prompt()` and `input()`: the worker stands still until the person has answered. That takes memory which page and worker
 // share, and browsers give it to isolated pages only.
+
+import { interruption } from "../run/owner.ts";
 import { shared, type ToKernel } from "./link.ts";
-import { interruption, type Scopes } from "./scope.ts";
+import type { Scopes } from "./scope.ts";
 
 export function ask(
   memory: SharedArrayBuffer | undefined,

@@ -1,23 +1,11 @@
 // What the kernel and the worker that runs the cells say to each other.
-import type { Content, Origin } from "../protocol/messages.ts";
-import type { ErrorContent, ExpressionResult, PublishedType } from "../protocol/reference.ts";
+import type { CellRequest, FromCells, Published, ToCells } from "../run/exchange.ts";
 
 /** A cell, ready to run. */
-export interface RunRequest {
-  type: "run";
-  run: number;
-  origin: Origin;
-  /** The cell's name in stack traces: `Cell[3]`. */
-  name: string;
-  /** What to call it before a person: `Cell [3]`. */
-  title: string;
-  count: number;
-  code: string;
+export interface RunRequest extends CellRequest {
   /** Names that must be there before it runs: see `CellCode`. */
   reset: string[];
   mappings: string;
-  source: string;
-  showsResult: boolean;
   /** Expressions to evaluate after it, as the bodies of functions; a text where one could not be read. */
   expressions: Record<string, { code: string } | string>;
 }
@@ -33,36 +21,13 @@ export interface Start {
   shared?: SharedArrayBuffer;
 }
 
-export type ToWorker =
-  | Start
-  | RunRequest
-  | { type: "interrupt"; ping: number }
-  | {
-      type: "comm";
-      origin: Origin;
-      msgType: string;
-      content: Content;
-      metadata: Content;
-      buffers: Uint8Array[];
-    }
-  | { type: "members"; ask: number; expression: string };
+export type ToWorker = ToCells | RunRequest | Start | { type: "members"; ask: number; expression: string };
 
 export type ToKernel =
+  | FromCells
+  | Published
   /** The worker is there; these are its globals, its own and its prototypes'. */
   | { type: "up"; globals: string[] }
-  | { type: "stream"; origin: Origin; name: "stdout" | "stderr"; text: string }
-  | {
-      type: "publish";
-      origin: Origin;
-      msgType: PublishedType;
-      content: Content;
-      metadata?: Content;
-      buffers?: Uint8Array[];
-    }
-  | { type: "done"; run: number; error?: ErrorContent; expressions?: Record<string, ExpressionResult> }
-  | { type: "handled"; origin: Origin }
-  | { type: "pong"; ping: number }
-  | { type: "input"; origin: Origin; prompt: string; password: boolean }
   | { type: "members"; ask: number; names: { name: string; type: string }[] };
 
 /** Numbers at the start of the memory that both sides see at once; the answer's bytes follow. */

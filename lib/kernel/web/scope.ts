@@ -1,36 +1,13 @@
 // Whose turn it is. A browser does not follow a cell through its waits, so cells and timers say it themselves: a cell each
 // time that it goes on after a wait at its top level, a timer when it fires. What remains belongs to the last cell.
-import type { Origin } from "../protocol/messages.ts";
-import { KernelError } from "../run/errors.ts";
+import { interruption, nobody, type Scope, type Turns } from "../run/owner.ts";
 
-export type Outcome = { value: unknown } | { error: unknown };
-
-/** A cell that runs, or has run: whose output it is. */
-export interface Scope {
-  origin: Origin;
-  title: string;
-  /** Ends the cell; undefined for what is no cell (a comm's callback), and once it has ended. */
-  end?: (outcome: Outcome) => void;
-  /** What the cell's end waits for. */
-  held: Set<Promise<unknown>>;
-  /** What of it still waits for something must not go on. */
-  interrupted?: boolean;
-}
-
-export function newScope(origin: Origin, title: string): Scope {
-  return { origin, title, held: new Set() };
-}
-
-export function interruption(): KernelError {
-  return new KernelError("KeyboardInterrupt", "the cell was interrupted");
-}
-
-export class Scopes {
+export class Scopes implements Turns {
   /** Cells that have not ended. */
   readonly running = new Set<Scope>();
   /** Whether the page wants the running cell to end, where it can say so without a message. */
   readonly #wanted: () => boolean;
-  #current = newScope({ header: {}, identities: [], silent: false, stdin: false }, "");
+  #current = nobody();
   #last = this.#current;
 
   constructor(wanted: () => boolean) {
@@ -70,7 +47,7 @@ export class Scopes {
 
   interruptAll(): void {
     for (const one of [...this.running]) {
-      one.interrupted = true;
+      one.interrupted = performance.now();
       one.end?.({ error: interruption() });
     }
   }

@@ -8,14 +8,16 @@ import { Comms } from "../protocol/comms.ts";
 import { jsonSize } from "../protocol/json.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { PublishedType } from "../protocol/reference.ts";
-import { describeError, KernelError, nameCellsInStacks } from "../run/errors.ts";
+import { nameCellsInStacks } from "../run/errors.ts";
+import type { CommRequest } from "../run/exchange.ts";
 import { provideNamed } from "../run/named.ts";
+import { exitCell, holdOpen, newScope, type Scope, uncaughtBy } from "../run/owner.ts";
 import { display, setDisplaySink, tslabModule } from "../show/display.ts";
 import { CellRun } from "./cell.ts";
 import { importer, ownModules } from "./imports.ts";
 import { ask } from "./input.ts";
 import { type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
-import { newScope, type Scope, Scopes } from "./scope.ts";
+import { Scopes } from "./scope.ts";
 import { captureConsole } from "./streams.ts";
 import { followTimers } from "./timers.ts";
 
@@ -42,39 +44,13 @@ function publish(msgType: PublishedType, content: Content, metadata?: Content, b
   postAfterText({ type: "publish", origin, msgType, content, metadata, buffers });
 }
 
-/** Errors that nobody caught are their cell's; a late one is shown below it. */
-function uncaught(error: unknown): void {
-  const own = scopes.current;
-  if (own.end) {
-    own.end({ error });
-    return;
-  }
-  if (own.interrupted && error instanceof KernelError) return;
-  const { traceback } = describeError(error);
-  const text = `An error after ${own.title || "the last cell"} had ended:\n${traceback.join("\n")}\n`;
-  postAfterText({ type: "stream", origin: own.origin, name: "stderr", text });
-}
-
-/** Keeps the cell open until `promise` has settled. */
-function hold(promise: Promise<unknown>): void {
-  const own = scopes.current;
-  if (!own.end) {
-    promise.catch(uncaught);
-    return;
-  }
-  own.held.add(promise);
-  promise.catch(() => {}); // The cell's end looks at it.
-}
+const uncaught = uncaughtBy(scopes, ({ origin }, text) =>
+  postAfterText({ type: "stream", origin, name: "stderr", text }),
+);
 
 const comms = new Comms(publish);
 
-function takeComm({
-  origin,
-  msgType,
-  content,
-  metadata,
-  buffers,
-}: Extract<ToWorker, { type: "comm" }>): void {
+function takeComm({ origin, msgType, content, metadata, buffers }: CommRequest): void {
   const own: Scope = newScope(origin, "");
   const over = () => postAfterText({ type: "handled", origin });
   try {
@@ -109,13 +85,7 @@ function start({ modules, base, shared: memory }: Start): void {
 
 /** What is left of Node's `process` in a browser: a place for settings, and the end of a cell. */
 function process(): object {
-  const exit = (code: unknown = 0): never => {
-    const error = new KernelError("SystemExit", String(code));
-    error.note = `process.exit(${code}) ends the cell; the kernel goes on`;
-    // Even where the cell's own code catches the error, the cell is over.
-    scopes.current.end?.({ error });
-    throw error;
-  };
+  const exit = (code: unknown = 0) => exitCell(scopes, code);
   return { env: {}, exit, stdout: { write: (text: string) => streams.write("stdout", text) } };
 }
 
@@ -180,7 +150,7 @@ function take(message: ToWorker): void {
 }
 
 followTimers(scopes);
-setDisplaySink({ publish, hold });
+setDisplaySink({ publish, hold: (promise) => holdOpen(scopes, promise, uncaught) });
 nameCellsInStacks();
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
