@@ -15,7 +15,13 @@ import {
   train,
   type WeightScore,
 } from "../nn/index.ts";
-import { combineMasks, type Masks, type PerLayer, type Scores } from "../pruning/index.ts";
+import {
+  combineMasks,
+  type Masks,
+  type PerLayer,
+  type Scores,
+  sparsityStrategies,
+} from "../pruning/index.ts";
 import { checkOneOf } from "../util/check.ts";
 import { type Check, number, oneOf, whole } from "./fields.ts";
 import { forwardOf, holding, project, type State } from "./hold.ts";
@@ -96,6 +102,10 @@ export const trainingFields = {
   optimizer: oneOf(...optimizerNames),
   shift: whole(0),
 } satisfies Record<keyof Training, Check>;
+
+/** The check of a strategy beside a sparsity: one that is given by layer leaves no choice. */
+export const strategyOfSparsity: Check = (name, value, step) =>
+  oneOf(...(typeof step.sparsity === "object" ? ["layerSparsity"] : sparsityStrategies))(name, value, step);
 
 /** Accuracy and loss of a state on the images that decide. */
 export function judge(state: State, data: PipelineData, signal?: AbortSignal) {

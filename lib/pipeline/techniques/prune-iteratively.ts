@@ -19,7 +19,6 @@ import {
   type Strategy,
   schedules,
   select,
-  sparsityStrategies,
 } from "../../pruning/index.ts";
 import { elements } from "../../util/shape.ts";
 import { layerNames, number, objectOf, oneOf, perLayer, share, whole } from "../fields.ts";
@@ -34,6 +33,7 @@ import {
   layersOf,
   namedIn,
   scoresFor,
+  strategyOfSparsity,
   type Technique,
   type Training,
   trainingFields,
@@ -69,12 +69,7 @@ export const pruneIteratively: Technique<PruneIteratively> = {
   some: ["sparsity", "accuracyFloor"],
   fields: {
     sparsity: perLayer(share),
-    strategy: (field, value, step) =>
-      oneOf(...(typeof step.sparsity === "object" ? ["layerSparsity"] : sparsityStrategies))(
-        field,
-        value,
-        step,
-      ),
+    strategy: strategyOfSparsity,
     accuracyFloor: share,
     steps: whole(1),
     schedule: oneOf(...schedules),

@@ -20,7 +20,6 @@ import {
   type SparsityStrategy,
   type Strategy,
   select,
-  sparsityStrategies,
 } from "../../pruning/index.ts";
 import { type Quantized, quantizeOn } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
@@ -28,7 +27,7 @@ import { mapFloats } from "../../util/floats.ts";
 import { elements } from "../../util/shape.ts";
 import { oneOf, perLayer, share, whole } from "../fields.ts";
 import type { State } from "../hold.ts";
-import { type Common, mapFields, someOf, type Technique } from "../technique.ts";
+import { type Common, mapFields, someOf, strategyOfSparsity, type Technique } from "../technique.ts";
 
 /** §3.1.2 and §3.1.3: removes filters or neurons, and what depends on them. */
 export interface PruneUnits<Name extends "pruneFilters" | "pruneNeurons" = "pruneFilters" | "pruneNeurons">
@@ -57,12 +56,7 @@ function unitTechnique<Name extends "pruneFilters" | "pruneNeurons">(
     needed: ["sparsity"],
     fields: {
       sparsity: perLayer(share),
-      strategy: (field, value, step) =>
-        oneOf(...(typeof step.sparsity === "object" ? ["layerSparsity"] : sparsityStrategies))(
-          field,
-          value,
-          step,
-        ),
+      strategy: strategyOfSparsity,
       score: oneOf(...unitScores),
       images: whole(1),
     },
