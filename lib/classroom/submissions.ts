@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { lstat, open, readdir } from "node:fs/promises";
-import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { type UnzipFileInfo, unzip } from "fflate";
 import { type Notebook, parseNotebook } from "../notebook/notebook.ts";
 
@@ -365,9 +365,4 @@ function latestOf(submissions: Submission[]): Submission[] {
     last.set(one.student, newer);
   }
   return [...last.values()];
-}
-
-/** Whether a path is an archive or a folder, which may hold a class. */
-export function isCollection(path: string): boolean {
-  return extname(path).toLowerCase() === ".zip";
 }

@@ -194,31 +194,6 @@ export function segmentAt(segments: Segment[], line: number, column: number): Se
   return segments[lastUpTo(segments, isUpTo)] ?? segments[0];
 }
 
-/** Moves the source side of a map with `place`. Every mapping keeps its place in the generated code. */
-export function shiftMap(map: SourceMap, place: PlaceInSource): SourceMap {
-  let out = "";
-  let generatedLine = 0;
-  let lastGenerated = 0;
-  let lastLine = 0;
-  let lastColumn = 0;
-  let first = true;
-  for (const segment of readMappings(map.mappings)) {
-    for (; generatedLine < segment.line; generatedLine++) {
-      out += ";";
-      lastGenerated = 0;
-      first = true;
-    }
-    const [line, column] = place(segment.sourceLine, segment.sourceColumn);
-    if (!first) out += ",";
-    first = false;
-    out += `${vlq(segment.column - lastGenerated)}A${vlq(line - lastLine)}${vlq(column - lastColumn)}`;
-    lastGenerated = segment.column;
-    lastLine = line;
-    lastColumn = column;
-  }
-  return { version: 3, sources: map.sources, sourcesContent: [], names: [], mappings: out };
-}
-
 /** The map of text that runs as it is: a mapping for each word and sign. */
 export function wordMap(text: string, place: PlaceInSource): SourceMap {
   const mappings: string[] = [];
