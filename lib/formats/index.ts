@@ -14,6 +14,7 @@ export {
   writeGguf,
 } from "./gguf/file.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
+export type { ActivationGrid, ActivationGrids } from "./network.ts";
 export {
   decodeOnnx,
   encodeOnnx,
@@ -27,7 +28,6 @@ export {
 } from "./onnx/model.ts";
 export { tensorrtProblems } from "./onnx/tensorrt.ts";
 export {
-  type ActivationGrid,
   encodeGraphAsOnnx,
   type OnnxOptions,
   type OnnxTarget,

@@ -5,11 +5,13 @@
 //   …         the tensors' bytes, little-endian, row-major; every byte belongs to exactly one tensor
 //
 // A file is opened by its header, and tensors are read one by one, so that memory holds one tensor whatever the file's size.
-import { type OpenFile, openFile, writePartsAtomic } from "#platform";
+import { type OpenFile, writePartsAtomic } from "#platform";
+import { fileOf } from "../platform/memory.ts";
 import { shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { refuse } from "./error.ts";
 import { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
+import { openWith } from "./open.ts";
 
 /** The types of numbers that a tensor may hold, and the bytes of one. */
 export const safetensorsTypes = {
@@ -73,14 +75,8 @@ interface Place extends SafetensorsEntry {
  *
  * @throws FormatError that names the file and what is wrong with its header
  */
-export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await openFile(path);
-  try {
-    return await open(file, path);
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+export function openSafetensors(path: string): Promise<SafetensorsFile> {
+  return openWith(path, open);
 }
 
 /** {@link openSafetensors} for a file that is in memory already. */
@@ -88,14 +84,7 @@ export function decodeSafetensors(
   bytes: Uint8Array,
   name = "the safetensors file",
 ): Promise<SafetensorsFile> {
-  return open(
-    {
-      size: bytes.length,
-      read: async (position, length) => bytes.slice(position, position + length) as Uint8Array<ArrayBuffer>,
-      close: async () => {},
-    },
-    name,
-  );
+  return open(fileOf(bytes), name);
 }
 
 async function open(file: OpenFile, path: string): Promise<SafetensorsFile> {

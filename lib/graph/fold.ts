@@ -8,6 +8,7 @@ import {
   type GraphWeight,
   producersOf,
   sharedNodes,
+  weightValues,
 } from "./graph.ts";
 import { activationOf, channelsLast, findKind, outputAxesOf, type Product, viewOf } from "./kinds.ts";
 
@@ -74,25 +75,33 @@ export function foldBatchNorms(graph: Graph): Folded {
   };
 }
 
-/** A layer that does what a batch normalisation after it did. */
-function merged(graph: Graph, layer: GraphNode, norm: GraphNode): GraphNode {
-  const view = viewOf(graph, layer);
-  const channels = view.output[view.output.length - 1];
-  const values = (node: GraphNode, role: string, otherwise: number): ArrayLike<number> => {
-    const weight = node.weights[role];
-    if (!weight) return new Float64Array(channels).fill(otherwise);
-    if (!weight.values)
-      throw new RangeError(`${node.name} must have values for its ${role}: this graph holds shapes only`);
-    return weight.values;
-  };
-  const [gamma, beta] = [values(norm, "gamma", 1), values(norm, "beta", 0)];
-  const [mean, variance] = [values(norm, "movingMean", 0), values(norm, "movingVariance", 1)];
+/**
+ * What a batch normalisation does at inference: (x − mean) · factor + beta for each channel.
+ *
+ * @throws RangeError in a graph of shapes only
+ */
+export function normalisationOf(
+  norm: GraphNode,
+  channels: number,
+): { factors: Float64Array; mean: ArrayLike<number>; beta: ArrayLike<number> } {
+  const values = (role: string, otherwise: number): ArrayLike<number> =>
+    weightValues(norm, role) ?? new Float64Array(channels).fill(otherwise);
+  const gamma = values("gamma", 1);
+  const variance = values("movingVariance", 1);
   const epsilon = Number(norm.attributes.epsilon ?? 1e-3);
   const factors = Float64Array.from(
     { length: channels },
     (_, c) => gamma[c] / Math.sqrt(variance[c] + epsilon),
   );
-  const before = values(layer, "bias", 0);
+  return { factors, mean: values("movingMean", 0), beta: values("beta", 0) };
+}
+
+/** A layer that does what a batch normalisation after it did. */
+function merged(graph: Graph, layer: GraphNode, norm: GraphNode): GraphNode {
+  const view = viewOf(graph, layer);
+  const channels = view.output[view.output.length - 1];
+  const { factors, mean, beta } = normalisationOf(norm, channels);
+  const before = weightValues(layer, "bias") ?? new Float64Array(channels);
   const bias = Float32Array.from(
     { length: channels },
     (_, c) => (before[c] - mean[c]) * factors[c] + beta[c],
@@ -103,7 +112,9 @@ function merged(graph: Graph, layer: GraphNode, norm: GraphNode): GraphNode {
     const meaning = kind.weight(view, role);
     // Of a separable convolution only the second kernel makes outgoing channels.
     const scales = meaning?.kernel && (meaning.axes.includes("out") || kind.product === "depthwise");
-    weights[role] = scales ? scaled(weight, outputAxesOf(meaning), factors, values(layer, role, 0)) : weight;
+    weights[role] = scales
+      ? scaled(weight, outputAxesOf(meaning), factors, weightValues(layer, role)!)
+      : weight;
   }
   weights.bias = { shape: [channels], values: bias, trainable: true };
   return { ...layer, outputs: norm.outputs, attributes: { ...layer.attributes, useBias: true }, weights };

@@ -104,6 +104,18 @@ export function sharedNodes(graph: Graph): Set<string> {
   return new Set(graph.nodes.flatMap(({ name, shares }) => (shares === undefined ? [] : [shares, name])));
 }
 
+/**
+ * The numbers of a weight, of the node itself or of the one that it shares with; undefined where it has no such weight.
+ *
+ * @throws RangeError in a graph of shapes only
+ */
+export function weightValues(node: GraphNode, role: string): Float32Array | undefined {
+  const weight = node.weights[role];
+  if (weight && !weight.values)
+    throw new RangeError(`${node.name} must have values for its ${role}: this graph holds shapes only`);
+  return weight?.values;
+}
+
 /** The shape of a tensor, sizes that are not known counted as 1. */
 export function shapeOf(graph: Graph, tensor: string): number[] {
   return graph.tensors[tensor].shape.map((size) => size ?? 1);

@@ -1,7 +1,7 @@
 // slimlab/graph: a network as plain data, and one table of layer kinds that all the other rooms ask.
 export { type Dependencies, dependenciesOf, type Group, type Site, type WeightAxes } from "./channels.ts";
 export { costOf, layerShapesOf } from "./cost.ts";
-export { type Folded, foldBatchNorms } from "./fold.ts";
+export { type Folded, foldBatchNorms, normalisationOf } from "./fold.ts";
 export {
   type Attributes,
   checkGraph,
@@ -13,6 +13,7 @@ export {
   producersOf,
   shapeOf,
   sharedNodes,
+  weightValues,
 } from "./graph.ts";
 export {
   type AxisMeaning,

@@ -2,6 +2,7 @@
 import { sha256 as hash } from "@noble/hashes/sha2.js";
 import { deflateSync, inflateSync, zlibSync } from "fflate";
 import { format, inspect as show, stripVTControlCharacters } from "node-inspect-extracted";
+import { fileOf } from "./memory.ts";
 import type { InspectOptions, OpenFile } from "./platform.ts";
 
 export type { OpenFile } from "./platform.ts";
@@ -73,16 +74,9 @@ export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Arr
   return content;
 }
 
-/** Where the package's files lie on the web: `datasets/` is beside the page or worker unless this says otherwise. */
-let base: string | undefined;
-
-/** Sets the address under which the package's `datasets/` is served. */
-export function setPackageAddress(address: string): void {
-  base = address;
-}
-
+/** Where the package's files lie on the web: `datasets/` is beside the page or worker. */
 export function packageFile(...parts: string[]): string {
-  return joinPath(base ?? globalThis.location?.href ?? "", ...parts);
+  return joinPath(globalThis.location?.href ?? "", ...parts);
 }
 
 export function joinPath(folder: string, ...names: string[]): string {
@@ -116,12 +110,7 @@ export async function writeFileAtomic(address: string): Promise<void> {
 export const writePartsAtomic = writeFileAtomic;
 
 export async function openFile(address: string): Promise<OpenFile> {
-  const bytes = await readBytes(address);
-  return {
-    size: bytes.length,
-    read: async (position, length) => bytes.slice(position, position + length) as Uint8Array<ArrayBuffer>,
-    close: async () => {},
-  };
+  return fileOf(await readBytes(address));
 }
 
 export function cacheFolder(): string {

@@ -11,7 +11,7 @@ import {
   onnxModelOf,
   tensorrtProblems,
 } from "../../lib/formats/index.ts";
-import { permuted } from "../../lib/formats/onnx/write.ts";
+import { permuted } from "../../lib/formats/network.ts";
 import {
   calibrateActivations,
   graphOf,

@@ -5,10 +5,12 @@
 //   metadata: name, u32 type, value; texts have a u64 length before them
 //   tensors:  name, u32 axes, u64 sizes (the fastest first), u32 type, u64 offset
 //   …         the tensors' bytes, each at a multiple of general.alignment (32)
-import { type OpenFile, openFile, writePartsAtomic } from "#platform";
+import { type OpenFile, writePartsAtomic } from "#platform";
+import { fileOf } from "../../platform/memory.ts";
 import { shown } from "../../util/check.ts";
 import { elements } from "../../util/shape.ts";
 import { refuse } from "../error.ts";
+import { openWith } from "../open.ts";
 import { type GgufType, type GgufTypeInfo, ggufTypes, packGguf, unpackGguf } from "./blocks.ts";
 
 /** The types of metadata, by their number in the file. */
@@ -71,21 +73,13 @@ interface Place extends GgufEntry {
  * Opens a GGUF file.
  * @throws FormatError that names the file and what is wrong with its header
  */
-export async function openGguf(path: string): Promise<GgufFile> {
-  const file = await openFile(path);
-  try {
-    return await read(file, path);
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
+export function openGguf(path: string): Promise<GgufFile> {
+  return openWith(path, read);
 }
 
 /** {@link openGguf} for a file that is in memory already. */
 export function decodeGguf(bytes: Uint8Array, name = "the GGUF file"): Promise<GgufFile> {
-  const slice = async (position: number, length: number) =>
-    bytes.slice(position, position + length) as Uint8Array<ArrayBuffer>;
-  return read({ size: bytes.length, read: slice, close: async () => {} }, name);
+  return read(fileOf(bytes), name);
 }
 
 /** Headers grow with their vocabularies: those of language models have some megabytes. */

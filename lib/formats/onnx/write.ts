@@ -6,16 +6,22 @@
 import {
   activationOf,
   checkGraph,
-  findKind,
   type Graph,
   type GraphNode,
   shapeOf,
-  viewOf,
+  weightValues,
 } from "../../graph/index.ts";
 import { type Quantized, quantize } from "../../quantization/index.ts";
-import { checkOneOf, shown } from "../../util/check.ts";
-import { elements } from "../../util/shape.ts";
+import { checkOneOf } from "../../util/check.ts";
 import { toHalves } from "../half.ts";
+import {
+  type ActivationGrid,
+  type ActivationGrids,
+  byteGrids,
+  checkNodes,
+  gridAfter,
+  permuted,
+} from "../network.ts";
 import {
   encodeOnnx,
   type OnnxAttribute,
@@ -24,15 +30,6 @@ import {
   type OnnxTensor,
   type OnnxType,
 } from "./model.ts";
-
-/** A fixed-point grid of activations: code q stands for scale · (q − zeroPoint). */
-export interface ActivationGrid {
-  kind: string;
-  scale: number;
-  zeroPoint: number;
-  low: number;
-  high: number;
-}
 
 /** How kernels are stored. */
 export const onnxWeights = ["float32", "float16", "int8"] as const;
@@ -50,11 +47,8 @@ export interface OnnxOptions {
   weights?: OnnxWeights;
   /** Kernels that are quantized already, to at most 8 bits, by node: their codes and scales are kept. */
   quantized?: Record<string, Quantized>;
-  /**
-   * Grids of 8 bits for the input and for what layers give out, by node, as `calibrateActivations` of slimlab/nn makes
-   * them. A layer that hands on the levels of its input (pooling, flattening) keeps its grid.
-   */
-  activations?: { input?: ActivationGrid; layers: Record<string, ActivationGrid> };
+  /** Grids of 8 bits for the input and for what layers give out. */
+  activations?: ActivationGrids;
   /** Default `ort`. */
   target?: OnnxTarget;
 }
@@ -94,28 +88,17 @@ export function encodeGraphAsOnnx(graph: Graph, options: OnnxOptions = {}): Uint
 }
 
 function checkOptions(graph: Graph, { quantized = {}, activations, target = "ort" }: OnnxOptions): void {
-  const names = new Set(graph.nodes.map(({ name }) => name));
-  for (const name of [...Object.keys(quantized), ...Object.keys(activations?.layers ?? {})])
-    if (!names.has(name)) throw new RangeError(`${graph.name} has no layer ${shown(name)}`);
+  checkNodes(graph, quantized, activations);
   for (const [name, { bits, signed }] of Object.entries(quantized))
     if (bits > 8 || (target === "tensorrt" && !signed))
       throw new RangeError(
         `kernel of ${name} has ${bits} bits, ${signed ? "" : "un"}signed: ONNX takes at most 8, TensorRT signed`,
       );
-  const grids = [
-    ...Object.entries(activations?.layers ?? {}),
-    ...(activations?.input ? [["input", activations.input] as const] : []),
-  ];
-  for (const [name, { kind, zeroPoint, low, high }] of grids) {
-    if (kind !== "fixed" || high - low > 255 || high - low < 254 || low < -128 || high > 255)
-      throw new RangeError(
-        `activations of ${name} must be fixed point of 8 bits, got ${kind} from ${low} to ${high}`,
-      );
+  for (const [name, { zeroPoint, low, high }] of byteGrids(activations))
     if (target === "tensorrt" && (zeroPoint !== 0 || low >= 0))
       throw new RangeError(
         `activations of ${name} must be symmetric and signed for TensorRT, got codes from ${low} to ${high} with zero point ${zeroPoint}: calibrate with { scheme: "symmetric", signed: true }`,
       );
-  }
 }
 
 /** Why a node of a known kind cannot be written. */
@@ -152,10 +135,7 @@ class Maker {
   node(node: GraphNode): void {
     const [tensor] = node.outputs;
     let value = emitters[node.kind](node, this);
-    const { activations } = this.#options;
-    const use = findKind(node.kind)!.grid(viewOf(this.graph, node));
-    const own = node.kind === "input" ? activations?.input : activations?.layers[node.name];
-    const grid = own ?? (use === "new" ? undefined : this.#grids.get(node.inputs[0]));
+    const grid = gridAfter(this.graph, node, this.#options.activations, this.#grids);
     if (grid) {
       value = { ...value, name: this.#throughGrid(value.name, grid) };
       this.#grids.set(tensor, grid);
@@ -214,14 +194,6 @@ class Maker {
     return this.constant(name, "INT64", [values.length], BigInt64Array.from(values.map(BigInt)));
   }
 
-  /** A weight's numbers, of the node itself or of the one that it shares with. */
-  values(node: GraphNode, role: string): Float32Array | undefined {
-    const weight = node.weights[role];
-    if (weight && !weight.values)
-      throw new RangeError(`${role} of ${node.name} has no values: pass a graph with values`);
-    return weight?.values;
-  }
-
   /**
    * A kernel, with its axes in the order that ONNX wants; the first of them is that of the outputs. In integers it has one
    * scale for each of these.
@@ -232,7 +204,7 @@ class Maker {
     order: readonly number[],
     reshape: (shape: number[]) => number[] = (s) => s,
   ): { name: string; scales?: Float32Array } {
-    const values = this.values(node, role)!;
+    const values = weightValues(node, role)!;
     const own = [...node.weights[role].shape];
     const shape = reshape(order.map((axis) => own[axis]));
     const name = `${node.shares ?? node.name}/${role}`;
@@ -266,7 +238,7 @@ class Maker {
 
   /** A bias. onnxruntime adds it in 32-bit integers, on the grid of the products, where input and kernel have grids. */
   bias(node: GraphNode, scales: Float32Array | undefined): string[] {
-    const values = this.values(node, "bias");
+    const values = weightValues(node, "bias");
     if (!values) return [];
     const name = `${node.shares ?? node.name}/bias`;
     const grid = this.#grids.get(node.inputs[0]);
@@ -337,28 +309,6 @@ function outputName(graph: Graph, index: number): string {
   const tensor = graph.outputs[index];
   const taken = graph.inputs.includes(tensor) || graph.outputs.indexOf(tensor) !== index;
   return taken ? `output_${index}` : tensor;
-}
-
-/** Values whose axes are put into another order. */
-export function permuted<T extends Float32Array | Int8Array | Uint8Array | Int16Array | Uint16Array>(
-  values: T,
-  shape: readonly number[],
-  order: readonly number[],
-): T {
-  const strides = shape.map((_, axis) => elements(shape.slice(axis + 1)));
-  const turned = values.slice() as T;
-  const place = new Array(order.length).fill(0);
-  let from = 0;
-  for (let at = 0; at < turned.length; at++) {
-    turned[at] = values[from];
-    for (let axis = order.length - 1; axis >= 0; axis--) {
-      from += strides[order[axis]];
-      if (++place[axis] < shape[order[axis]]) break;
-      from -= place[axis] * strides[order[axis]];
-      place[axis] = 0;
-    }
-  }
-  return turned;
 }
 
 /** Codes in ONNX's order, with a scale for each output. */
@@ -496,7 +446,7 @@ const conv2dTranspose: Emit = (node, make) => {
   const totals = window.map((size, i) => (same ? Math.max(0, size - strides[i]) : 0));
   const before = totals.map((total) => Math.floor(total / 2));
   const extra = window.map((size, i) => Math.max(0, strides[i] - size));
-  const kernel = make.values(node, "kernel")!;
+  const kernel = weightValues(node, "kernel")!;
   const shape = [...node.weights.kernel.shape];
   // Its kernel is written in floats: engines have no integers for it.
   const turned = make.floats(
@@ -542,7 +492,7 @@ const batchNormalization: Emit = (node, make) => {
   const weight = (role: string, fallback: number) =>
     make.floats(
       `${node.shares ?? node.name}/${role}`,
-      make.values(node, role) ?? new Float32Array(size).fill(fallback),
+      weightValues(node, role) ?? new Float32Array(size).fill(fallback),
     );
   const inputs = [
     value.name,

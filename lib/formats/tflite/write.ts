@@ -6,17 +6,23 @@
 import {
   activationOf,
   checkGraph,
-  findKind,
   type Graph,
   type GraphNode,
+  normalisationOf,
   shapeOf,
-  viewOf,
+  weightValues,
 } from "../../graph/index.ts";
 import { type Quantized, quantize } from "../../quantization/index.ts";
-import { checkOneOf, shown } from "../../util/check.ts";
-import { elements } from "../../util/shape.ts";
+import { checkOneOf } from "../../util/check.ts";
 import { toHalves } from "../half.ts";
-import { type ActivationGrid, type OnnxOptions, permuted } from "../onnx/write.ts";
+import {
+  type ActivationGrid,
+  type ActivationGrids,
+  byteGrids,
+  checkNodes,
+  gridAfter,
+  permuted,
+} from "../network.ts";
 import {
   encodeTflite,
   type TfliteField,
@@ -37,7 +43,7 @@ export interface TfliteOptions {
   /** Kernels that are quantized already, symmetric and to at most 8 bits, by node: their codes and scales are kept. */
   quantized?: Record<string, Quantized>;
   /** As for ONNX: grids of 8 bits for the input and for what layers give out. */
-  activations?: OnnxOptions["activations"];
+  activations?: ActivationGrids;
 }
 
 /** A value of the network in the file: the place of its tensor, and its grid in int8. */
@@ -76,22 +82,13 @@ export function encodeGraphAsTflite(graph: Graph, options: TfliteOptions = {}): 
 }
 
 function checkOptions(graph: Graph, { quantized = {}, activations }: TfliteOptions): void {
-  const names = new Set(graph.nodes.map(({ name }) => name));
-  for (const name of [...Object.keys(quantized), ...Object.keys(activations?.layers ?? {})])
-    if (!names.has(name)) throw new RangeError(`${graph.name} has no layer ${shown(name)}`);
+  checkNodes(graph, quantized, activations);
   for (const [name, { bits, scheme, signed }] of Object.entries(quantized))
     if (bits > 8 || scheme !== "symmetric" || !signed)
       throw new RangeError(
         `kernel of ${name} must be symmetric, signed and of at most 8 bits, got ${bits} bits, ${scheme}`,
       );
-  for (const [name, { kind, low, high }] of Object.entries({
-    ...activations?.layers,
-    ...(activations?.input && { input: activations.input }),
-  }))
-    if (kind !== "fixed" || high - low > 255 || high - low < 254 || low < -128 || high > 255)
-      throw new RangeError(
-        `activations of ${name} must be fixed point of 8 bits, got ${kind} from ${low} to ${high}`,
-      );
+  byteGrids(activations);
 }
 
 function refusal(graph: Graph, node: GraphNode): string | undefined {
@@ -142,10 +139,7 @@ class Maker {
 
   node(node: GraphNode): void {
     const [tensor] = node.outputs;
-    const { activations } = this.#options;
-    const use = findKind(node.kind)!.grid(viewOf(this.graph, node));
-    const own = node.kind === "input" ? activations?.input : activations?.layers[node.name];
-    const grid = own ?? (use === "new" ? undefined : this.#grids.get(node.inputs[0]));
+    const grid = gridAfter(this.graph, node, this.#options.activations, this.#grids);
     if (grid) this.#grids.set(tensor, grid);
     let value = emitters[node.kind](node, this);
     // A layer that could not run in integers gives floats, which then go onto its grid.
@@ -257,13 +251,6 @@ class Maker {
     return result;
   }
 
-  values(node: GraphNode, role: string): Float32Array | undefined {
-    const weight = node.weights[role];
-    if (weight && !weight.values)
-      throw new RangeError(`${role} of ${node.name} has no values: pass a graph with values`);
-    return weight?.values;
-  }
-
   /** A kernel with its axes in TFLite's order; in integers with one scale along `axis`. */
   kernel(
     node: GraphNode,
@@ -272,7 +259,7 @@ class Maker {
     axis: number,
     reshape: (shape: number[]) => number[] = (s) => s,
   ): { tensor: number; scale?: Float32Array; hybrid: boolean } {
-    const values = this.values(node, role)!;
+    const values = weightValues(node, role)!;
     const own = [...node.weights[role].shape];
     const shape = reshape(order.map((from) => own[from]));
     const name = `${node.shares ?? node.name}/${role}`;
@@ -299,7 +286,7 @@ class Maker {
 
   /** A bias, in integers where the layer is. */
   bias(node: GraphNode, count: number, grid: Value["grid"], scale: Float32Array | undefined): number {
-    const values = this.values(node, "bias") ?? new Float32Array(count);
+    const values = weightValues(node, "bias") ?? new Float32Array(count);
     const name = `${node.shares ?? node.name}/bias`;
     const from = this.input(node).grid;
     if (!grid || !from || !scale) return this.constant(name, "FLOAT32", [count], Float32Array.from(values));
@@ -476,7 +463,7 @@ const conv2dTranspose: Emit = (node, make) => {
   const [high, wide] = pair(node.attributes.strides);
   const shape = [...node.weights.kernel.shape];
   // Its kernel is written in floats: engines have no 8-bit kernels on floats for it.
-  const turned = permuted(make.values(node, "kernel")!, shape, [2, 0, 1, 3]);
+  const turned = permuted(weightValues(node, "kernel")!, shape, [2, 0, 1, 3]);
   const kernel = make.constant(
     `${node.name}/kernel`,
     "FLOAT32",
@@ -576,21 +563,13 @@ const emitters: Record<string, Emit> = {
       throw new RangeError(
         `${node.name}: batch normalisation along another axis than the last cannot be written as TFLite`,
       );
-    const weight = (role: string, fallback: number) =>
-      make.values(node, role) ?? new Float32Array(size).fill(fallback);
-    const [gamma, beta, mean, variance] = [
-      weight("gamma", 1),
-      weight("beta", 0),
-      weight("movingMean", 0),
-      weight("movingVariance", 1),
-    ];
-    const epsilon = Number(node.attributes.epsilon ?? 1e-3);
-    const factor = gamma.map((g, i) => g / Math.sqrt(variance[i] + epsilon));
+    const { factors, mean, beta } = normalisationOf(node, size);
+    const factor = Float32Array.from(factors);
     return affine(
       node,
       make,
       factor,
-      beta.map((b, i) => b - mean[i] * factor[i]),
+      factor.map((f, i) => beta[i] - mean[i] * f),
     );
   },
   activation: (node, make) => {
@@ -674,11 +653,3 @@ const emitters: Record<string, Emit> = {
 
 /** The kinds of layers that can be written. */
 export const tfliteKinds: readonly string[] = Object.keys(emitters);
-
-/** How many numbers the constants of a file hold. */
-export function tfliteParameters({ tensors }: TfliteModel): number {
-  return tensors.reduce(
-    (sum, { bytes, shape, type }) => sum + (bytes && type !== "INT32" ? elements(shape) : 0),
-    0,
-  );
-}
