@@ -2,6 +2,7 @@
 // give, which tests are hidden, what it is worth. Nothing is run here.
 import { parse } from "@babel/parser";
 import { transformCell } from "../kernel/cell/transform.ts";
+import { eachChild, type Node, type Of, type Statement } from "../kernel/cell/tree.ts";
 import { type Cell, type Notebook, textOf } from "../notebook/notebook.ts";
 
 /** A cell of the teacher's notebook that calls check. */
@@ -27,14 +28,23 @@ export interface CheckCell {
   points: Record<string, number>;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: Babel's node types are a union of hundreds; one loose shape reads better here.
-type Node = any;
+/** A statement of a cell, and where it stands. */
+export interface PlacedStatement {
+  start: number;
+  end: number;
+  node: Statement;
+}
 
-const begin = /(?:###|\/\/)\s*BEGIN SOLUTION\b/;
+/** Where solutions, and tests that students do not see, begin and end; in the ways of nbgrader. */
+export const solutionMarks = [/(?:###|\/\/)\s*BEGIN SOLUTION\b/, /(?:###|\/\/)\s*END SOLUTION\b/] as const;
+export const hiddenTests = [
+  /(?:###|\/\/)\s*BEGIN HIDDEN TESTS\b/,
+  /(?:###|\/\/)\s*END HIDDEN TESTS\b/,
+] as const;
 const yourTurn = /your turn|BEGIN SOLUTION|YOUR CODE HERE/;
 
 /** The statements of a cell; undefined where it cannot be read. */
-export function statementsOf(source: string): { start: number; end: number; node: Node }[] | undefined {
+export function statementsOf(source: string): PlacedStatement[] | undefined {
   try {
     const { program } = parse(source, {
       sourceType: "module",
@@ -42,41 +52,40 @@ export function statementsOf(source: string): { start: number; end: number; node
       allowAwaitOutsideFunction: true,
       errorRecovery: true,
     });
-    return program.body.map((node) => ({ start: node.start!, end: node.end!, node }));
+    return (program.body as Statement[]).map((node) => ({ start: node.start, end: node.end, node }));
   } catch {
     return undefined;
   }
 }
 
+/** The name of the exercise that a call checks; null where it has no literal, undefined for what is no call of check. */
+function checkedBy(node: Node): string | null | undefined {
+  if (node.type !== "CallExpression") return undefined;
+  const called = node.callee.type === "MemberExpression" ? node.callee.property : node.callee;
+  if (called.type !== "Identifier" || called.name !== "check") return undefined;
+  const [first] = node.arguments;
+  return first?.type === "StringLiteral" ? first.value : null;
+}
+
 /** The exercises that a node checks by name: `check("name", …)`, wherever it stands. `others` counts calls without a literal. */
 function checksIn(node: Node, found: { names: string[]; others: number }): void {
-  if (typeof node !== "object" || node === null) return;
-  if (Array.isArray(node)) {
-    for (const one of node) checksIn(one, found);
-    return;
-  }
-  if (node.type === "CallExpression") {
-    const called = node.callee.type === "MemberExpression" ? node.callee.property : node.callee;
-    if (called.type === "Identifier" && called.name === "check") {
-      const [first] = node.arguments;
-      if (first?.type === "StringLiteral") found.names.push(first.value);
-      else found.others++;
-    }
-  }
-  for (const [key, value] of Object.entries(node)) {
-    if (key !== "loc" && key !== "type" && typeof value === "object") checksIn(value, found);
-  }
+  const name = checkedBy(node);
+  if (typeof name === "string") found.names.push(name);
+  else if (name === null) found.others++;
+  eachChild(node, (child) => checksIn(child, found));
+}
+
+/** The call that a statement is, awaited or not. */
+export function bareCall(node: Statement): Of<"CallExpression"> | undefined {
+  if (node.type !== "ExpressionStatement") return undefined;
+  const call = node.expression.type === "AwaitExpression" ? node.expression.argument : node.expression;
+  return call.type === "CallExpression" ? call : undefined;
 }
 
 /** The exercise that a statement checks and does nothing else: `check("name", …)`, awaited or not. */
-export function bareCheck(node: Node): string | undefined {
-  if (node.type !== "ExpressionStatement") return undefined;
-  const call = node.expression.type === "AwaitExpression" ? node.expression.argument : node.expression;
-  if (call.type !== "CallExpression") return undefined;
-  const called = call.callee.type === "MemberExpression" ? call.callee.property : call.callee;
-  const [first] = call.arguments;
-  const isCheck = called.type === "Identifier" && called.name === "check" && first?.type === "StringLiteral";
-  return isCheck ? first.value : undefined;
+export function bareCheck(node: Statement): string | undefined {
+  const call = bareCall(node);
+  return (call && checkedBy(call)) ?? undefined;
 }
 
 /** What a cell declares and mentions. */
@@ -119,7 +128,7 @@ function withComment(source: string, end: number): number {
   return end + (rest?.[0].length ?? 0);
 }
 
-function isImport(node: Node): boolean {
+function isImport(node: Statement): boolean {
   return node.type === "ImportDeclaration";
 }
 
@@ -165,7 +174,7 @@ async function markedNames(source: string): Promise<Set<string>> {
   const names = new Set<string>();
   if (!yourTurn.test(source)) return names;
   let previous = 0;
-  const inside = regions(source, begin, /(?:###|\/\/)\s*END SOLUTION\b/);
+  const inside = regions(source, ...solutionMarks);
   for (const { start, end, node } of statementsOf(source) ?? []) {
     const last = withComment(source, end);
     const isRegion = inside.some(([from, to]) => start < to && end > from);
@@ -191,11 +200,6 @@ export function regions(source: string, from: RegExp, to: RegExp): [number, numb
     at = end;
   }
 }
-
-export const hiddenTests = [
-  /(?:###|\/\/)\s*BEGIN HIDDEN TESTS\b/,
-  /(?:###|\/\/)\s*END HIDDEN TESTS\b/,
-] as const;
 
 async function checkCellOf(
   cell: Cell,
@@ -265,22 +269,17 @@ async function givenNames(
 }
 
 /** The cases, and whole exercises, that stand between BEGIN and END HIDDEN TESTS. */
-function hiddenNames(source: string, statements: { start: number; end: number; node: Node }[]): Set<string> {
+function hiddenNames(source: string, statements: PlacedStatement[]): Set<string> {
   const inside = regions(source, ...hiddenTests);
   const names = new Set<string>();
   if (inside.length === 0) return names;
   const isHidden = (start: number, end: number) => inside.some(([from, to]) => start >= from && end <= to);
   const walk = (node: Node): void => {
-    if (typeof node !== "object" || node === null) return;
-    if (Array.isArray(node)) {
-      for (const one of node) walk(one);
-      return;
-    }
     if ((node.type === "ObjectProperty" || node.type === "ObjectMethod") && isHidden(node.start, node.end)) {
-      names.add(String(node.key.value ?? node.key.name));
+      const key = node.key as { value?: unknown; name?: string };
+      names.add(String(key.value ?? key.name));
     }
-    for (const [key, value] of Object.entries(node))
-      if (key !== "loc" && typeof value === "object") walk(value);
+    eachChild(node, walk);
   };
   for (const { start, end, node } of statements) {
     walk(node);

@@ -4,17 +4,17 @@ import { type Cell, type Notebook, textOf } from "../notebook/notebook.ts";
 import { withoutOutputs } from "../notebook/run.ts";
 import { assignmentOf } from "./assignment.ts";
 import {
+  bareCall,
   bareCheck,
   type CheckCell,
   hiddenTests,
   isSolution,
   regions,
+  solutionMarks,
   solvedSource,
   statementsOf,
   stubOf,
 } from "./exercises.ts";
-
-const solutionMarks = [/(?:###|\/\/)\s*BEGIN SOLUTION\b/, /(?:###|\/\/)\s*END SOLUTION\b/] as const;
 
 /** What stands in the place of a solution that brings no stub of its own. */
 export const stubCode = '// YOUR CODE HERE\nthrow new Error("not done yet");';
@@ -295,7 +295,7 @@ function withPoints(tests: string, check: CheckCell): string {
   for (const { node } of (statementsOf(tests) ?? []).reverse()) {
     const name = bareCheck(node);
     if (name === undefined || check.points[name] === 1) continue;
-    const call = node.expression.type === "AwaitExpression" ? node.expression.argument : node.expression;
+    const call = bareCall(node)!;
     if (call.arguments.length !== 2) continue;
     const at = call.arguments[1].end;
     text = `${text.slice(0, at)}, { points: ${check.points[name]} }${text.slice(at)}`;

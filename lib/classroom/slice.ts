@@ -1,4 +1,5 @@
 // The cells that some names of a notebook need: those that declare them, those that may change them, and what these need.
+import type { Expression } from "../kernel/cell/tree.ts";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
 import { codeCells } from "../notebook/run.ts";
 import { type Names, namesOf, statementsOf } from "./exercises.ts";
@@ -55,7 +56,7 @@ async function touchedIn(source: string): Promise<Set<string>> {
     if (
       isShown &&
       !/^(Await|Assignment|Update|Unary)Expression$/.test(node.expression.type) &&
-      !changes(node)
+      !changes(node.expression)
     ) {
       continue;
     }
@@ -71,10 +72,8 @@ const changers =
   /^(?:push|pop|shift|unshift|splice|sort|reverse|fill|copyWithin|add|delete|clear|assign|define\w*|set[A-Z]?\w*)$/;
 
 /** A call by whose name it changes what it is called on. */
-function changes({
-  expression,
-}: {
-  expression: { type: string; callee?: { property?: { name?: string } } };
-}): boolean {
-  return expression.type === "CallExpression" && changers.test(expression.callee?.property?.name ?? "");
+function changes(expression: Expression): boolean {
+  if (expression.type !== "CallExpression" || expression.callee.type !== "MemberExpression") return false;
+  const { property } = expression.callee;
+  return property.type === "Identifier" && changers.test(property.name);
 }

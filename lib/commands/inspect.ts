@@ -157,35 +157,39 @@ function inspectOnnx(model: OnnxModel): Inside {
 
 async function inspectTensors(file: SafetensorsFile): Promise<Inside> {
   await file.close();
-  const rows = [...file.tensors].map(([tensor, { dtype, shape }]) => ({
+  const tensors = [...file.tensors].map(([tensor, { dtype, shape }]) => ({
     tensor,
     type: dtype,
-    shape: shape.join(" x "),
+    shape,
     bytes: elements(shape) * safetensorsTypes[dtype],
   }));
   const notes = Object.entries(file.metadata).map(([key, value]) => `${key}: ${value.slice(0, 200)}`);
-  return {
-    parameters: [...file.tensors.values()].reduce((sum, { shape }) => sum + elements(shape), 0),
-    rows,
-    notes,
-  };
+  return withoutNetwork(tensors, notes);
 }
 
 async function inspectGguf(file: GgufFile): Promise<Inside> {
   await file.close();
-  const rows = [...file.tensors].map(([tensor, { type, shape }]) => ({
+  const tensors = [...file.tensors].map(([tensor, { type, shape }]) => ({
     tensor,
     type,
-    shape: shape.join(" x "),
+    shape,
     bytes: (elements(shape) / ggufTypes[type].group) * ggufTypes[type].bytes,
   }));
   const notes = [...file.metadata].map(([key, entry]) => {
     const text = entry.type === "array" ? `${entry.values.length} of ${entry.of}` : String(entry.value);
     return `${key}: ${text.length > 120 ? `${text.slice(0, 117)}...` : text}`;
   });
+  return withoutNetwork(tensors, notes);
+}
+
+/** What there is to say of a file that holds tensors and no network. */
+function withoutNetwork(
+  tensors: { tensor: string; type: string; shape: readonly number[]; bytes: number }[],
+  notes: string[],
+): Inside {
   return {
-    parameters: [...file.tensors.values()].reduce((sum, { shape }) => sum + elements(shape), 0),
-    rows,
+    parameters: tensors.reduce((sum, { shape }) => sum + elements(shape), 0),
+    rows: tensors.map((row) => ({ ...row, shape: row.shape.join(" x ") })),
     notes,
   };
 }
