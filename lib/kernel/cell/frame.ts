@@ -22,3 +22,14 @@ export function codeFrame(source: string, line: number, column: number, width = 
   }
   return frame;
 }
+
+/** A place in a cell as lines to print: which it is, and the lines around it. */
+export function placeInCell(
+  title: string,
+  source: string,
+  line: number,
+  column: number,
+  width?: number,
+): string[] {
+  return [`${title}, line ${line}, column ${column}`, ...codeFrame(source, line, column, width)];
+}

@@ -2,12 +2,13 @@
 // knows what may be written next.
 
 import type { CellCode } from "../cell/code.ts";
-import { codeFrame } from "../cell/frame.ts";
+import { placeInCell } from "../cell/frame.ts";
 import { CellNames, ownName } from "../cell/names.ts";
 import { Debugger } from "../debug/debugger.ts";
 import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
 import type { Content, Message, Origin } from "../protocol/messages.ts";
 import type { Completeness, ErrorContent } from "../protocol/reference.ts";
+import { errorContent } from "../protocol/request.ts";
 import type { Diagnostic } from "../types/language.ts";
 import { objectBefore, RuntimeMembers } from "../types/members.ts";
 import { describeProblems } from "../types/problems.ts";
@@ -98,7 +99,8 @@ export class NodeInterpreter implements Interpreter {
     const expressions = await this.#expressions(cell);
     await this.#check(cell, code);
     // Transforming and checking take a moment, in which the person may have thought better of it.
-    if (signal.aborted) throw refused("KeyboardInterrupt", "the cell was interrupted before it ran");
+    if (signal.aborted)
+      throw new Refused(errorContent("KeyboardInterrupt", "the cell was interrupted before it ran"));
     await this.debugger.prepare(name, title, source, code.map.mappings);
     const end = this.#main.run({
       type: "run",
@@ -137,10 +139,7 @@ export class NodeInterpreter implements Interpreter {
       const { CellSyntaxError } = await transforming();
       if (!(error instanceof CellSyntaxError)) throw error;
       const { message, line, column } = error;
-      throw refused("SyntaxError", message, [
-        `${title}, line ${line}, column ${column}`,
-        ...codeFrame(source, line, column),
-      ]);
+      throw new Refused(errorContent("SyntaxError", message, placeInCell(title, source, line, column)));
     }
   }
 
@@ -254,12 +253,4 @@ export class NodeInterpreter implements Interpreter {
     // So TypeScript speaks of a name that it does not know.
     return found?.plain === "any" ? undefined : found;
   }
-}
-
-function refused(ename: string, evalue: string, more: string[] = []): Refused {
-  return new Refused({
-    ename,
-    evalue,
-    traceback: [`\u001b[31m${ename}\u001b[39m: ${evalue}`, ...more],
-  });
 }

@@ -1,8 +1,8 @@
 // The kernel's cells: one queue for each subshell, in which a cell waits, runs, and fails those behind it.
 import type { Cell, HistoryStore, Interpreter, Transport } from "./host.ts";
 import type { Publisher } from "./publisher.ts";
-import type { ErrorContent, ReplyContent } from "./reference.ts";
-import { failure, type Request } from "./request.ts";
+import type { ReplyContent } from "./reference.ts";
+import { errorContent, failure, type Request } from "./request.ts";
 
 type ExecuteRequest = Request<"execute_reply">;
 type ExecuteReply = ReplyContent<"execute_reply">;
@@ -147,12 +147,7 @@ export class Cells {
       // A failure of the kernel's own is the cell's: a reader must see why nothing happened.
       const { name, message, stack } = error as Error;
       this.#host.log(`execute_request failed: ${stack ?? message}`);
-      const told: ErrorContent = {
-        ename: name,
-        evalue: message,
-        traceback: [`\u001b[31m${name}\u001b[39m: ${message}`, "The kernel itself failed, not the cell."],
-      };
-      return { error: told };
+      return { error: errorContent(name, message, ["The kernel itself failed, not the cell."]) };
     }
   }
 }

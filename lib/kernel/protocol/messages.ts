@@ -41,6 +41,9 @@ export interface Origin {
   stdin: boolean;
 }
 
+/** Of what no request has caused. */
+export const noOrigin: Origin = { header: {}, identities: [], silent: false, stdin: false };
+
 /** Makes a message's header. */
 export function header(msg_type: string, session: string, username: string): Header {
   return {

@@ -1,6 +1,6 @@
 // A request on its way through the kernel.
 import type { Content, Message, Origin } from "./messages.ts";
-import type { Failure, ReplyContent, ReplyType } from "./reference.ts";
+import type { ErrorContent, Failure, ReplyContent, ReplyType } from "./reference.ts";
 
 export interface Request<T extends ReplyType = ReplyType> {
   channel: "shell" | "control";
@@ -12,4 +12,9 @@ export interface Request<T extends ReplyType = ReplyType> {
 /** The reply to a request that cannot be done. */
 export function failure(ename: string, evalue: string, traceback: string[] = []): Failure {
   return { status: "error", ename, evalue, traceback };
+}
+
+/** An error of the kernel's, as a cell ends with it: its name and message, and more lines below them. */
+export function errorContent(ename: string, evalue: string, more: string[] = []): ErrorContent {
+  return { ename, evalue, traceback: [`\u001b[31m${ename}\u001b[39m: ${evalue}`, ...more] };
 }

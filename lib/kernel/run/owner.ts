@@ -1,6 +1,6 @@
 // Whose output it is: a cell while it runs and after, and how it ends. The same on Node's thread and in a browser's worker;
 // what differs, how one knows whose turn it is, stands in scope.ts here and in web/.
-import type { Origin } from "../protocol/messages.ts";
+import { noOrigin, type Origin } from "../protocol/messages.ts";
 import { describeError, KernelError } from "./errors.ts";
 
 export type Outcome =
@@ -31,7 +31,7 @@ export function newScope(origin: Origin, title: string): Scope {
 
 /** Whose turn it is before the first cell. */
 export function nobody(): Scope {
-  return newScope({ header: {}, identities: [], silent: false, stdin: false }, "");
+  return newScope(noOrigin, "");
 }
 
 export function interruption(): KernelError {

@@ -1,5 +1,5 @@
 // Type errors as a person reads them: the lines of a traceback.
-import { codeFrame } from "../cell/frame.ts";
+import { placeInCell } from "../cell/frame.ts";
 import type { Diagnostic } from "./language.ts";
 
 const most = 10;
@@ -11,10 +11,7 @@ export function describeProblems(problems: Diagnostic[], source: string, title: 
       severity === "error" ? "\u001b[31mTypeScriptError\u001b[39m" : "\u001b[33mTypeScriptWarning\u001b[39m";
     lines.push(`${name}: ${message}${code ? ` (TS${code})` : ""}`);
     if (code === 0) continue; // Of the cell as a whole: it could not be checked.
-    lines.push(
-      `${title}, line ${line}, column ${column}`,
-      ...codeFrame(source, line, column, endLine === line ? endColumn - column : 1),
-    );
+    lines.push(...placeInCell(title, source, line, column, endLine === line ? endColumn - column : 1));
   }
   if (problems.length > most) lines.push(`… and ${problems.length - most} more`);
   return lines;

@@ -3,12 +3,13 @@
 
 import { type Compile, codeOf } from "../cell/cell.ts";
 import { type CellCode, CellSyntaxError } from "../cell/code.ts";
-import { codeFrame } from "../cell/frame.ts";
+import { placeInCell } from "../cell/frame.ts";
 import { CellNames } from "../cell/names.ts";
 import { completeness } from "../cell/syntax.ts";
 import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
-import type { Content, Message, Origin } from "../protocol/messages.ts";
-import type { Completeness, ErrorContent } from "../protocol/reference.ts";
+import { type Content, type Message, noOrigin, type Origin } from "../protocol/messages.ts";
+import type { Completeness } from "../protocol/reference.ts";
+import { errorContent } from "../protocol/request.ts";
 import { type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
 
 // The worker is given time in turns of 10 ms of this side's own: on a busy machine both sides get fewer of them.
@@ -160,15 +161,12 @@ export class WebInterpreter implements Interpreter {
       if (!(error instanceof CellSyntaxError)) throw error;
       const { message, line, column } = error;
       return {
-        error: refusal("SyntaxError", message, [
-          `${title}, line ${line}, column ${column}`,
-          ...codeFrame(source, line, column),
-        ]),
+        error: errorContent("SyntaxError", message, placeInCell(title, source, line, column)),
       };
     }
     const expressions = await this.#expressions(cell, names);
     if (signal.aborted)
-      return { error: refusal("KeyboardInterrupt", "the cell was interrupted before it ran") };
+      return { error: errorContent("KeyboardInterrupt", "the cell was interrupted before it ran") };
     names.begin(code);
     const run = ++this.#numbers;
     const end = new Promise<CellEnd>((resolve) => this.#runs.set(run, resolve));
@@ -250,7 +248,7 @@ export class WebInterpreter implements Interpreter {
     this.#worker.terminate();
     for (const end of this.#runs.values()) {
       end({
-        error: refusal("KeyboardInterrupt", "the cell was interrupted", [
+        error: errorContent("KeyboardInterrupt", "the cell was interrupted", [
           "A browser can end a loop that never waits only together with everything that cells have made: their names are gone, run those cells again that you need.",
         ]),
       });
@@ -258,9 +256,8 @@ export class WebInterpreter implements Interpreter {
     this.#runs.clear();
     for (const handled of this.#handling.values()) handled();
     this.#handling.clear();
-    const nobody: Origin = { header: {}, identities: [], silent: false, stdin: false };
     for (const comm_id of this.#comms)
-      this.#outputs.publish(nobody, "comm_close", { comm_id, data: {} } satisfies Content);
+      this.#outputs.publish(noOrigin, "comm_close", { comm_id, data: {} } satisfies Content);
     this.#comms.clear();
     this.#start();
   }
@@ -301,8 +298,4 @@ export class WebInterpreter implements Interpreter {
   async inspect(): Promise<Inspection | undefined> {
     return undefined;
   }
-}
-
-function refusal(ename: string, evalue: string, more: string[] = []): ErrorContent {
-  return { ename, evalue, traceback: [`\u001b[31m${ename}\u001b[39m: ${evalue}`, ...more] };
 }
