@@ -43,9 +43,13 @@ function printsOf(codes: string[]): Set<number> {
 const codeOf = (notebook: Notebook) =>
   notebook.cells.filter(({ cell_type }) => cell_type === "code").map(({ source }) => textOf(source));
 
+/** The handed-out notebook's prints, made once for a whole class. */
+const handedOut = new WeakMap<Assignment, Set<number>>();
+
 /** The prints of a student's own code: those that the handed-out notebook has too are left out. */
 export function fingerprints(notebook: Notebook, assignment: Assignment): number[] {
-  const common = printsOf(codeOf(assignment.notebook));
+  const common = handedOut.get(assignment) ?? printsOf(codeOf(assignment.notebook));
+  handedOut.set(assignment, common);
   return [...printsOf(codeOf(notebook))].filter((print) => !common.has(print)).slice(0, 4000);
 }
 

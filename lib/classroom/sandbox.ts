@@ -209,8 +209,9 @@ function watch(): void {
     return;
   }
   const table = processTable();
+  const children = childrenIn(table);
   for (const sandbox of running) {
-    const all = descendants(table, sandbox.kernel.pid);
+    const all = descendants(table, children, sandbox.kernel.pid);
     const megabytes = all.reduce((sum, pid) => sum + (table.get(pid)?.pages ?? 0), 0) / 256;
     const { memory, processes } = sandbox;
     if (megabytes > memory) sandbox.exceeded = `more than ${memory} MiB of memory`;
@@ -243,10 +244,22 @@ function processTable(): Map<number, { parent: number; pages: number }> {
   return table;
 }
 
-function descendants(table: Map<number, { parent: number }>, root: number | undefined): number[] {
-  if (root === undefined) return [];
+function childrenIn(table: Map<number, { parent: number }>): Map<number, number[]> {
   const children = new Map<number, number[]>();
-  for (const [pid, { parent }] of table) children.set(parent, [...(children.get(parent) ?? []), pid]);
+  for (const [pid, { parent }] of table) {
+    const known = children.get(parent);
+    if (known) known.push(pid);
+    else children.set(parent, [pid]);
+  }
+  return children;
+}
+
+function descendants(
+  table: Map<number, unknown>,
+  children: Map<number, number[]>,
+  root: number | undefined,
+): number[] {
+  if (root === undefined) return [];
   const found: number[] = [];
   const queue = [root];
   while (queue.length > 0) {
@@ -260,7 +273,8 @@ function descendants(table: Map<number, { parent: number }>, root: number | unde
 /** Ends a process and all that it started. Bubblewrap's own end takes its processes along. */
 function killTree(root: number | undefined): void {
   if (root === undefined) return;
-  for (const pid of [root, ...descendants(processTable(), root)]) {
+  const table = processTable();
+  for (const pid of [root, ...descendants(table, childrenIn(table), root)]) {
     try {
       process.kill(pid, "SIGKILL");
     } catch {

@@ -6,6 +6,7 @@ import type { Result } from "../classroom/results.ts";
 import { bubblewrapState, type Isolation } from "../classroom/sandbox.ts";
 import { findSubmissions, harmless } from "../classroom/submissions.ts";
 import { checkNumber } from "../util/check.ts";
+import { untilInterrupted } from "../util/interrupt.ts";
 import { progress } from "../util/progress.ts";
 
 const help = `Usage: slimlab grade [OPTION]... --original NOTEBOOK SUBMISSION...
@@ -109,29 +110,25 @@ export function chooseIsolation(unsafe: boolean): Isolation {
   return "none";
 }
 
-async function withProgress(
+function withProgress(
   work: (
     signal: AbortSignal,
     onResult: (result: Result, done: number, total: number) => void,
   ) => Promise<Result[]>,
 ): Promise<Result[]> {
-  const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort();
-  process.once("SIGINT", onSignal);
-  process.once("SIGTERM", onSignal);
-  let bar: ReturnType<typeof progress> | undefined;
-  try {
-    return await work(interrupt.signal, (result, done, total) => {
-      if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-      console.log(describeResult(result));
-      bar ??= progress("grading", total);
-      bar.update(done, result.student);
-    });
-  } finally {
-    bar?.end();
-    process.removeListener("SIGINT", onSignal);
-    process.removeListener("SIGTERM", onSignal);
-  }
+  return untilInterrupted(async (signal) => {
+    let bar: ReturnType<typeof progress> | undefined;
+    try {
+      return await work(signal, (result, done, total) => {
+        if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
+        console.log(describeResult(result));
+        bar ??= progress("grading", total);
+        bar.update(done, result.student);
+      });
+    } finally {
+      bar?.end();
+    }
+  });
 }
 
 /** A result for the terminal; nothing in it is more than text. */
