@@ -1,5 +1,6 @@
 // Protocol buffers' wire format, which ONNX files are written in: fields of a number and a wire type, messages inside
 // messages (https://protobuf.dev/programming-guides/encoding). No schema is read: each format names its fields.
+import { joinBytes } from "../util/join.ts";
 
 /** Writes one message, field by field. */
 export class ProtoWriter {
@@ -39,13 +40,7 @@ export class ProtoWriter {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.#length);
-    let at = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return bytes;
+    return joinBytes(this.#parts);
   }
 
   #add(bytes: Uint8Array): this {

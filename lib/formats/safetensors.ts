@@ -8,6 +8,7 @@
 import { type OpenFile, writePartsAtomic } from "#platform";
 import { fileOf } from "../platform/memory.ts";
 import { shown } from "../util/check.ts";
+import { joinBytes } from "../util/join.ts";
 import { elements } from "../util/shape.ts";
 import { refuse } from "./error.ts";
 import { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
@@ -254,13 +255,7 @@ export async function encodeSafetensors(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   for await (const part of safetensorsParts(tensors, options)) parts.push(part);
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joinBytes(parts);
 }
 
 async function* safetensorsParts(

@@ -30,6 +30,7 @@ import {
   tucker2Spectra,
 } from "../lowrank/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { joinFloats } from "../util/join.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, batchSizeFor, checkSplit, firstOf, inputShape } from "./batches.ts";
 import { evaluate } from "./evaluate.ts";
@@ -577,17 +578,7 @@ async function inputsOf(
       );
     });
   }
-  return Object.fromEntries([...seen].map(([name, parts]) => [name, joined(parts)]));
-}
-
-function joined(parts: Float32Array[]): Float32Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return Object.fromEntries([...seen].map(([name, parts]) => [name, joinFloats(parts)]));
 }
 
 /** The layer's bias as the last part's further weights: one array, or none. */

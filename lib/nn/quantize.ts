@@ -32,6 +32,7 @@ import {
   ternaryThreshold,
 } from "../quantization/index.ts";
 import { checkNumber, checkOneOf } from "../util/check.ts";
+import { joinFloats } from "../util/join.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
@@ -293,7 +294,7 @@ export async function calibrateActivations(
       result.layers[name] = fixed(observers.get(name)!);
       continue;
     }
-    const all = Float32Array.from(samples.get(name)!.flatMap((part) => [...part]));
+    const all = joinFloats(samples.get(name)!);
     result.layers[name] = { kind, ...(kind === "binary" ? binaryThreshold(all) : ternaryThreshold(all)) };
   }
   return result;

@@ -22,6 +22,7 @@ import {
 } from "../quantization/index.ts";
 import { checkFinite, checkLength, checkOneOf, shown } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
+import { joinFloats } from "../util/join.ts";
 import { ensureBackend } from "./backend.ts";
 import { buildModel } from "./build.ts";
 import { tf } from "./tf.ts";
@@ -148,12 +149,7 @@ export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): P
     }
     return weights;
   });
-  let at = 0;
-  const all = new Float32Array(values.reduce((sum, part) => sum + part.length, 0));
-  for (const part of values) {
-    all.set(part, at);
-    at += part.length;
-  }
+  const all = joinFloats(values);
   const weightSpecs = Object.entries(tensors).map(([tensor, content]) => ({
     name: tensor,
     shape: shapeOf(content),

@@ -51,7 +51,7 @@ export function deflateZlib(bytes: Uint8Array): Uint8Array {
 export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   const packed = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
   const reader = packed.pipeThrough(new DecompressionStream("gzip")).getReader();
-  const chunks: Uint8Array[] = [];
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
   for (;;) {
     const { done, value } = await reader.read();
@@ -65,13 +65,7 @@ export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Arr
     }
     chunks.push(value);
   }
-  const content = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    content.set(chunk, at);
-    at += chunk.length;
-  }
-  return content;
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 /** Where the package's files lie on the web: `datasets/` is beside the page or worker. */

@@ -1,5 +1,6 @@
 // One file over HTTP, whole or not at all: it is held in memory, a broken connection is taken up where it broke, and
 // only the caller, who knows the checksum, puts it on disk.
+import { joinBytes } from "./join.ts";
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -80,13 +81,7 @@ export async function download(url: string, options: DownloadOptions): Promise<U
       }
       if (total > 0 && received < total)
         throw new Error(`the connection ended after ${received} of ${total} bytes`);
-      const whole = new Uint8Array(received);
-      let at = 0;
-      for (const chunk of chunks) {
-        whole.set(chunk, at);
-        at += chunk.length;
-      }
-      return whole;
+      return joinBytes(chunks);
     } catch (error) {
       clearTimeout(timer);
       signal?.throwIfAborted();

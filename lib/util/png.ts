@@ -1,5 +1,6 @@
 // Pictures as PNG files, for heat maps in SVG and the kernel's icon.
 import { deflateZlib } from "#platform";
+import { joinBytes } from "./join.ts";
 
 /** An RGBA picture as PNG (the format's signature and three chunks, filter 0 on every line). */
 export function encodePng(width: number, height: number, rgba: Uint8Array): Uint8Array {
@@ -11,19 +12,12 @@ export function encodePng(width: number, height: number, rgba: Uint8Array): Uint
   view.setUint32(0, width);
   view.setUint32(4, height);
   header.set([8, 6, 0, 0, 0], 8); // 8 bits a channel, RGBA
-  const parts = [
+  return joinBytes([
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     chunk("IHDR", header),
     chunk("IDAT", deflateZlib(lines)),
     chunk("IEND", new Uint8Array(0)),
-  ];
-  const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    file.set(part, at);
-    at += part.length;
-  }
-  return file;
+  ]);
 }
 
 function chunk(type: string, data: Uint8Array): Uint8Array {

@@ -8,6 +8,7 @@
 import { type OpenFile, writePartsAtomic } from "#platform";
 import { fileOf } from "../../platform/memory.ts";
 import { shown } from "../../util/check.ts";
+import { joinBytes } from "../../util/join.ts";
 import { elements } from "../../util/shape.ts";
 import { refuse } from "../error.ts";
 import { openWith } from "../open.ts";
@@ -378,12 +379,6 @@ class Output {
   }
 
   finish(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.#parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of this.#parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return bytes;
+    return joinBytes(this.#parts);
   }
 }

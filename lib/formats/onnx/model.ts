@@ -1,6 +1,7 @@
 // ONNX files as data: the messages of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto) that networks
 // are made of, read and written. What operators mean is not known here.
 import { shown } from "../../util/check.ts";
+import { joinBytes } from "../../util/join.ts";
 import { elements } from "../../util/shape.ts";
 import { refuse } from "../error.ts";
 import { ProtoWriter, readProto, readVarints } from "../protobuf.ts";
@@ -314,13 +315,7 @@ function typedBytes(
     // Floats lie packed as they are.
     const total = chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
     if (total !== length) throw new RangeError(`${what} takes ${length} bytes, got ${total}`);
-    const joined = new Uint8Array(total);
-    let at = 0;
-    for (const { bytes } of chunks) {
-      joined.set(bytes, at);
-      at += bytes.length;
-    }
-    return joined;
+    return joinBytes(chunks.map(({ bytes }) => bytes));
   }
   const numbers: number[] = singles.map(({ value }) => value);
   for (const { field, bytes } of chunks)
