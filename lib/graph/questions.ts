@@ -79,11 +79,21 @@ export function balancedPairs(graph: Graph): [first: string, second: string][] {
  * @returns names of layers, each once
  */
 export function activationPlaces(graph: Graph): string[] {
+  const producers = producersOf(graph);
   const consumers = consumersOf(graph);
   const places = new Set<string>();
+  /** Whether a batch normalisation is taken into what it reads, and has no outputs of its own to store. */
+  const isTakenIn = (norm: GraphNode): boolean => {
+    const source = producers.get(norm.inputs[0])!;
+    return (
+      source.kind !== "input" &&
+      gridOf(graph, source) === "new" &&
+      onlyReader(graph, consumers, source) === norm
+    );
+  };
   for (const node of graph.nodes) {
     if (node.kind === "input" || gridOf(graph, node) !== "new") continue;
-    if (node.kind === "batchNormalization" && fusedBefore(graph, node)) continue;
+    if (node.kind === "batchNormalization" && isTakenIn(node)) continue;
     let last = node;
     for (
       let next = onlyReader(graph, consumers, last);
@@ -104,16 +114,6 @@ function fuses({ kind, attributes }: GraphNode): boolean {
     kind === "batchNormalization" ||
     kind === "reLU" ||
     (kind === "activation" && /^relu6?$/.test(String(attributes.activation)))
-  );
-}
-
-/** Whether a batch normalisation is taken into what it reads, and has no outputs of its own to store. */
-function fusedBefore(graph: Graph, norm: GraphNode): boolean {
-  const source = producersOf(graph).get(norm.inputs[0])!;
-  return (
-    source.kind !== "input" &&
-    gridOf(graph, source) === "new" &&
-    onlyReader(graph, consumersOf(graph), source) === norm
   );
 }
 

@@ -3,6 +3,7 @@
 // first, and what a refused model has made is given back.
 import { findKind, kindNameOf, type NodeView } from "../graph/index.ts";
 import { shown } from "../util/check.ts";
+import { camelCase } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 /** What {@link buildModel} is given: a topology as TensorFlow.js writes it, its weights' names and shapes, and their bytes. */
@@ -56,9 +57,9 @@ function checkSizes({ modelTopology, weightSpecs }: ModelParts, name: string): v
     for (const role of ["kernel", "depthwise_kernel", "pointwise_kernel", "embeddings"]) {
       const spec = specs.get(`${config.name}/${role}`);
       if (!spec) continue;
-      const weights = { [camel(role)]: spec.shape };
+      const weights = { [camelCase(role)]: spec.shape };
       const view: NodeView = { name: config.name, kind: "", attributes: {}, inputs: [], output: [], weights };
-      const axis = kind.weight(view, camel(role))?.axes.indexOf("out") ?? -1;
+      const axis = kind.weight(view, camelCase(role))?.axes.indexOf("out") ?? -1;
       if (axis >= 0 && spec.shape[axis] !== size)
         throw new Error(
           `${name} has weights ${shown(spec.name)} of ${spec.shape.join(" x ")}, but ${config.name} has ${shown(size)} outputs`,
@@ -68,9 +69,6 @@ function checkSizes({ modelTopology, weightSpecs }: ModelParts, name: string): v
     if (!own) throw new Error(`${name} has no weights for ${config.name}`);
   }
 }
-
-const camel = (role: string): string =>
-  role.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 /** The entries of all layers in a topology, nested models' among them. */
 function layersIn(topology: unknown): LayerEntry[] {

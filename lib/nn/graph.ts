@@ -55,6 +55,11 @@ export function kindOf(layer: Layer): string {
   return kindNameOf(layer.getClassName()) ?? layer.getClassName();
 }
 
+/** A name of TensorFlow.js's weights and settings as the table of kinds has it: "recurrent_kernel" is "recurrentKernel". */
+export function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 /** What each of a layer's weights is: "kernel", "recurrentKernel", in the order of `layer.weights`. */
 export function weightRoles(layer: Layer): string[] {
   return layer.weights.map(({ originalName }) => {
@@ -64,8 +69,7 @@ export function weightRoles(layer: Layer): string[] {
         ? originalName.slice(originalName.lastIndexOf("/") + 1)
         : originalName.slice(start + layer.name.length + 1);
     return (
-      own
-        .replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+      camelCase(own)
         // The cells of a bidirectional layer, and stacked ones, have names of their own.
         .replace(/^(forward|backward)[^/]*\//, "$1/")
         .replace(/^RNNCell_?(\d+)\//, "cell$1/")
