@@ -2,6 +2,7 @@
 import { homedir } from "node:os";
 import { pathToFileURL } from "node:url";
 import { packageRoot } from "../util/files.ts";
+import { literally } from "../util/pattern.ts";
 
 /** Returns a copy of any JSON value in which no string holds a path of this machine. */
 export type HidePaths = <T>(value: T) => T;
@@ -22,7 +23,7 @@ export function pathHider(notebooks: string[]): HidePaths {
   }
   // The longest first: a notebook in the home folder is named from the notebooks.
   const forms = [...names.keys()].sort((a, b) => b.length - a.length);
-  const pattern = new RegExp(`(?:${forms.map(escaped).join("|")})(?![\\w.-])`, "g");
+  const pattern = new RegExp(`(?:${forms.map(literally).join("|")})(?![\\w.-])`, "g");
   const hide = (value: unknown): unknown => {
     if (typeof value === "string") return value.replace(pattern, (path) => names.get(path)!);
     if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(hide);
@@ -30,8 +31,4 @@ export function pathHider(notebooks: string[]): HidePaths {
     return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, hide(member)]));
   };
   return hide as HidePaths;
-}
-
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }

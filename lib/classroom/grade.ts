@@ -5,6 +5,7 @@ import { dirname, resolve, sep } from "node:path";
 import { checkKernel, type Notebook, textOf } from "../notebook/notebook.ts";
 import type { Failure } from "../notebook/report.ts";
 import { codeCells, run, withoutOutputs } from "../notebook/run.ts";
+import { literally } from "../util/pattern.ts";
 import { type Assignment, type Judge, serveCode } from "./assignment.ts";
 import type { Verdict } from "./border/judge.ts";
 import type { CheckCase } from "./check.ts";
@@ -290,7 +291,7 @@ class Student {
     const { id, source } = this.notebook.cells[index];
     if (cell.id !== undefined && id === cell.id) return true;
     return cell.names.some((name) =>
-      new RegExp(`check\\(\\s*["'\`]${escaped(name)}["'\`]`).test(textOf(source)),
+      new RegExp(`check\\(\\s*["'\`]${literally(name)}["'\`]`).test(textOf(source)),
     );
   }
 
@@ -325,7 +326,7 @@ class Student {
       const isIts = facts
         ? cell.given.some((name) => facts.declared.has(name))
         : this.#checks(number - 1, cell) ||
-          cell.given.some((name) => new RegExp(`\\b${escaped(name)}\\b`).test(source));
+          cell.given.some((name) => new RegExp(`\\b${literally(name)}\\b`).test(source));
       if (!isIts) continue;
       const failure = this.failures.find((one) => one.cell === number);
       if (failure)
@@ -435,10 +436,6 @@ function total(
     exercises,
     ...rest,
   };
-}
-
-function escaped(text: string): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 function pause(milliseconds: number): Promise<undefined> {

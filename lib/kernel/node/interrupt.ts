@@ -6,6 +6,7 @@
 //   would end the process where V8 is busy with a cell's end, so a debugger stops the cell first, in its own code.
 // - busy in a callback after a wait: the debugger resumes it with termination.
 import { Session } from "node:inspector";
+import { literally } from "../../util/pattern.ts";
 import { guard, interrupting, shared } from "./link.ts";
 
 let pings = 0;
@@ -72,12 +73,7 @@ export const debugName = "slimlab.debug";
 export const kernelFolder = new URL(".", import.meta.url).href;
 
 /** Node's code and the kernel's, as patterns for the debugger. */
-export const internalScripts = [
-  "^node:",
-  `^${kernelFolder.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}`,
-  "^evalmachine",
-  "^$",
-];
+export const internalScripts = ["^node:", `^${literally(kernelFolder)}`, "^evalmachine", "^$"];
 
 const internal = new RegExp(internalScripts.join("|"));
 
