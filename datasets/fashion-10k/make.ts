@@ -29,7 +29,7 @@ for (const [part, file, n] of [
 ] as const) {
   const { shape, data } = read(`${part}Images`, 3);
   const [count, height, width] = shape;
-  const whole: Split = {
+  const whole: Split<Uint8Array> = {
     images: data,
     labels: read(`${part}Labels`, 1).data,
     count,

@@ -10,8 +10,11 @@ export {
   type JudgedData,
   type Labels,
   labelsLike,
+  type Pixels,
+  type Scaling,
   type Split,
   subset,
   take,
   toFloat,
+  viewOf,
 } from "./split.ts";

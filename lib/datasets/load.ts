@@ -219,7 +219,12 @@ function advice(source: Source): string {
   return source.hint ? `${source.hint}. ${byHand}` : byHand.replace("Or put", "Put");
 }
 
-function split(source: Source, images: SourceFile, imageBytes: Uint8Array, labelBytes: Uint8Array): Split {
+function split(
+  source: Source,
+  images: SourceFile,
+  imageBytes: Uint8Array,
+  labelBytes: Uint8Array,
+): Split<Uint8Array> {
   const { shape, data } = parseIdx(imageBytes, images.name, 3);
   const labels = parseIdx(labelBytes, `labels of ${images.name}`, 1).data;
   const [count, height, width] = shape;

@@ -1,5 +1,5 @@
 // What a data set is once it is in memory, and the two things every chapter does with it: take less, make floats.
-import { checkInteger } from "../util/check.ts";
+import { checkInteger, shown } from "../util/check.ts";
 import { seeded, shuffle } from "../util/random.ts";
 
 /** Class numbers, one an image. */
@@ -10,10 +10,29 @@ export function labelsLike(labels: Labels, count: number): Labels {
   return new (labels.constructor as new (length: number) => Labels)(count);
 }
 
+/** Images as they are kept: bytes, 255 of which stand for 1, or numbers as they are. */
+export type Pixels = Uint8Array | Float32Array;
+
+/**
+ * How pixels become what a network reads: (value − mean) / deviation, a byte's value being a 255th of it. One number for
+ * all channels, or one for each.
+ */
+export interface Scaling {
+  mean: number | readonly number[];
+  deviation: number | readonly number[];
+}
+
+/** Room for as many pixels of the same kind. */
+export function pixelsLike<Images extends Pixels>(images: Images, length: number): Images {
+  return new (images.constructor as new (length: number) => Images)(length);
+}
+
 /** Images with labels. */
-export interface Split {
-  /** Grey values 0 to 255, `count` x `height` x `width` x `channels`, row-major. */
-  images: Uint8Array;
+export interface Split<Images extends Pixels = Pixels> {
+  /** Bytes 0 to 255, or floats, `count` x `height` x `width` x `channels`, row-major. */
+  images: Images;
+  /** What the network wants done to them; by default nothing, and bytes are numbers from 0 to 1. */
+  scaling?: Scaling;
   /** The class of each image, an index into the data set's `classes`; bytes where these are at most 256. */
   labels: Labels;
   count: number;
@@ -27,11 +46,11 @@ export interface Dataset {
   name: string;
   /** The classes' names; a label is an index into them. */
   classes: string[];
-  train: Split;
+  train: Split<Uint8Array>;
   /** For decisions: which setting, how many epochs, how far to prune. Always the same images. */
-  validation: Split;
+  validation: Split<Uint8Array>;
   /** For one look at the end, once everything is decided. */
-  test: Split;
+  test: Split<Uint8Array>;
 }
 
 /** What an experiment learns from and decides by: a data set as `loadDataset` gives it, or parts of one. */
@@ -61,7 +80,7 @@ export function decidingImages({ validation, test }: JudgedData): Split {
  * @param n how many examples, from 1 to `split.count`
  * @param seed the same seed gives the same examples in the same order
  */
-export function subset(split: Split, n: number, seed = 0): Split {
+export function subset<Images extends Pixels>(split: Split<Images>, n: number, seed = 0): Split<Images> {
   return take(split, chosen(split, n, seed));
 }
 
@@ -70,7 +89,11 @@ export function subset(split: Split, n: number, seed = 0): Split {
  *
  * @param n how many examples the first part has, from 1 to `split.count` - 1
  */
-export function divide(split: Split, n: number, seed = 0): [Split, Split] {
+export function divide<Images extends Pixels>(
+  split: Split<Images>,
+  n: number,
+  seed = 0,
+): [Split<Images>, Split<Images>] {
   checkInteger("n", n, 1, split.count - 1);
   const first = chosen(split, n, seed);
   const isFirst = new Uint8Array(split.count);
@@ -100,9 +123,9 @@ function chosen(split: Split, n: number, seed: number): number[] {
 }
 
 /** The examples at `indices`, in that order. */
-export function take(split: Split, indices: ArrayLike<number>): Split {
+export function take<Images extends Pixels>(split: Split<Images>, indices: ArrayLike<number>): Split<Images> {
   const size = split.height * split.width * split.channels;
-  const images = new Uint8Array(indices.length * size);
+  const images = pixelsLike(split.images, indices.length * size);
   const labels = labelsLike(split.labels, indices.length);
   for (let i = 0; i < indices.length; i++) {
     const from = checkInteger("index", indices[i], 0, split.count - 1) * size;
@@ -112,12 +135,61 @@ export function take(split: Split, indices: ArrayLike<number>): Split {
   return { ...split, images, labels, count: indices.length };
 }
 
-/** The images as numbers in [0, 1], in the same order and shape: what a network takes. */
-export function toFloat(split: Split): Float32Array {
-  // A table of the 256 values: one load a pixel instead of a conversion and a division.
-  const table = Float32Array.from({ length: 256 }, (_, i) => i / 255);
-  const { images } = split;
-  const floats = new Float32Array(images.length);
-  for (let i = 0; i < floats.length; i++) floats[i] = table[images[i]];
+/** Images `from` to `to` of a split, as views of it. */
+export function viewOf<Images extends Pixels>(split: Split<Images>, from: number, to: number): Split<Images> {
+  const pixels = split.height * split.width * split.channels;
+  return {
+    ...split,
+    images: split.images.subarray(from * pixels, to * pixels) as Images,
+    labels: split.labels.subarray(from, to),
+    count: to - from,
+  };
+}
+
+/**
+ * The images as a network takes them, in the same order and shape: bytes as numbers from 0 to 1, floats as they are, and
+ * then what the split's `scaling` says.
+ *
+ * @param indices the images that are wanted, in that order; all of them by default
+ * @throws RangeError for a scaling that does not fit the channels
+ */
+export function toFloat(split: Split, indices?: ArrayLike<number>): Float32Array<ArrayBuffer> {
+  const { images, channels } = split;
+  const pixels = split.height * split.width * channels;
+  const count = indices?.length ?? split.count;
+  const floats = new Float32Array(count * pixels);
+  for (let i = 0, at = 0; i < count; i++) {
+    const start = (indices ? indices[i] : i) * pixels;
+    if (images instanceof Uint8Array)
+      for (let p = start; p < start + pixels; p++) floats[at++] = byteValues[images[p]];
+    else {
+      floats.set(images.subarray(start, start + pixels), at);
+      at += pixels;
+    }
+  }
+  if (split.scaling) {
+    const { mean, deviation } = perChannel(split.scaling, channels);
+    for (let at = 0, c = 0; at < floats.length; at++) {
+      floats[at] = (floats[at] - mean[c]) / deviation[c];
+      if (++c === channels) c = 0;
+    }
+  }
   return floats;
+}
+
+/** A table of the 256 values: one load a pixel instead of a conversion and a division. */
+const byteValues = Float32Array.from({ length: 256 }, (_, i) => i / 255);
+
+function perChannel(scaling: Scaling, channels: number) {
+  const each = (name: string, given: number | readonly number[]): number[] => {
+    const list = typeof given === "number" ? new Array<number>(channels).fill(given) : [...given];
+    if (list.length !== channels || !list.every(Number.isFinite))
+      throw new RangeError(
+        `${name} must be one finite number, or one for each of ${channels} channels, got ${shown(given)}`,
+      );
+    return list;
+  };
+  const deviation = each("scaling.deviation", scaling.deviation);
+  if (deviation.some((one) => one === 0)) throw new RangeError("scaling.deviation must not be 0");
+  return { mean: each("scaling.mean", scaling.mean), deviation };
 }

@@ -2,7 +2,7 @@
 // (A. Romero et al., "FitNets", ICLR 2015), several teachers, and self-distillation (T. Furlanello et al., "Born again
 // neural networks", ICML 2018). Any teacher, any student, as long as they tell the same classes apart.
 
-import type { Split } from "../datasets/index.ts";
+import { type Split, toFloat } from "../datasets/index.ts";
 import {
   ensureBackend,
   firstOf,
@@ -16,7 +16,6 @@ import {
   train,
 } from "../nn/index.ts";
 import { checkInteger, checkNumber, shown } from "../util/check.ts";
-import { mapFloats } from "../util/floats.ts";
 import { normal, seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
 import { checkTemperature, combineTeachers } from "./loss.ts";
@@ -230,10 +229,7 @@ class Guide {
     // Features come in any unit: their mean square over a few images makes hints of all layers comparable.
     this.#scale = tf.tidy(() => {
       const few = firstOf(data, Math.min(64, data.count));
-      const x = tf.tensor(
-        mapFloats(few.images, (v) => v / 255),
-        [few.count, ...student.inputs[0].shape.slice(1)] as number[],
-      );
+      const x = tf.tensor(toFloat(few), [few.count, ...student.inputs[0].shape.slice(1)] as number[]);
       const meanSquare = this.#features(x).square().mean().dataSync()[0];
       return meanSquare > 0 ? 1 / meanSquare : 1;
     });

@@ -5,7 +5,7 @@
 // Bits a layer by measured sensitivity: Dong et al., "HAWQ", 2019, with the divergence of the outputs in place of
 // curvature.
 
-import type { Split } from "../datasets/index.ts";
+import { type Split, viewOf } from "../datasets/index.ts";
 import { balancedPairs, channelsLast, findKind } from "../graph/index.ts";
 import {
   addSamples,
@@ -350,8 +350,8 @@ export async function autoQuantize(
   checkInteger("the number of calibration images", calibration.count, 3);
   const widths = [...bits].sort((a, b) => a - b);
   const third = Math.floor(calibration.count / 3);
-  const fit = part(calibration, third, calibration.count);
-  const held = part(calibration, 0, third);
+  const fit = viewOf(calibration, third, calibration.count);
+  const held = viewOf(calibration, 0, third);
   const log: string[] = [];
   const { batchSize, signal, keepFloat } = options;
   const looking = { batchSize, signal };
@@ -552,17 +552,6 @@ async function* momentsInTurn(
       layers.length > 0 ? await inputStatisticsOf(model, data, { ...options, layers }) : {};
     for (const { name } of group) yield [name, found[name]];
   }
-}
-
-/** Images `from` to `to` of a split, as views of it. */
-function part(split: Split, from: number, to: number): Split {
-  const pixels = split.height * split.width * split.channels;
-  return {
-    ...split,
-    images: split.images.subarray(from * pixels, to * pixels),
-    labels: split.labels.subarray(from, to),
-    count: to - from,
-  };
 }
 
 function corrected(bias: Float32Array, shift: Float64Array): Float32Array {

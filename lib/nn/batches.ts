@@ -1,6 +1,7 @@
 // From packed images to the tensors a model takes.
 
-import { labelsLike, type Split } from "../datasets/index.ts";
+import { labelsLike, type Pixels, type Split, toFloat, viewOf } from "../datasets/index.ts";
+import { pixelsLike } from "../datasets/split.ts";
 import { checkInteger } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
@@ -112,29 +113,15 @@ export function batchOf(
   to: number,
   indices?: ArrayLike<number>,
 ): Batch {
-  const pixels = split.height * split.width * split.channels;
-  const count = to - from;
-  const x = new Float32Array(count * pixels);
-  const labels = new Int32Array(count);
-  for (let i = 0; i < count; i++) {
-    const index = indices ? indices[from + i] : from + i;
-    const start = index * pixels;
-    for (let p = 0, at = i * pixels; p < pixels; p++) x[at++] = split.images[start + p] / 255;
-    labels[i] = split.labels[index];
-  }
-  return { x: tf.tensor(x, [count, ...shape]), labels };
+  const chosen = indices ? Array.prototype.slice.call(indices, from, to) : undefined;
+  const part = chosen ? split : viewOf(split, from, to);
+  const labels = Int32Array.from(chosen ?? part.labels, chosen && ((index) => split.labels[index]));
+  return { x: tf.tensor(toFloat(part, chosen), [to - from, ...shape]), labels };
 }
 
 /** The first `count` images of a split, as views of it. */
-export function firstOf(split: Split, count: number): Split {
-  checkInteger("count", count, 1, split.count);
-  const pixels = split.height * split.width * split.channels;
-  return {
-    ...split,
-    images: split.images.subarray(0, count * pixels),
-    labels: split.labels.subarray(0, count),
-    count,
-  };
+export function firstOf<Images extends Pixels>(split: Split<Images>, count: number): Split<Images> {
+  return viewOf(split, 0, checkInteger("count", count, 1, split.count));
 }
 
 /**
@@ -164,7 +151,7 @@ export function movedImages(
 ): Split {
   const { height, width, channels } = split;
   const pixels = height * width * channels;
-  const images = new Uint8Array(indices.length * pixels);
+  const images = pixelsLike(split.images, indices.length * pixels);
   const labels = labelsLike(split.labels, indices.length);
   for (let i = 0; i < indices.length; i++) {
     const [down, right] = moveOf(i);

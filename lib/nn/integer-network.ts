@@ -1,6 +1,6 @@
 // §3.2.2 applied to models: a quantized model as a network that runs in whole numbers from its first step to its last.
 
-import type { Split } from "../datasets/index.ts";
+import { type Split, toFloat, viewOf } from "../datasets/index.ts";
 import {
   activationOf,
   channelsLast,
@@ -27,8 +27,6 @@ import {
   type Window,
 } from "../quantization/index.ts";
 import { checkInteger } from "../util/check.ts";
-import { mapFloats } from "../util/floats.ts";
-import { elements } from "../util/shape.ts";
 import { argMax, type Evaluation } from "./evaluate.ts";
 import { networkOf } from "./graph.ts";
 import type { ActivationQuantizer, ActivationQuantizers } from "./quantize.ts";
@@ -338,12 +336,11 @@ export function evaluateInteger(
   { batchSize = 250, threads = 1 }: { batchSize?: number; threads?: number } = {},
 ): Evaluation {
   checkInteger("batchSize", batchSize, 1);
-  const pixels = elements(network.inputShape);
   let correct = 0;
   let loss = 0;
   for (let from = 0; from < split.count; from += batchSize) {
     const to = Math.min(split.count, from + batchSize);
-    const images = mapFloats(split.images.subarray(from * pixels, to * pixels), (p) => p / 255);
+    const images = toFloat(viewOf(split, from, to));
     const { values, shape } = runInteger(network, images, to - from, threads);
     for (let i = 0; i < to - from; i++) {
       const row = values.subarray(i * shape[0], (i + 1) * shape[0]);

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
-import { cacheFolder, type Labels, type Split } from "../datasets/index.ts";
+import { cacheFolder, type Labels, type Pixels, type Split } from "../datasets/index.ts";
 import { decidingImages } from "../datasets/split.ts";
 import {
   type ActivationQuantizers,
@@ -313,13 +313,17 @@ async function measure(
   return { accuracy, loss, bytes: slim.length, parameters, macs, sparsity: zeros / count };
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Labels): Uint8Array =>
+const bytesOf = ({ buffer, byteOffset, byteLength }: Labels | Pixels): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
 function hashOf({ train, test, validation }: PipelineData): string {
   const split = (one: Split | undefined) =>
     one
-      ? hash(`${one.count} ${one.height} ${one.width} ${one.channels}`, one.images, bytesOf(one.labels))
+      ? hash(
+          `${one.count} ${one.height} ${one.width} ${one.channels}${one.scaling ? canonical(one.scaling) : ""}`,
+          bytesOf(one.images),
+          bytesOf(one.labels),
+        )
       : "";
   // Test images have no part in what a recipe makes, unless they serve for its decisions.
   return hash(split(train), split(validation ?? test));

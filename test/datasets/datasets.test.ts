@@ -154,7 +154,8 @@ describe("mnist-10k and fashion-10k, as shipped", () => {
 
   it("has no example in both halves", async () => {
     const { train, test } = await loadDataset("mnist-10k");
-    const key = (split: Split, i: number) => sha256(split.images.subarray(i * 784, (i + 1) * 784));
+    const key = (split: Split<Uint8Array>, i: number) =>
+      sha256(split.images.subarray(i * 784, (i + 1) * 784));
     const seen = new Set(Array.from({ length: train.count }, (_, i) => key(train, i)));
     assert.equal(
       Array.from({ length: test.count }, (_, i) => key(test, i)).filter((k) => seen.has(k)).length,
@@ -547,6 +548,30 @@ describe("subset, take and toFloat", () => {
     for (const n of [0, -1, 4, 1.5, Number.NaN])
       assert.throws(() => subset(split([0, 1, 2]), n), /n must be a whole number from 1 to 3/);
     assert.throws(() => take(split([0]), [1]), /index must be a whole number from 0 to 0, got 1/);
+  });
+
+  it("a scaling is applied channel by channel, to bytes and to floats, and floats stay floats", () => {
+    const rgb = { labels: Uint8Array.of(0, 1), count: 2, height: 1, width: 1, channels: 3 };
+    const scaling = { mean: [0.5, 0.25, 0], deviation: [0.5, 0.25, 2] };
+    const bytes = { ...rgb, images: Uint8Array.of(0, 51, 255, 255, 0, 51), scaling };
+    const wanted = [-1, -0.2, 0.5, 1, -1, 0.1];
+    const near = (found: Float32Array) =>
+      assert.ok(
+        found.every((value, i) => Math.abs(value - wanted[i]) < 1e-6),
+        `${found} instead of ${wanted}`,
+      );
+    near(toFloat(bytes));
+    const floats = {
+      ...bytes,
+      images: bytes.images.reduce((all, v, i) => all.fill(v / 255, i), new Float32Array(6)),
+    };
+    near(toFloat(take(take(floats, [1, 0]), [1, 0])));
+    assert.deepEqual([...toFloat({ ...bytes, scaling: undefined }, [1])], [1, 0, Math.fround(0.2)]);
+    assert.throws(
+      () => toFloat({ ...bytes, scaling: { mean: [0, 1], deviation: 1 } }),
+      /scaling.mean must be one finite number, or one for each of 3 channels, got Array\(2\)/,
+    );
+    assert.throws(() => toFloat({ ...bytes, scaling: { mean: 0, deviation: 0 } }), /deviation must not be 0/);
   });
 
   it("makes floats in [0, 1]", () => {
