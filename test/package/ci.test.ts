@@ -176,6 +176,37 @@ describe(".ci/run", function () {
     assert.equal(never.code, 1);
   });
 
+  it("runs two parts side by side, and says of each what failed", async () => {
+    const { code, lines, text } = await bash(
+      `long() { suite long ${mocha("flaky", "broken")}; check bad false; check good true; }
+       aside long; suite short ${mocha("steady", "hooked")}; together; finish`,
+    );
+    assert.equal(lines.at(-1), "7 passed, 2 failed, 1 skipped", text);
+    assert.equal(code, 1);
+    const end = lines.slice(lines.findIndex((line) => line.startsWith("=== done")));
+    assert.deepEqual(
+      end.filter((line) => /^(FAILED|flaky)/.test(line)),
+      [
+        `FAILED: ${shown("broken")}: broken never holds`,
+        "FAILED: bad",
+        `flaky: ${shown("hooked")}: hooked "before all" hook: once`,
+        `flaky: ${shown("flaky")}: flaky falls over at first`,
+      ],
+    );
+  });
+
+  it("fails where a part beside broke off, and does not wait where the first part never began", async () => {
+    const broken = await bash(
+      `long() { exit 3; }; aside long; suite short ${mocha("steady")}; together; finish`,
+    );
+    assert.deepEqual(broken.lines.slice(-2), [
+      "FAILED: the parts aside broke off",
+      "2 passed, 1 failed, 1 skipped",
+    ]);
+    const none = await bash(`aside suite long ${mocha("steady")}; suite none true; together; finish`);
+    assert.equal(none.lines.at(-1), "2 passed, 1 failed, 1 skipped");
+  });
+
   it("adds its parts up", async () => {
     const { lines } = await bash(
       `check good true; suite one ${mocha("steady")}; WITH="env A=1" suite two ${mocha("flaky")}; check bad false || true; finish`,
