@@ -1,4 +1,14 @@
 // slimlab/formats: files of other programs, read and written.
+export {
+  type Engine,
+  type EngineRun,
+  type EngineTensor,
+  engines,
+  type LoadedInEngine,
+  MissingEngineError,
+  openInEngine,
+  runWithEngine,
+} from "./engines/run.ts";
 export { FormatError } from "./error.ts";
 export { fuseActivations, layersWithGrids, readyForEngine } from "./fuse.ts";
 export { type GgufType, ggufTypes, ggufWritable, packGguf, unpackGguf } from "./gguf/blocks.ts";
