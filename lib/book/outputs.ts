@@ -4,6 +4,7 @@ import { type Language, textOf } from "../notebook/notebook.ts";
 import type { PlotlyLayout, PlotlyTrace } from "../plots/plotly.ts";
 import { plainTitle } from "../plots/plotly.ts";
 import { renderSvg } from "../plots/svg.ts";
+import { ownTexts } from "../texts/index.ts";
 import { shown } from "../util/check.ts";
 import type { MimeBundle } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";
@@ -130,7 +131,9 @@ function renderPlot(plotly: PlotData, bundle: MimeBundle, page: PageParts): stri
   const index = page.plots.push({ ...plotly, layout }) - 1;
   let svg: string;
   try {
-    svg = renderSvg(plotly.data, layout, { title: false }); // the page shows the title as a caption that wraps
+    const texts = ownTexts(page.language);
+    // The page shows the title as a caption that wraps.
+    svg = renderSvg(plotly.data, layout, { title: false, ...(texts && { say: (text) => texts.say(text) }) });
   } catch {
     svg = bundle["image/svg+xml"]
       ? inlineSvg(textOf(bundle["image/svg+xml"]))

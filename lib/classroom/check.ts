@@ -56,8 +56,7 @@ export class CheckResult {
   }
 
   [display](): Record<string, unknown> {
-    // Code cells are the same in both editions of the book, so the verdict stands in both languages.
-    const verdict = this.passed ? "solved · 完成" : "not yet · 尚未完成";
+    const verdict = this.passed ? "solved" : "not yet";
     const sign = (passed: boolean) => (passed ? "✓" : "✗");
     const lines = this.cases.filter((one) => one.name || one.message);
     const color = this.passed ? "#009E73" : "#D55E00";
@@ -68,7 +67,7 @@ export class CheckResult {
       return `<li style="list-style:none">${name ? `${sign(passed)} ${escapeHtml(name)}` : ""}${why}</li>`;
     });
     const read = this.passed ? undefined : this.#options.read;
-    if (read) items.push(`<li style="list-style:none">Read again · 重读：${escapeHtml(read)}</li>`);
+    if (read) items.push(`<li style="list-style:none">Read again: ${escapeHtml(read)}</li>`);
     return {
       [checkMime]: { name: this.name, passed: this.passed, cases: this.cases, ...(read && { read }) },
       "text/html": `<div class="check" role="status" style="border-left:5px solid ${color};padding:0.4em 1em"><strong>${sign(this.passed)} ${escapeHtml(this.name)}: ${verdict}</strong><ul style="margin:0.3em 0 0;padding:0">${items.join("")}</ul></div>`,
@@ -81,7 +80,7 @@ export class CheckResult {
               ({ name, passed, message }) =>
                 `  ${sign(passed)} ${[name, message].filter(Boolean).join(": ")}`,
             ),
-            ...(read ? [`  Read again · 重读：${read}`] : []),
+            ...(read ? [`  Read again: ${read}`] : []),
           ].join("\n"),
     };
   }

@@ -1,6 +1,6 @@
 // The edition of a notebook that students get: stubs in the place of solutions, no hidden tests, no outputs, and a proof that
 // nothing of a solution is left. Also the edition that nbgrader releases and grades by itself.
-import { type Cell, type Notebook, textOf } from "../notebook/notebook.ts";
+import { type Cell, chapterOf, type Notebook, textOf } from "../notebook/notebook.ts";
 import { withoutOutputs } from "../notebook/run.ts";
 import { assignmentOf } from "./assignment.ts";
 import {
@@ -171,7 +171,11 @@ export async function nbgraderSource(notebook: Notebook, path: string): Promise<
     if (check) cells.push(...(await splitCell(cell, check, solutions.get(index))));
     else cells.push(withManual(cell));
   }
-  return { ...notebook, nbformat_minor: Math.max(5, notebook.nbformat_minor), cells };
+  // A copy lies in no edition's folder: it says itself which language it speaks.
+  const { language } = chapterOf(path);
+  const slimlab = { ...(notebook.metadata.slimlab as object | undefined), language };
+  const metadata = language === "en" ? notebook.metadata : { ...notebook.metadata, slimlab };
+  return { ...notebook, nbformat_minor: Math.max(5, notebook.nbformat_minor), metadata, cells };
 }
 
 function gradeId(text: string): string {

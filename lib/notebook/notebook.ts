@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { type Language, languageOfFolder, languages } from "../texts/language.ts";
 import { shown } from "../util/check.ts";
 import { packageRoot } from "../util/files.ts";
 import type { Output } from "../util/nbformat.ts";
@@ -30,9 +31,7 @@ export interface Notebook {
   cells: Cell[];
 }
 
-/** The languages of the book; English is at its root. */
-export const languages = ["en", "zh"] as const;
-export type Language = (typeof languages)[number];
+export { type Language, languages };
 
 /**
  * Reads a notebook.
@@ -142,7 +141,7 @@ export async function findChapters(folder: string): Promise<Chapter[]> {
 /** The chapter that a path stands for; what lies in a folder `zh` is Chinese. */
 export function chapterOf(path: string): Chapter {
   const slug = basename(path).replace(/\.ipynb$/, "");
-  const language = basename(dirname(resolve(path))) === "zh" ? "zh" : "en";
+  const language = languageOfFolder(dirname(resolve(path)));
   return { path, language, slug, number: /^\d+(\.\d+)*/.exec(slug)?.[0] ?? "" };
 }
 

@@ -3,6 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import type { StartOptions } from "../kernel/client.ts";
+import { textsOf, translateOutputs } from "../texts/index.ts";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { slimlabVersion } from "../util/version.ts";
@@ -154,7 +155,12 @@ async function runChapter(
     name: chapter.path,
     timeout: options.timeout,
     allowErrors: options.allowErrors,
-    kernel: { cwd: dirname(resolve(chapter.path)), ...options.kernel },
+    kernel: {
+      cwd: dirname(resolve(chapter.path)),
+      ...options.kernel,
+      // As Jupyter's server says it: the kernel speaks the notebook's language.
+      env: { JPY_SESSION_NAME: resolve(chapter.path), ...options.kernel?.env },
+    },
     signal: options.signal,
     onCell: ({ executed }, cells) => onCell(executed + 1, cells),
   });
@@ -192,7 +198,7 @@ function originalsOf(chapters: Chapter[], loaded: (Notebook | Error)[]): Map<num
   return found;
 }
 
-/** Gives an edition the results of the one that ran, and reports it like that one. */
+/** Gives an edition the results of the one that ran, in its own language, and reports it like that one. */
 async function takeOver(
   chapter: Chapter,
   source: Notebook,
@@ -202,9 +208,11 @@ async function takeOver(
 ): Promise<ChapterReport> {
   if (executed) {
     const notebook = structuredClone(source);
+    const texts = textsOf({ language: chapter.language, folder: dirname(resolve(chapter.path)) });
     for (const [i, cell] of notebook.cells.entries()) {
       if (cell.cell_type !== "code") continue;
-      cell.outputs = executed.cells[i].outputs;
+      const outputs = executed.cells[i].outputs ?? [];
+      cell.outputs = texts ? translateOutputs(outputs, texts) : outputs;
       cell.execution_count = executed.cells[i].execution_count;
     }
     notebook.metadata.language_info = executed.metadata.language_info;

@@ -24,7 +24,7 @@ import { checkInteger } from "../util/check.ts";
 import { display } from "../util/display.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
-import { recordsTable, type TableBundle } from "../util/table.ts";
+import { type TableBundle, tableOf } from "../util/table.ts";
 import { slimlabVersion } from "../util/version.ts";
 import { hash, keep, lookUp, trimCache } from "./cache.ts";
 import { forwardOf, type State } from "./hold.ts";
@@ -128,8 +128,24 @@ export class RecipeResult {
     return toDataFrame(this.rows);
   }
 
+  /** What a page has room for; the rows have all of it. */
   [display](): TableBundle {
-    return recordsTable(this.rows);
+    const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+    return tableOf(
+      ["step", "technique", "accuracy", "loss", "bytes", "times smaller", "zeros", "seconds", "note"],
+      this.rows.map((row) => [
+        String(row.step),
+        row.technique,
+        percent(row.accuracy),
+        row.loss.toFixed(3),
+        row.bytes.toLocaleString("en"),
+        row.ratio.toFixed(1),
+        percent(row.sparsity),
+        // A step that was kept from an earlier run took its time then, perhaps elsewhere.
+        row.cached ? "kept" : row.seconds.toFixed(1),
+        row.note,
+      ]),
+    );
   }
 }
 

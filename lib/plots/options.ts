@@ -3,7 +3,7 @@ import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { Figure } from "./figure.ts";
 import type { PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 import { axisOf, spanOf } from "./ranges.ts";
-import { wrap } from "./text.ts";
+import { wrapTitle } from "./text.ts";
 import { grid, ink, palette } from "./theme.ts";
 
 /** How an axis is drawn. A bare string is its label. */
@@ -126,7 +126,7 @@ export function makeFigure(
   const height = checkInteger("height", options.height ?? defaults.height ?? 380, 120, 2000);
   const title = options.title ?? "";
   const legend = data.filter((trace) => trace.showlegend !== false && trace.name).length > 1;
-  const lines = wrap(title, 84);
+  const lines = wrapTitle(title);
   const figure = new Figure(
     data.map((trace) => ({
       ...trace,

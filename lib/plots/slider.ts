@@ -5,7 +5,7 @@ import { Figure } from "./figure.ts";
 import type { PlotOptions } from "./options.ts";
 import type { PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 import { axisOf, type NumberSpan, spanOf } from "./ranges.ts";
-import { wrap } from "./text.ts";
+import { wrapTitle } from "./text.ts";
 import { ink } from "./theme.ts";
 
 /** Options of {@link slider}. */
@@ -40,7 +40,7 @@ export function slider(figures: Figure[], options: SliderOptions): Figure {
   );
   const titled = options.title === undefined;
   const layout: PlotlyLayout = structuredClone(figures[start].layout);
-  if (!titled) (layout.title as PlotlyLayout).text = wrap(options.title!, 84).join("<br>");
+  if (!titled) (layout.title as PlotlyLayout).text = wrapTitle(options.title!).join("<br>");
   shareAxes(figures, layout);
   const values = Array.from(options.values, (value) =>
     typeof value === "number" ? String(Number(value.toPrecision(4))) : value,

@@ -15,6 +15,8 @@ export interface SvgOptions {
   width?: number;
   /** False leaves the title out of the picture (it stays in its description): a page may show it as a caption. */
   title?: boolean;
+  /** Puts the picture's own words into the reader's language; the figure's are in it already. Default: English. */
+  say?: (text: string) => string;
 }
 
 interface Scale {
@@ -53,7 +55,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
   const titleText = plainTitle(layout);
   const titleLines = titleText && options.title !== false ? wrap(titleText, Math.floor(width / 8.2)) : [];
   const legend = legendRows(traces, layout, width);
-  const note = sliderNote(layout);
+  const note = sliderNote(layout, options.say);
 
   const pairs = [...new Set(traces.map((trace) => `${trace.xaxis ?? "x"} ${trace.yaxis ?? "y"}`))];
   const spans = new Map<string, Span>();
@@ -582,7 +584,7 @@ function drawLegendLine(trace: PlotlyTrace, x: number, y: number): string {
   return line + mark;
 }
 
-function sliderNote(layout: PlotlyLayout): string {
+function sliderNote(layout: PlotlyLayout, say = (text: string) => text): string {
   const slider = (
     layout.sliders as
       | { active?: number; steps: { label: string }[]; currentvalue?: { prefix?: string } }[]
@@ -590,7 +592,8 @@ function sliderNote(layout: PlotlyLayout): string {
   )?.[0];
   if (!slider) return "";
   const active = slider.active ?? 0;
-  return `${slider.currentvalue?.prefix ?? ""}${slider.steps[active].label} (${active + 1} of ${slider.steps.length}; the interactive chart shows all)`;
+  const place = say(`(${active + 1} of ${slider.steps.length}; the interactive chart shows all)`);
+  return `${slider.currentvalue?.prefix ?? ""}${slider.steps[active].label} ${place}`;
 }
 
 function axisTitle(axis: PlotlyLayout): string {

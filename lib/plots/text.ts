@@ -37,6 +37,11 @@ export function wrap(text: string, width: number): string[] {
   return lines;
 }
 
+/** A figure's title in lines. */
+export function wrapTitle(title: string): string[] {
+  return wrap(title, 84);
+}
+
 /** The width of text in Latin characters: a Chinese one counts twice. */
 export function textUnits(text: string): number {
   let units = 0;

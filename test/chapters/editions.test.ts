@@ -40,6 +40,9 @@ function headingOf(cell: Cell | undefined): { number: string; english: string; c
   return { number, english: chineseFirst ? right : left, chinese: chineseFirst ? left : right };
 }
 
+/** What the library puts into chapters' outputs: tables of recipes, kinds of layers, Node's own. */
+const libraryWords = new Set<string>(["index", "conv", "pool", "dense", "input", "other"]);
+
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([found]) => found);
 
 describe("the two editions", () => {
@@ -122,6 +125,35 @@ describe("the two editions", () => {
           place,
         );
         assert.match(own, new RegExp(han, "u"), `${place} has no Chinese`);
+      }
+    }
+  });
+
+  it("what chapters show has Chinese texts, of words that stand in their code", async () => {
+    const place = join(folder, "zh/texts");
+    const english = (await findChapters(folder)).filter(({ language }) => language === "en");
+    const codeOf = new Map<string, string>();
+    for (const { number, path } of english) {
+      const cells = (await readNotebook(path)).cells.filter(({ cell_type }) => cell_type === "code");
+      codeOf.set(number, cells.map(({ source }) => textOf(source)).join("\n"));
+    }
+    for (const name of await readdir(place)) {
+      const number = name.replace(/\.json$/, "");
+      const code = number === "common" ? [...codeOf.values()].join("\n") : codeOf.get(number);
+      assert.ok(code, `${name} belongs to no chapter`);
+      const known = new Set(code.match(/\p{L}+/gu));
+      for (const [text, own] of Object.entries(JSON.parse(await readFile(join(place, name), "utf8")))) {
+        if (own === text) continue; // a name that stays as it is
+        const words = text.replace(/\{[nxsl]\d?\}/g, " ").match(/\p{L}{3,}/gu) ?? [];
+        const gone = words.filter((word) => !known.has(word) && !libraryWords.has(word));
+        assert.deepEqual(gone, [], `${name}: ${text} is in no code any more`);
+        assert.deepEqual(
+          slips(
+            String(own).replace(/\{([nxsl])\d?\}/g, (_, kind) => ({ n: "3", x: "X" })[kind as "n"] ?? "字"),
+          ),
+          [],
+          `${name}: ${own}`,
+        );
       }
     }
   });

@@ -1,5 +1,6 @@
 // The whole workbook, as readers get it: every chapter runs on the real kernel, its book opens in a real browser.
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +16,7 @@ import {
 import type { RunReport } from "../../lib/notebook/report.ts";
 import { describe as inWords } from "../../lib/notebook/report.ts";
 import { copyName, runNotebooks } from "../../lib/notebook/runner.ts";
+import { textsOf, translateOutputs } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserPath, startBrowser } from "../book/browser.ts";
 
@@ -135,6 +137,20 @@ describe("the workbook", function () {
         code(await readNotebook(chapter.path)),
         code(await readNotebook(twin.path)),
         chapter.path,
+      );
+    }
+  });
+
+  it("shows nothing in English on Chinese pages but names and code", async () => {
+    for (const chapter of chapters.filter(({ language }) => language === "en")) {
+      if (!existsSync(join(notebooks, `zh/texts/${chapter.number}.json`))) continue;
+      const texts = textsOf({ language: "zh", folder: join(notebooks, "zh") })!;
+      for (const cell of (await executed(chapter)).cells) translateOutputs(cell.outputs ?? [], texts);
+      const missing = [...texts.missing].map((text) => text.slice(0, 200));
+      assert.deepEqual(
+        missing,
+        [],
+        `notebooks/zh/texts/${chapter.number}.json lacks what ${chapter.slug} shows`,
       );
     }
   });

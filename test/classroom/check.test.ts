@@ -19,7 +19,7 @@ describe("exercises that check themselves", () => {
     const bundle = bundleOf(result);
     assert.match(
       bundle["text/plain"],
-      /^✗ 3\.1\.1-a: not yet · 尚未完成\n {2}✓ right\n {2}✗ wrong: the <rank> should be 2, got 1\n {2}✗ crash: TypeError: /,
+      /^✗ 3\.1\.1-a: not yet\n {2}✓ right\n {2}✗ wrong: the <rank> should be 2, got 1\n {2}✗ crash: TypeError: /,
     );
     assert.match(bundle["text/html"], /the &lt;rank&gt; should be 2/);
     assert.deepEqual((bundle[checkMime] as unknown as CheckResult).passed, false);

@@ -1,7 +1,9 @@
 // The kernel's server, on a thread of its own: joins the core to five sockets, to the main thread, and to what this
 // machine keeps.
 import type { MessagePort } from "node:worker_threads";
+import { editionOf } from "../../texts/language.ts";
 import { Kernel } from "../protocol/kernel.ts";
+import type { Content } from "../protocol/messages.ts";
 import { type Connection, readConnection } from "./connection.ts";
 import { History } from "./history.ts";
 import { kernelInfo } from "./info.ts";
@@ -26,10 +28,13 @@ export class Server {
   readonly #usage = new Usage();
   readonly #interpreter: NodeInterpreter;
   readonly #kernel: Kernel;
+  readonly #folder: string;
+  #translate: ((type: string, content: Content) => Content) | undefined;
 
   constructor(data: ServerData, port: MessagePort) {
     const connection = readConnection(data.connectionFile, log);
     this.#main = new MainThread(port, data);
+    this.#folder = data.folder;
     this.#sockets = new Sockets(connection);
     this.#interpreter = new NodeInterpreter(data, this.#main, {
       event: (content) => this.#kernel.debugEvent(content),
@@ -45,12 +50,14 @@ export class Server {
       session: process.env.SLIMLAB_SESSION ?? crypto.randomUUID(),
       usage: () => this.#usage.report(),
       username,
+      translate: (type, content) => this.#translate?.(type, content) ?? content,
       log,
       leave: () => this.#leave(),
     });
   }
 
   async start(): Promise<void> {
+    await this.#loadTexts();
     await this.#sockets.open(this.#kernel, (error) => {
       log(`a socket failed: ${error.stack}`);
       process.kill(process.pid, "SIGTERM");
@@ -65,6 +72,18 @@ export class Server {
 
   close(): void {
     this.#sockets.close();
+  }
+
+  /** What a notebook in another language than English shows is translated as it leaves. */
+  async #loadTexts(): Promise<void> {
+    const edition = editionOf(process.env, this.#folder);
+    if (edition.language === "en") return;
+    try {
+      const { translator } = await import("../../texts/index.ts");
+      this.#translate = translator(edition, log);
+    } catch (error) {
+      log(`outputs stay in English: ${(error as Error).message}`);
+    }
   }
 
   /** Ends the process, whatever the main thread is doing. */

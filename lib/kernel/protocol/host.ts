@@ -117,6 +117,8 @@ export interface Host {
   usage?(): ReplyContent<"usage_reply">;
   session: string;
   username: string;
+  /** Puts what is published into the reader's language. Never throws. */
+  translate?(type: PublishedType, content: Content): Content;
   /** Writes to the kernel's own log: never to a notebook. */
   log(text: string): void;
   /** Ends the kernel, whatever its code is doing. */

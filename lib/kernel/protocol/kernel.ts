@@ -22,7 +22,13 @@ export class Kernel implements Outputs {
 
   constructor(host: Host) {
     const { transport, session, username } = host;
-    const publisher = new Publisher(transport, session, username, (text) => host.log(text));
+    const publisher = new Publisher(
+      transport,
+      session,
+      username,
+      (text) => host.log(text),
+      host.translate && ((type, content) => host.translate!(type, content)),
+    );
     this.#parts = {
       host,
       publisher,

@@ -21,12 +21,20 @@ export class Publisher {
   readonly #session: string;
   readonly #username: string;
   readonly #log: (text: string) => void;
+  readonly #translate: (type: PublishedType, content: Content) => Content;
   readonly #topics = new Map<string, Uint8Array>();
   #stream: Joined | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sentAt = 0;
 
-  constructor(transport: Transport, session: string, username: string, log: (text: string) => void) {
+  constructor(
+    transport: Transport,
+    session: string,
+    username: string,
+    log: (text: string) => void,
+    translate: (type: PublishedType, content: Content) => Content = (_, content) => content,
+  ) {
+    this.#translate = translate;
     this.#transport = transport;
     this.#session = session;
     this.#username = username;
@@ -89,7 +97,7 @@ export class Publisher {
       header: header(type, this.#session, this.#username),
       parent_header: parent,
       metadata,
-      content,
+      content: this.#translate(type, content),
       buffers,
     };
     this.#transport.send("iopub", message, {
