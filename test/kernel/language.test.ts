@@ -4,7 +4,8 @@ import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { transformCell } from "../../lib/kernel/cell/transform.ts";
-import { type Diagnostic, LanguageService } from "../../lib/kernel/types/language.ts";
+import type { Diagnostic } from "../../lib/kernel/types/diagnostics.ts";
+import { LanguageService } from "../../lib/kernel/types/language.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { until } from "./waiting.ts";
 

@@ -9,7 +9,7 @@ import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } fro
 import type { Content, Message, Origin } from "../protocol/messages.ts";
 import type { Completeness, ErrorContent } from "../protocol/reference.ts";
 import { errorContent } from "../protocol/request.ts";
-import type { Diagnostic } from "../types/language.ts";
+import type { Diagnostic } from "../types/diagnostics.ts";
 import { objectBefore, RuntimeMembers } from "../types/members.ts";
 import { describeProblems } from "../types/problems.ts";
 import { interruptChildren } from "./children.ts";

@@ -1,6 +1,6 @@
 // Type errors as a person reads them: the lines of a traceback.
 import { placeInCell } from "../cell/frame.ts";
-import type { Diagnostic } from "./language.ts";
+import type { Diagnostic } from "./diagnostics.ts";
 
 const most = 10;
 

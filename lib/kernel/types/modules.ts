@@ -1,0 +1,201 @@
+// The modules that cells are to the server. An accepted cell fills an empty one, which exports the names it declares; one
+// whose names are all redeclared is free for another.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { CellCode, Declared } from "../cell/code.ts";
+import { Home } from "./home.ts";
+import { documentOf, prefix } from "./project.ts";
+import type { TypeServer } from "./server.ts";
+import { hasImports, slashes } from "./text.ts";
+import type { ProjectFiles } from "./watch.ts";
+
+interface Name {
+  cell: number;
+  declared: Declared;
+}
+
+/** An accepted cell's module. */
+interface CellModule {
+  /** Names whose newest declaration is here. */
+  newest: number;
+  /** Cells that take names from here. */
+  users: number;
+  /** Cells that it takes names from. */
+  uses: number[];
+  /** What is in it. */
+  text: string;
+}
+
+/** Empty modules at the start: for cells without imports (files) and for cells with imports (open documents). */
+const fileModules = 256;
+const openModules = 24;
+
+export class CellModules {
+  readonly #folder: string;
+  readonly #server: TypeServer;
+  readonly #files: ProjectFiles;
+  readonly #cells = new Map<number, CellModule>();
+  /** Modules by what is in them. */
+  readonly #texts = new Map<string, number>();
+  readonly #names = new Map<string, Name>();
+  /** Each module's path without the extension; a cell's number is its place here. */
+  readonly #modules: { path: string; open: boolean }[] = [];
+  readonly #free = { open: [] as number[], files: [] as number[] };
+  readonly #home: Home | undefined;
+  readonly #namesModule: string;
+
+  constructor(folder: string, server: TypeServer, files: ProjectFiles) {
+    this.#folder = folder;
+    this.#server = server;
+    this.#files = files;
+    this.#namesModule = JSON.stringify(slashes(join(folder, `${prefix}_names`)));
+    try {
+      this.#home = new Home();
+    } catch {
+      // Nowhere to write: every module is an open document, which works and takes longer.
+    }
+    this.#addModules("open", openModules);
+    if (this.#home) this.#addModules("files", fileModules);
+  }
+
+  /** How many cells' modules are in use. */
+  get size(): number {
+    return this.#cells.size;
+  }
+
+  close(): void {
+    this.#home?.remove();
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name);
+  }
+  /** All cells' names, the newest last. */
+  get names(): string[] {
+    return [...this.#names.keys()];
+  }
+  /** The cell that has declared a name last. */
+  cellOf(name: string): number | undefined {
+    return this.#names.get(name)?.cell;
+  }
+  /** Earlier cells' names that a cell mentions. */
+  carried(cell: CellCode): string[] {
+    return [...cell.references].filter((name) => this.#names.has(name));
+  }
+
+  /** The line before a cell's own first line. */
+  prelude(names: string[]): string {
+    const cells = new Set<number>();
+    let taken = "";
+    for (const name of names) {
+      const { cell, declared } = this.#names.get(name)!;
+      const { kind } = declared;
+      cells.add(cell);
+      // `const X = …; type X = …`: only an import carries both.
+      if (!declared.type && (kind === "let" || kind === "const" || kind === "var")) {
+        taken += ` declare ${kind === "const" ? "const" : "let"} ${name}: typeof __cell${cell}.${name};`;
+      } else taken += ` import ${name} = __cell${cell}.${name};`;
+    }
+    const modules = [...cells].map((cell) => `__cell${cell}`).join(", ");
+    // The last semicolon is a statement: right after an import, the server would complete an import clause only.
+    return `import { ${modules} } from ${this.#namesModule};${taken} ;\n`;
+  }
+
+  /** Fills a module with an accepted cell, whose text with its prelude `module` is, and makes its names the newest. */
+  add(source: string, cell: CellCode, module: string): void {
+    const carried = this.carried(cell);
+    const exported = cell.declared.filter((each) => !each.exported).map((each) => each.name);
+    const text = `${module}\nexport { ${exported.join(", ")} };\n`;
+    // A cell that is run again as it was keeps its module: its classes are the ones that earlier cells know.
+    const same = this.#texts.get(text);
+    const number = same ?? this.#fillFree(text, source);
+    const uses = new Set(carried.map((name) => this.#names.get(name)!.cell));
+    if (same === undefined) {
+      for (const from of uses) this.#cells.get(from)!.users++;
+      // What is said of types everywhere stays, whether or not a name leads there.
+      this.#cells.set(number, { newest: cell.isAmbient ? 1 : 0, users: 0, uses: [...uses], text });
+    }
+    const own = this.#cells.get(number)!;
+    const left = new Set<number>();
+    for (const declared of cell.declared) {
+      const before = this.#names.get(declared.name);
+      if (before?.cell === number) continue;
+      if (before) {
+        this.#cells.get(before.cell)!.newest--;
+        left.add(before.cell);
+      }
+      // Deleted first, so that the newest names come last.
+      this.#names.delete(declared.name);
+      this.#names.set(declared.name, { cell: number, declared });
+      own.newest++;
+    }
+    for (const each of left) this.#release(each);
+  }
+
+  /** The module that names all cells' modules; `files`: those that are files too. */
+  namesText(files: boolean): string {
+    let text = "export {};\n";
+    for (const [number, { path, open }] of this.#modules.entries()) {
+      if (open || files) text += `export * as __cell${number} from ${JSON.stringify(slashes(path))};\n`;
+    }
+    return text;
+  }
+
+  /** More empty modules for cells: this rebuilds the program, so they come by the dozen. */
+  #addModules(kind: "open" | "files", count: number): void {
+    const open = kind === "open";
+    const folder = open ? this.#folder : this.#home!.path;
+    for (let i = 0; i < count; i++) {
+      const number = this.#modules.length;
+      this.#modules.push({ path: join(folder, `${prefix}_${number}`), open });
+      if (!open) writeFileSync(`${this.#modules[number].path}.ts`, this.prelude([]));
+      // The lowest numbers go first: they come off the end.
+      this.#free[kind].unshift(number);
+    }
+    this.#server.change(documentOf("names"), this.namesText(true));
+    if (!open) return;
+    for (const number of this.#free.open)
+      this.#server.change(`${basename(this.#modules[number].path)}.ts`, this.prelude([]));
+  }
+
+  #fillFree(text: string, source: string): number {
+    const kind = !this.#home || hasImports(source) ? "open" : "files";
+    if (this.#free[kind].length === 0) this.#addModules(kind, kind === "open" ? openModules : fileModules);
+    const number = this.#free[kind].pop()!;
+    this.#texts.set(text, number);
+    this.#fill(number, text);
+    this.#server.settle(documentOf("cell"));
+    return number;
+  }
+
+  #fill(number: number, text: string): void {
+    const { path, open } = this.#modules[number];
+    if (open) {
+      this.#server.change(`${basename(path)}.ts`, text);
+      return;
+    }
+    try {
+      writeFileSync(`${path}.ts`, text);
+    } catch {
+      // Something cleaned the temporary folder: what the server has read already it keeps.
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(`${path}.ts`, text);
+    }
+    this.#files.changed([`${path}.ts`]);
+  }
+
+  /** Empties a cell's module when no name leads to it any more, and those that only it used. */
+  #release(number: number): void {
+    const cell = this.#cells.get(number);
+    if (!cell || cell.newest > 0 || cell.users > 0) return;
+    this.#cells.delete(number);
+    this.#texts.delete(cell.text);
+    this.#free[this.#modules[number].open ? "open" : "files"].push(number);
+    for (const from of cell.uses) {
+      const used = this.#cells.get(from);
+      if (!used) continue;
+      used.users--;
+      this.#release(from);
+    }
+  }
+}

@@ -1,0 +1,205 @@
+// TypeScript's server with the documents that it holds: started when it is first asked, and again when it has died.
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Diagnostic, diagnosticsOf, type ServerDiagnostic } from "./diagnostics.ts";
+import { findServer, LspClient, NoAnswer } from "./lsp.ts";
+import { configName } from "./project.ts";
+import type { Position } from "./text.ts";
+import type { FileChange } from "./watch.ts";
+
+export interface TypeServerOptions {
+  folder: string;
+  /** Milliseconds after which a request counts as unanswered. */
+  timeout: number;
+  /**
+   * Documents that are opened before all others, and smaller than they are to be: each opening rebuilds the program, so
+   * documents are opened while there is hardly anything else in it.
+   */
+  first(): Map<string, string>;
+}
+
+/** What people wait for at the keyboard gets this long at most (in ms). */
+const patience = 5000;
+
+export class TypeServer {
+  readonly #options: TypeServerOptions;
+  readonly documents = new Map<string, string>();
+  #client: LspClient | undefined;
+  #ready: Promise<void> | undefined;
+  #isClosed = false;
+  #restarts: number[] = [];
+  #unavailable = "";
+  /** The server has been initialised and holds the documents: from then on it hears of changes. */
+  #isLive = false;
+  #version = 1;
+
+  constructor(options: TypeServerOptions) {
+    this.#options = options;
+  }
+
+  get isLive(): boolean {
+    return this.#isLive;
+  }
+  get pid(): number | undefined {
+    return this.#client?.pid;
+  }
+
+  /** Starts the server, unless it has been started. */
+  async start(): Promise<void> {
+    this.#ready ??= this.#launch();
+    await this.#ready;
+  }
+
+  /** Resolves when the server can be asked; rejects with NoAnswer where it cannot. */
+  async started(): Promise<void> {
+    if (this.#isClosed) throw new NoAnswer("the language service is closed");
+    await this.start();
+    if (!this.#isLive) throw new NoAnswer(this.#unavailable || "the language server is not running");
+  }
+
+  uri(name: string): string {
+    return pathToFileURL(join(this.#options.folder, name)).href;
+  }
+
+  /** A document's text from here on; it is opened when it is new. */
+  change(name: string, text: string): void {
+    const before = this.documents.get(name);
+    if (before === text) return;
+    this.documents.set(name, text);
+    if (!this.#isLive) return;
+    if (before === undefined) this.#open(name, text);
+    else
+      this.#client!.notify("textDocument/didChange", {
+        textDocument: { uri: this.uri(name), version: this.#version++ },
+        contentChanges: [{ text }],
+      });
+  }
+
+  filesChanged(changes: FileChange[]): void {
+    if (this.#isLive) this.#client!.notify("workspace/didChangeWatchedFiles", { changes });
+  }
+
+  /** Asks about a document; `patient`: as long as a check may take. */
+  request<T>(method: string, name: string, params: object = {}, patient = false): Promise<T> {
+    const { timeout } = this.#options;
+    return this.#client!.request<T>(
+      method,
+      { textDocument: { uri: this.uri(name) }, ...params },
+      patient ? timeout : Math.min(timeout, patience),
+    );
+  }
+
+  /** Asks about a place in a document. */
+  requestAt<T>(method: string, name: string, position: Position, params: object = {}): Promise<T> {
+    return this.request(method, name, { position, ...params });
+  }
+
+  /** Completes an item of a completion, in a second or not at all. */
+  resolve<T>(item: object): Promise<T> {
+    return this.#client!.request<T>("completionItem/resolve", item, 1000);
+  }
+
+  async diagnostics(name: string): Promise<Diagnostic[]> {
+    const answer = await this.request<{ items?: ServerDiagnostic[] }>(
+      "textDocument/diagnostic",
+      name,
+      {},
+      true,
+    );
+    return diagnosticsOf(answer?.items ?? []);
+  }
+
+  /** Has the server take in a change now, while a cell runs, and not together with the next change. */
+  settle(name: string): void {
+    if (this.#isLive) this.request("custom/projectInfo", name, {}, true).catch(() => undefined);
+  }
+
+  /** A server that hangs makes way for another. */
+  replace(reason: string): void {
+    this.#client!.kill();
+    this.#restart(reason);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#isLive = false;
+    this.#client?.kill();
+    this.#client = undefined;
+  }
+
+  async #launch(): Promise<void> {
+    const { folder, timeout, first } = this.#options;
+    try {
+      const client = new LspClient(findServer(), folder);
+      this.#client = client;
+      client.onExit = (reason) => this.#restart(reason);
+      await client.request("initialize", initialization(folder), Math.max(timeout, 15_000));
+      client.notify("initialized", {});
+      const small = first();
+      const full = new Map([...small.keys()].map((name) => [name, this.documents.get(name)!]));
+      for (const [name, text] of small) this.documents.set(name, text);
+      this.#isLive = true;
+      for (const name of new Set([...small.keys(), ...this.documents.keys()])) {
+        this.#open(name, this.documents.get(name)!);
+      }
+      for (const [name, text] of [...full].reverse()) this.change(name, text);
+    } catch (error) {
+      // There is no server for this platform, or it does not start: cells run unchecked.
+      this.#unavailable = (error as Error).message;
+    }
+  }
+
+  /** A dead server comes back with its documents, unless it keeps dying. */
+  #restart(reason: string): void {
+    this.#isLive = false;
+    if (this.#isClosed) return;
+    const now = Date.now();
+    this.#restarts = this.#restarts.filter((time) => now - time < 60_000);
+    this.#restarts.push(now);
+    if (this.#restarts.length > 5) {
+      this.#unavailable = `the language server keeps ending: ${reason}`;
+      return;
+    }
+    this.#ready = this.#launch();
+  }
+
+  #open(name: string, text: string): void {
+    const languageId = name.endsWith(".json")
+      ? "json"
+      : name.endsWith("x")
+        ? "typescriptreact"
+        : "typescript";
+    this.#client!.notify("textDocument/didOpen", {
+      textDocument: { uri: this.uri(name), languageId, version: this.#version++, text },
+    });
+  }
+}
+
+function initialization(folder: string): object {
+  return {
+    processId: process.pid,
+    rootUri: pathToFileURL(folder).href,
+    capabilities: {
+      general: { positionEncodings: ["utf-16"] },
+      textDocument: {
+        diagnostic: { relatedInformation: true },
+        publishDiagnostics: { relatedInformation: true },
+        completion: {
+          completionItem: { documentationFormat: ["markdown"], snippetSupport: false },
+          completionList: { itemDefaults: ["commitCharacters", "editRange", "data"] },
+        },
+        hover: { contentFormat: ["markdown"] },
+        definition: { linkSupport: true },
+        signatureHelp: { signatureInformation: { documentationFormat: ["markdown"] } },
+      },
+    },
+    initializationOptions: {
+      disablePushDiagnostics: true,
+      userPreferences: {
+        customConfigFileName: configName,
+        suggest: { autoImports: false },
+        tsserver: { automaticTypeAcquisition: { enabled: false } },
+      },
+    },
+  };
+}

@@ -1,0 +1,103 @@
+// Places and words in a cell's text, and its document's: LSP counts lines and columns from 0, in UTF-16 units.
+
+export interface Position {
+  line: number;
+  character: number;
+}
+export interface Range {
+  start: Position;
+  end: Position;
+}
+
+export function slashes(path: string): string {
+  return path.replaceAll("\\", "/");
+}
+
+/** The text may name modules or files, which are looked up from the notebook's folder. */
+export function hasImports(source: string): boolean {
+  return /\b(import|require|from|module)\b|^[ \t]*\/\/\//m.test(source);
+}
+
+/** The name in `declare module "name"`. */
+export function moduleName(text: string): string | undefined {
+  return /["'](.*?)["']/.exec(text)?.[1];
+}
+
+/** A cell's text without the line that tells a shell what runs it. */
+export function plain(source: string): string {
+  return source.startsWith("#!") ? `//${source.slice(2)}` : source;
+}
+
+/** Where something in a cell stands, as an offset; lines and columns count from 1. */
+export function offsetIn(source: string, line: number, column: number): number {
+  return offsetAt(source, { line, character: column - 1 });
+}
+
+/** The comments that start a cell. */
+export function leadingComments(source: string): string {
+  return /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];
+}
+
+/** `// @ts-nocheck` in the comments that start a cell. */
+export function hasNoCheck(source: string): boolean {
+  return /\/\/+\s*@ts-nocheck\b/.test(leadingComments(source));
+}
+
+export function wordBefore(source: string, cursor: number): string {
+  return /[\p{ID_Continue}$#]*$/u.exec(source.slice(Math.max(0, cursor - 200), cursor))![0];
+}
+
+export function identifierAt(source: string, cursor: number): string {
+  const before = /[\p{ID_Continue}$]*$/u.exec(source.slice(0, cursor))![0];
+  return before + /^[\p{ID_Continue}$]*/u.exec(source.slice(cursor))![0];
+}
+
+/** The server's position of an offset in a cell: the prelude's line comes first. */
+export function positionAt(source: string, offset: number): Position {
+  let line = 1;
+  let from = 0;
+  for (let i = source.indexOf("\n"); i >= 0 && i < offset; i = source.indexOf("\n", i + 1)) {
+    line++;
+    from = i + 1;
+  }
+  return { line, character: offset - from };
+}
+
+export function offsetAt(source: string, position: Position): number {
+  let from = 0;
+  for (let line = 1; line < position.line; line++) from = source.indexOf("\n", from) + 1;
+  return from + position.character;
+}
+
+/** Takes out the names of the documents that stand for cells. */
+export function clean(text: string): string {
+  return text
+    .replaceAll(/import\("[^"]*__slimlab_\w+"\)\./g, "")
+    .replaceAll(/\b__cell\d+\./g, "")
+    .replaceAll(/import\("[^"]*\/node_modules\/((?:@[^/"]+\/)?[^/"]+)[^"]*"\)/g, 'import("$1")')
+    .replaceAll(/["'][^"']*__slimlab_\w+["']/g, "an earlier cell");
+}
+
+/** "(alias) class C" and the line "import C = …" below it say how the name came here, which nobody asked. */
+export function withoutAlias(text: string): string {
+  return text.replace("(alias) ", "").replaceAll(/\n(?:import|export) [\w$]+(?: = [\w$.]+)?(?=\n```|$)/g, "");
+}
+
+export function firstBlock(markdown: string): string {
+  return (
+    /```\w*\n([\s\S]*?)```/
+      .exec(markdown)?.[1]
+      .replace(/^(?:let|const|var) /, "")
+      .trim() ?? ""
+  );
+}
+
+/** Markdown for a place that shows text only. */
+export function plainText(markdown: string): string {
+  return markdown
+    .replaceAll(/```\w*\n?/g, "")
+    .replaceAll(/\*\*?([^*\n]+)\*\*?/g, "$1")
+    .replaceAll(/\[([^\]\n]+)\]\([^)\n]*\)/g, "$1")
+    .replaceAll(/\n{3,}/g, "\n\n")
+    .trim();
+}

@@ -1,0 +1,95 @@
+// Watches the project's own files that cells import, and theirs: an edit shows in the next cell.
+import { existsSync, type FSWatcher, readFileSync, watch } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { packageRoot } from "../../util/files.ts";
+import { pathsOf } from "../cell/tsconfig.ts";
+import { filesOfTypes } from "../run/resolve.ts";
+import { prefix } from "./project.ts";
+
+/** What became of a file, as LSP has it. */
+export interface FileChange {
+  uri: string;
+  /** 1 made, 2 changed, 3 gone. */
+  type: 1 | 2 | 3;
+}
+
+export class ProjectFiles {
+  readonly #folder: string;
+  readonly #changed: (changes: FileChange[]) => void;
+  readonly #watchers = new Map<string, FSWatcher>();
+  readonly #watched = new Set<string>();
+  /** Of what is watched, the files that are not there (yet). */
+  readonly #missing = new Set<string>();
+
+  constructor(folder: string, changed: (changes: FileChange[]) => void) {
+    this.#folder = folder;
+    this.#changed = changed;
+    this.#watchFolder(folder);
+  }
+
+  close(): void {
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  /** Tells that files have changed on disk, so that cells see their new types. */
+  changed(paths: string[]): void {
+    if (paths.length === 0) return;
+    const files = paths.map((path) => resolve(this.#folder, path));
+    this.#changed(files.map((file) => ({ uri: pathToFileURL(file).href, type: this.#howChanged(file) })));
+  }
+
+  /** LSP's number for what became of a file: 1 made, 2 changed, 3 gone. */
+  #howChanged(file: string): FileChange["type"] {
+    if (!existsSync(file)) {
+      if (this.#watched.has(file)) this.#missing.add(file);
+      return 3;
+    }
+    return this.#missing.delete(file) ? 1 : 2;
+  }
+
+  /** Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. */
+  watchImports(source: string, folder = this.#folder): void {
+    const specifiers = /\b(?:from|import|require)\s*\(?\s*["']([^"'\n]+)["']/g;
+    for (const [, specifier] of source.matchAll(specifiers)) {
+      const isOwn = /^(?:\.{1,2}$|(?:\.{1,2}|slimlab)\/)/.test(specifier);
+      const mapped = isOwn ? [] : pathsOf(specifier, this.#folder);
+      if (!isOwn && mapped.length === 0) continue;
+      const built = specifier.startsWith("slimlab/")
+        ? join(packageRoot, "dist/lib", specifier.slice(8), "index.d.ts")
+        : "";
+      const { found, watched } = filesOfTypes(mapped[0] ?? (built || resolve(folder, specifier)));
+      const isNew = found !== undefined && !this.#watched.has(found);
+      for (const each of watched) {
+        if (this.#watched.size >= 5000) break;
+        if (each !== found && !this.#watched.has(each)) this.#missing.add(each);
+        this.#watched.add(each);
+        this.#watchFolder(dirname(each));
+      }
+      if (isNew && this.#watched.size < 5000 && /\.[cm]?[jt]sx?$/.test(found)) {
+        try {
+          this.watchImports(readFileSync(found, "utf8"), dirname(found));
+        } catch {}
+      }
+    }
+  }
+
+  #watchFolder(folder: string): void {
+    if (this.#watchers.has(folder)) return;
+    try {
+      const watcher = watch(folder, { persistent: false }, (_event, file) => {
+        const path = file === null ? "" : join(folder, String(file));
+        const isOwn = basename(path).startsWith(prefix);
+        const isAmbient = folder === this.#folder && path.endsWith(".d.ts");
+        if (isAmbient && !isOwn && !this.#watched.has(path)) {
+          this.#watched.add(path);
+          this.#missing.add(path);
+        }
+        if (this.#watched.has(path) && !isOwn) this.changed([path]);
+      });
+      watcher.on("error", () => {});
+      this.#watchers.set(folder, watcher);
+    } catch {}
+  }
+}

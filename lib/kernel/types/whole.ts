@@ -1,0 +1,72 @@
+// All cells that have run as one text: what TypeScript accepts there is right, though between modules it would forget it.
+import type { CellCode, DeclaredKind } from "../cell/code.ts";
+import { plain } from "./text.ts";
+
+/** Declarations of one name in two cells that make one thing of both. */
+const addsUp = new Set(["namespace namespace", "enum enum", "enum namespace", "class interface"]);
+
+/** Larger cells are left out; of the others, as many as this many characters hold. */
+const mostOfOne = 100_000;
+const mostOfAll = 300_000;
+const mostCells = 500;
+
+interface Ran {
+  source: string;
+  cell: CellCode;
+}
+
+export class Whole {
+  /** Cells that have run, the last run of each. */
+  #ran: Ran[] = [];
+
+  /** Keeps a cell that has run. */
+  add(source: string, cell: CellCode): void {
+    if (source.length > mostOfOne) return;
+    this.#ran = this.#ran.filter((each) => each.source !== source);
+    this.#ran.push({
+      source,
+      cell: { ...cell, code: "", map: { ...cell.map, sourcesContent: [], mappings: "" } },
+    });
+    let size = 0;
+    const first = this.#ran.findLastIndex((each) => (size += each.source.length) > mostOfAll);
+    this.#ran = this.#ran.slice(Math.max(0, first + 1, this.#ran.length - mostCells));
+  }
+
+  /**
+   * The cells whose names are still theirs, and this one, as one text; `lines` come before the cell's. Names of the other
+   * cells are carried as always: `prelude` makes their line, of those that it knows.
+   */
+  with(
+    source: string,
+    cell: CellCode,
+    prelude: (names: Iterable<string>) => string,
+  ): { text: string; lines: number } | undefined {
+    const parts = this.#parts(cell);
+    if (parts.length === 0) return undefined;
+    const declared = new Set(cell.declared.map(({ name }) => name));
+    const wanted = new Set<string>(cell.references);
+    for (const part of parts) {
+      for (const { name } of part.cell.declared) declared.add(name);
+      for (const name of part.cell.references) wanted.add(name);
+    }
+    const carried = [...wanted].filter((name) => !declared.has(name));
+    const before = `${prelude(carried)}${parts.map((part) => `${plain(part.source)}\n;`).join("")}`;
+    const [open, close] = cell.isObject ? ["(", "\n)"] : ["", ""];
+    // The prelude is a line of its own in the module that was checked first.
+    return { text: `${before}${open}\n${plain(source)}${close}`, lines: before.split("\n").length - 1 };
+  }
+
+  #parts(cell: CellCode): Ran[] {
+    const later = new Map<string, DeclaredKind>(cell.declared.map(({ name, kind }) => [name, kind]));
+    const parts: Ran[] = [];
+    for (const ran of this.#ran.toReversed()) {
+      const isWhole = ran.cell.declared.every(({ name, kind }) => {
+        const again = later.get(name);
+        return again === undefined || addsUp.has(`${kind} ${again}`);
+      });
+      for (const { name, kind } of ran.cell.declared) if (!later.has(name)) later.set(name, kind);
+      if (isWhole && !ran.cell.isObject) parts.unshift(ran);
+    }
+    return parts;
+  }
+}
