@@ -34,7 +34,13 @@ export async function codeOf(source: string, options: CellOptions, compile: Comp
   let code = text;
   let map: SourceMap;
   if (!compiles) map = wordMap(text, place);
-  else ({ code, map } = await compile(text, place, { ...options, mergedNames, block: lowered }));
+  else
+    ({ code, map } = await compile(text, place, {
+      ...options,
+      mergedNames,
+      block: lowered,
+      jsxSettings: cell.compiledJsx,
+    }));
   map.mappings = `;${map.mappings}`;
   map.sources = [options.name];
   map.sourcesContent = [source];
@@ -49,6 +55,7 @@ export async function codeOf(source: string, options: CellOptions, compile: Comp
     deferred: cell.deferred,
     isAmbient: cell.isAmbient,
     ambientModules: cell.ambientModules,
+    jsx: cell.jsx && { places: cell.jsxPlaces, settings: cell.jsx },
     reset: options.inFunction ? cell.reset : [],
   };
 }

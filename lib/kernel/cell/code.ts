@@ -1,5 +1,7 @@
 // What a cell becomes and what it tells of itself: the words that transform, editing, types and debugger share.
 
+import type { JsxSettings } from "./jsx.ts";
+
 export type DeclaredKind =
   | "let"
   | "const"
@@ -50,6 +52,8 @@ export interface CellCode {
   isAmbient: boolean;
   /** Where the cell's `declare module "name"`s stand. */
   ambientModules: [start: number, end: number][];
+  /** Where JSX stands, outermost first to last, and how it is compiled. */
+  jsx?: { places: [start: number, end: number][]; settings: JsxSettings };
 }
 
 export interface SourceMap {

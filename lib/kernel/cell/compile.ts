@@ -2,11 +2,13 @@
 // tree. Its helpers and temporaries are `var`s, which would outlive the cell and be seen by the next.
 import { parse } from "@babel/parser";
 import type { Message, TransformOptions } from "esbuild";
+import { goName } from "../../util/turn.ts";
 import { CellSyntaxError, type SourceMap } from "./code.ts";
 import { type Edit, editedText, type PlaceInSource, readMappings, segmentAt, wordMap } from "./edits.ts";
+import type { JsxSettings } from "./jsx.ts";
 import { contains, eachChild, isFunction, isNode, type Node, type Of, type Statement } from "./tree.ts";
 import type { ClassOptions } from "./tsconfig.ts";
-import { resultMark } from "./words.ts";
+import { importFunction, resultMark } from "./words.ts";
 
 const nodeTarget = `node${process.versions.node.split(".").slice(0, 2).join(".")}`;
 
@@ -16,6 +18,8 @@ export interface CompileOptions extends ClassOptions {
   mergedNames: ReadonlySet<string>;
   /** Everything is put in a block, which keeps helpers and temporaries from the next cell. */
   block: boolean;
+  /** How JSX is compiled, where the cell has any. */
+  jsxSettings?: JsxSettings;
 }
 
 /** Compiles a cell's edited text; the map leads to the cell by way of `place`. */
@@ -45,8 +49,15 @@ export async function compile(
 }
 
 function esbuildOptions(options: CompileOptions): TransformOptions & { sourcemap: "external" } {
+  const jsx = options.jsxSettings;
   return {
-    loader: options.javascript ? "js" : "ts",
+    loader: `${options.javascript ? "js" : "ts"}${jsx ? "x" : ""}`,
+    ...(jsx && {
+      jsx: jsx.runtime === "automatic" ? "automatic" : "transform",
+      jsxImportSource: jsx.source,
+      jsxFactory: jsx.factory,
+      jsxFragment: jsx.fragment,
+    }),
     target: nodeTarget,
     sourcemap: "external",
     sourcesContent: false,
@@ -75,10 +86,22 @@ function tidied(code: string, options: CompileOptions): Edit[] {
   for (const statement of program.body) {
     if (statement.type === "VariableDeclaration" && statement.kind === "var")
       topLevelVar(statement, options, edits);
+    if (statement.type === "ImportDeclaration") runtimeImport(statement, edits);
   }
   list(program.body, edits);
   for (const statement of program.body) walk(statement, false, edits);
   return edits;
+}
+
+/** `import { jsx } from "react/jsx-runtime"`, esbuild's own: a cell's imports are calls by now. */
+function runtimeImport({ start, end, source, specifiers }: Of<"ImportDeclaration">, edits: Edit[]): void {
+  const names = specifiers.flatMap((each) => {
+    if (each.type !== "ImportSpecifier") return [];
+    const { imported, local } = each;
+    return "name" in imported ? [`${imported.name}: ${local.name}`] : [];
+  });
+  const call = `${goName}(await ${importFunction}(${JSON.stringify(source.value)}))`;
+  edits.push({ start, end, text: `const { ${names.join(", ")} } = ${call};` });
 }
 
 function topLevelVar(node: Of<"VariableDeclaration">, options: CompileOptions, edits: Edit[]): void {

@@ -3,6 +3,7 @@ import { goName } from "../../util/turn.ts";
 import type { Declared, DeclaredKind } from "./code.ts";
 import type { Edit, Moved } from "./edits.ts";
 import { TypeEraser } from "./erase.ts";
+import { type JsxOptions, type JsxSettings, jsxNames, jsxSettings, pragmaPlaces } from "./jsx.ts";
 import { type CellNames, isTaken, ownName } from "./names.ts";
 import { lexicalNames, outerUses, type Use } from "./scope.ts";
 import type { SyntaxOptions } from "./syntax.ts";
@@ -32,7 +33,7 @@ const moduleNames = new Map([
   ["exports", `${metaName}.module.exports`],
 ]);
 
-export interface RewriteOptions extends SyntaxOptions {
+export interface RewriteOptions extends SyntaxOptions, JsxOptions {
   /** What earlier cells have declared. */
   names?: CellNames;
   /** Have the compiler take the types out even where taking their text away is enough. */
@@ -51,6 +52,9 @@ export class CellRewriter {
   readonly deferred: [start: number, end: number][] = [];
   isAmbient = false;
   readonly ambientModules: [start: number, end: number][] = [];
+  /** How the cell's JSX is compiled, where it has any, and where it stands. */
+  readonly jsx: JsxSettings | undefined;
+  readonly jsxPlaces: [start: number, end: number][] = [];
   showsResult = false;
   /** What the cell needs declared before its own lines. */
   firstLine = "";
@@ -105,14 +109,32 @@ export class CellRewriter {
     this.#classes = new Set();
     for (const each of this.#statements)
       if (each.type === "ClassDeclaration" && each.id) this.#classes.add(each.id.name);
+    if (!tree.jsx) return;
+    const own = lexicalNames(tree.body);
+    for (const each of tree.body)
+      if (each.type === "ImportDeclaration") for (const { local } of each.specifiers) own.add(local.name);
+    const isKnown = (name: string) => own.has(name) || options.names?.kind(name) !== undefined;
+    this.jsx = jsxSettings(source, options, isKnown);
+  }
+
+  /** The settings as the compiler has them, which makes calls of the names that V8 knows. */
+  get compiledJsx(): JsxSettings | undefined {
+    if (!this.jsx) return undefined;
+    const inV8 = (path: string) => path.replace(/^[^.]+/, (name) => this.#nameOf(name));
+    return { ...this.jsx, factory: inV8(this.jsx.factory), fragment: inV8(this.jsx.fragment) };
   }
 
   rewrite(): void {
     const { body, interpreter } = this.#tree;
     if (interpreter) this.#replace(interpreter.start, interpreter.end, "");
+    if (this.jsx) {
+      for (const name of jsxNames(this.jsx)) this.references.add(name);
+      for (const at of pragmaPlaces(this.#source)) this.#replace(at, at + 1, "");
+    }
     this.lowered =
-      /@|\b(using|accessor)\b/.test(this.#source) &&
-      body.some((statement) => contains(statement, (node) => this.#isLowered(node)));
+      this.jsx !== undefined ||
+      (/@|\b(using|accessor)\b/.test(this.#source) &&
+        body.some((statement) => contains(statement, (node) => this.#isLowered(node))));
     // A resource lives until its cell's end, so what follows it stands in a block.
     this.block = body.some(isUsing);
     const scoped = this.lowered || this.#inFunction;
@@ -636,6 +658,10 @@ export class CellRewriter {
 
   #visit(node: Node, top: boolean): void {
     switch (node.type) {
+      case "JSXElement":
+      case "JSXFragment":
+        if (!(node.start < (this.jsxPlaces.at(-1)?.[1] ?? 0))) this.jsxPlaces.push([node.start, node.end]);
+        break;
       case "Identifier":
       case "JSXIdentifier":
         this.references.add(node.name);

@@ -13,7 +13,7 @@ export interface SyntaxOptions {
   experimentalDecorators?: boolean;
 }
 
-function parserOptions(options: SyntaxOptions): ParserOptions {
+function parserOptions(options: SyntaxOptions, jsx = false): ParserOptions {
   const plugins: ParserPlugin[] = [
     options.experimentalDecorators ? "decorators-legacy" : ["decorators", { decoratorsBeforeExport: true }],
     "decoratorAutoAccessors",
@@ -21,6 +21,7 @@ function parserOptions(options: SyntaxOptions): ParserOptions {
     "importAttributes",
   ];
   if (!options.javascript) plugins.push("typescript");
+  if (jsx) plugins.push("jsx");
   return {
     sourceType: "module",
     strictMode: options.javascript ? false : undefined,
@@ -30,11 +31,35 @@ function parserOptions(options: SyntaxOptions): ParserOptions {
   };
 }
 
-/** Parses statements. In JavaScript, functions and `var`s may share a name, as in every script. */
+/**
+ * Parses statements. A cell is TypeScript where it can be, so that `<T>x` is a cast; what can be read only as TypeScript
+ * with JSX is that.
+ */
 function program(source: string, options: SyntaxOptions): Omit<CellTree, "bareObject"> {
-  type Parsed = { program: Omit<CellTree, "bareObject">; errors?: (BabelError & { details?: Details })[] };
+  try {
+    return { ...statements(source, options, false), jsx: false };
+  } catch (error) {
+    if (!/<[\p{ID_Start}$_>]/u.test(source)) throw error;
+    try {
+      return { ...statements(source, options, true), jsx: true };
+    } catch (jsxError) {
+      throw /<\/|\/>/.test(source) ? jsxError : error;
+    }
+  }
+}
+
+/** In JavaScript, functions and `var`s may share a name, as in every script. */
+function statements(
+  source: string,
+  options: SyntaxOptions,
+  jsx: boolean,
+): Omit<CellTree, "bareObject" | "jsx"> {
+  type Parsed = {
+    program: Omit<CellTree, "bareObject" | "jsx">;
+    errors?: (BabelError & { details?: Details })[];
+  };
   type Details = { identifierName?: string };
-  const settings = parserOptions(options);
+  const settings = parserOptions(options, jsx);
   if (!options.javascript) return (parse(source, settings) as unknown as Parsed).program;
   let parsed: Parsed;
   try {
@@ -73,7 +98,7 @@ export function parseCell(source: string, options: SyntaxOptions): CellTree {
       if (expression.type === "ObjectExpression") {
         const { start, end } = expression;
         const statement = { type: "ExpressionStatement", expression, start, end } as Statement;
-        return { body: [statement], directives: [], bareObject: true };
+        return { body: [statement], directives: [], bareObject: true, jsx: false };
       }
     } catch {}
   }
@@ -92,8 +117,6 @@ interface BabelError {
   pos?: number;
 }
 
-const jsxHint = "This is no expression; JSX is read where the folder's tsconfig.json has a jsx setting";
-
 function fromBabel(error: unknown, source: string): unknown {
   const { message, loc, reasonCode } = error as BabelError;
   if (!loc) return error;
@@ -105,8 +128,6 @@ function fromBabel(error: unknown, source: string): unknown {
     UnterminatedTemplate: "This template string has no closing `",
     UnterminatedComment: "This comment has no closing */",
     UnterminatedRegExp: "This regular expression has no closing /",
-    MissingOneOfPlugins: jsxHint,
-    MissingPlugin: jsxHint,
     IllegalReturn: "return works inside a function only; a cell's last expression is its result",
   };
   if (reasonCode === "UnexpectedReservedWord" && /'await'/.test(text)) text = friendly.AwaitNotInAsyncContext;
@@ -160,10 +181,10 @@ function nextIndent(source: string): string {
   return /[{([]\s*(\/\/.*)?$/.test(line) || /=>\s*$/.test(line) ? `${indent}  ` : indent;
 }
 
-/** The names that a cell declares at its top level; undefined where it cannot be parsed. */
-export function declaredNames(source: string): Set<string> | undefined {
+/** The names that a cell declares at its top level, and whether it has JSX; undefined where it cannot be parsed. */
+export function declaredNames(source: string): { names: Set<string>; jsx: boolean } | undefined {
   try {
-    const { body } = program(source, {});
+    const { body, jsx } = program(source, {});
     const names = lexicalNames(body);
     for (const name of varNames(body)) names.add(name);
     for (const each of body) {
@@ -172,7 +193,7 @@ export function declaredNames(source: string): Set<string> | undefined {
       if (node.type === "TSInterfaceDeclaration" || node.type === "TSTypeAliasDeclaration")
         names.add(node.id.name);
     }
-    return names;
+    return { names, jsx };
   } catch {
     return undefined;
   }

@@ -23,6 +23,8 @@ export interface CellTree {
   interpreter?: Of<"InterpreterDirective"> | null;
   /** The cell is nothing but an object literal. */
   bareObject: boolean;
+  /** The cell has JSX. */
+  jsx: boolean;
 }
 
 export function isNode(value: unknown): value is Node {
@@ -130,4 +132,9 @@ export function declarationOf(statement: Node): Node {
   if (statement.type === "ExportNamedDeclaration" || statement.type === "ExportDefaultDeclaration")
     return statement.declaration ?? statement;
   return statement;
+}
+
+/** The comments that start a cell. */
+export function leadingComments(source: string): string {
+  return /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];
 }

@@ -4,9 +4,10 @@ import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { parseExpression } from "@babel/parser";
 import { findUp } from "../run/resolve.ts";
+import type { JsxOptions } from "./jsx.ts";
 import type { Expression } from "./tree.ts";
 
-export interface ClassOptions {
+export interface ClassOptions extends JsxOptions {
   /** Decorators as TypeScript had them before the standard's. Default: what the folder's tsconfig.json says. */
   experimentalDecorators?: boolean;
   /** Class fields by definition, as the standard has them, or by assignment. Default: what tsconfig.json says. */
@@ -36,10 +37,20 @@ export function projectOptions(folder: string): ProjectOptions {
 }
 
 export function classOptions(folder: string): ClassOptions {
-  const { experimentalDecorators, useDefineForClassFields } = projectOptions(folder).compilerOptions;
-  const options: ClassOptions = {};
+  const { compilerOptions } = projectOptions(folder);
+  const { experimentalDecorators, useDefineForClassFields } = compilerOptions;
+  const options: ClassOptions = jsxOptions(compilerOptions);
   if (typeof experimentalDecorators === "boolean") options.experimentalDecorators = experimentalDecorators;
   if (typeof useDefineForClassFields === "boolean") options.useDefineForClassFields = useDefineForClassFields;
+  return options;
+}
+
+export function jsxOptions(compilerOptions: Record<string, unknown>): JsxOptions {
+  const options: JsxOptions = {};
+  for (const key of ["jsx", "jsxFactory", "jsxFragmentFactory", "jsxImportSource"] as const) {
+    const value = compilerOptions[key];
+    if (typeof value === "string") options[key] = key === "jsx" ? value.toLowerCase() : value;
+  }
   return options;
 }
 

@@ -97,7 +97,9 @@ export function provideModules(folder: string): void {
       }
       const name = /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0];
       if (code === "ERR_MODULE_NOT_FOUND" && name && (error as Error).message.includes(`'${name}'`)) {
-        throw notFound(specifier, folder, `is it installed? "npm install ${name}" in that folder does it`);
+        const { jsxHint } = await import("../cell/jsx.ts");
+        const install = `is it installed? "npm install ${name}" in that folder does it`;
+        throw notFound(specifier, folder, specifier === `${name}/jsx-runtime` ? jsxHint : install);
       }
       throw error;
     }

@@ -1,7 +1,8 @@
 // What a cell says to the checker for all cells: references to libraries and files of types, and `declare module "x"`.
 import type { CellCode } from "../cell/code.ts";
+import { leadingComments } from "../cell/tree.ts";
 import type { Diagnostic } from "./diagnostics.ts";
-import { leadingComments, moduleName, offsetIn } from "./text.ts";
+import { moduleName, offsetIn } from "./text.ts";
 
 export class Ambient {
   /** References as they stand, modules by name. */

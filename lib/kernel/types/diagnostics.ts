@@ -1,6 +1,7 @@
 // TypeScript's problems as a cell's: which are none in a notebook, what they say, and what to do about them.
 import type { CellCode } from "../cell/code.ts";
 import { hintForName } from "../cell/hints.ts";
+import { jsxHint } from "../cell/jsx.ts";
 import { clean, offsetIn, type Range } from "./text.ts";
 
 /** A problem in a cell. Lines and columns count from 1, columns in UTF-16 units. */
@@ -50,6 +51,7 @@ const meaningless = new Set([
   6196,
   6198,
   7016, // a JavaScript package without types: any
+  7026, // a JSX element of a package without types: any
   7028, // unused label
 ]);
 
@@ -105,6 +107,7 @@ export function cleaned(diagnostic: Diagnostic): Diagnostic {
   const module =
     code === 2307 || code === 2882 ? /'((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1] : undefined;
   if (module && !module.includes(":")) message += ` Is it installed? "npm install ${module}" does it.`;
+  if (code === 2874 || code === 2875) message = `${message.replace(/ Make sure .*$/s, "")} ${jsxHint}.`;
   if (ofStrictness.has(code))
     message += " (A cell that begins with // @ts-strict false switches strictness off.)";
   return { ...diagnostic, message };

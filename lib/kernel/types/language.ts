@@ -13,6 +13,9 @@
 // without opening them; only cells with imports are documents in the notebook's folder, where imports are looked up.
 import { resolve } from "node:path";
 import type { CellCode } from "../cell/code.ts";
+import { jsxPragmas, jsxSettings } from "../cell/jsx.ts";
+import { leadingComments } from "../cell/tree.ts";
+import { jsxOptions, projectOptions } from "../cell/tsconfig.ts";
 import type { Completions, Inspection } from "../protocol/host.ts";
 import { Ambient } from "./ambient.ts";
 import { type CompletionAnswer, completionsOf } from "./completion.ts";
@@ -30,10 +33,18 @@ import { sweep } from "./home.ts";
 import { Inspector } from "./inspection.ts";
 import { NoAnswer, ServerDied } from "./lsp.ts";
 import { CellModules } from "./modules.ts";
-import { ambientName, configName, documentOf, globalsName, projectConfig } from "./project.ts";
+import {
+  ambientName,
+  configName,
+  documentOf,
+  globalsName,
+  jsxDocumentOf,
+  type ProjectSettings,
+  projectConfig,
+} from "./project.ts";
 import { declaredRoughly } from "./rough.ts";
 import { TypeServer } from "./server.ts";
-import { hasImports, hasNoCheck, leadingComments, plain, positionAt, wordBefore } from "./text.ts";
+import { hasImports, hasNoCheck, plain, positionAt, typeText, wordBefore } from "./text.ts";
 import { ProjectFiles } from "./watch.ts";
 import { Whole } from "./whole.ts";
 
@@ -47,7 +58,6 @@ export interface LanguageServiceOptions {
 }
 
 const cellDocument = documentOf("cell");
-const editDocument = documentOf("edit");
 const namesDocument = documentOf("names");
 
 /** Answers about cells' types. Nothing here throws for what a server does: it is restarted with its documents. */
@@ -61,8 +71,9 @@ export class LanguageService {
   readonly #ambient = new Ambient();
   readonly #whole = new Whole();
   #checked: { source: string; cell: CellCode } | undefined;
-  /** What a cell has said of strictness. */
-  #isStrict: boolean | undefined;
+  readonly #settings: ProjectSettings = { jsx: 0 };
+  /** Ways of compiling JSX, as the comments that say them. */
+  readonly #jsxWays: string[] = [];
 
   constructor(options: LanguageServiceOptions) {
     this.#folder = resolve(options.folder);
@@ -86,11 +97,11 @@ export class LanguageService {
     this.#modules = new CellModules(this.#folder, this.#server, this.#files);
     this.#inspector = new Inspector(this.#folder, this.#server, this.#modules);
     this.#server.change(cellDocument, this.#modules.prelude([]));
-    this.#server.change(editDocument, this.#modules.prelude([]));
+    this.#server.change(documentOf("edit"), this.#modules.prelude([]));
   }
 
   #configure(): void {
-    this.#server.change(configName, JSON.stringify(projectConfig(this.#folder, this.#isStrict)));
+    this.#server.change(configName, JSON.stringify(projectConfig(this.#folder, this.#settings)));
   }
 
   /**
@@ -126,26 +137,45 @@ export class LanguageService {
 
   async #problems(source: string, cell: CellCode): Promise<Diagnostic[]> {
     const carried = this.#modules.carried(cell);
-    let found = await this.#diagnostics(this.#module(carried, source, cell));
+    let found = await this.#diagnostics(this.#module(carried, source, cell), cell);
     if (this.#ambient.declareModules(found, source, cell)) {
       this.#server.change(ambientName, this.#ambient.text);
-      found = await this.#diagnostics(this.#module(carried, source, cell));
+      found = await this.#diagnostics(this.#module(carried, source, cell), cell);
     }
     const problems = found.filter((each) => isMeant(each, source, cell, carried));
     return problems.some(isError) ? this.#again(problems, source, cell) : problems;
   }
 
   /** Problems in the cell's own lines: the prelude's is line 0. */
-  async #diagnostics(text: string): Promise<Diagnostic[]> {
-    this.#server.change(cellDocument, text);
-    return (await this.#server.diagnostics(cellDocument)).filter((each) => each.line >= 1);
+  async #diagnostics(text: string, { jsx }: CellCode): Promise<Diagnostic[]> {
+    const pragmas = jsx && jsxPragmas(jsx.settings);
+    const name = this.#document("cell", pragmas);
+    // (A comment that says how JSX is compiled counts at a file's start only.)
+    this.#server.change(name, (pragmas ?? "") + text);
+    return (await this.#server.diagnostics(name)).filter((each) => each.line >= 1);
+  }
+
+  /**
+   * The document for a cell, without JSX or with: the first of its way makes it. (The server does not look at such comments
+   * again when a document changes.)
+   */
+  #document(kind: "cell" | "edit", pragmas: string | undefined): string {
+    if (pragmas === undefined) return documentOf(kind);
+    let way = this.#jsxWays.indexOf(pragmas);
+    if (way < 0) {
+      way = this.#jsxWays.push(pragmas) - 1;
+      for (const each of ["cell", "edit"]) this.#server.change(jsxDocumentOf(each, way), `${pragmas}\n`);
+      this.#settings.jsx = this.#jsxWays.length;
+      this.#configure();
+    }
+    return jsxDocumentOf(kind, way);
   }
 
   /** What a cell says to the checker as a whole; `// @ts-strict false` counts for the rest of the notebook. */
   #heed(source: string, cell: CellCode): void {
     const strict = /\/\/+\s*@ts-strict\b\s*(true|on|false|off)?/.exec(leadingComments(source));
     if (strict) {
-      this.#isStrict = !/false|off/.test(strict[1] ?? "");
+      this.#settings.isStrict = !/false|off/.test(strict[1] ?? "");
       this.#configure();
     }
     this.#ambient.heed(source, cell);
@@ -163,7 +193,7 @@ export class LanguageService {
     );
     let left = problems;
     if (whole) {
-      const found = await this.#diagnostics(whole.text);
+      const found = await this.#diagnostics(whole.text, cell);
       const places = new Set(found.map(({ line, column }) => `${line - whole.lines}:${column}`));
       left = problems.filter((each) => !isError(each) || places.has(`${each.line}:${each.column}`));
     }
@@ -190,7 +220,7 @@ export class LanguageService {
     if (!accepted) return;
     const { source: text, cell: code } = accepted;
     if (code.declared.length > 0 || code.isAmbient)
-      this.#modules.add(text, code, this.#module(this.#modules.carried(code), text, code));
+      this.#modules.add(text, code, this.#module(this.#modules.carried(code), typeText(text, code), code));
     if (!this.#javascript) this.#whole.add(text, code);
     // A cell's own imports would make the next cell's list of modules differ: that is taken in now, while this one runs.
     if (hasImports(text)) {
@@ -204,10 +234,10 @@ export class LanguageService {
     const word = wordBefore(source, cursor);
     try {
       await this.#server.started();
-      this.#edit(source, cursor, word);
+      const { name } = this.#edit(source, cursor, word);
       const answer = await this.#server.requestAt<CompletionAnswer>(
         "textDocument/completion",
-        editDocument,
+        name,
         positionAt(source, cursor),
         { context: { triggerKind: 1 } },
       );
@@ -224,23 +254,27 @@ export class LanguageService {
   async inspect(source: string, cursor: number, detail = 0): Promise<Inspection | undefined> {
     try {
       await this.#server.started();
-      const first = this.#edit(source, cursor);
-      return await this.#inspector.inspect(editDocument, first, source, cursor, detail);
+      const { name, first } = this.#edit(source, cursor);
+      return await this.#inspector.inspect(name, first, source, cursor, detail);
     } catch {
       return undefined;
     }
   }
 
-  /** Makes a cell that is being written a document; its first line is the answer. */
-  #edit(source: string, cursor: number, word = ""): string {
-    const first = this.#modules.prelude(this.#visible(source, cursor, word));
-    this.#server.change(editDocument, first + source);
-    return first;
+  /** Makes a cell that is being written a document, with a line before its own. */
+  #edit(source: string, cursor: number, word = ""): { name: string; first: string } {
+    const { names, jsx } = declaredRoughly(source, cursor);
+    const options = jsxOptions(projectOptions(this.#folder).compilerOptions);
+    const isKnown = (each: string) => names.has(each) || this.#modules.has(each);
+    const pragmas = jsx ? jsxPragmas(jsxSettings(source, options, isKnown)) : undefined;
+    const name = this.#document("edit", pragmas);
+    const first = (pragmas ?? "") + this.#modules.prelude(this.#visible(source, names, word));
+    this.#server.change(name, first + source);
+    return { name, first };
   }
 
-  /** Earlier cells' names that are in scope of a cell that may not parse yet. */
-  #visible(source: string, cursor: number, word: string): string[] {
-    const own = declaredRoughly(source, cursor);
+  /** Earlier cells' names that are in scope of a cell that declares names of its own. */
+  #visible(source: string, own: Set<string>, word: string): string[] {
     const names = this.#modules.names.filter((name) => !own.has(name));
     if (names.length <= 200) return names;
     // Of very many names, those that the cell mentions and those that the word may become.

@@ -108,7 +108,7 @@ export class CellModules {
     const text = `${module}\nexport { ${exported.join(", ")} };\n`;
     // A cell that is run again as it was keeps its module: its classes are the ones that earlier cells know.
     const same = this.#texts.get(text);
-    const number = same ?? this.#fillFree(text, source);
+    const number = same ?? this.#fillFree(text, hasImports(source) || cell.jsx !== undefined);
     const uses = new Set(carried.map((name) => this.#names.get(name)!.cell));
     if (same === undefined) {
       for (const from of uses) this.#cells.get(from)!.users++;
@@ -158,8 +158,8 @@ export class CellModules {
       this.#server.change(`${basename(this.#modules[number].path)}.ts`, this.prelude([]));
   }
 
-  #fillFree(text: string, source: string): number {
-    const kind = !this.#home || hasImports(source) ? "open" : "files";
+  #fillFree(text: string, imports: boolean): number {
+    const kind = !this.#home || imports ? "open" : "files";
     if (this.#free[kind].length === 0) this.#addModules(kind, kind === "open" ? openModules : fileModules);
     const number = this.#free[kind].pop()!;
     this.#texts.set(text, number);

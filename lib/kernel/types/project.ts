@@ -14,14 +14,27 @@ export function documentOf(kind: string): string {
   return `${prefix}_${kind}.ts`;
 }
 
+/** The documents of cells with JSX, for there `<T>x` is no cast; each way of compiling it has its own. */
+export function jsxDocumentOf(kind: string, way: number): string {
+  return `${prefix}_${kind}_jsx${way}.tsx`;
+}
+
+export interface ProjectSettings {
+  /** What a cell has said of strictness. */
+  isStrict?: boolean;
+  /** Ways of compiling JSX that cells have had: their documents belong to the project. */
+  jsx: number;
+}
+
 /**
  * The project that cells belong to, as a tsconfig.json that exists only in the server's memory. The folder's own
  * settings count: what code means (decorators, paths, JSX) and how strict to be, but for what makes no sense between
  * cells. Without any, and without a word of a cell's (`heed`), it is strict.
  */
-export function projectConfig(folder: string, isStrict: boolean | undefined): object {
+export function projectConfig(folder: string, { isStrict, jsx }: ProjectSettings): object {
   const require = createRequire(join(folder, "noop.js"));
   const files = [documentOf("cell"), documentOf("edit"), globalsName, ambientName];
+  for (let way = 0; way < jsx; way++) files.push(jsxDocumentOf("cell", way), jsxDocumentOf("edit", way));
   const { file: own, compilerOptions: theirs } = projectOptions(folder);
   const listed = (name: string) => {
     const value = theirs[name];
@@ -65,8 +78,8 @@ export function projectConfig(folder: string, isStrict: boolean | undefined): ob
   }
   // A notebook outside any project can still import slimlab's modules; inside, the same line lists them to complete.
   const slimlab = resolved(require, "slimlab/package.json");
-  // Cells import .tsx files whether or not the folder says how JSX is to be compiled.
-  if (theirs.jsx === undefined) compilerOptions.jsx = "preserve";
+  // Cells import .tsx files whether or not the folder says how JSX is to be compiled. (Cells say it for themselves.)
+  if (theirs.jsx === undefined) compilerOptions.jsx = "react-jsx";
   const hasPaths = theirs.paths !== undefined;
   if (!hasPaths && (!slimlab || dirname(slimlab) === packageRoot)) {
     compilerOptions.paths = { "slimlab/*": [join(packageRoot, "dist/lib/*/index.d.ts")] };

@@ -1,12 +1,15 @@
 // The names that a cell under way declares, which may not parse yet.
 import { declaredNames } from "../cell/syntax.ts";
 
-/** Names that a cell under way declares at its top level: all of them where it can be parsed, else at a glance. */
-export function declaredRoughly(source: string, cursor: number): Set<string> {
+/**
+ * Names that a cell under way declares at its top level, and whether it has JSX: surely where it can be parsed, else at a
+ * glance.
+ */
+export function declaredRoughly(source: string, cursor: number): { names: Set<string>; jsx: boolean } {
   // A word where the cursor is makes many a cell whole: `a.` and `f(x, ` are missing nothing else.
   const filled = `${source.slice(0, cursor)}_${source.slice(cursor)}`;
-  const names = declaredNames(source) ?? declaredNames(filled);
-  if (names) return names;
+  const parsed = declaredNames(source) ?? declaredNames(filled);
+  if (parsed) return parsed;
   const rough = new Set<string>();
   for (const [, name] of source.matchAll(
     /\b(?:function\*?|class|enum|namespace|type|interface|using)\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)/gu,
@@ -17,7 +20,7 @@ export function declaredRoughly(source: string, cursor: number): Set<string> {
     for (const name of patternNames(source.slice(index + keyword.length, index + 1000), keyword === "import"))
       rough.add(name);
   }
-  return rough;
+  return { names: rough, jsx: /<\/|\/>/.test(source) && !/<\w+>\w/.test(source) };
 }
 
 /** The names that a pattern at the start of a text binds. */

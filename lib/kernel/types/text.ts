@@ -1,4 +1,7 @@
 // Places and words in a cell's text, and its document's: LSP counts lines and columns from 0, in UTF-16 units.
+import type { CellCode } from "../cell/code.ts";
+import { jsxType } from "../cell/jsx.ts";
+import { leadingComments } from "../cell/tree.ts";
 
 export interface Position {
   line: number;
@@ -31,11 +34,6 @@ export function plain(source: string): string {
 /** Where something in a cell stands, as an offset; lines and columns count from 1. */
 export function offsetIn(source: string, line: number, column: number): number {
   return offsetAt(source, { line, character: column - 1 });
-}
-
-/** The comments that start a cell. */
-export function leadingComments(source: string): string {
-  return /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];
 }
 
 /** `// @ts-nocheck` in the comments that start a cell. */
@@ -100,4 +98,14 @@ export function plainText(markdown: string): string {
     .replaceAll(/\[([^\]\n]+)\]\([^)\n]*\)/g, "$1")
     .replaceAll(/\n{3,}/g, "\n\n")
     .trim();
+}
+
+/** A cell's text as far as types go: each JSX expression is its type's value, which needs no file of another kind. */
+export function typeText(source: string, { jsx }: CellCode): string {
+  let text = source;
+  for (const [start, end] of jsx?.places.toReversed() ?? []) {
+    const lines = text.slice(start, end).replaceAll(/[^\n]/g, "");
+    text = `${text.slice(0, start)}(undefined! as ${jsxType(jsx!.settings)}${lines})${text.slice(end)}`;
+  }
+  return text;
 }

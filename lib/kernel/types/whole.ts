@@ -1,6 +1,6 @@
 // All cells that have run as one text: what TypeScript accepts there is right, though between modules it would forget it.
 import type { CellCode, DeclaredKind } from "../cell/code.ts";
-import { plain } from "./text.ts";
+import { plain, typeText } from "./text.ts";
 
 /** Declarations of one name in two cells that make one thing of both. */
 const addsUp = new Set(["namespace namespace", "enum enum", "enum namespace", "class interface"]);
@@ -50,7 +50,7 @@ export class Whole {
       for (const name of part.cell.references) wanted.add(name);
     }
     const carried = [...wanted].filter((name) => !declared.has(name));
-    const before = `${prelude(carried)}${parts.map((part) => `${plain(part.source)}\n;`).join("")}`;
+    const before = `${prelude(carried)}${parts.map((part) => `${plain(typeText(part.source, part.cell))}\n;`).join("")}`;
     const [open, close] = cell.isObject ? ["(", "\n)"] : ["", ""];
     // The prelude is a line of its own in the module that was checked first.
     return { text: `${before}${open}\n${plain(source)}${close}`, lines: before.split("\n").length - 1 };
