@@ -37,6 +37,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "write a model file in another format: slimlab convert IN OUT",
     load: () => import("./commands/convert.ts"),
   },
+  reproduce: {
+    summary: "run a record of chapter 4.3 again and compare",
+    load: () => import("./commands/reproduce.ts"),
+  },
   kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./commands/kernel.ts") },
   lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./commands/lab.ts") },
   native: { summary: "install the native TensorFlow backend", load: () => import("./commands/native.ts") },
@@ -45,7 +49,7 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
 const help = `Usage: slimlab COMMAND [OPTION]...
 
 ${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`)
   .join("\n")}
 
 slimlab COMMAND --help tells more, slimlab --version which this is.`;

@@ -15,7 +15,7 @@ import {
   tf,
   train,
 } from "../nn/index.ts";
-import { checkInteger, checkNumber, shown } from "../util/check.ts";
+import { checkInteger, checkLength, checkNumber, shown } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
 import { checkTemperature, combineTeachers } from "./loss.ts";
@@ -44,6 +44,20 @@ export interface DistillOptions extends Omit<TrainOptions, "loss" | "forward" | 
    * up, instead of asking anew in each batch. By default where that is less work: more epochs than places, (2·shift + 1)².
    */
   tabulate?: boolean;
+  /** What {@link tabulateTeachers} made of the same teachers, images and `shift`: they are then not asked again. */
+  table?: TeacherTable;
+}
+
+/** What teachers say of every image in every place that it may be moved to. */
+export interface TeacherTable {
+  /** How far images may be moved in each direction. */
+  shift: number;
+  classes: number;
+  /**
+   * One array a place, [images, classes] logits: of images moved down by place / side − shift and right by place % side −
+   * shift, with side = 2·shift + 1.
+   */
+  places: Float32Array[];
 }
 
 /**
@@ -61,7 +75,7 @@ export async function distill(
   data: Split,
   options: DistillOptions = {},
 ): Promise<History> {
-  const { temperature = 4, mixing = 0.9, teacherWeights, hints = [], tabulate, ...training } = options;
+  const { temperature = 4, mixing = 0.9, teacherWeights, hints = [], tabulate, table, ...training } = options;
   const teachers = Array.isArray(teacher)
     ? (teacher as readonly tf.LayersModel[])
     : [teacher as tf.LayersModel];
@@ -77,13 +91,12 @@ export async function distill(
   }
   await ensureBackend();
 
-  const soft = await softTargets(teachers, classes, data, {
-    temperature,
-    weights: teacherWeights,
-    shift: training.shift ?? 0,
-    tabulate: tabulate ?? (training.epochs ?? 5) > (2 * (training.shift ?? 0) + 1) ** 2,
-    signal: training.signal,
-  });
+  const shift = training.shift ?? 0;
+  const asked = { temperature, teacherWeights, shift, signal: training.signal };
+  const soft =
+    table === undefined && shift > 0 && !(tabulate ?? (training.epochs ?? 5) > (2 * shift + 1) ** 2)
+      ? askedAnew(teachers, classes, asked)
+      : lookedUp(table ?? (await tabulateTeachers(teachers, data, asked)), data, shift, classes);
   const guides = hints.map((hint, i) => new Guide(hint, student, teachers, data, (training.seed ?? 1) + i));
   // One pass through the student gives its class scores and every layer that a hint looks at.
   const watched = [...new Set(guides.map(({ studentOutput }) => studentOutput))];
@@ -150,38 +163,32 @@ function softLoss(
   return hard.mul(1 - mixing).add(divergence.mul(mixing * temperature ** 2)) as tf.Scalar;
 }
 
-/** What the teachers say: looked up in a table, or asked anew where the images are moved about and no table was made. */
-async function softTargets(
+/** How teachers are asked. */
+export interface TabulateOptions {
+  /** How far images will be moved in each direction; default 0. */
+  shift?: number;
+  /** At which several teachers are averaged; 4 by default. */
+  temperature?: number;
+  teacherWeights?: readonly number[];
+  signal?: AbortSignal;
+}
+
+/**
+ * Asks teachers once for every image in every place that `shift` may move it to (§3.4): with augmentation, most of what a
+ * long distillation costs. Several distillations may share a table.
+ *
+ * @returns (2·shift + 1)² times [images, classes] floats
+ */
+export async function tabulateTeachers(
   teachers: readonly tf.LayersModel[],
-  classes: number,
   data: Split,
-  {
-    temperature,
-    weights,
-    shift,
-    tabulate,
-    signal,
-  }: {
-    temperature: number;
-    weights?: readonly number[];
-    shift: number;
-    tabulate: boolean;
-    signal?: AbortSignal;
-  },
-): Promise<(inputs: LossInputs) => tf.Tensor2D> {
-  const combine = (logits: Float32Array[]) =>
-    logits.length === 1 ? logits[0] : combineTeachers(logits, classes, { temperature, weights });
-  if (shift > 0 && !tabulate) {
-    return ({ x }) =>
-      tf.tidy(() => {
-        const logits = teachers.map(
-          (teacher) => logitsOf(teacher, fitted(x, teacher)).dataSync() as Float32Array,
-        );
-        return tf.tensor2d(combine(logits), [x.shape[0], classes]);
-      });
-  }
+  { shift = 0, temperature = 4, teacherWeights, signal }: TabulateOptions = {},
+): Promise<TeacherTable> {
+  checkInteger("number of teachers", teachers.length, 1);
+  checkInteger("shift", shift, 0, Math.min(data.height, data.width) - 1);
+  const classes = teachers[0].outputs[0].shape.at(-1) as number;
+  const combine = combiner(classes, { temperature, teacherWeights });
   const side = 2 * shift + 1;
-  // One table a place: [images, classes] for images moved down by place / side − shift and right by place % side − shift.
   const places: Float32Array[] = [];
   const all = Uint32Array.from({ length: data.count }, (_, i) => i);
   for (let place = 0; place < side * side; place++) {
@@ -191,7 +198,37 @@ async function softTargets(
     for (const teacher of teachers) logits.push((await predict(teacher, moved, { signal })).logits);
     places.push(combine(logits));
   }
-  return ({ indices, shifts }) => {
+  return { shift, classes, places };
+}
+
+/** One teacher's logits as they are, several teachers' as one. */
+function combiner(classes: number, { temperature = 4, teacherWeights }: TabulateOptions) {
+  return (logits: Float32Array[]): Float32Array =>
+    logits.length === 1
+      ? logits[0]
+      : combineTeachers(logits, classes, { temperature, weights: teacherWeights });
+}
+
+/** Asks the teachers in each batch. */
+function askedAnew(teachers: readonly tf.LayersModel[], classes: number, options: TabulateOptions) {
+  const combine = combiner(classes, options);
+  return ({ x }: LossInputs): tf.Tensor2D =>
+    tf.tidy(() => {
+      const logits = teachers.map(
+        (teacher) => logitsOf(teacher, fitted(x, teacher)).dataSync() as Float32Array,
+      );
+      return tf.tensor2d(combine(logits), [x.shape[0], classes]);
+    });
+}
+
+/** Looks up what the teachers have said. */
+function lookedUp({ places, ...table }: TeacherTable, data: Split, shift: number, classes: number) {
+  checkInteger("table.classes", table.classes, classes, classes);
+  checkInteger("table.shift", table.shift, shift, shift);
+  const side = 2 * shift + 1;
+  checkInteger("table.places", places.length, side * side, side * side);
+  for (const place of places) checkLength("a place of the table", place, data.count * classes);
+  return ({ indices, shifts }: LossInputs): tf.Tensor2D => {
     const rows = new Float32Array(indices.length * classes);
     for (const [i, index] of indices.entries()) {
       const place = shifts ? (shifts[2 * i] + shift) * side + shifts[2 * i + 1] + shift : 0;

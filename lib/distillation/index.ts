@@ -1,3 +1,11 @@
 // §3.4: knowledge distillation.
-export { type DistillOptions, distill, type Hint, selfDistill } from "./distill.ts";
+export {
+  type DistillOptions,
+  distill,
+  type Hint,
+  selfDistill,
+  type TabulateOptions,
+  type TeacherTable,
+  tabulateTeachers,
+} from "./distill.ts";
 export { combineTeachers, type DistillationLoss, distillationLoss, softmaxAt } from "./loss.ts";

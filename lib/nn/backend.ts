@@ -3,7 +3,7 @@
 
 import nodeUtil from "node:util";
 import { checkOneOf } from "../util/check.ts";
-import { registerCpuKernels, registerWasmKernels } from "./kernels/index.ts";
+import { registerCpuKernels, registerNativeKernels, registerWasmKernels } from "./kernels/index.ts";
 import { tf } from "./tf.ts";
 import { requireTfjsNode } from "./tfjs-node.ts";
 
@@ -128,6 +128,7 @@ async function loadNative(): Promise<void> {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "1";
   try {
     requireTfjsNode();
+    registerNativeKernels();
   } catch (error) {
     nativeFailed = true;
     throw error;

@@ -12,6 +12,7 @@ import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
 import { kindOf, layersOf } from "./graph.ts";
 import { adamStepName, FastAdam } from "./kernels/adam.ts";
 import { crossEntropy, logitsOf } from "./logits.ts";
+import { SparseDense } from "./sparse-dense.ts";
 import { tf } from "./tf.ts";
 import { checkMasks, checkWeightsFinite, kernelsOf, weightsOf } from "./weights.ts";
 
@@ -82,6 +83,11 @@ export interface TrainOptions {
   masks?: Record<string, Uint8Array>;
   /** Changes the masks every so many steps: pruning while training goes on. */
   remask?: Remasking;
+  /**
+   * Computes dense layers whose masks keep less than a fifth by what is kept alone: several times faster, and equal but for
+   * the order in which numbers are added. Default no.
+   */
+  sparse?: boolean;
   /** Augmentation: each image is moved by up to this many pixels in each direction, anew in each epoch. */
   shift?: number;
   /**
@@ -185,6 +191,8 @@ export async function train(
   const shape = inputShape(model);
   const bar = options.progress ? progress(`training ${model.name}`, epochs * batches) : undefined;
   const best = new Best(model, earlyStopping);
+  const sparse = options.sparse ? new SparseDense(model) : undefined;
+  let masked: Set<string> | undefined;
   const history: History = { epochs: [], bestEpoch: 0, stoppedEarly: false };
 
   /** One step on the images `order[from..to)`. */
@@ -206,15 +214,18 @@ export async function train(
       // A masked weight starts at 0 and its gradient is 0, so momentum and Adam's moments stay 0 with it.
       const gradients = onGradients ? onGradients(grads) : grads;
       for (const [variable, mask] of maskTensors)
-        if (gradients[variable]) gradients[variable] = tf.mul(gradients[variable], mask);
+        if (gradients[variable] && !masked?.has(variable))
+          gradients[variable] = tf.mul(gradients[variable], mask);
       optimizer.applyGradients(gradients);
-      // What was pruned on the way has moments that are not 0, and would drift.
-      if (options.remask) holdAtZero(maskTensors);
+      // What was pruned on the way has moments that are not 0, and would drift; FastAdam has forgotten them.
+      if (options.remask && !isFastAdam(optimizer)) holdAtZero(maskTensors);
       return { loss, correct };
     });
 
   try {
     checkWeightsFinite(model);
+    sparse?.use(masks);
+    masked = sparse?.variables;
     for (let epoch = 1; epoch <= epochs; epoch++) {
       const start = performance.now();
       shuffle(order, random);
@@ -239,6 +250,9 @@ export async function train(
             checkMasks(model, next);
             tf.dispose([...maskTensors.values()]);
             maskTensors = applyMasks(model, next);
+            sparse?.use(next);
+            masked = sparse?.variables;
+            if (isFastAdam(optimizer)) optimizer.forget(byVariable(model, next));
           }
         }
         lossSum += result.loss * (to - from);
@@ -270,6 +284,7 @@ export async function train(
     return history;
   } finally {
     for (const { layer, seed } of dropouts) layer.seed = seed;
+    sparse?.dispose();
     best.dispose();
     optimizer.dispose();
     // SGD and momentum keep their rate as a tensor, which their dispose forgets.
@@ -326,6 +341,15 @@ function holdAtZero(masks: Map<string, tf.Tensor>): void {
   }
 }
 
+/** Not by instanceof: TensorFlow.js takes any optimizer for an instance of each. */
+const isFastAdam = (optimizer: tf.Optimizer): optimizer is FastAdam => optimizer.constructor === FastAdam;
+
+/** Masks by the names of the variables that they are of. */
+function byVariable(model: tf.LayersModel, masks: Record<string, Uint8Array>): Map<string, Uint8Array> {
+  const masked = kernelsOf(model).filter(({ name }) => masks[name]);
+  return new Map(masked.map(({ name, variable }) => [(variable.read() as tf.Variable).name, masks[name]]));
+}
+
 function lookInto(model: tf.LayersModel, optimizer: tf.Optimizer, done: number): TrainingLook {
   const moments = secondMomentsOf(optimizer);
   const kernels = kernelsOf(model);
@@ -342,8 +366,7 @@ function lookInto(model: tf.LayersModel, optimizer: tf.Optimizer, done: number):
 
 /** Adam's second moments by variable name; undefined for an optimizer that has none. */
 function secondMomentsOf(optimizer: tf.Optimizer): Map<string, tf.Tensor> | undefined {
-  // Not by instanceof: TensorFlow.js takes any optimizer for an instance of each.
-  if (optimizer.constructor === FastAdam) return (optimizer as FastAdam).secondMoments;
+  if (isFastAdam(optimizer)) return optimizer.secondMoments;
   const { accumulatedSecondMoment: list } = optimizer as unknown as {
     accumulatedSecondMoment?: { originalName: string; variable: tf.Variable }[];
   };

@@ -7,6 +7,24 @@ export {
 } from "./deep-compression.ts";
 export { type Lesson, type Teacher, teacherNames } from "./lesson.ts";
 export { checkRecipe, type Recipe } from "./recipe.ts";
+export {
+  type Experiment,
+  type ExperimentName,
+  epochsOf,
+  experimentNames,
+  experiments,
+} from "./records/experiments.ts";
+export { type ReproduceOptions, readResults, reproduce } from "./records/reproduce.ts";
+export {
+  type Comparison,
+  compareResults,
+  type LayerRow,
+  meanAndSpread,
+  type Results,
+  type Run,
+  summaryOf,
+} from "./records/results.ts";
+export { layerTable, publishedTables } from "./records/table.ts";
 export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
 export {
   type Choice,

@@ -1,7 +1,7 @@
 // §2.3 and §3.4: training on labels or on what teachers say, for techniques that train on the way.
 
-import { distill } from "../distillation/index.ts";
-import { type PretrainedName, pretrainedNames, type TrainOptions, type tf, train } from "../nn/index.ts";
+import { type DistillOptions, distill, type TeacherTable, tabulateTeachers } from "../distillation/index.ts";
+import { type PretrainedName, pretrainedNames, type TrainOptions, tf, train } from "../nn/index.ts";
 import { type Check, number, oneOf, share } from "./fields.ts";
 import type { State } from "./hold.ts";
 import { type Context, type Training, trainingFields, trainOptions } from "./technique.ts";
@@ -43,22 +43,54 @@ export async function teach(
   context: Context,
   held: Partial<TrainOptions>,
 ): Promise<string> {
-  const options = { ...trainOptions(lesson, context), ...held };
   if (lesson.teacher === undefined) {
-    await train(model, context.data.train, options);
+    await train(model, context.data.train, { ...trainOptions(lesson, context), ...held });
     return "";
   }
-  const names = [lesson.teacher].flat() as Teacher[];
+  await distillAfter(model, lesson, context, held);
+  return `taught by ${namesOf(lesson).join(" and ")}`;
+}
+
+/** By whom a lesson is taught. */
+export const namesOf = ({ teacher = "original" }: Lesson): readonly Teacher[] =>
+  [teacher].flat() as Teacher[];
+
+/** What teachers have said in this process, the latest last: steps and seeds of a run share it. */
+const tables = new Map<string, TeacherTable>();
+const mostTables = 2;
+
+/** Distils after a lesson's teachers, which are asked only what they have not yet said. */
+export async function distillAfter(
+  model: tf.LayersModel,
+  lesson: Lesson,
+  context: Context,
+  options: Omit<DistillOptions, "table">,
+): Promise<void> {
+  const names = namesOf(lesson);
+  const { shift = 0, temperature, mixing } = lesson;
+  const keys = names.map(context.teacherKey);
+  const key = [...keys, shift, ...(names.length > 1 ? [temperature] : []), tf.getBackend()].join(" ");
+  const data = context.data.train;
   const teachers: tf.LayersModel[] = [];
   try {
     for (const name of names) teachers.push(await context.teacher(name));
-    await distill(model, teachers, context.data.train, {
+    let table = tables.get(key);
+    // Sooner than for one distillation alone: what follows in a recipe mostly has the same teachers.
+    if (!table && 4 * lesson.epochs > (2 * shift + 1) ** 2)
+      table = await tabulateTeachers(teachers, data, { shift, temperature, signal: context.signal });
+    if (table) {
+      tables.delete(key);
+      tables.set(key, table);
+      for (const [oldest] of [...tables].slice(0, -mostTables)) tables.delete(oldest);
+    }
+    await distill(model, teachers, data, {
+      ...trainOptions(lesson, context),
       ...options,
-      temperature: lesson.temperature,
-      mixing: lesson.mixing,
+      temperature,
+      mixing,
+      ...(table ? { table } : {}),
     });
   } finally {
     for (const one of teachers) one.dispose();
   }
-  return `taught by ${names.join(" and ")}`;
 }

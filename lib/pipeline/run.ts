@@ -203,7 +203,8 @@ export async function runFrom(
   const rows: Row[] = [];
   const details: unknown[] = [];
   // Another version of slimlab may do a step differently: its results are its own.
-  let key = hash(`slimlab ${slimlabVersion} recipe`, backend, hash(original), hashOf(data));
+  const images = hashOf(data);
+  let key = hash(`slimlab ${slimlabVersion} recipe`, backend, hash(original), images);
   let slim = original;
   let parameterBytes = 0;
   const add = async (step: Step | undefined, compute: () => Promise<Computed>): Promise<void> => {
@@ -278,6 +279,7 @@ export async function runFrom(
         seed: stepSeed,
         teacher: async (name) =>
           name === "original" ? (await stateOf(original)).model : loadPretrained(name as PretrainedName),
+        teacherKey: (name) => hash(name === "original" ? hash(original) : name, images),
         progress: share,
         signal,
       });
@@ -332,17 +334,20 @@ async function measure(
 const bytesOf = ({ buffer, byteOffset, byteLength }: Labels | Pixels): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
+/** SHA-256 of what a split holds. */
+export function hashOfSplit(split: Split): string {
+  const { count, height, width, channels, scaling } = split;
+  return hash(
+    `${count} ${height} ${width} ${channels}${scaling ? canonical(scaling) : ""}`,
+    bytesOf(split.images),
+    bytesOf(split.labels),
+  );
+}
+
 function hashOf({ train, test, validation }: PipelineData): string {
-  const split = (one: Split | undefined) =>
-    one
-      ? hash(
-          `${one.count} ${one.height} ${one.width} ${one.channels}${one.scaling ? canonical(one.scaling) : ""}`,
-          bytesOf(one.images),
-          bytesOf(one.labels),
-        )
-      : "";
   // Test images have no part in what a recipe makes, unless they serve for its decisions.
-  return hash(split(train), split(validation ?? test));
+  const deciding = validation ?? test;
+  return hash(hashOfSplit(train), deciding ? hashOfSplit(deciding) : "");
 }
 
 const secondsSince = (start: number): number => (performance.now() - start) / 1000;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tf, useBackend } from "slimlab/nn";
-import { FastAdam } from "../../lib/nn/kernels/adam.ts";
+import { adamStepOnHost, FastAdam } from "../../lib/nn/kernels/adam.ts";
 
 // Every kernel of ours against the JavaScript backend's, which is written from the definition, loop by loop.
 type Output = { values: number[]; shape: number[] };
@@ -347,6 +347,49 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
       start.dispose();
     }
     assert.equal(tf.memory().numTensors, before);
+  });
+
+  it("AdamStep on the native backend's host: TensorFlow.js's Adam but for rounding, what a mask has pruned aside", async () => {
+    await useBackend("wasm");
+    const count = 50;
+    const start = random([count], 1);
+    const variable = tf.variable(start, true, "adam/host");
+    const adam = tf.train.adam(0.01);
+    const arrays = new Map<object, Float32Array>();
+    const keep = (values: Float32Array) => {
+      const dataId = {};
+      arrays.set(dataId, values);
+      return { dataId, shape: [count], dtype: "float32" as const };
+    };
+    // What the native backend does with arrays that no operation has read yet.
+    const backend = {
+      readSync: (id: object) => arrays.get(id)!,
+      write: (values: Float32Array) => keep(values).dataId,
+    };
+    let value: tf.TensorInfo = keep(start.dataSync().slice() as Float32Array);
+    const [first, second] = [keep(new Float32Array(count)), keep(new Float32Array(count))];
+    const attrs = { learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: tf.backend().epsilon() };
+    for (let step = 1; step <= 20; step++) {
+      const gradient = random([count], 10 + step);
+      const slopes = gradient.dataSync().slice() as Float32Array;
+      slopes[7] = 0;
+      const masked = tf.tensor1d(slopes);
+      adam.applyGradients({ "adam/host": masked } as never);
+      value = adamStepOnHost({
+        inputs: { value, gradient: keep(slopes), first, second },
+        backend,
+        attrs: { ...attrs, power1: 0.9 ** step, power2: 0.999 ** step },
+      });
+      tf.dispose([gradient, masked]);
+    }
+    const [ours, theirs] = [arrays.get(value.dataId)!, variable.dataSync()];
+    for (let i = 0; i < count; i++)
+      assert.ok(Math.abs(ours[i] - theirs[i]) < 1e-6, `${ours[i]} and ${theirs[i]} at ${i}`);
+    assert.equal(ours[7], start.dataSync()[7], "no gradient ever: as it was");
+    assert.notEqual(ours[8], start.dataSync()[8]);
+    adam.dispose();
+    variable.dispose();
+    start.dispose();
   });
 
   it("leaves no tensor behind", async () => {

@@ -1,7 +1,7 @@
 // The parts of the strong recipe on models: masks that change in training, tabulated teachers, learnt steps, dead units.
 import assert from "node:assert/strict";
 import { loadDataset, subset } from "slimlab/datasets";
-import { distill } from "slimlab/distillation";
+import { distill, tabulateTeachers } from "slimlab/distillation";
 import {
   biasesOf,
   cloneModel,
@@ -131,6 +131,64 @@ describe("the strong recipe's parts", function () {
     // Batches of another size add in another order.
     assert.ok(most < 2e-4, `weights differ by up to ${most}`);
     teacher.dispose();
+  });
+
+  it("a table that was made before does as well, and one for other moves is refused", async () => {
+    const data = await images(40);
+    const teacher = await loadPretrained("lenet-300-100");
+    const table = await tabulateTeachers([teacher], data, { shift: 1 });
+    assert.equal(table.places.length, 9);
+    const options = { epochs: 1, shift: 1, batchSize: 8, seed: 3 };
+    const results = [];
+    for (const extra of [{ table }, { tabulate: true }]) {
+      const student = lenet300(7);
+      await distill(student, teacher, data, { ...options, ...extra });
+      results.push(weightsOf(student).fc2);
+      student.dispose();
+    }
+    assert.deepEqual(results[0], results[1]);
+    const student = lenet300(7);
+    await assert.rejects(
+      distill(student, teacher, data, { ...options, shift: 2, table }),
+      /table.shift must be/,
+    );
+    await assert.rejects(
+      distill(student, teacher, await images(41), { ...options, table }),
+      /a place of the table must have 410 elements, got 400/,
+    );
+    for (const one of [teacher, student]) one.dispose();
+  });
+
+  it("dense layers computed by what their masks keep train as dense ones do, and are given back", async () => {
+    const data = await images(120);
+    const results = [];
+    for (const sparse of [false, true]) {
+      const model = await loadPretrained("lenet-300-100");
+      const weights = weightsOf(model);
+      // fc3 keeps too much for it, so both kinds are there.
+      const masks = globalSparsity({ fc1: weights.fc1, fc2: weights.fc2 }, 0.95, { absolute: true });
+      masks.fc3 = globalSparsity({ fc3: weights.fc3 }, 0.5, { absolute: true }).fc3;
+      setWeights(model, applyMasks(weights, masks));
+      let later = masks;
+      await train(model, data, {
+        ...{ epochs: 3, batchSize: 20, shift: 1, masks, sparse },
+        remask: {
+          every: 7,
+          masksAt: (look) => {
+            later = globalSparsity(look.weights, 0.9 + look.done / 20, { absolute: true, previous: later });
+            return later;
+          },
+        },
+      });
+      assert.ok(model.layers.every((layer) => !Object.hasOwn(layer, "call")));
+      results.push({ ...weightsOf(model), logits: (await predict(model, data)).logits });
+      model.dispose();
+    }
+    for (const [name, values] of Object.entries(results[0])) {
+      const other = results[1][name as keyof (typeof results)[1]];
+      const most = values.reduce((max, value, i) => Math.max(max, Math.abs(value - other[i])), 0);
+      assert.ok(most < 1e-4, `${name} differs by ${most}`);
+    }
   });
 
   it("learnt steps: forwards the levels, backwards straight through, and the steps learn", async () => {

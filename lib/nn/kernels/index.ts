@@ -1,7 +1,7 @@
 // The kernels that TensorFlow.js's WASM backend lacks for training, and faster ones for what training spends most on.
 
 import { tf } from "../tf.ts";
-import { adamStep, adamStepName } from "./adam.ts";
+import { adamStep, adamStepName, adamStepOnHost } from "./adam.ts";
 import { conv2DBackpropFilter, conv2DBackpropInput } from "./conv.ts";
 import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise.ts";
 import { floats, type KernelCall } from "./heap.ts";
@@ -73,6 +73,16 @@ const onHeap = (backend: ResizeCall["backend"]): Access => ({
     return out;
   },
 });
+
+/** Registers what the native backend does faster outside of TensorFlow, once. */
+export function registerNativeKernels(): void {
+  if (tf.getKernel(adamStepName, "tensorflow")) return;
+  tf.registerKernel({
+    kernelName: adamStepName,
+    backendName: "tensorflow",
+    kernelFunc: adamStepOnHost as unknown as tf.KernelFunc,
+  });
+}
 
 let cpuMended = false;
 

@@ -1,12 +1,11 @@
 // §3.4 in a recipe: training on what a teacher says, with everything that earlier steps did held.
 
-import { distill as distillModel, type Hint } from "../../distillation/index.ts";
-import type { tf } from "../../nn/index.ts";
+import type { Hint } from "../../distillation/index.ts";
 import { shown } from "../../util/check.ts";
 import { type Check, layerName, number, objectOf, whole } from "../fields.ts";
 import { heldBy, holding } from "../hold.ts";
-import { type Lesson, lessonFields } from "../lesson.ts";
-import { type Common, type Technique, trainOptions } from "../technique.ts";
+import { distillAfter, type Lesson, lessonFields, namesOf } from "../lesson.ts";
+import type { Common, Technique } from "../technique.ts";
 
 /** §3.4: trains on what a teacher says (by default `original`); repairs what other techniques broke. */
 export interface Distill extends Common, Lesson {
@@ -39,28 +38,13 @@ export const distill: Technique<Distill> = {
     },
   },
   async run(state, step, context) {
-    const { teacher = "original", temperature, mixing, hints } = step;
+    const { hints } = step;
     if (hints && state.activations)
       throw new RangeError(
         "hints must be left out where activations are quantized: give them before that step",
       );
-    const names: readonly string[] = typeof teacher === "string" ? [teacher] : teacher;
-    const teachers: tf.LayersModel[] = [];
-    try {
-      for (const name of names) teachers.push(await context.teacher(name));
-      await holding(state, (held) =>
-        distillModel(state.model, teachers, context.data.train, {
-          ...trainOptions(step, context),
-          // `distill` leaves a given forward pass as it is.
-          ...held,
-          temperature,
-          mixing,
-          hints,
-        }),
-      );
-    } finally {
-      for (const one of teachers) one.dispose();
-    }
-    return { note: [`taught by ${names.join(" and ")}`, heldBy(state)].filter(Boolean).join("; ") };
+    // `distill` leaves a given forward pass as it is.
+    await holding(state, (held) => distillAfter(state.model, step, context, { ...held, hints }));
+    return { note: [`taught by ${namesOf(step).join(" and ")}`, heldBy(state)].filter(Boolean).join("; ") };
   },
 };

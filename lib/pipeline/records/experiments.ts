@@ -1,0 +1,164 @@
+// §4.3 The records as data: what each starts from, learns from and does. `reproduce` runs them; a new one is an entry here.
+
+import type { PretrainedName } from "../../nn/index.ts";
+import { deepCompression } from "../deep-compression.ts";
+import type { Lesson } from "../lesson.ts";
+import type { Recipe } from "../recipe.ts";
+
+/** The experiments that `reproduce` knows. */
+export const experimentNames = [
+  "deep-compression-300-100",
+  "deep-compression-lenet-5",
+  "compact-lenet-300-100",
+  "compact-lenet-5",
+  "fashion-lenet-300-100",
+  "fashion-lenet-5",
+] as const;
+export type ExperimentName = (typeof experimentNames)[number];
+
+/** The networks that the records are about. */
+export type RecordNetwork = "lenet-300-100" | "lenet-5";
+
+/** One record: everything that decides its figures but the seed. */
+export interface Experiment {
+  /** What it shows, in a sentence. */
+  title: string;
+  network: RecordNetwork;
+  /** Names of data sets: the first one that lies on this machine is taken. */
+  data: readonly string[];
+  /** A network that ships, in the seed's edition where there is one, or how to train a fresh one on the labels. */
+  start: { shipped: PretrainedName } | { train: Recipe };
+  /** What makes the file. */
+  recipe: Recipe;
+  /** The whole network, trained on for as many epochs, by the same teacher. */
+  reference: Recipe;
+}
+
+/** Passes over the data of a whole recipe. */
+export function epochsOf(recipe: Recipe): number {
+  return recipe.reduce((sum, step) => {
+    if (step.technique === "pruneIteratively") return sum + (step.steps ?? 5) * (step.fineTune?.epochs ?? 0);
+    return sum + ("epochs" in step ? (step.epochs ?? 0) : 0);
+  }, 0);
+}
+
+/** How the strong recipe is set: kept weights, levels, epochs. */
+interface Strong {
+  /** The share of the kernels' weights that stays. */
+  kept: number;
+  /** Epochs of pruning to a tenth, of pruning to `kept`, of repair, of training the steps, and at the end. */
+  epochs: readonly [tenth: number, prune: number, repair: number, steps: number, last: number];
+  /** The greatest level of a weight; default 4. */
+  most?: number;
+  /** Bits of biases. */
+  biasBits: number;
+  lesson: Omit<Lesson, "epochs">;
+}
+
+/** Prune while training by importance a bit, repair, learn the steps, round the biases: every part a technique. */
+function strong({ kept, epochs, most = 4, biasBits, lesson }: Strong): Recipe {
+  const [tenth, prune, repair, steps, last] = epochs;
+  const taught = { sparse: true, ...lesson };
+  const sparsity = Number((1 - kept).toFixed(5));
+  return [
+    {
+      technique: "pruneWhileTraining",
+      sparsity: Math.min(0.9, sparsity),
+      until: 1,
+      epochs: tenth,
+      ...lesson,
+    },
+    { technique: "pruneWhileTraining", sparsity, until: 0.9, epochs: prune, ...taught },
+    { technique: "foldDeadUnits" },
+    { technique: "distill", epochs: repair, decay: "cosine", ...taught },
+    { technique: "learnSteps", most, epochs: steps, decay: "cosine", ...taught, learningRate: 0.0005 },
+    { technique: "quantizeBiases", bits: biasBits },
+    { technique: "distill", epochs: last, decay: "cosine", ...taught, learningRate: 0.0001 },
+  ];
+}
+
+const whole = (recipe: Recipe, lesson: Omit<Lesson, "epochs">): Recipe => [
+  { technique: "distill", epochs: epochsOf(recipe), decay: "cosine", ...lesson },
+];
+
+/** Of LeNet-5, trained on 8,000 digits that are moved about. */
+const digits: Omit<Lesson, "epochs"> = {
+  teacher: "lenet-5",
+  temperature: 3,
+  mixing: 0.9,
+  batchSize: 128,
+  shift: 2,
+};
+const clothes: Omit<Lesson, "epochs"> = {
+  teacher: "original",
+  temperature: 3,
+  mixing: 0.7,
+  batchSize: 128,
+  shift: 1,
+};
+
+const paper300 = deepCompression("lenet-300-100");
+const paper5 = deepCompression("lenet-5");
+const onLabels = (recipe: Recipe): Recipe => [
+  { technique: "fineTune", epochs: epochsOf(recipe), shift: 2, decay: "cosine" },
+];
+const compact300 = strong({ kept: 0.0206, epochs: [8, 25, 15, 10, 2], biasBits: 5, lesson: digits });
+const compact5 = strong({ kept: 0.0174, epochs: [8, 25, 15, 8, 2], most: 4, biasBits: 5, lesson: digits });
+const fashion300 = strong({ kept: 0.045, epochs: [6, 12, 8, 5, 1], biasBits: 5, lesson: clothes });
+const fashion5 = strong({ kept: 0.045, epochs: [5, 10, 6, 4, 1], biasBits: 5, lesson: clothes });
+const freshClothes: Recipe = [
+  { technique: "fineTune", epochs: 15, batchSize: 128, shift: 1, decay: "cosine" },
+];
+const fashion = ["fashion-mnist", "fashion-10k"];
+
+/** Every record by its name. */
+export const experiments: Record<ExperimentName, Experiment> = {
+  "deep-compression-300-100": {
+    title: "The paper's pipeline on LeNet-300-100: its tables 1 and 2",
+    network: "lenet-300-100",
+    data: ["mnist-10k"],
+    start: { shipped: "lenet-300-100" },
+    recipe: paper300,
+    reference: onLabels(paper300),
+  },
+  "deep-compression-lenet-5": {
+    title: "The paper's pipeline on LeNet-5: its tables 1 and 3",
+    network: "lenet-5",
+    data: ["mnist-10k"],
+    start: { shipped: "lenet-5" },
+    recipe: paper5,
+    reference: onLabels(paper5),
+  },
+  "compact-lenet-300-100": {
+    title: "LeNet-300-100 as small as it gets without loss",
+    network: "lenet-300-100",
+    data: ["mnist-10k"],
+    start: { shipped: "lenet-300-100" },
+    recipe: compact300,
+    reference: whole(compact300, digits),
+  },
+  "compact-lenet-5": {
+    title: "LeNet-5 as small as it gets without loss",
+    network: "lenet-5",
+    data: ["mnist-10k"],
+    start: { shipped: "lenet-5" },
+    recipe: compact5,
+    reference: whole(compact5, digits),
+  },
+  "fashion-lenet-300-100": {
+    title: "Fashion-MNIST in LeNet-300-100",
+    network: "lenet-300-100",
+    data: fashion,
+    start: { train: freshClothes },
+    recipe: fashion300,
+    reference: whole(fashion300, clothes),
+  },
+  "fashion-lenet-5": {
+    title: "Fashion-MNIST in LeNet-5",
+    network: "lenet-5",
+    data: fashion,
+    start: { train: freshClothes },
+    recipe: fashion5,
+    reference: whole(fashion5, clothes),
+  },
+};
