@@ -25,7 +25,7 @@ export function translateFigure(figure: FigureJson, texts: Texts): FigureJson {
     return own;
   };
   const title = sayTitle(layout, sayName);
-  for (const trace of data) sayTrace(trace, sayName, say);
+  for (const trace of data) sayTrace(trace, sayName, texts);
   for (const [key, value] of Object.entries(layout)) {
     const axisTitle = /^[xy]axis\d*$/.test(key) && textBox((value as PlotlyLayout).title);
     if (axisTitle) axisTitle.text = sayLabel(axisTitle.text, say);
@@ -66,16 +66,16 @@ function sayTitle(layout: PlotlyLayout, say: Say): string {
   return title;
 }
 
-function sayTrace(trace: PlotlyTrace, sayName: Say, say: Say): void {
+function sayTrace(trace: PlotlyTrace, sayName: Say, texts: Texts): void {
   if (typeof trace.name === "string" && trace.name) trace.name = sayName(trace.name);
   const sayAll = (list: Datum[]) =>
     list.map((item) => (typeof item === "string" && item ? sayName(item) : item));
   if (Array.isArray(trace.x)) trace.x = sayAll(trace.x);
   if (Array.isArray(trace.y)) trace.y = sayAll(trace.y);
   if (Array.isArray(trace.text)) trace.text = sayAll(trace.text);
-  if (typeof trace.hovertemplate === "string") trace.hovertemplate = say(trace.hovertemplate);
+  if (typeof trace.hovertemplate === "string") trace.hovertemplate = texts.quietly().say(trace.hovertemplate);
   const colorbar = textBox((trace.colorbar as PlotlyLayout | undefined)?.title);
-  if (colorbar) colorbar.text = sayLabel(colorbar.text, say);
+  if (colorbar) colorbar.text = sayLabel(colorbar.text, (text) => texts.say(text));
 }
 
 /** A label with its unit in brackets: each is a text of its own. */

@@ -16,7 +16,8 @@ export function translateOutputs(outputs: readonly Output[], texts: Texts): Outp
   return outputs.map((output) => {
     if (output.output_type === "stream") {
       const text = typeof output.text === "string" ? output.text : output.text.join("");
-      return { ...output, text: translateText(text, texts) };
+      // What is on standard error is a program's warnings, in its own words.
+      return { ...output, text: translateText(text, output.name === "stderr" ? texts.quietly() : texts) };
     }
     return output.output_type === "error" ? output : { ...output, data: translateBundle(output.data, texts) };
   });

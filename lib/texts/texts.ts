@@ -94,9 +94,10 @@ export class Texts implements Speech {
     };
   }
 
-  /** Whether a table has the text, or a form that it is of. */
+  /** Whether a table has the text, or a form that it is of, and all parts of it. */
   has(text: string): boolean {
-    return this.#find(text.trim()).keys.length > 0;
+    const { keys, missing } = this.#find(text.trim());
+    return keys.length > 0 && missing.length === 0;
   }
 
   #find(text: string): Said {
@@ -135,8 +136,7 @@ export class Texts implements Speech {
   }
 
   #list(text: string): Said {
-    const whole = this.#find(text);
-    if (whole.keys.length > 0 && whole.missing.length === 0) return whole;
+    if (this.has(text)) return this.#find(text);
     // One separator after the other: a name may have those of a finer kind in it.
     for (const [separator, own] of separators) {
       if (!text.includes(separator)) continue;

@@ -100,6 +100,48 @@ export const zh: Table = {
   "{s} should have {n} elements, got {n2}": "{s}应有 {n} 个元素，得到的是 {n2} 个",
   "the value": "该值",
 
+  // Data sets and networks that ship
+  "T-shirt/top": "T 恤/上衣",
+  Trouser: "裤子",
+  Pullover: "套头衫",
+  Dress: "连衣裙",
+  Coat: "外套",
+  Sandal: "凉鞋",
+  Shirt: "衬衫",
+  Sneaker: "运动鞋",
+  Bag: "包",
+  "Ankle boot": "短靴",
+  "each image moved by up to {n} pixel in each direction, anew in each epoch":
+    "每轮都把每张图像在各个方向上重新随机移动，最多 {n} 个像素",
+  "each image moved by up to {n} pixels in each direction, anew in each epoch":
+    "每轮都把每张图像在各个方向上重新随机移动，最多 {n} 个像素",
+
+  "{n}, falling to 0 along half a cosine": "{n}，沿半个余弦降到 0",
+
+  // autoQuantize
+  "{s}; {s2}": "{s}；{s2}",
+  "{n} bits would save {n2} bytes and diverge by {n3} instead of {n4}":
+    "用 {n} 比特可省 {n2} 字节，散度变为 {n3}，现在是 {n4}",
+  "the fewest bits on offer diverge by only {n}": "可选的最少比特数，散度也只有 {n}",
+  "{n} bits would cost {n2} bytes to diverge by {n3}": "用 {n} 比特要多花 {n2} 字节，散度降到 {n3}",
+  "• {s}": "• {s}",
+  "why: {x} {s}": "原因：{x} {s}",
+  "{n} allocations are on the front of bytes against divergence; the best within {n2} bytes was taken":
+    "字节数与散度的前沿上有 {n} 种分配；取 {n2} 字节以内最好的一种",
+  "{n} of {n2} allocations on the front were measured; the smallest with accuracy {n3} was taken":
+    "前沿上的 {n2} 种分配测了 {n} 种；取精度不低于 {n3} 的最小一种",
+  "activations calibrated on {n} images": "激活值在 {n} 张图像上校准",
+  "trained through quantization on {n} images": "在 {n} 张图像上做了量化感知训练",
+  "no neighbouring layers to equalize": "没有可均衡的相邻层",
+  "equalized {x}: divergence {n} with it, {n2} without, at {n3} bits per tensor":
+    "均衡了 {x}：逐张量 {n3} 比特时散度 {n}，不均衡为 {n2}",
+  "equalization taken back: divergence {n} with it, {n2} without, at {n3} bits per tensor":
+    "撤销均衡：逐张量 {n3} 比特时散度 {n}，不均衡为 {n2}",
+  "per tensor": "逐张量",
+  "per channel": "逐通道",
+  nearest: "就近",
+  gptq: "gptq",
+
   // The backend
   "backend: {x} (TensorFlow.js {x2}); npm run native installs the native one":
     "计算后端：{x}（TensorFlow.js {x2}）；npm run native 可安装原生后端",

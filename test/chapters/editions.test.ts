@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { parse } from "@babel/parser";
 import { type Cell, findChapters, type Notebook, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
+import { textsOf } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 
 const folder = join(packageRoot, "notebooks");
@@ -42,6 +44,79 @@ function headingOf(cell: Cell | undefined): { number: string; english: string; c
 
 /** What the library puts into chapters' outputs: tables of recipes, kinds of layers, Node's own. */
 const libraryWords = new Set<string>(["index", "conv", "pool", "dense", "input", "other"]);
+
+/** Properties of options whose strings a figure shows. */
+const shownKeys = new Set(["title", "label", "unit", "x", "y", "alt"]);
+
+/**
+ * The texts that a cell's code shows: options of figures, and all of an exercise. Each in a few forms, with something in the
+ * place of what is computed; it is enough that one of them has its translation.
+ */
+function shownTexts(source: string, isExercise: boolean): string[][] {
+  const found: string[][] = [];
+  const visit = (node: SyntaxNode, isShown: boolean) => {
+    const forms = isShown ? formsOf(node) : undefined;
+    const key = (node.key as { name?: string } | undefined)?.name ?? "";
+    // In an exercise, one word is an option's value as often as a name.
+    const least = isExercise ? /\p{L}{2,} | \p{L}{2}/u : /\p{L}{2}/u;
+    if (forms?.some((text) => least.test(text))) found.push(forms);
+    if (
+      forms ||
+      key === "front" ||
+      node.type === "ImportDeclaration" ||
+      /^TS(?!As|NonNull|Satisfies)/.test(node.type)
+    )
+      return;
+    // A key of an exercise's checks is the name of one.
+    if (isExercise && node.type === "ObjectProperty" && (node.key as SyntaxNode).type === "StringLiteral")
+      visit(node.key as SyntaxNode, isShown);
+    const isOption = node.type === "ObjectProperty" && shownKeys.has(key);
+    for (const [name, value] of Object.entries(node)) {
+      if (name === "key" || name === "directives") continue;
+      for (const child of Array.isArray(value) ? value : [value])
+        if (typeof child?.type === "string") {
+          const isAxis = child.type === "ObjectExpression" && !isExercise; // its label is shown, its format is not
+          visit(child, !isAxis && (isShown || (isOption && name === "value")));
+        }
+    }
+  };
+  const { program } = parse(source, {
+    sourceType: "module",
+    plugins: ["typescript"],
+    errorRecovery: true,
+    allowAwaitOutsideFunction: true,
+  });
+  visit(program as never, isExercise);
+  return found;
+}
+
+type SyntaxNode = { type: string } & Record<string, unknown>;
+
+function formsOf(node: SyntaxNode): string[] | undefined {
+  if (node.type === "StringLiteral") return [node.value as string];
+  if (node.type === "TemplateLiteral") {
+    const pieces = (node.quasis as { value: { cooked: string } }[]).map(({ value }) => value.cooked);
+    const parts = node.expressions as SyntaxNode[];
+    let forms = [pieces[0]];
+    for (const [i, piece] of pieces.slice(1).entries()) {
+      const fills = formsOf(parts[i]) ?? ["3", "3 %"];
+      forms = forms.flatMap((start) => fills.map((filled) => start + filled + piece));
+    }
+    return [...forms, pieces.join("fc1")];
+  }
+  if (node.type === "ConditionalExpression") {
+    const branches = [node.consequent, node.alternate].map((branch) => formsOf(branch as SyntaxNode));
+    return branches[0] && branches[1]?.concat(branches[0]);
+  }
+  if (node.type !== "BinaryExpression" || node.operator !== "+") return undefined;
+  const [left, right] = [formsOf(node.left as SyntaxNode), formsOf(node.right as SyntaxNode)];
+  return (
+    left &&
+    right?.flatMap((end, i) =>
+      left.length === right.length ? [left[i] + end] : left.map((start) => start + end),
+    )
+  );
+}
 
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([found]) => found);
 
@@ -137,6 +212,8 @@ describe("the two editions", () => {
       const cells = (await readNotebook(path)).cells.filter(({ cell_type }) => cell_type === "code");
       codeOf.set(number, cells.map(({ source }) => textOf(source)).join("\n"));
     }
+    const stale: string[] = [];
+    const ugly: string[] = [];
     for (const name of await readdir(place)) {
       const number = name.replace(/\.json$/, "");
       const code = number === "common" ? [...codeOf.values()].join("\n") : codeOf.get(number);
@@ -145,17 +222,38 @@ describe("the two editions", () => {
       for (const [text, own] of Object.entries(JSON.parse(await readFile(join(place, name), "utf8")))) {
         if (own === text) continue; // a name that stays as it is
         const words = text.replace(/\{[nxsl]\d?\}/g, " ").match(/\p{L}{3,}/gu) ?? [];
-        const gone = words.filter((word) => !known.has(word) && !libraryWords.has(word));
-        assert.deepEqual(gone, [], `${name}: ${text} is in no code any more`);
-        assert.deepEqual(
-          slips(
-            String(own).replace(/\{([nxsl])\d?\}/g, (_, kind) => ({ n: "3", x: "X" })[kind as "n"] ?? "字"),
-          ),
-          [],
-          `${name}: ${own}`,
-        );
+        if (words.some((word) => !known.has(word) && !libraryWords.has(word))) stale.push(`${name}: ${text}`);
+        // Numbers, names and code are Latin, texts are Chinese.
+        const filled = String(own)
+          .replace(/\w+\([^)]*\)/g, "X")
+          .replace(/\{([nxsl])\d?\}/g, (_, kind) => (kind === "n" ? "3" : kind === "x" ? "X" : "字"));
+        ugly.push(...slips(filled).map((slip) => `${name}: ${own}: ${slip}`));
       }
     }
+    assert.deepEqual(stale, [], "in no code any more");
+    assert.deepEqual(ugly, []);
+  });
+
+  it("no title, label or hint of an exercise lacks its Chinese", async () => {
+    const texts = textsOf({ language: "zh", folder: join(folder, "zh") })!;
+    const found: string[] = [];
+    let count = 0;
+    for (const { path, number } of await findChapters(folder)) {
+      for (const { cell_type, metadata, id, source } of (await readNotebook(path)).cells) {
+        if (cell_type !== "code" || metadata.tags?.includes("solution")) continue;
+        for (const forms of shownTexts(textOf(source), id?.startsWith("exercise") ?? false)) {
+          count++;
+          const isSaid = forms.some((text) => {
+            texts.missing.clear();
+            texts.say(text);
+            return texts.missing.size === 0;
+          });
+          if (!isSaid) found.push(`${number}, ${id}: ${forms[0]}`);
+        }
+      }
+    }
+    assert.ok(count > 400, `only ${count} texts were found`);
+    assert.deepEqual(found, []);
   });
 
   it("pages that are no chapters are there in both, with the same code and the same terms", async () => {
