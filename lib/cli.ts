@@ -29,6 +29,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "grade what a class has handed in",
     load: () => import("./commands/grade.ts"),
   },
+  "grade-worker": {
+    summary: "take work from a queue: submissions, trials of searches",
+    load: () => import("./commands/grade-worker.ts"),
+  },
   inspect: {
     summary: "show what is in a model file and what it costs",
     load: () => import("./commands/inspect.ts"),
@@ -49,7 +53,7 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
 const help = `Usage: slimlab COMMAND [OPTION]...
 
 ${Object.entries(commands)
-  .map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`)
+  .map(([name, { summary }]) => `  ${name.padEnd(12)} ${summary}`)
   .join("\n")}
 
 slimlab COMMAND --help tells more, slimlab --version which this is.`;

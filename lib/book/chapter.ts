@@ -149,7 +149,7 @@ function renderCells(page: Content, notebook: Notebook, path: string, shelf: She
     try {
       if (cell.cell_type === "markdown") {
         const source = { path, page: pageName(link), language: link.language, cell };
-        const prose = proseOf(textOf(cell.source), parts.usedIds, source, shelf);
+        const prose = proseOf(unfolded(cell), parts.usedIds, source, shelf);
         addProse(page, prose);
         const box = hasTag(cell, "exercise") ? " exercise" : "";
         html.push(fold(cell, `<section class="prose${box}">${prose.html}</section>`, t.solution));
@@ -180,6 +180,13 @@ function codeCell(cell: Cell, number: number, parts: PageParts, showCode: string
     hasOutputs(cell) ? `<div class="outputs">${renderOutputs(cell.outputs, parts)}</div>` : "",
     `</section>`,
   ].join("");
+}
+
+/** A cell's prose; of a solution without the fold that it brings along for JupyterLab, which the page makes itself. */
+function unfolded(cell: Cell): string {
+  const text = textOf(cell.source);
+  if (!hasTag(cell, "solution")) return text;
+  return text.replace(/^\s*<details>\s*<summary>[^<]*<\/summary>\s*\n([\s\S]*)\n\s*<\/details>\s*$/, "$1");
 }
 
 /** A cell tagged `solution` waits behind its summary until the reader wants it. */

@@ -5,8 +5,9 @@ import { type KernelClient, startKernel } from "../kernel/client.ts";
 import { type Notebook, readNotebook, textOf } from "../notebook/notebook.ts";
 import { run } from "../notebook/run.ts";
 import { type Verdict, verdictMime } from "./border/judge.ts";
-import { type CheckCell, checkCells, isSolution } from "./exercises.ts";
+import { type CheckCell, checkCells } from "./exercises.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
+import { isSolution } from "./solutions.ts";
 
 /** A teacher's notebook that has exercises. */
 export interface Assignment {

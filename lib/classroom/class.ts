@@ -1,20 +1,18 @@
 // A class: every submission gets a grade or a reason, several at a time, and what is done is kept if the grader is ended.
-import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { textOf } from "../notebook/notebook.ts";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
-import { slimlabVersion } from "../util/version.ts";
-import { type Assignment, Judge } from "./assignment.ts";
+import type { Assignment } from "./assignment.ts";
+import { type Bench, LocalBench, QueueBench } from "./bench.ts";
 import { classReport } from "./class-report.ts";
-import { feedbackPage } from "./feedback.ts";
-import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
+import { feedbackPage, withMarks } from "./feedback.ts";
+import { type Grade, type GradeOptions, ungraded } from "./grade.ts";
 import { fingerprints } from "./likeness.ts";
-import { SandboxPool } from "./pool.ts";
 import { gradesCsv, gradescopeOf, type Mark, marksCsv, type Result, readMarks } from "./results.ts";
 import type { Isolation, Limits } from "./sandbox.ts";
+import { Store } from "./store.ts";
 import type { Submission } from "./submissions.ts";
 
 /** Options of {@link gradeClass}. */
@@ -25,6 +23,7 @@ export interface ClassOptions extends Omit<GradeOptions, "files"> {
   json?: string;
   /** Submissions at a time. Default: the cores there are. */
   jobs?: number;
+  /** How students' code is kept apart on this machine. */
   isolation: Isolation;
   limits?: Limits;
   /** After this, a submission is late. */
@@ -33,6 +32,10 @@ export interface ClassOptions extends Omit<GradeOptions, "files"> {
   latePenalty?: number;
   /** Grades again what an earlier run has graded. */
   fresh?: boolean;
+  /** The address of a queue: its workers grade, and not this machine. */
+  queue?: string;
+  /** Called when there is something that a person should do, such as starting a worker. */
+  onNotice?: (notice: string) => void;
   onResult?: (result: Result, done: number, total: number) => void;
 }
 
@@ -67,9 +70,15 @@ export async function gradeClass(
   try {
     // A place that cannot be written to is known before the first kernel starts, not after the last.
     if (options.json !== undefined) await writeFileAtomic(options.json, "[]\n");
-    const results = await gradeAll(submissions, assignment, options, jobs, store);
+    let trouble: unknown;
+    const results = await gradeAll(submissions, assignment, options, jobs, store).catch((error) => {
+      if (!(error instanceof Unfinished)) throw error;
+      trouble = error;
+      return error.results;
+    });
     if (options.out !== undefined) await writeAll(options.out, results, assignment);
     if (options.json !== undefined) await writeFileAtomic(options.json, gradesJson(results));
+    if (trouble) throw trouble;
     return results;
   } finally {
     await store?.close();
@@ -91,82 +100,71 @@ async function gradeAll(
     results[index] = result;
     options.onResult?.(result, ++done, submissions.length);
   };
+  const inOrder = () => results.filter((result) => result !== undefined);
   const waiting: number[] = [];
   for (const [index, submission] of submissions.entries()) {
     const known = store?.find(submission);
     if (known) settle(index, known.grade, known.prints);
     else if (submission.notebook === undefined) {
-      settle(index, ungraded(assignment, options.isolation, submission.reason ?? "there is no notebook"));
+      settle(index, ungraded(assignment, submission.reason ?? "there is no notebook"));
     } else waiting.push(index);
   }
-  if (waiting.length > 0) {
-    const workers = Math.min(jobs, waiting.length);
-    const pool = new SandboxPool({ ...options, size: workers, modules: modulesOf(assignment) });
-    let free: Promise<Map<string, Set<string>>> | undefined;
-    const one = async () => {
-      let judge: Judge | undefined;
-      try {
-        for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
-          if (options.signal?.aborted) return;
-          const submission = submissions[index];
-          judge ??= await Judge.start(assignment, options);
-          free ??= baseline(judge, pool, options, store);
-          const grade = await gradeOne(submission, judge, pool, { ...options, free: await free });
-          if (options.signal?.aborted) return;
-          const { notebook, ...rest } = grade;
-          const prints = fingerprints(submission.notebook!, assignment);
-          if (options.out !== undefined) {
-            await writeFileAtomic(
-              join(options.out, "feedback", `${submission.id}.html`),
-              feedbackPage(submission, grade),
-            );
-          }
-          await store?.add(submission, rest, prints);
-          settle(index, rest, prints);
-        }
-      } finally {
-        await judge?.end();
+  if (waiting.length === 0) return inOrder();
+  const bench = await openBench(assignment, { ...options, jobs: Math.min(jobs, waiting.length) }, store);
+  const one = async () => {
+    for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+      if (options.signal?.aborted) return;
+      const submission = submissions[index];
+      const grade = await bench.grade(submission);
+      if (options.signal?.aborted) return;
+      const { notebook: _, ...rest } = grade;
+      const prints = fingerprints(submission.notebook!, assignment);
+      if (options.out !== undefined) {
+        await writeFileAtomic(pageOf(options.out, submission), feedbackPage(submission, grade));
       }
-    };
-    try {
-      await Promise.all(Array.from({ length: workers }, one));
-    } finally {
-      await pool.end();
+      await store?.add(submission, rest, prints);
+      settle(index, rest, prints);
     }
-  }
-  return results.filter((result) => result !== undefined);
-}
-
-/** What passes in the notebook as it was handed out; found once. */
-async function baseline(
-  judge: Judge,
-  pool: SandboxPool,
-  options: ClassOptions,
-  store: Store | undefined,
-): Promise<Map<string, Set<string>>> {
-  if (store?.free) return store.free;
-  const free = await freeCases(judge, pool, options);
-  await store?.setFree(free);
-  return free;
-}
-
-/** A grade, whatever happens: the grader's own trouble with one student is that student's reason, and nobody else's. */
-async function gradeOne(
-  submission: Submission,
-  judge: Judge,
-  pool: SandboxPool,
-  options: ClassOptions,
-): Promise<Grade> {
+  };
   try {
-    return await gradeNotebook(submission.notebook!, judge, pool, { ...options, files: submission.files });
-  } catch (error) {
-    return ungraded(
-      judge.assignment,
-      options.isolation,
-      `it could not be graded: ${(error as Error).message.split("\n")[0]}`,
+    const ended = await Promise.allSettled(Array.from({ length: bench.places }, one));
+    const failed = ended.find((end) => end.status === "rejected");
+    if (failed && !options.signal?.aborted) throw new Unfinished(failed.reason, inOrder());
+  } finally {
+    await bench.end();
+  }
+  return inOrder();
+}
+
+/** The bench went before the class was done. */
+class Unfinished extends Error {
+  readonly results: Result[];
+  constructor(reason: unknown, results: Result[]) {
+    super(
+      `${reason instanceof Error ? reason.message : reason}; what is graded is kept, and the same command goes on`,
     );
+    this.results = results;
   }
 }
+
+function openBench(
+  assignment: Assignment,
+  { jobs, queue, onNotice, ...options }: ClassOptions & { jobs: number },
+  store: Store | undefined,
+): Bench | Promise<Bench> {
+  const known = store?.free;
+  const told = {
+    ...options,
+    places: jobs,
+    ...(known && { free: known }),
+    onFree: async (free: NonNullable<typeof known>) => store?.setFree(free),
+  };
+  return queue === undefined
+    ? new LocalBench(assignment, told)
+    : QueueBench.open(queue, assignment, told, onNotice);
+}
+
+const pageOf = (out: string, { id }: { id: string }) => join(out, "feedback", `${id}.html`);
 
 function resultOf(
   submission: Submission,
@@ -179,7 +177,7 @@ function resultOf(
   const { id, student, path, time, notes } = submission;
   const own = openExercises(assignment).map(
     ({ name, points }): Mark =>
-      marks.get(`${id}\n${name}`) ?? { exercise: name, points: 0, of: points, comment: "" },
+      marks.get(`${id}\n${name}`) ?? { exercise: name, points: 0, of: points, comment: "", open: true },
   );
   const late = latenessOf(submission, options);
   const raw = grade.points + own.reduce((sum, { points }) => sum + points, 0);
@@ -209,6 +207,14 @@ async function marksIn(out: string): Promise<Map<string, Mark>> {
   return text === undefined ? new Map() : readMarks(text);
 }
 
+/** Marks and lateness on a student's page, which may have been written before they were known. */
+async function markPage(out: string, result: Result): Promise<void> {
+  const path = pageOf(out, result);
+  const page = await readFile(path, "utf8").catch(() => undefined);
+  const marked = withMarks(page ?? feedbackPage(result, result.grade), result);
+  if (marked !== page) await writeFileAtomic(path, marked);
+}
+
 function gradesJson(results: Result[]): string {
   return `${JSON.stringify(
     results.map(({ prints: _, ...result }) => result),
@@ -227,95 +233,7 @@ async function writeAll(out: string, results: Result[], assignment: Assignment):
   for (const result of results) {
     const text = `${JSON.stringify(gradescopeOf(result), null, 2)}\n`;
     await writeFileAtomic(join(out, "gradescope", `${result.id}.json`), text);
+    await markPage(out, result);
   }
   await writeFileAtomic(join(out, "class.html"), classReport(results, assignment));
-}
-
-/** The packages that the teacher's cells import: loaded before a student's cells ask for them. */
-export function modulesOf(assignment: Assignment): string[] {
-  const names = new Set<string>();
-  for (const { cell_type, source } of assignment.notebook.cells) {
-    if (cell_type !== "code") continue;
-    for (const [, name] of textOf(source).matchAll(/^import\s[^"']*["'](slimlab\/[\w-]+)["']/gm))
-      names.add(name);
-  }
-  return [...names];
-}
-
-/** A grade of an earlier run. */
-interface Known {
-  grade: Omit<Grade, "notebook">;
-  prints?: number[];
-}
-
-/** What has been graded, a line each, so that a grader that was ended goes on where it was. */
-class Store {
-  readonly #file: FileHandle;
-  readonly #key: string;
-  readonly #known: Map<string, Known>;
-
-  private constructor(file: FileHandle, key: string, known: Map<string, Known>) {
-    this.#file = file;
-    this.#key = key;
-    this.#known = known;
-  }
-
-  /** Tries at once whether the folder can be written to. */
-  static async open(out: string, assignment: Assignment, fresh = false): Promise<Store> {
-    const path = join(out, "results.jsonl");
-    const key = createHash("sha256")
-      .update(slimlabVersion)
-      .update(
-        JSON.stringify(assignment.notebook.cells.map(({ source, metadata }) => [textOf(source), metadata])),
-      )
-      .digest("hex");
-    try {
-      await mkdir(out, { recursive: true });
-      if (fresh) await rm(path, { force: true });
-      const known = new Map<string, Known>();
-      const text = await readFile(path, "utf8").catch(() => "");
-      for (const line of text.split("\n")) {
-        try {
-          const entry = JSON.parse(line);
-          known.set(entry.key, entry);
-        } catch {
-          // A line that was cut off when the grader was ended.
-        }
-      }
-      const file = await open(path, "a");
-      if (text !== "" && !text.endsWith("\n")) await file.appendFile("\n");
-      return new Store(file, key, known);
-    } catch (error) {
-      throw new Error(`results cannot be written to ${out}: ${(error as Error).message}`);
-    }
-  }
-
-  #keyOf({ id, hash }: Submission): string {
-    return createHash("sha256").update(`${this.#key}\n${id}\n${hash}`).digest("hex");
-  }
-
-  find(submission: Submission): Known | undefined {
-    return this.#known.get(this.#keyOf(submission));
-  }
-
-  /** The cases that pass in the notebook as it was handed out, if they are known. */
-  get free(): Map<string, Set<string>> | undefined {
-    const known = this.#known.get(`free ${this.#key}`) as { free?: [string, string[]][] } | undefined;
-    return known?.free && new Map(known.free.map(([name, cases]) => [name, new Set(cases)]));
-  }
-
-  async setFree(free: Map<string, Set<string>>): Promise<void> {
-    const entry = { key: `free ${this.#key}`, free: [...free].map(([name, cases]) => [name, [...cases]]) };
-    await this.#file.appendFile(`${JSON.stringify(entry)}\n`);
-  }
-
-  async add(submission: Submission, grade: Omit<Grade, "notebook">, prints: number[]): Promise<void> {
-    const line = JSON.stringify({ key: this.#keyOf(submission), id: submission.id, grade, prints });
-    await this.#file.appendFile(`${line}\n`);
-    await this.#file.datasync();
-  }
-
-  async close(): Promise<void> {
-    await this.#file.close();
-  }
 }

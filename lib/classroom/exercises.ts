@@ -1,9 +1,17 @@
 // What is an exercise in a notebook as the teacher has it: which cell checks it, which of its names are the student's to
 // give, which tests are hidden, what it is worth. Nothing is run here.
-import { parse } from "@babel/parser";
-import { transformCell } from "../kernel/cell/transform.ts";
 import { eachChild, type Node, type Of, type Statement } from "../kernel/cell/tree.ts";
 import { type Cell, type Notebook, textOf } from "../notebook/notebook.ts";
+import {
+  isImport,
+  namesOf,
+  ownNames,
+  type PlacedStatement,
+  regions,
+  statementsOf,
+  withComment,
+} from "./code.ts";
+import { isSolution, solutionsIn } from "./solutions.ts";
 
 /** A cell of the teacher's notebook that calls check. */
 export interface CheckCell {
@@ -28,13 +36,6 @@ export interface CheckCell {
   points: Record<string, number>;
 }
 
-/** A statement of a cell, and where it stands. */
-export interface PlacedStatement {
-  start: number;
-  end: number;
-  node: Statement;
-}
-
 /** Where solutions, and tests that students do not see, begin and end; in the ways of nbgrader. */
 export const solutionMarks = [/(?:###|\/\/)\s*BEGIN SOLUTION\b/, /(?:###|\/\/)\s*END SOLUTION\b/] as const;
 export const hiddenTests = [
@@ -42,21 +43,6 @@ export const hiddenTests = [
   /(?:###|\/\/)\s*END HIDDEN TESTS\b/,
 ] as const;
 const yourTurn = /your turn|BEGIN SOLUTION|YOUR CODE HERE/;
-
-/** The statements of a cell; undefined where it cannot be read. */
-export function statementsOf(source: string): PlacedStatement[] | undefined {
-  try {
-    const { program } = parse(source, {
-      sourceType: "module",
-      plugins: ["typescript", "importAttributes" as never],
-      allowAwaitOutsideFunction: true,
-      errorRecovery: true,
-    });
-    return (program.body as Statement[]).map((node) => ({ start: node.start, end: node.end, node }));
-  } catch {
-    return undefined;
-  }
-}
 
 /** The name of the exercise that a call checks; null where it has no literal, undefined for what is no call of check. */
 function checkedBy(node: Node): string | null | undefined {
@@ -88,50 +74,6 @@ export function bareCheck(node: Statement): string | undefined {
   return (call && checkedBy(call)) ?? undefined;
 }
 
-/** What a cell declares and mentions. */
-export interface Names {
-  /** Declared at the top level, with a value; imports too. */
-  declared: Set<string>;
-  imported: Set<string>;
-  /** Mentioned, and not declared at the cell's top level. */
-  references: Set<string>;
-}
-
-/** What a cell declares and mentions; undefined where it cannot be read. */
-export async function namesOf(source: string): Promise<Names | undefined> {
-  try {
-    const { declared, references } = await transformCell(source, { name: "cell" });
-    const values = declared.filter(({ value }) => value);
-    return {
-      declared: new Set(values.map(({ name }) => name)),
-      imported: new Set(values.filter(({ kind }) => kind === "import").map(({ name }) => name)),
-      references,
-    };
-  } catch {
-    return undefined;
-  }
-}
-
-async function ownNames(source: string): Promise<Set<string>> {
-  const names = await namesOf(source);
-  return new Set([...(names?.declared ?? [])].filter((name) => !names!.imported.has(name)));
-}
-
-/** Whether a cell holds a solution, in whole. */
-export function isSolution(cell: Cell): boolean {
-  return cell.cell_type === "code" && (cell.metadata.tags?.includes("solution") ?? false);
-}
-
-/** The end of the line where a statement ends, if only a comment follows there. */
-function withComment(source: string, end: number): number {
-  const rest = /^[ \t]*(?:\/\/[^\n]*|\/\*[^\n]*?\*\/[ \t]*(?=\n|$))/.exec(source.slice(end));
-  return end + (rest?.[0].length ?? 0);
-}
-
-function isImport(node: Statement): boolean {
-  return node.type === "ImportDeclaration";
-}
-
 /** The cells that check exercises, in order. */
 export async function checkCells(notebook: Notebook): Promise<CheckCell[]> {
   const code = notebook.cells.map((cell, index) => ({ cell, index, source: textOf(cell.source) }));
@@ -145,12 +87,9 @@ export async function checkCells(notebook: Notebook): Promise<CheckCell[]> {
     const whole = nbgrader?.solution === true && !nbgrader.grade;
     for (const name of whole ? declaredOf.get(index)! : await markedNames(source)) marked.add(name);
   }
-  for (const { cell, index } of code) {
-    if (!isSolution(cell)) continue;
-    const stub = stubOf(notebook, index);
-    const solved = await namesOf(textOf(cell.source));
-    for (const name of solved?.declared ?? [])
-      if (stub === undefined || declaredOf.get(stub)?.has(name)) marked.add(name);
+  for (const [stub, solution] of solutionsIn(notebook)) {
+    const solved = await namesOf(solution);
+    for (const name of solved?.declared ?? []) if (declaredOf.get(stub)?.has(name)) marked.add(name);
   }
   const found: CheckCell[] = [];
   for (const { cell, index, source } of runs) {
@@ -159,15 +98,6 @@ export async function checkCells(notebook: Notebook): Promise<CheckCell[]> {
     if (made) found.push(made);
   }
   return found;
-}
-
-/** The exercise cell that a solution cell solves: the one before it. */
-export function stubOf(notebook: Notebook, solution: number): number | undefined {
-  for (let index = solution - 1; index >= 0; index--) {
-    const cell = notebook.cells[index];
-    if (cell.cell_type === "code" && !isSolution(cell)) return index;
-  }
-  return undefined;
 }
 
 async function markedNames(source: string): Promise<Set<string>> {
@@ -184,21 +114,6 @@ async function markedNames(source: string): Promise<Set<string>> {
     previous = last;
   }
   return names;
-}
-
-/** Where marked regions lie, as offsets. */
-export function regions(source: string, from: RegExp, to: RegExp): [number, number][] {
-  const found: [number, number][] = [];
-  let at = 0;
-  for (;;) {
-    const first = from.exec(source.slice(at));
-    if (!first) return found;
-    const start = at + first.index;
-    const last = to.exec(source.slice(start));
-    const end = last ? start + last.index + last[0].length : source.length;
-    found.push([start, end]);
-    at = end;
-  }
 }
 
 async function checkCellOf(
@@ -302,36 +217,4 @@ function pointsOf(cell: Cell, names: string[]): Record<string, number> {
     points[name] = typeof one === "number" && one >= 0 ? one : share >= 0 ? share : 1;
   }
   return points;
-}
-
-/** A solution cell's code in the place of the stub that it solves. */
-export async function solvedSource(stub: string, solution: string): Promise<string> {
-  const solved = await ownNames(solution);
-  const statements = statementsOf(stub) ?? [];
-  const replaced: { start: number; end: number }[] = [];
-  for (const { start, end, node } of statements) {
-    if (isImport(node)) continue;
-    const names = await ownNames(stub.slice(start, end));
-    if ([...names].some((name) => solved.has(name))) replaced.push({ start, end: withComment(stub, end) });
-  }
-  if (replaced.length === 0) {
-    throw new Error(
-      `a solution declares none of its exercise's names: ${[...solved].join(", ") || "none at all"}`,
-    );
-  }
-  return stub.slice(0, replaced[0].start) + solution.trim() + stub.slice(replaced.at(-1)!.end);
-}
-
-/** The notebook as someone hands it in who has taken over every solution. */
-export async function withSolutions(notebook: Notebook): Promise<Notebook> {
-  const cells = notebook.cells.map((cell) => structuredClone(cell));
-  const gone = new Set<number>();
-  for (const [index, cell] of cells.entries()) {
-    if (!isSolution(cell)) continue;
-    const stub = stubOf(notebook, index);
-    if (stub === undefined) throw new Error(`the solution in cell ${index + 1} has no exercise before it`);
-    cells[stub].source = await solvedSource(textOf(cells[stub].source), textOf(cell.source));
-    gone.add(index);
-  }
-  return { ...notebook, cells: cells.filter((_, index) => !gone.has(index)) };
 }

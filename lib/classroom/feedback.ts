@@ -7,7 +7,7 @@ import { type Cell, type Output, textOf } from "../notebook/notebook.ts";
 import type { MimeBundle } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";
 import type { ExerciseGrade, Grade } from "./grade.ts";
-import type { Mark } from "./results.ts";
+import type { Result } from "./results.ts";
 import { harmless } from "./submissions.ts";
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -50,24 +50,42 @@ export function verdictHtml(one: ExerciseGrade): string {
 
 const harmlessLines = (text: string) => text.split("\n").map(harmless).join("\n");
 
+/** A part of a page that is filled in later. Nothing of a student's can look like its bounds, for his text is escaped. */
+const region = (name: "points" | "marks", html: string) => `<!--${name}-->${html}<!--/${name}-->`;
+
+/** A student's page with the marks of a person and the points after them and lateness. */
+export function withMarks(page: string, { marks, points, of, late }: Result): string {
+  const rows = marks.map(({ exercise, points, of, comment, open }) => {
+    const mark = open ? `? / ${of} (not marked yet · 尚未评分)` : `${points} / ${of}`;
+    const state = !open && points >= of ? " solved" : "";
+    return `<section class="verdict${state}"><strong>${escapeHtml(harmless(exercise))}: ${mark}</strong><p>${escapeHtml(harmlessLines(comment))}</p></section>`;
+  });
+  if (late) {
+    const share = Math.round(100 * late.factor);
+    rows.unshift(
+      `<p class="quiet">${late.days} day(s) late, so ${share} % of the points. · 迟交 ${late.days} 天，得分乘以 ${share} %。</p>`,
+    );
+  }
+  const parts = { points: `${points} / ${of}`, marks: rows.join("") };
+  let html = page;
+  for (const [name, text] of Object.entries(parts) as ["points" | "marks", string][]) {
+    html = html.replace(new RegExp(`<!--${name}-->[\\s\\S]*?<!--/${name}-->`), () => region(name, text));
+  }
+  return html;
+}
+
 /** A student's page. */
-export function feedbackPage(
-  submission: { student: string; notes: string[] },
-  grade: Grade,
-  marks: Mark[] = [],
-): string {
-  const html: string[] = [`<h1>${escapeHtml(submission.student)}: ${grade.points} / ${grade.of}</h1>`];
+export function feedbackPage(submission: { student: string; notes: string[] }, grade: Grade): string {
+  const html: string[] = [
+    `<h1>${escapeHtml(submission.student)}: ${region("points", `${grade.points} / ${grade.of}`)}</h1>`,
+    region("marks", ""),
+  ];
   if (grade.reason) html.push(`<p class="failed">${escapeHtml(harmlessLines(grade.reason))}</p>`);
   for (const note of submission.notes) html.push(`<p class="quiet">${escapeHtml(harmless(note))}</p>`);
   for (const failure of grade.failures) {
     const what = [failure.name, failure.message].filter(Boolean).join(": ");
     html.push(
       `<p class="failed">${failure.cell > 0 ? `Cell ${failure.cell}: ` : ""}${escapeHtml(harmlessLines(what))}</p>`,
-    );
-  }
-  for (const mark of marks) {
-    html.push(
-      `<p><strong>${escapeHtml(mark.exercise)}: ${mark.points} / ${mark.of}</strong> ${escapeHtml(mark.comment)}</p>`,
     );
   }
   const left = new Set(grade.exercises);
@@ -82,7 +100,7 @@ export function feedbackPage(
     }
   }
   // Exercises whose cell is gone stand at the top, where they are seen.
-  html.splice(1, 0, ...[...left].map(verdictHtml));
+  html.splice(2, 0, ...[...left].map(verdictHtml));
   return plainPage(submission.student, html.join("\n"));
 }
 

@@ -9,7 +9,8 @@ import { literally } from "../util/pattern.ts";
 import { type Assignment, type Judge, serveCode } from "./assignment.ts";
 import type { Verdict } from "./border/judge.ts";
 import type { CheckCase } from "./check.ts";
-import { bareCheck, type CheckCell, statementsOf } from "./exercises.ts";
+import { statementsOf } from "./code.ts";
+import { bareCheck, type CheckCell } from "./exercises.ts";
 import { releaseNotebook } from "./release.ts";
 import type { Isolation, Sandbox } from "./sandbox.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
@@ -36,7 +37,8 @@ export interface Grade {
   reason?: string;
   /** What went wrong in its cells. */
   failures: Failure[];
-  isolation: Isolation;
+  /** How the student's code was kept apart; none where nothing was run. */
+  isolation?: Isolation;
   /** How much was run: the cells that the exercises need, or all. */
   ran: "needed" | "all" | "nothing";
   seconds: number;
@@ -76,11 +78,11 @@ interface Pending {
 }
 
 /** The grade of a submission that cannot be run. */
-export function ungraded(assignment: Assignment, isolation: Isolation, reason: string): Grade {
+export function ungraded(assignment: Assignment, reason: string): Grade {
   const exercises = assignment.cells.flatMap((cell) =>
     gradesOf(cell, { checks: [], missing: [], error: reason }),
   );
-  return total(exercises, { reason, failures: [], isolation, ran: "nothing", seconds: 0 });
+  return total(exercises, { reason, failures: [], ran: "nothing", seconds: 0 });
 }
 
 /**

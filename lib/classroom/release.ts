@@ -3,18 +3,9 @@
 import { type Cell, chapterOf, type Notebook, textOf } from "../notebook/notebook.ts";
 import { withoutOutputs } from "../notebook/run.ts";
 import { assignmentOf } from "./assignment.ts";
-import {
-  bareCall,
-  bareCheck,
-  type CheckCell,
-  hiddenTests,
-  isSolution,
-  regions,
-  solutionMarks,
-  solvedSource,
-  statementsOf,
-  stubOf,
-} from "./exercises.ts";
+import { regions, statementsOf } from "./code.ts";
+import { bareCall, bareCheck, type CheckCell, hiddenTests, solutionMarks } from "./exercises.ts";
+import { solutionOf, solutionsIn, solvedSource } from "./solutions.ts";
 
 /** What stands in the place of a solution that brings no stub of its own. */
 export const stubCode = '// YOUR CODE HERE\nthrow new Error("not done yet");';
@@ -78,7 +69,7 @@ export function secretsOf(notebook: Notebook): string[] {
   for (const cell of notebook.cells) {
     const source = textOf(cell.source);
     if (cell.metadata.tags?.includes("solution")) {
-      secrets.push(source);
+      secrets.push(source, solutionOf(cell) ?? "");
       continue;
     }
     for (const marks of [solutionMarks, hiddenTests]) {
@@ -159,11 +150,7 @@ export async function studentEdition(notebook: Notebook, path: string): Promise<
  */
 export async function nbgraderSource(notebook: Notebook, path: string): Promise<Notebook> {
   const assignment = await assignmentOf(withoutOutputs(notebook), path);
-  const solutions = new Map<number, string>();
-  for (const [index, cell] of notebook.cells.entries()) {
-    const stub = isSolution(cell) ? stubOf(notebook, index) : undefined;
-    if (stub !== undefined) solutions.set(stub, textOf(cell.source));
-  }
+  const solutions = solutionsIn(notebook);
   const cells: Cell[] = [];
   for (const [index, cell] of assignment.notebook.cells.entries()) {
     if (cell.metadata.tags?.includes("solution")) continue;

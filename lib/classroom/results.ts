@@ -27,6 +27,8 @@ export interface Mark {
   points: number;
   of: number;
   comment: string;
+  /** Nobody has marked it yet. */
+  open?: boolean;
 }
 
 /** A CSV cell: quoted, and no formula for whoever opens it in a spreadsheet. */

@@ -2,7 +2,7 @@
 import type { Expression } from "../kernel/cell/tree.ts";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
 import { codeCells } from "../notebook/run.ts";
-import { type Names, namesOf, statementsOf } from "./exercises.ts";
+import { type Names, namesOf, statementsOf } from "./code.ts";
 
 /** What a code cell does with names. */
 export interface CellFacts extends Names {

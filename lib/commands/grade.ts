@@ -5,6 +5,7 @@ import { gradeClass } from "../classroom/class.ts";
 import type { Result } from "../classroom/results.ts";
 import { bubblewrapState, type Isolation } from "../classroom/sandbox.ts";
 import { findSubmissions, harmless } from "../classroom/submissions.ts";
+import { queueAddress } from "../queue/index.ts";
 import { checkNumber } from "../util/check.ts";
 import { untilInterrupted } from "../util/interrupt.ts";
 import { progress } from "../util/progress.ts";
@@ -27,6 +28,7 @@ Ends with 0 if every exercise of every submission is solved, with 1 if not.
   --late-penalty P     percent of the points that each day of lateness takes (default: 0)
   --all                run every cell, also those that no exercise needs
   --fresh              grade again what has been graded
+  --queue ADDRESS      grade on other machines: redis://HOST:PORT, where workers wait (slimlab grade-worker ADDRESS)
   --unsafe             run students' code without a sandbox, where bubblewrap is missing: it can then do all that you can`;
 
 export async function run(args: string[]): Promise<number> {
@@ -46,6 +48,7 @@ export async function run(args: string[]): Promise<number> {
       "late-penalty": { type: "string", default: "0" },
       all: { type: "boolean" },
       fresh: { type: "boolean" },
+      queue: { type: "string" },
       unsafe: { type: "boolean" },
     },
   });
@@ -61,7 +64,9 @@ export async function run(args: string[]): Promise<number> {
   }
   const number = (name: "timeout" | "total-timeout" | "memory" | "late-penalty") =>
     checkNumber(`--${name}`, Number(values[name]), 0);
-  const isolation = chooseIsolation(values.unsafe ?? false);
+  const { queue } = values;
+  if (queue !== undefined) queueAddress(queue); // What is no address is said before anything is read.
+  const isolation = queue === undefined ? chooseIsolation(values.unsafe ?? false) : "bubblewrap";
   const assignment = await readAssignment(values.original);
   const submissions = await findSubmissions(positionals, { original: values.original });
   if (submissions.length === 0) throw new Error(`there are no submissions in ${positionals.join(", ")}`);
@@ -76,6 +81,8 @@ export async function run(args: string[]): Promise<number> {
       latePenalty: number("late-penalty"),
       ...(due && { due }),
       isolation,
+      ...(queue !== undefined && { queue }),
+      onNotice: (notice) => console.error(`slimlab grade: ${notice}`),
       all: values.all,
       fresh: values.fresh,
       signal,

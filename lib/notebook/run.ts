@@ -31,6 +31,8 @@ export interface RunOptions {
   signal?: AbortSignal;
   /** Called, and waited for, after each cell that ran, with its place in `cells`. */
   afterCell?: (index: number) => Promise<void>;
+  /** Called, and waited for, when all cells have run without trouble, while the kernel is still there. */
+  whileOpen?: (kernel: KernelClient) => Promise<void>;
   /** Called as cells end, with the report so far and how many cells there are to run. */
   onCell?: (report: CellsReport, cells: number) => void;
 }
@@ -80,6 +82,7 @@ export async function run(source: Notebook, options: RunOptions = {}): Promise<R
   if (!given) options.signal?.addEventListener("abort", stop, { once: true });
   try {
     await runCells(kernel, cells, report, options);
+    if (report.status === "ok" && !options.signal?.aborted) await options.whileOpen?.(kernel);
   } finally {
     options.signal?.removeEventListener("abort", stop);
     if (!given) await kernel.shutdown();

@@ -2,7 +2,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import type { StartOptions } from "../kernel/client.ts";
+import type { KernelClient, StartOptions } from "../kernel/client.ts";
 import { textsOf, translateOutputs } from "../texts/index.ts";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
@@ -31,6 +31,8 @@ export interface RunFilesOptions {
   signal?: AbortSignal;
   /** Called as cells end: how many of all cells are done, and which was the last. */
   onProgress?: (done: number, total: number, note: string) => void;
+  /** Called, and waited for, when a notebook has run to its end, while its kernel is still there. */
+  whileOpen?: (chapter: Chapter, kernel: KernelClient) => Promise<void>;
   /** Called as each notebook ends. */
   onChapter?: (report: ChapterReport) => void;
 }
@@ -163,6 +165,7 @@ async function runChapter(
     },
     signal: options.signal,
     onCell: ({ executed }, cells) => onCell(executed + 1, cells),
+    whileOpen: async (kernel) => options.whileOpen?.(chapter, kernel),
   });
   const title = titleOf(notebook, chapter.slug);
   if (report.status === "invalid") return invalid(report, report.cells > 0 ? title : chapter.slug);

@@ -1,10 +1,8 @@
 // §2.3 "The order of techniques and their parameters decide the result, so it takes many experiments": here they are
 // made. Random recipes first, then variations of the best ones (the Pareto front so far), on all cores.
 
-import { type ChildProcess, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { paretoFront } from "../analysis/index.ts";
 import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend, slimOf, type tf } from "../nn/index.ts";
@@ -13,8 +11,10 @@ import { display } from "../util/display.ts";
 import { progress } from "../util/progress.ts";
 import { type Random, seeded } from "../util/random.ts";
 import { recordsTable, type TableBundle } from "../util/table.ts";
+import { Pool, type WorkerAnswer, type WorkerStart, type Workers } from "./pool.ts";
+import { QueueWorkers } from "./queue.ts";
 import { canonical, checkRecipe, type Recipe, stepName } from "./recipe.ts";
-import { type Row, toDataFrame } from "./run.ts";
+import { toDataFrame } from "./run.ts";
 import type { PipelineData } from "./technique.ts";
 import type { Step } from "./techniques.ts";
 
@@ -47,12 +47,16 @@ export interface SearchOptions {
   trials?: number;
   /** How many of them are drawn at random before the best are varied; default half. */
   explore?: number;
-  /** No trial starts after so many seconds; which ones ran then depends on the machine. */
+  /** No trial starts, or goes to a queue, after so many seconds; which ones ran then depends on the machine. */
   seconds?: number;
   /** Fixes the recipes and everything random in them, whatever the number of workers; default 1. */
   seed?: number;
   /** Processes, each with a backend of its own; default one a core. */
   workers?: number;
+  /** The address of a queue: its workers (`slimlab grade-worker`) run the trials, and not this machine. */
+  queue?: string;
+  /** Called when there is something that a person should do, such as starting a worker at the queue. */
+  onNotice?: (notice: string) => void;
   /** As for `runRecipe`; workers share it, so common beginnings are computed once. */
   cache?: string | false;
   /** Shows a progress bar on standard error. */
@@ -62,17 +66,12 @@ export interface SearchOptions {
 }
 
 /** One recipe and what came of it. */
-export interface Trial {
+export interface Trial extends WorkerAnswer {
   /** From 1, in the order in which recipes were drawn. */
   trial: number;
   recipe: Recipe;
   /** The recipe in short. */
   label: string;
-  /** Rows of the run, the original first; empty if it failed. */
-  rows: Row[];
-  /** Why the recipe could not be carried out. */
-  error?: string;
-  seconds: number;
 }
 
 /** A trial as a flat row. */
@@ -171,12 +170,15 @@ export async function search(
     cache: options.cache === false ? false : (options.cache ?? join(cacheFolder(), "pipeline")),
   };
   const start = performance.now();
-  const pool = new Pool(Math.min(workers, most), backend, job);
+  const pool: Workers =
+    options.queue === undefined
+      ? new Pool(Math.min(workers, most), backend, job)
+      : await QueueWorkers.open(options.queue, job, options.onNotice);
   const bar = options.progress ? progress("search", most) : undefined;
   const trials: Trial[] = [];
   const points: Float64Array[] = [];
   const seen = new Set<string>();
-  const stop = () => pool.end(signal!.reason);
+  const stop = () => void pool.end(signal!.reason);
   signal?.throwIfAborted();
   signal?.addEventListener("abort", stop);
 
@@ -227,7 +229,7 @@ export async function search(
     throw error;
   } finally {
     signal?.removeEventListener("abort", stop);
-    pool.end();
+    await pool.end();
   }
 }
 
@@ -348,121 +350,4 @@ export function labelOf(recipe: Recipe): string {
       return parts.length > 0 ? `${technique} (${parts.join(", ")})` : technique;
     })
     .join(" → ");
-}
-
-/** What every worker is told at its start. */
-export interface WorkerStart {
-  slim: Uint8Array;
-  data: PipelineData;
-  seed: number;
-  cache: string | false;
-}
-
-/** What a worker answers to a recipe. */
-export type WorkerAnswer = Pick<Trial, "rows" | "error" | "seconds">;
-
-interface Worker {
-  process: ChildProcess;
-  answer?: (answer: WorkerAnswer) => void;
-}
-
-/** Worker processes, started as work comes, each doing one recipe at a time. */
-class Pool {
-  readonly #size: number;
-  readonly #backend: string;
-  readonly #start: WorkerStart;
-  readonly #all = new Set<Worker>();
-  readonly #idle: Worker[] = [];
-  readonly #waiting: ((worker: Worker) => void)[] = [];
-  readonly #failures = new Set<(reason: Error) => void>();
-  #ended: Error | undefined;
-
-  constructor(size: number, backend: string, start: WorkerStart) {
-    this.#size = size;
-    this.#backend = backend;
-    this.#start = start;
-  }
-
-  /** Runs a recipe when a worker is free, unless `still` says by then that it is too late. */
-  async run(recipe: Recipe, still: () => boolean): Promise<WorkerAnswer | undefined> {
-    let fail: (reason: Error) => void = () => {};
-    const ended = new Promise<never>((_, reject) => {
-      fail = reject;
-      if (this.#ended) reject(this.#ended);
-      this.#failures.add(reject);
-    });
-    try {
-      const worker = await Promise.race([this.#worker(), ended]);
-      if (!still()) {
-        this.#free(worker);
-        return undefined;
-      }
-      const answer = new Promise<WorkerAnswer>((resolve) => {
-        worker.answer = resolve;
-      });
-      worker.process.send({ recipe });
-      const result = await Promise.race([answer, ended]);
-      worker.answer = undefined;
-      if (this.#all.has(worker)) this.#free(worker);
-      else if (this.#waiting.length > 0) this.#waiting.shift()!(this.#spawn());
-      return result;
-    } finally {
-      this.#failures.delete(fail);
-    }
-  }
-
-  /** Ends all workers; with a reason, what is running fails with it. */
-  end(reason?: unknown): void {
-    this.#ended = reason instanceof Error ? reason : new Error(String(reason ?? "the search has ended"));
-    for (const { process } of this.#all) process.kill("SIGKILL");
-    this.#all.clear();
-    for (const fail of this.#failures) fail(this.#ended);
-  }
-
-  #free(worker: Worker): void {
-    const next = this.#waiting.shift();
-    if (next) next(worker);
-    else this.#idle.push(worker);
-  }
-
-  #worker(): Promise<Worker> {
-    const idle = this.#idle.pop();
-    if (idle) return Promise.resolve(idle);
-    if (this.#all.size < this.#size) return Promise.resolve(this.#spawn());
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  #spawn(): Worker {
-    const process = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [], {
-      serialization: "advanced",
-      // What a worker prints would break the progress bar; its errors come as answers.
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-      execArgv: [],
-      env: {
-        ...globalThis.process.env,
-        SLIMLAB_BACKEND: this.#backend,
-        // The processes are the threads: native TensorFlow would otherwise use every core in each of them.
-        TF_NUM_INTRAOP_THREADS: "1",
-        TF_NUM_INTEROP_THREADS: "1",
-      },
-    });
-    const worker: Worker = { process };
-    let stderr = "";
-    process.stderr!.on("data", (text) => {
-      stderr = (stderr + text).slice(-2000);
-    });
-    process.on("message", (answer: WorkerAnswer) => worker.answer?.(answer));
-    const gone = (why: string) => {
-      if (!this.#all.delete(worker)) return;
-      const idle = this.#idle.indexOf(worker);
-      if (idle >= 0) this.#idle.splice(idle, 1);
-      const last = stderr.trim().split("\n").at(-1);
-      worker.answer?.({ rows: [], error: `the worker process ${why}${last ? `: ${last}` : ""}`, seconds: 0 });
-    };
-    process.on("error", (error) => gone(`failed: ${error.message}`));
-    process.on("exit", (code, signal) => gone(`ended with ${signal ?? `code ${code}`}`));
-    this.#all.add(worker);
-    process.send(this.#start);
-    return worker;
-  }
 }

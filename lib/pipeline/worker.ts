@@ -1,8 +1,8 @@
-// A process of its own for one recipe after the other, with a backend of its own; see search.ts.
+// A process of its own for one recipe after the other, with a backend of its own; see pool.ts.
 
+import type { WorkerAnswer, WorkerStart } from "./pool.ts";
 import type { Recipe } from "./recipe.ts";
 import { runFrom } from "./run.ts";
-import type { WorkerAnswer, WorkerStart } from "./search.ts";
 
 let start: WorkerStart | undefined;
 

@@ -102,7 +102,10 @@ function chapter(title: string): Notebook {
         data: { "text/html": `<table><tr>${"<td>cell</td>".repeat(60)}</tr></table>` },
       },
     ]),
-    markdown("The answer.", ["solution"]),
+    markdown(
+      "<details><summary>Solution</summary>\n\nThe answer.\n\n```typescript\nconst answer = 42;\n```\n\n</details>",
+      ["solution"],
+    ),
   );
 }
 

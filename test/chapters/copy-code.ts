@@ -2,8 +2,16 @@
 // Prose stays as it is, by the cells' ids; a Markdown cell that is new comes in English, for the tests to ask for.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { findChapters, readNotebook } from "../../lib/notebook/notebook.ts";
+import { words } from "../../lib/book/words.ts";
+import { isSolution } from "../../lib/classroom/solutions.ts";
+import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+
+/** A solution is code: only the word that it waits behind has a language. */
+const inChinese = (solution: string) =>
+  solution
+    .replace(`<summary>${words.en.solution}</summary>`, `<summary>${words.zh.solution}</summary>`)
+    .split(/(?<=\n)/);
 
 const chapters = await findChapters(join(packageRoot, "notebooks"));
 for (const { path, slug } of chapters.filter(({ language }) => language === "zh")) {
@@ -15,6 +23,7 @@ for (const { path, slug } of chapters.filter(({ language }) => language === "zh"
   );
   const cells = english.cells.map((cell) => {
     const kept = cell.cell_type === "markdown" ? prose.get(cell.id) : undefined;
+    if (isSolution(cell)) return { ...cell, source: inChinese(textOf(cell.source)) };
     return kept ? { ...cell, source: kept.source } : cell;
   });
   const [before, after] = [own, { ...english, cells }].map(

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "@babel/parser";
+import { solutionOf } from "../../lib/classroom/solutions.ts";
 import { type Cell, findChapters, type Notebook, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { textsOf } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -153,7 +154,7 @@ describe("the two editions", () => {
         notebook.cells.map(({ cell_type, id, metadata, source }) => [
           `${cell_type} ${id}`,
           metadata.tags ?? [],
-          cell_type === "markdown" ? "" : textOf(source),
+          solutionOf({ cell_type, metadata, source }) ?? (cell_type === "markdown" ? "" : textOf(source)),
         ]);
       const [own, other] = [await readNotebook(chapter.path), await readNotebook(twin.path)];
       assert.deepEqual(shape(own), shape(other), `${chapter.path} (npm run editions copies code into it)`);

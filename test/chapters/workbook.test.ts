@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type Book, buildBook } from "../../lib/book/site.ts";
+import { solutionsIn } from "../../lib/classroom/solutions.ts";
 import {
   type Chapter,
   findChapters,
@@ -19,6 +20,7 @@ import { copyName, runNotebooks } from "../../lib/notebook/runner.ts";
 import { textsOf, translateOutputs } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserPath, startBrowser } from "../book/browser.ts";
+import { checksIn, type Outcome, otherAnswers, solveIn, troubleIn } from "./exercises.ts";
 
 const notebooks = join(packageRoot, "notebooks");
 
@@ -33,10 +35,18 @@ describe("the workbook", function () {
   let chapters: Chapter[];
   let report: RunReport;
   let book: Book;
+  const solved = new Map<string, Outcome[]>();
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), "slimlab-workbook-"));
     chapters = await findChapters(notebooks);
-    report = await runNotebooks(chapters, { output: join(folder, "run"), timeout: 300 });
+    report = await runNotebooks(chapters, {
+      output: join(folder, "run"),
+      timeout: 300,
+      // A solution is tried where the chapter has just run, for running it once more would take as long again.
+      whileOpen: async ({ path, slug }, kernel) => {
+        solved.set(slug, await solveIn(kernel, await readNotebook(path)));
+      },
+    });
     book = await buildBook({
       notebooks,
       executed: join(folder, "run"),
@@ -67,6 +77,34 @@ describe("the workbook", function () {
         assert.ok(!error || expected, `${chapter.path}, cell ${i + 1}: ${JSON.stringify(error)}`);
       }
     }
+  });
+
+  it("has exercises that are not solved as they are handed out", async () => {
+    for (const chapter of chapters) {
+      const notebook = await executed(chapter);
+      const stubs = [...solutionsIn(notebook).keys()].map((index) => notebook.cells[index]);
+      assert.ok(stubs.length > 0, `${chapter.path} has no exercise with a solution`);
+      for (const { id, outputs = [] } of stubs) {
+        const checks = [...checksIn(outputs)];
+        assert.ok(checks.length > 0, `${chapter.path}: ${id} shows no check`);
+        for (const [name, cases] of checks) {
+          assert.ok(
+            cases.some(({ passed }) => !passed),
+            `${name} is solved by what is handed out`,
+          );
+        }
+      }
+    }
+  });
+
+  it("has solutions that solve them, types and all, and checks that tell right answers from wrong ones", () => {
+    const english = chapters.filter(({ language }) => language === "en").map(({ slug }) => slug);
+    assert.deepEqual([...solved.keys()].sort(), english.sort());
+    const outcomes = [...solved.values()].flat();
+    assert.deepEqual(outcomes.map(troubleIn).filter(Boolean), []);
+    const exercises = new Set(outcomes.map(({ exercise }) => exercise));
+    for (const name of Object.keys(otherAnswers))
+      assert.ok(exercises.has(name), `there is no exercise ${name}`);
   });
 
   it("has figures in every chapter, each with a title, a text for those who do not see it, and a picture", async () => {

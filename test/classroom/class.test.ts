@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,27 +9,8 @@ import type { Grade } from "../../lib/classroom/grade.ts";
 import { fingerprints, likenesses } from "../../lib/classroom/likeness.ts";
 import { parseCsv, type Result } from "../../lib/classroom/results.ts";
 import type { Notebook } from "../../lib/notebook/notebook.ts";
-import { packageRoot } from "../../lib/util/files.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
-import { cellA, cellB, handedOut, needsSandbox, perfect, start } from "./setting.ts";
-
-/** Runs `slimlab`; `onLine` sees each line of its output as it comes. */
-function slimlab(
-  folder: string,
-  args: string[],
-  onLine: (line: string, child: ChildProcess) => void = () => {},
-): Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, [join(packageRoot, "dist/lib/cli.js"), ...args], { cwd: folder });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.on("data", (data) => {
-    stdout += data;
-    for (const line of String(data).split("\n")) if (line) onLine(line, child);
-  });
-  child.stderr.on("data", (data) => (stderr += data));
-  return new Promise((done) =>
-    child.on("close", (status, signal) => done({ code: status, signal, stdout, stderr })),
-  );
-}
+import { cellA, cellB, handedOut, needsSandbox, perfect, slimlab, start } from "./setting.ts";
 
 const withOpen = (source: Notebook): Notebook => {
   const open = { ...markdown("**Exercise c.** Why?", ["exercise"]) };
@@ -120,12 +100,22 @@ describe("a class", function () {
       [2, [{ exercise: "c", points: 1.5, of: 2, comment: "well argued" }]],
     );
     assert.match(await readFile(join(folder, "out/marks.csv"), "utf8"), /bob,c,1\.5,2,well argued/);
+    const marked = await readFile(join(folder, "out/feedback/bob.html"), "utf8");
+    assert.match(marked, /<h1>bob: .*2 \/ 4.*c: 1\.5 \/ 2.*well argued.*✗ a: 0\.5 \/ 1/s);
+    assert.match(
+      await readFile(join(folder, "out/feedback/ann.html"), "utf8"),
+      /c: \? \/ 2 \(not marked yet/,
+    );
+    assert.match(await readFile(join(folder, "out/feedback/cem.html"), "utf8"), /is empty: was it uploaded/);
   });
 
   it("1.25 Ctrl-C keeps what is done, and the same command goes on; a kill changes no grade", async () => {
     for (let i = 0; i < 6; i++) await save(join(folder, "in", `s${i}`, "w.ipynb"), notebook(...perfect()));
+    let asked = false; // A second one ends it at once, as everywhere.
     const first = await slimlab(folder, grade("in"), (line, child) => {
-      if (/^s\d/.test(line)) child.kill("SIGINT");
+      if (!/^s\d/.test(line) || asked) return;
+      asked = true;
+      child.kill("SIGINT");
     });
     assert.equal(first.code, 130, first.stderr);
     assert.match(first.stderr, /interrupted after \d of 6; the same command goes on/);
@@ -222,7 +212,6 @@ describe("a class in numbers", () => {
         cases: [{ name: "", passed: one === 1, message: one === 1 ? "" : "should be 2, got 3" }],
       })),
       failures: [],
-      isolation: "none",
       ran: "needed",
       seconds: 1,
     },

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { solvedSource, withSolutions } from "../../lib/classroom/exercises.ts";
 import { check } from "../../lib/classroom/index.ts";
 import {
   leakIn,
@@ -11,6 +10,7 @@ import {
   secretsOf,
   studentEdition,
 } from "../../lib/classroom/release.ts";
+import { solvedSource, withSolutions } from "../../lib/classroom/solutions.ts";
 import { run as release } from "../../lib/commands/release.ts";
 import { type Cell, type Notebook, textOf } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";

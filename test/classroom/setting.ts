@@ -1,9 +1,12 @@
 // A small assignment, and what the classroom's tests need to grade it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
 import { type Assignment, assignmentOf, Judge } from "../../lib/classroom/assignment.ts";
 import { type Grade, type GradeOptions, gradeNotebook } from "../../lib/classroom/grade.ts";
 import { SandboxPool } from "../../lib/classroom/pool.ts";
 import { bubblewrapState } from "../../lib/classroom/sandbox.ts";
 import type { Cell, Notebook } from "../../lib/notebook/notebook.ts";
+import { packageRoot } from "../../lib/util/files.ts";
 import { code, notebook } from "../chapters/notebooks.ts";
 
 export const start = 'import { check, expectClose, expectEqual } from "slimlab/classroom";\nconst scale = 2;';
@@ -59,4 +62,22 @@ export class Bench {
     await this.judge.end();
     await this.pool.end();
   }
+}
+
+/** Runs `slimlab`; `onLine` sees each line of its output as it comes. */
+export function slimlab(
+  folder: string,
+  args: string[],
+  onLine: (line: string, child: ChildProcess) => void = () => {},
+): Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [join(packageRoot, "dist/lib/cli.js"), ...args], { cwd: folder });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.on("data", (data) => {
+    stdout += data;
+    for (const line of String(data).split("\n")) if (line) onLine(line, child);
+  });
+  child.stderr.on("data", (data) => (stderr += data));
+  return new Promise((done) =>
+    child.on("close", (status, signal) => done({ code: status, signal, stdout, stderr })),
+  );
 }

@@ -1,0 +1,201 @@
+// Where submissions are graded: judges and warm sandboxes on this machine, or, by a queue, those of other machines.
+import { basename } from "node:path";
+import { textOf } from "../notebook/notebook.ts";
+import { type Desk, QueueLostError, Sender } from "../queue/index.ts";
+import { type Assignment, assignmentOf, Judge } from "./assignment.ts";
+import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
+import { SandboxPool } from "./pool.ts";
+import type { Isolation, Limits } from "./sandbox.ts";
+import type { Submission } from "./submissions.ts";
+
+/** The cases that pass before any work is done, by exercise. */
+export type Free = Map<string, Set<string>>;
+
+/** Where submissions are graded. */
+export interface Bench {
+  /** How many at a time. */
+  readonly places: number;
+  /** A grade, whatever happens to the student's code; only the end of the bench itself is thrown. */
+  grade(submission: Submission): Promise<Grade>;
+  end(): Promise<void>;
+}
+
+/** What a bench is told. */
+export interface BenchOptions extends Omit<GradeOptions, "files" | "free"> {
+  limits?: Limits;
+  /** What passes in the notebook as it was handed out, if that is known; else it is found, and told. */
+  free?: Free;
+  onFree?: (free: Free) => Promise<void>;
+}
+
+/** Options of {@link LocalBench}. */
+export interface LocalOptions extends BenchOptions {
+  isolation: Isolation;
+  places: number;
+}
+
+/** This machine's bench. */
+export class LocalBench implements Bench {
+  readonly places: number;
+  readonly #assignment: Assignment;
+  readonly #options: LocalOptions;
+  readonly #pool: SandboxPool;
+  readonly #judges = new Set<Judge>();
+  readonly #idle: Judge[] = [];
+  #free: Promise<Free> | undefined;
+
+  constructor(assignment: Assignment, options: LocalOptions) {
+    const { places, isolation, limits } = options;
+    this.places = places;
+    this.#assignment = assignment;
+    this.#options = options;
+    this.#pool = new SandboxPool({ isolation, limits, size: places, modules: modulesOf(assignment) });
+    if (options.free) this.#free = Promise.resolve(options.free);
+  }
+
+  /** What passes in the notebook as it was handed out; found once. */
+  free(): Promise<Free> {
+    this.#free ??= this.#withJudge(async (judge) => {
+      const free = await freeCases(judge, this.#pool, this.#options);
+      await this.#options.onFree?.(free);
+      return free;
+    });
+    return this.#free;
+  }
+
+  grade(submission: Submission, known?: Free): Promise<Grade> {
+    if (known) this.#free ??= Promise.resolve(known);
+    return this.#withJudge(async (judge) => {
+      // Asked for while this judge is taken: the baseline has one of its own.
+      const free = known ?? (await this.free());
+      try {
+        const { notebook, files } = submission;
+        return await gradeNotebook(notebook!, judge, this.#pool, { ...this.#options, files, free });
+      } catch (error) {
+        return troubled(this.#assignment, error);
+      }
+    });
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([...this.#judges].map((judge) => judge.end()));
+    await this.#pool.end();
+  }
+
+  async #withJudge<T>(work: (judge: Judge) => Promise<T>): Promise<T> {
+    let judge = this.#idle.pop();
+    if (!judge) {
+      judge = await Judge.start(this.#assignment, this.#options);
+      this.#judges.add(judge);
+    }
+    try {
+      return await work(judge);
+    } finally {
+      this.#idle.push(judge);
+    }
+  }
+}
+
+/** The grader's own trouble with one student is that student's reason, and nobody else's. */
+function troubled(assignment: Assignment, error: unknown): Grade {
+  const [message] = (error instanceof Error ? error.message : String(error)).split("\n");
+  return ungraded(assignment, `it could not be graded: ${message}`);
+}
+
+/** The packages that the teacher's cells import: loaded before a student's cells ask for them. */
+export function modulesOf(assignment: Assignment): string[] {
+  const names = new Set<string>();
+  for (const { cell_type, source } of assignment.notebook.cells) {
+    if (cell_type !== "code") continue;
+    for (const [, name] of textOf(source).matchAll(/^import\s[^"']*["'](slimlab\/[\w-]+)["']/gm))
+      names.add(name);
+  }
+  return [...names];
+}
+
+/** What the tasks of a run have in common. */
+interface GradeStart {
+  path: string;
+  notebook: Assignment["notebook"];
+  options: Pick<BenchOptions, "timeout" | "totalTimeout" | "outputLimit" | "all" | "limits">;
+}
+
+/** What a worker is asked. */
+type GradeQuestion = { ask: "free" } | { ask: "grade"; submission: Submission; free: Free };
+
+/** The kind of a queue's tasks that are submissions. */
+export const gradeKind = "grade";
+
+/** Other machines' bench. */
+export class QueueBench implements Bench {
+  /** Tasks that lie on the queue at a time: enough for many workers, and not the whole class in the server's memory. */
+  readonly places = 128;
+  readonly #assignment: Assignment;
+  readonly #options: BenchOptions;
+  readonly #sender: Sender;
+  #free: Promise<Free> | undefined;
+
+  private constructor(assignment: Assignment, options: BenchOptions, sender: Sender) {
+    this.#assignment = assignment;
+    this.#options = options;
+    this.#sender = sender;
+    if (options.free) this.#free = Promise.resolve(options.free);
+  }
+
+  static async open(
+    url: string,
+    assignment: Assignment,
+    options: BenchOptions,
+    onNotice?: (notice: string) => void,
+  ): Promise<QueueBench> {
+    const { timeout, totalTimeout, outputLimit, all, limits } = options;
+    const start: GradeStart = {
+      path: basename(assignment.path),
+      notebook: assignment.notebook,
+      options: { timeout, totalTimeout, outputLimit, all, limits },
+    };
+    return new QueueBench(assignment, options, await Sender.open(url, gradeKind, start, { onNotice }));
+  }
+
+  async grade(submission: Submission): Promise<Grade> {
+    this.#free ??= this.#ask<Free>({ ask: "free" }).then(async (free) => {
+      await this.#options.onFree?.(free);
+      return free;
+    });
+    try {
+      return await this.#ask<Grade>({ ask: "grade", submission, free: await this.#free });
+    } catch (error) {
+      if (error instanceof QueueLostError || this.#options.signal?.aborted) throw error;
+      return troubled(this.#assignment, error);
+    }
+  }
+
+  #ask<Answer>(question: GradeQuestion): Promise<Answer> {
+    const { signal } = this.#options;
+    return new Promise((resolve, reject) => {
+      const stop = () => reject(new Error("interrupted"));
+      if (signal?.aborted) stop();
+      signal?.addEventListener("abort", stop, { once: true });
+      this.#sender
+        .ask<Answer>(question)
+        .then(resolve, reject)
+        .finally(() => signal?.removeEventListener("abort", stop));
+    });
+  }
+
+  end(): Promise<void> {
+    return this.#sender.close();
+  }
+}
+
+/** What a worker does with submissions. */
+export function gradeDesk(isolation: Isolation) {
+  return async ({ path, notebook, options }: GradeStart, places: number): Promise<Desk> => {
+    const bench = new LocalBench(await assignmentOf(notebook, path), { ...options, isolation, places });
+    return {
+      answer: (question: GradeQuestion) =>
+        question.ask === "free" ? bench.free() : bench.grade(question.submission, question.free),
+      end: () => bench.end(),
+    } as Desk;
+  };
+}
