@@ -4,8 +4,8 @@ import { textOf } from "../notebook/notebook.ts";
 import { type Desk, QueueLostError, Sender } from "../queue/index.ts";
 import { type Assignment, assignmentOf, Judge } from "./assignment.ts";
 import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
+import type { Isolation, Limits } from "./isolation.ts";
 import { SandboxPool } from "./pool.ts";
-import type { Isolation, Limits } from "./sandbox.ts";
 import type { Submission } from "./submissions.ts";
 
 /** The cases that pass before any work is done, by exercise. */
@@ -23,6 +23,8 @@ export interface Bench {
 /** What a bench is told. */
 export interface BenchOptions extends Omit<GradeOptions, "files" | "free"> {
   limits?: Limits;
+  /** What containers are made of. */
+  image?: string;
   /** What passes in the notebook as it was handed out, if that is known; else it is found, and told. */
   free?: Free;
   onFree?: (free: Free) => Promise<void>;
@@ -45,11 +47,11 @@ export class LocalBench implements Bench {
   #free: Promise<Free> | undefined;
 
   constructor(assignment: Assignment, options: LocalOptions) {
-    const { places, isolation, limits } = options;
+    const { places, isolation, limits, image } = options;
     this.places = places;
     this.#assignment = assignment;
     this.#options = options;
-    this.#pool = new SandboxPool({ isolation, limits, size: places, modules: modulesOf(assignment) });
+    this.#pool = new SandboxPool({ isolation, limits, image, size: places, modules: modulesOf(assignment) });
     if (options.free) this.#free = Promise.resolve(options.free);
   }
 
@@ -189,9 +191,14 @@ export class QueueBench implements Bench {
 }
 
 /** What a worker does with submissions. */
-export function gradeDesk(isolation: Isolation) {
+export function gradeDesk({ isolation, image }: Pick<LocalOptions, "isolation" | "image">) {
   return async ({ path, notebook, options }: GradeStart, places: number): Promise<Desk> => {
-    const bench = new LocalBench(await assignmentOf(notebook, path), { ...options, isolation, places });
+    const bench = new LocalBench(await assignmentOf(notebook, path), {
+      ...options,
+      isolation,
+      image,
+      places,
+    });
     return {
       answer: (question: GradeQuestion) =>
         question.ask === "free" ? bench.free() : bench.grade(question.submission, question.free),

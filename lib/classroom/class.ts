@@ -9,9 +9,9 @@ import { type Bench, LocalBench, QueueBench } from "./bench.ts";
 import { classReport } from "./class-report.ts";
 import { feedbackPage, withMarks } from "./feedback.ts";
 import { type Grade, type GradeOptions, ungraded } from "./grade.ts";
+import type { Isolation, Limits } from "./isolation.ts";
 import { fingerprints } from "./likeness.ts";
 import { gradesCsv, gradescopeOf, type Mark, marksCsv, type Result, readMarks } from "./results.ts";
-import type { Isolation, Limits } from "./sandbox.ts";
 import { Store } from "./store.ts";
 import type { Submission } from "./submissions.ts";
 
@@ -26,6 +26,8 @@ export interface ClassOptions extends Omit<GradeOptions, "files"> {
   /** How students' code is kept apart on this machine. */
   isolation: Isolation;
   limits?: Limits;
+  /** What containers are made of. */
+  image?: string;
   /** After this, a submission is late. */
   due?: Date;
   /** Percent of the points that each day of lateness takes. Default 0. */

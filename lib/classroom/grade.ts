@@ -11,8 +11,9 @@ import type { Verdict } from "./border/judge.ts";
 import type { CheckCase } from "./check.ts";
 import { statementsOf } from "./code.ts";
 import { bareCheck, type CheckCell } from "./exercises.ts";
+import type { Isolation } from "./isolation.ts";
 import { releaseNotebook } from "./release.ts";
-import type { Isolation, Sandbox } from "./sandbox.ts";
+import type { Sandbox } from "./sandbox.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
 
 /** What an exercise got. */

@@ -1,12 +1,11 @@
 // Sandboxes that are ready before they are asked for: the next one starts while a student's cells run in another.
 import { prepareStudent } from "./assignment.ts";
 import type { SandboxSource } from "./grade.ts";
-import { type Isolation, type Limits, type Sandbox, startSandbox } from "./sandbox.ts";
+import type { Isolation } from "./isolation.ts";
+import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox.ts";
 
 /** Options of {@link SandboxPool}. */
-export interface PoolOptions {
-  isolation: Isolation;
-  limits?: Limits;
+export interface PoolOptions extends SandboxOptions {
   /** How many are kept ready. Default 1. */
   size?: number;
   /** Modules that are loaded beforehand, as cells would name them. */
@@ -49,8 +48,8 @@ export class SandboxPool implements SandboxSource {
   }
 
   async #start(): Promise<Sandbox> {
-    const { isolation, limits, modules = [] } = this.#options;
-    const sandbox = await startSandbox({ isolation, limits });
+    const { modules = [] } = this.#options;
+    const sandbox = await startSandbox(this.#options);
     const loads = modules.map((name) => `await import(${JSON.stringify(name)}).catch(() => {});`).join("\n");
     await sandbox.kernel.execute(`${prepareStudent}\n${loads}\nundefined`, { silent: true });
     return sandbox;

@@ -1,26 +1,19 @@
-// Kernels for code that nobody trusts: in bubblewrap where it is. The product is read-only there, home and temporary
-// folders are private, there is no network, other processes cannot be seen; and time, memory, processes, files have limits.
-import { spawnSync } from "node:child_process";
-import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+// Kernels for code that nobody trusts: in bubblewrap or a container, with limits of memory, processes and files.
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { type KernelClient, kernelArguments, startKernel } from "../kernel/client.ts";
-import { packageRoot } from "../util/files.ts";
-
-/** How a student's process is kept apart. */
-export const isolations = ["bubblewrap", "none"] as const;
-export type Isolation = (typeof isolations)[number];
-
-/** What a student's processes may use. */
-export interface Limits {
-  /** MiB of memory, all processes together. Default 4096. */
-  memory?: number;
-  /** Processes at a time. Default 64. */
-  processes?: number;
-  /** MiB of a single file. Default 256. */
-  fileSize?: number;
-}
+import { confinement } from "./bubblewrap.ts";
+import { scopeArguments, scopeState } from "./cgroup.ts";
+import {
+  containerArguments,
+  containerName,
+  defaultImage,
+  ranOutOfMemory,
+  removeContainer,
+} from "./container.ts";
+import type { Engine, Isolation, Limits } from "./isolation.ts";
 
 /** A kernel for a student's code. */
 export interface Sandbox {
@@ -36,126 +29,67 @@ export interface Sandbox {
   end(): Promise<void>;
 }
 
-let bubblewrap: { works: boolean; reason: string } | undefined;
-
-/** Whether bubblewrap isolates here, and if not, why. Asked once. */
-export function bubblewrapState(): { works: boolean; reason: string } {
-  if (bubblewrap) return bubblewrap;
-  if (process.platform !== "linux") {
-    bubblewrap = { works: false, reason: `bubblewrap is for Linux, this is ${process.platform}` };
-    return bubblewrap;
-  }
-  const tried = spawnSync("bwrap", [...confinement(), "--", process.execPath, "--version"], {
-    encoding: "utf8",
-    timeout: 20_000,
-  });
-  bubblewrap =
-    tried.status === 0
-      ? { works: true, reason: "" }
-      : {
-          works: false,
-          reason:
-            (tried.error as NodeJS.ErrnoException | undefined)?.code === "ENOENT"
-              ? "bubblewrap is not installed (Debian and Ubuntu: apt install bubblewrap)"
-              : `bubblewrap does not work here: ${(tried.stderr || tried.error?.message || "").trim().split("\n")[0]}`,
-        };
-  return bubblewrap;
-}
-
-/** The arguments of bwrap that are the same for every student. */
-function confinement(): string[] {
-  const args = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"];
-  args.push("--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr");
-  for (const name of ["bin", "sbin", "lib", "lib32", "lib64"]) {
-    const path = `/${name}`;
-    if (!existsSync(path)) continue;
-    if (lstatSync(path).isSymbolicLink()) args.push("--symlink", readlinkSync(path), path);
-    else args.push("--ro-bind", path, path);
-  }
-  for (const path of ["/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"]) {
-    args.push("--ro-bind-try", path, path);
-  }
-  args.push("--size", String(512 * 1024 * 1024), "--tmpfs", "/tmp", "--dir", "/tmp/home");
-  const node = realpathSync(process.execPath);
-  for (const path of new Set([process.execPath, node])) {
-    if (!path.startsWith("/usr/")) args.push("--ro-bind", path, path);
-  }
-  for (const path of productFolders()) args.push("--ro-bind", path, path);
-  // A product in /usr came along whole.
-  const notebooks = join(packageRoot, "notebooks");
-  if (packageRoot.startsWith("/usr/") && existsSync(notebooks)) args.push("--tmpfs", notebooks);
-  const env = {
-    PATH: "/usr/bin:/bin",
-    HOME: "/tmp/home",
-    TMPDIR: "/tmp",
-    LANG: "C.UTF-8",
-    TZ: "UTC",
-    SLIMLAB_COMPLETION: "off",
-  };
-  for (const [name, value] of Object.entries(env)) args.push("--setenv", name, value);
-  return args;
-}
-
-/** What of the product a kernel needs: not its notebooks, for they hold solutions. */
-function productFolders(): string[] {
-  const own = ["dist", "datasets", "lib", "package.json", "node_modules"].map((name) =>
-    join(packageRoot, name),
-  );
-  const found = own.filter((path) => existsSync(path));
-  const parent = dirname(packageRoot);
-  // Installed into a project, its dependencies lie beside it: all but the package itself, whose notebooks stay out.
-  if (basename(parent) === "node_modules") {
-    for (const name of readdirSync(parent)) {
-      const path = join(parent, name);
-      if (path !== packageRoot) found.push(path);
-    }
-  }
-  return found;
+/** How a sandbox is started. */
+export interface SandboxOptions {
+  isolation: Isolation;
+  limits?: Limits;
+  /** What containers are made of. */
+  image?: string;
 }
 
 /** Starts a kernel for a student's code. */
-export async function startSandbox(
-  options: { isolation: Isolation; limits?: Limits; signal?: AbortSignal } = { isolation: "bubblewrap" },
-): Promise<Sandbox> {
+export async function startSandbox(options: SandboxOptions = { isolation: "bubblewrap" }): Promise<Sandbox> {
   const base = await mkdtemp(join(realpathSync(tmpdir()), "slimlab-"));
   const [work, sockets] = [join(base, "work"), join(base, "k")];
   await Promise.all([mkdir(work), mkdir(sockets)]);
-  const confined = options.isolation === "bubblewrap";
-  const { memory = 4096, processes = 64, fileSize = 256 } = options.limits ?? {};
-  // dash counts blocks of 512 bytes.
-  const limit = `ulimit -c 0; ulimit -f ${fileSize * 2048}; exec "$@"`;
-  const kernelArgv = kernelArguments("--check=off");
-  const argv = confined
-    ? [
-        "bwrap",
-        ...confinement(),
-        ...["--bind", work, work, "--bind", sockets, sockets, "--chdir", work],
-        ...["--", "/bin/sh", "-c", limit, "sh", ...kernelArgv],
-      ]
-    : kernelArgv;
-  const cleared = Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined]));
+  const { isolation, limits = {} } = options;
   const windows = process.platform === "win32";
+  const container = isContainer(isolation) ? containerName() : undefined;
   try {
     const kernel = await startKernel({
       cwd: work,
-      argv,
+      argv: commandLine(options, work, sockets, container),
       ...(!windows && { transport: "ipc" as const, folder: sockets }),
-      env:
-        confined || windows
-          ? {}
-          : {
-              ...cleared,
-              PATH: process.env.PATH,
-              HOME: work,
-              LANG: process.env.LANG,
-              SLIMLAB_COMPLETION: "off",
-            },
+      env: isolation === "none" && !windows ? bareEnvironment(work) : {},
     });
-    return watched(kernel, { isolation: options.isolation, work, sockets, base, memory, processes });
+    const { memory = 4096, processes = 64 } = limits;
+    return watched(kernel, { isolation, work, sockets, base, memory, processes, container });
   } catch (error) {
+    if (container !== undefined) removeContainer(isolation as Engine, container);
     await rm(base, { recursive: true, force: true });
     throw error;
   }
+}
+
+function isContainer(isolation: Isolation): isolation is Engine {
+  return isolation === "podman" || isolation === "docker";
+}
+
+function commandLine(
+  { isolation, limits = {}, image = defaultImage }: SandboxOptions,
+  work: string,
+  sockets: string,
+  container: string | undefined,
+): string[] {
+  const kernel = kernelArguments("--check=off");
+  if (isContainer(isolation)) {
+    return [...containerArguments(isolation, image, container!, [work, sockets], limits), ...kernel];
+  }
+  const scope = scopeState().works ? scopeArguments(limits) : [];
+  if (isolation === "none") return [...scope, ...kernel];
+  // dash counts blocks of 512 bytes.
+  const limit = `ulimit -c 0; ulimit -f ${(limits.fileSize ?? 256) * 2048}; exec "$@"`;
+  const confined = [...confinement(), "--bind", work, work, "--bind", sockets, sockets, "--chdir", work];
+  return [...scope, "bwrap", ...confined, "--", "/bin/sh", "-c", limit, "sh", ...kernel];
+}
+
+/** Nothing of the grader's own variables, but what a process needs to run at all. */
+function bareEnvironment(home: string): Record<string, string | undefined> {
+  const cleared = Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined]));
+  const { PATH, LANG, XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS } = process.env;
+  // The last two are what systemd-run reaches the user's systemd by.
+  const scope = scopeState().works ? { XDG_RUNTIME_DIR, DBUS_SESSION_BUS_ADDRESS } : {};
+  return { ...cleared, PATH, HOME: home, LANG, SLIMLAB_COMPLETION: "off", ...scope };
 }
 
 interface Watched extends Sandbox {
@@ -176,13 +110,19 @@ function watched(
     base: string;
     memory: number;
     processes: number;
+    container: string | undefined;
   },
 ): Sandbox {
-  const { base, ...rest } = parts;
+  const { base, container, ...rest } = parts;
+  const engine = parts.isolation as Engine;
   let gone = false;
+  let ending = false;
   void kernel.exited.then(() => {
     gone = true; // From now on its number may be another's.
     running.delete(sandbox);
+    if (container !== undefined && !ending && ranOutOfMemory(engine, container)) {
+      sandbox.exceeded = `more than ${parts.memory} MiB of memory`;
+    }
   });
   const sandbox: Watched = {
     kernel,
@@ -190,18 +130,21 @@ function watched(
     exceeded: undefined,
     async end() {
       running.delete(sandbox);
+      ending = true;
+      if (container !== undefined) removeContainer(engine, container);
       if (!gone) killTree(kernel.pid);
       await kernel.exited;
       kernel.close();
       await rm(base, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
     },
   };
-  running.add(sandbox);
+  // A container's own limits are its engine's; its processes are not below this one.
+  if (container === undefined) running.add(sandbox);
   timer ??= setInterval(watch, 250).unref();
   return sandbox;
 }
 
-/** Ends sandboxes whose processes use too much: where no cgroup can be had, looking is what limits. */
+/** Ends sandboxes whose processes use too much: where no control group can be had, looking is what limits. */
 function watch(): void {
   if (running.size === 0) {
     clearInterval(timer);

@@ -3,11 +3,11 @@
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { gradeDesk, gradeKind } from "../classroom/bench.ts";
+import { chooseIsolation } from "../classroom/choose-isolation.ts";
 import { searchDesk, searchKind } from "../pipeline/queue.ts";
 import { passwordVariable, queueAddress, serve } from "../queue/index.ts";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { untilInterrupted } from "../util/interrupt.ts";
-import { chooseIsolation } from "./grade.ts";
 
 const help = `Usage: slimlab grade-worker [OPTION]... ADDRESS
 
@@ -18,7 +18,8 @@ give it a password, which may also stand in ${passwordVariable}.
 
   --jobs N   tasks at a time (default: the cores there are)
   --lease S  seconds without a sign of life after which others take a worker's tasks (default: 30)
-  --unsafe   run students' code without a sandbox, where bubblewrap is missing: it can then do all that you can`;
+  --isolation HOW, --image IMAGE, --unsafe
+             how students' code is kept apart, as for slimlab grade`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -28,6 +29,8 @@ export async function run(args: string[]): Promise<number> {
       help: { type: "boolean", short: "h" },
       jobs: { type: "string" },
       lease: { type: "string", default: "30" },
+      isolation: { type: "string" },
+      image: { type: "string" },
       unsafe: { type: "boolean" },
     },
   });
@@ -38,10 +41,13 @@ export async function run(args: string[]): Promise<number> {
   const { shown } = queueAddress(positionals[0]);
   const places = checkInteger("--jobs", Number(values.jobs ?? availableParallelism()), 1, 256);
   const lease = checkNumber("--lease", Number(values.lease), 1, 3600);
-  const isolation = chooseIsolation(values.unsafe ?? false);
+  const isolation = chooseIsolation(values, (line) => console.error(line));
   let tasks = 0;
   await untilInterrupted((signal) => {
-    const desks = { [gradeKind]: gradeDesk(isolation), [searchKind]: searchDesk } as never;
+    const desks = {
+      [gradeKind]: gradeDesk({ isolation, image: values.image }),
+      [searchKind]: searchDesk,
+    } as never;
     signal.addEventListener("abort", () => console.error("ending when what is begun is done"), {
       once: true,
     });

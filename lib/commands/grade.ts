@@ -1,9 +1,9 @@
 // `slimlab grade`: a class's submissions, each in a sandbox; grades, feedback and reports into a folder.
 import { parseArgs } from "node:util";
 import { readAssignment } from "../classroom/assignment.ts";
+import { chooseIsolation } from "../classroom/choose-isolation.ts";
 import { gradeClass } from "../classroom/class.ts";
 import type { Result } from "../classroom/results.ts";
-import { bubblewrapState, type Isolation } from "../classroom/sandbox.ts";
 import { findSubmissions, harmless } from "../classroom/submissions.ts";
 import { queueAddress } from "../queue/index.ts";
 import { checkNumber } from "../util/check.ts";
@@ -29,7 +29,9 @@ Ends with 0 if every exercise of every submission is solved, with 1 if not.
   --all                run every cell, also those that no exercise needs
   --fresh              grade again what has been graded
   --queue ADDRESS      grade on other machines: redis://HOST:PORT, where workers wait (slimlab grade-worker ADDRESS)
-  --unsafe             run students' code without a sandbox, where bubblewrap is missing: it can then do all that you can`;
+  --isolation HOW      bubblewrap, podman or docker (default: the first of them that works here)
+  --image IMAGE        what containers are made of: any Linux with glibc (default: debian:stable-slim)
+  --unsafe             run students' code without a sandbox, where no isolation works: it can then do all that you can`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -49,6 +51,8 @@ export async function run(args: string[]): Promise<number> {
       all: { type: "boolean" },
       fresh: { type: "boolean" },
       queue: { type: "string" },
+      isolation: { type: "string" },
+      image: { type: "string" },
       unsafe: { type: "boolean" },
     },
   });
@@ -66,7 +70,7 @@ export async function run(args: string[]): Promise<number> {
     checkNumber(`--${name}`, Number(values[name]), 0);
   const { queue } = values;
   if (queue !== undefined) queueAddress(queue); // What is no address is said before anything is read.
-  const isolation = queue === undefined ? chooseIsolation(values.unsafe ?? false) : "bubblewrap";
+  const isolation = queue === undefined ? chooseIsolation(values, (line) => console.error(line)) : "none";
   const assignment = await readAssignment(values.original);
   const submissions = await findSubmissions(positionals, { original: values.original });
   if (submissions.length === 0) throw new Error(`there are no submissions in ${positionals.join(", ")}`);
@@ -80,7 +84,8 @@ export async function run(args: string[]): Promise<number> {
       limits: { memory: number("memory") },
       latePenalty: number("late-penalty"),
       ...(due && { due }),
-      isolation,
+      isolation, // With a queue nothing is run here.
+      ...(values.image !== undefined && { image: values.image }),
       ...(queue !== undefined && { queue }),
       onNotice: (notice) => console.error(`slimlab grade: ${notice}`),
       all: values.all,
@@ -97,24 +102,6 @@ export async function run(args: string[]): Promise<number> {
   }
   if (values.out) console.log(`${results.length} graded: ${values.out}/grades.csv, class.html, feedback/`);
   return results.every(({ grade }) => grade.exercises.every(({ passed }) => passed)) ? 0 : 1;
-}
-
-/** Bubblewrap, or nothing if the teacher wants it so. */
-export function chooseIsolation(unsafe: boolean): Isolation {
-  const { works, reason } = bubblewrapState();
-  if (works) {
-    console.error("isolation: bubblewrap (no network, private folders, product read-only)");
-    return "bubblewrap";
-  }
-  if (!unsafe) {
-    throw new Error(
-      `students' code is not run without a sandbox: ${reason}. In a container or a virtual machine that you can lose, --unsafe runs it all the same`,
-    );
-  }
-  console.error(
-    `WARNING: no isolation (${reason}). Students' code can read, change and send all that you can, other students' work too.`,
-  );
-  return "none";
 }
 
 function withProgress(

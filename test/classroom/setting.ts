@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { type Assignment, assignmentOf, Judge } from "../../lib/classroom/assignment.ts";
+import { bubblewrapState } from "../../lib/classroom/bubblewrap.ts";
 import { type Grade, type GradeOptions, gradeNotebook } from "../../lib/classroom/grade.ts";
 import { SandboxPool } from "../../lib/classroom/pool.ts";
-import { bubblewrapState } from "../../lib/classroom/sandbox.ts";
 import type { Cell, Notebook } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { code, notebook } from "../chapters/notebooks.ts";
