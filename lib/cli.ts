@@ -45,6 +45,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "run a record of chapter 4.3 again and compare",
     load: () => import("./commands/reproduce.ts"),
   },
+  compress: {
+    summary: "make a model file smaller, with a report of what it cost",
+    load: () => import("./commands/compress.ts"),
+  },
   kernel: { summary: "install or uninstall the Jupyter kernel", load: () => import("./commands/kernel.ts") },
   lab: { summary: "set up JupyterLab here and open the notebooks", load: () => import("./commands/lab.ts") },
   native: { summary: "install the native TensorFlow backend", load: () => import("./commands/native.ts") },

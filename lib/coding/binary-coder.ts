@@ -23,8 +23,8 @@ export interface BitCoder {
 const tail = 4;
 
 export class BitEncoder implements BitCoder {
-  #low = 0;
-  #high = 0xffffffff;
+  // Both ends of the range, in an array: fields would hold each number of 32 bits in a box of its own, bit after bit.
+  readonly #ends = Uint32Array.of(0, 0xffffffff);
   #bytes = new Uint8Array(256);
   #at = 0;
 
@@ -33,10 +33,16 @@ export class BitEncoder implements BitCoder {
   }
 
   bit(chance: number, bit: number): number {
-    const middle = splitAt(this.#low, this.#high, chance);
-    if (bit !== 0) this.#high = middle;
-    else this.#low = middle + 1;
-    this.#shift();
+    const ends = this.#ends;
+    const middle = splitAt(ends[0], ends[1], chance);
+    if (bit !== 0) ends[1] = middle;
+    else ends[0] = middle + 1;
+    // Leading bytes that both ends share are settled.
+    while (((ends[0] ^ ends[1]) & 0xff000000) === 0) {
+      this.#write(ends[1] >>> 24);
+      ends[0] <<= 8;
+      ends[1] = (ends[1] << 8) | 255;
+    }
     return bit;
   }
 
@@ -47,23 +53,15 @@ export class BitEncoder implements BitCoder {
 
   /** The bytes, as few as tell the decoder all bits; beyond them it reads zeros. */
   finish(): Uint8Array {
+    const [low, high] = this.#ends;
     for (let kept = 0; kept <= 4; kept++) {
       const unit = 2 ** (32 - 8 * kept);
-      const number = Math.ceil(this.#low / unit) * unit;
-      if (number > this.#high) continue;
+      const number = Math.ceil(low / unit) * unit;
+      if (number > high) continue;
       for (let i = 0; i < kept; i++) this.#write(Math.floor(number / 2 ** (24 - 8 * i)) & 255);
       break;
     }
     return this.#bytes.slice(0, this.#at);
-  }
-
-  #shift(): void {
-    // Leading bytes that both ends share are settled.
-    while (((this.#low ^ this.#high) & 0xff000000) === 0) {
-      this.#write(this.#high >>> 24);
-      this.#low = (this.#low << 8) >>> 0;
-      this.#high = ((this.#high << 8) | 255) >>> 0;
-    }
   }
 
   #write(byte: number): void {
@@ -78,9 +76,8 @@ export class BitEncoder implements BitCoder {
 
 export class BitDecoder implements BitCoder {
   readonly #bytes: Uint8Array;
-  #low = 0;
-  #high = 0xffffffff;
-  #code = 0;
+  /** Both ends of the range, and where in it the number lies. */
+  readonly #ends = Uint32Array.of(0, 0xffffffff, 0);
   #at = 0;
 
   constructor(bytes: Uint8Array) {
@@ -93,13 +90,14 @@ export class BitDecoder implements BitCoder {
   }
 
   bit(chance: number, _bit = 0): number {
-    const middle = splitAt(this.#low, this.#high, chance);
-    const bit = this.#code <= middle ? 1 : 0;
-    if (bit !== 0) this.#high = middle;
-    else this.#low = middle + 1;
-    while (((this.#low ^ this.#high) & 0xff000000) === 0) {
-      this.#low = (this.#low << 8) >>> 0;
-      this.#high = ((this.#high << 8) | 255) >>> 0;
+    const ends = this.#ends;
+    const middle = splitAt(ends[0], ends[1], chance);
+    const bit = ends[2] <= middle ? 1 : 0;
+    if (bit !== 0) ends[1] = middle;
+    else ends[0] = middle + 1;
+    while (((ends[0] ^ ends[1]) & 0xff000000) === 0) {
+      ends[0] <<= 8;
+      ends[1] = (ends[1] << 8) | 255;
       this.#read();
     }
     return bit;
@@ -125,12 +123,13 @@ export class BitDecoder implements BitCoder {
     if (this.#at >= this.#bytes.length + tail) throw new RangeError("the bytes end too early");
     const byte = this.#at < this.#bytes.length ? this.#bytes[this.#at] : 0;
     this.#at++;
-    this.#code = ((this.#code << 8) | byte) >>> 0;
+    this.#ends[2] = (this.#ends[2] << 8) | byte;
   }
 }
 
 /** The last number of the share of 1, never the whole range. */
 function splitAt(low: number, high: number, chance: number): number {
-  // At most 2^32 times 2^16: exact in a double.
-  return low + Math.floor(((high - low) * chance) / 65536);
+  // floor((high − low) · chance / 65536) in two halves, each of which fits 32 bits.
+  const range = (high - low) >>> 0;
+  return (low + Math.imul(range >>> 16, chance) + (Math.imul(range & 65535, chance) >>> 16)) >>> 0;
 }

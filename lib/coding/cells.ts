@@ -221,12 +221,11 @@ export class CellCoder {
         const at = 6 * row;
         const [w, n, nw] = [column[beside[at]], column[beside[at + 1]], column[beside[at + 2]]];
         const sign = 1 + Math.sign(rowLast[row]);
-        signs.contexts.set([
-          (1 + Math.sign(w)) * 9 + (1 + Math.sign(n)) * 3 + 1 + Math.sign(nw),
-          sign * 3 + 1 + Math.sign(before),
-          row,
-          c,
-        ]);
+        const places = signs.contexts;
+        places[0] = (1 + Math.sign(w)) * 9 + (1 + Math.sign(n)) * 3 + 1 + Math.sign(nw);
+        places[1] = sign * 3 + 1 + Math.sign(before);
+        places[2] = row;
+        places[3] = c;
         const negative = signs.code(coder, Number(levels[cell] < 0));
         const mean = Math.min(9, count === 0 ? 0 : 1 + Math.floor(sum / count));
         const near = Math.min(8, sizeOf(w, most)) * 9 + Math.min(8, sizeOf(n, most));

@@ -7,10 +7,41 @@
 import type { BitCoder } from "./binary-coder.ts";
 
 /** e^(x / 256) / (1 + e^(x / 256)) in 4,096ths at x = −2,048 + 128 i: between them lines do. */
-const squashed = [
-  1, 2, 3, 6, 10, 16, 27, 45, 73, 120, 194, 310, 488, 747, 1101, 1546, 2047, 2549, 2994, 3348, 3607, 3785,
-  3901, 3975, 4022, 4050, 4068, 4079, 4085, 4089, 4092, 4093, 4094,
-];
+const squashed = Int32Array.of(
+  1,
+  2,
+  3,
+  6,
+  10,
+  16,
+  27,
+  45,
+  73,
+  120,
+  194,
+  310,
+  488,
+  747,
+  1101,
+  1546,
+  2047,
+  2549,
+  2994,
+  3348,
+  3607,
+  3785,
+  3901,
+  3975,
+  4022,
+  4050,
+  4068,
+  4079,
+  4085,
+  4089,
+  4092,
+  4093,
+  4094,
+);
 
 /** From the logarithm of odds, in 256ths, to a chance in 4,096ths. */
 function squash(x: number): number {
@@ -56,10 +87,15 @@ class Chances {
 export class Mixed {
   /** Which context each model is in. */
   readonly contexts: Int32Array;
-  readonly #models: Chances[];
+  // All that a bit touches lies in few flat arrays: this is where reading and writing a file spends its time. A state is
+  // a chance times 256, and below that the number of bits it has seen; each model's states begin at its base.
+  readonly #states: Int32Array;
+  readonly #bases: Int32Array;
+  readonly #places: Int32Array;
   readonly #weights: Int32Array;
   readonly #inputs: Int32Array;
   readonly #rate: number;
+  readonly #limit: number;
 
   /**
    * @param sizes how many contexts each model has
@@ -67,38 +103,55 @@ export class Mixed {
    * @param limit the number of bits that a chance is the mean of, at most 255
    */
   constructor(sizes: readonly number[], { sets = 1, limit = 255, rate = 6 } = {}) {
-    this.contexts = new Int32Array(sizes.length);
-    this.#models = sizes.map((size) => new Chances(size, limit));
+    const count = sizes.length;
+    this.contexts = new Int32Array(count);
+    this.#bases = new Int32Array(count);
+    for (let i = 1; i < count; i++) this.#bases[i] = this.#bases[i - 1] + sizes[i - 1];
+    this.#states = new Int32Array(sizes.reduce((a, b) => a + b, 0)).fill(32768 << 8);
+    this.#places = new Int32Array(count);
+    this.#inputs = new Int32Array(count);
     // One input more that is always the same: the bias.
-    this.#inputs = new Int32Array(sizes.length + 1);
-    this.#inputs[sizes.length] = 256;
-    this.#weights = new Int32Array(sets * this.#inputs.length).fill(
-      Math.floor(65536 * Math.min(1, 0.9 / sizes.length)),
-    );
-    for (let set = 0; set < sets; set++) this.#weights[(set + 1) * this.#inputs.length - 1] = 0;
+    this.#weights = new Int32Array(sets * (count + 1)).fill(Math.floor(65536 * Math.min(1, 0.9 / count)));
+    for (let set = 0; set < sets; set++) this.#weights[(set + 1) * (count + 1) - 1] = 0;
     this.#rate = rate;
+    this.#limit = limit;
   }
 
   /** Codes a bit in the contexts that are set, and learns it. */
   code(coder: BitCoder, bit: number, set = 0): number {
-    const inputs = this.#inputs;
-    const weights = this.#weights;
-    const models = this.#models;
     const contexts = this.contexts;
-    const from = set * inputs.length;
+    const states = this.#states;
+    const bases = this.#bases;
+    const places = this.#places;
+    const weights = this.#weights;
+    const inputs = this.#inputs;
+    const limit = this.#limit;
+    const count = inputs.length;
+    const from = set * (count + 1);
     let sum = 0;
-    for (let i = 0; i < models.length; i++) {
-      inputs[i] = stretched[models[i].chance[contexts[i]] >> 4];
+    for (let i = 0; i < count; i++) {
+      const place = contexts[i] + bases[i];
+      places[i] = place;
+      const input = stretched[states[place] >>> 12];
+      inputs[i] = input;
       // Weights are 65,536ths: a product keeps 8 bits below the point, so that small ones count.
-      sum += Math.imul(inputs[i], weights[from + i] >> 4) >> 4;
+      sum += Math.imul(input, weights[from + i] >> 4) >> 4;
     }
-    sum += Math.imul(256, weights[from + models.length] >> 4) >> 4;
+    sum += Math.imul(256, weights[from + count] >> 4) >> 4;
     const chance = squash(sum >> 8);
     const coded = coder.bit(Math.max(1, chance * 16 - 8), bit);
     const error = Math.imul((coded << 12) - chance, this.#rate);
-    for (let i = 0; i <= models.length; i++)
+    const target = coded === 0 ? 0 : 65535;
+    for (let i = 0; i < count; i++) {
       weights[from + i] += (Math.imul(inputs[i], error) + 0x8000) >> 16;
-    for (let i = 0; i < models.length; i++) models[i].learn(contexts[i], coded);
+      const place = places[i];
+      const state = states[place];
+      const seen = state & 255;
+      const known = state >>> 8;
+      const moved = known + (Math.imul(target - known, rates[seen]) >> 14);
+      states[place] = (moved << 8) | (seen < limit ? seen + 1 : seen);
+    }
+    weights[from + count] += (Math.imul(256, error) + 0x8000) >> 16;
     return coded;
   }
 }

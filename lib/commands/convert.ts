@@ -199,7 +199,8 @@ const dtypes: Record<string, SafetensorsTensor["dtype"]> = {
   bfloat16: "BF16",
 };
 
-function tensorsOf(graph: Graph, weights: string): Record<string, SafetensorsTensor> {
+/** A network's weights as tensors of a .safetensors file, named by layer and role. */
+export function tensorsOf(graph: Graph, weights: string): Record<string, SafetensorsTensor> {
   const own = graph.nodes.filter(({ shares }) => shares === undefined);
   const entries = own.flatMap(({ name, weights: all }) =>
     Object.entries(all).map(([role, { shape, values }]): [string, SafetensorsTensor] => [

@@ -25,6 +25,7 @@ export {
 } from "./gguf/file.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";
+export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";
 export {
   decodeOnnx,
   encodeOnnx,

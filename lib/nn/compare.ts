@@ -164,7 +164,8 @@ function addRow(
   }
 }
 
-function logSoftmax(row: ArrayLike<number>): Float64Array {
+/** Logarithms of the probabilities that class scores stand for. */
+export function logSoftmax(row: ArrayLike<number>): Float64Array {
   const most = row[argMax(row)];
   let sum = 0;
   for (let i = 0; i < row.length; i++) sum += Math.exp(row[i] - most);

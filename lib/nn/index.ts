@@ -23,7 +23,13 @@ export {
   useBackend,
 } from "./backend.ts";
 export { type Batch, batchOf, firstOf, inputShape, movedImages } from "./batches.ts";
-export { type CompareOptions, type Comparison, compareModels, type LayerComparison } from "./compare.ts";
+export {
+  type CompareOptions,
+  type Comparison,
+  compareModels,
+  type LayerComparison,
+  logSoftmax,
+} from "./compare.ts";
 export { loadDanfo } from "./danfo.ts";
 export { type FoldedUnits, foldDeadUnits } from "./dead-units.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";

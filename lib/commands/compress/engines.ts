@@ -1,0 +1,78 @@
+// Files for engines, run by them: what each answers against our own simulation of it, and how long an image takes.
+import { type Split, toFloat, viewOf } from "../../datasets/index.ts";
+import { type EngineRun, fuseActivations, MissingEngineError, runWithEngine } from "../../formats/index.ts";
+import { finalActivation } from "../../graph/index.ts";
+import { graphOf, logSoftmax, modelOf, predict, quantizedForward, type tf } from "../../nn/index.ts";
+import type { RunTime } from "./latency.ts";
+import type { WrittenFile } from "./targets.ts";
+
+/** What an engine made of a file. */
+export interface Checked {
+  engine: string;
+  /** The largest difference between its probabilities and those of our simulation. */
+  difference: number;
+  /** How many images were compared. */
+  images: number;
+}
+
+/** At most so many images are run: engines that take one at a time do so again and again. */
+const most = 16;
+const timed = 15;
+
+/**
+ * Runs a file by its engine where that is installed.
+ *
+ * @returns nothing for a format that no engine here runs; a note for an engine that is missing or refuses the file
+ */
+export async function checkedByEngine(
+  file: WrittenFile,
+  model: tf.LayersModel,
+  images: Split,
+  signal?: AbortSignal,
+): Promise<{ checked?: Checked; time?: RunTime; note?: string }> {
+  if (!file.engine) return {};
+  const { bytes, activations } = file.engine;
+  const some = viewOf(images, 0, Math.min(most, images.count));
+  const shape = model.inputs[0].shape.slice(1) as number[];
+  const values = toFloat(some);
+  let run: EngineRun;
+  let single: EngineRun;
+  try {
+    run = await runWithEngine(bytes, [{ shape: [some.count, ...shape], values }]);
+    const first = { shape: [1, ...shape], values: values.subarray(0, values.length / some.count) };
+    single = await runWithEngine(bytes, [first], { repeat: timed + 2 });
+  } catch (error) {
+    if (error instanceof MissingEngineError) return { note: error.message };
+    return { note: `the engine refuses it: ${(error as Error).message}` };
+  }
+  const graph = fuseActivations(graphOf(model));
+  const fused = modelOf(graph);
+  try {
+    const { probabilities } = await predict(fused, some, {
+      signal,
+      ...(activations ? { forward: quantizedForward(fused, { activations }) } : {}),
+    });
+    const [output] = run.outputs;
+    const classes = output.values.length / some.count;
+    const isSoftmax = finalActivation(graph).activation === "softmax";
+    let difference = 0;
+    for (let from = 0; from < output.values.length; from += classes) {
+      const row = output.values.subarray(from, from + classes);
+      const found = isSoftmax ? row : logSoftmax(row).map(Math.exp);
+      for (let c = 0; c < classes; c++)
+        difference = Math.max(difference, Math.abs(found[c] - probabilities[from + c]));
+    }
+    const times = single.milliseconds.slice(2).sort((a, b) => a - b);
+    return {
+      checked: { engine: run.engine, difference, images: some.count },
+      time: {
+        name: `${run.engine}, ${file.path.split(/[\\/]/).at(-1)}`,
+        median: times[times.length >> 1],
+        p90: times[Math.ceil(0.9 * times.length) - 1],
+        bytes: file.bytes,
+      },
+    };
+  } finally {
+    fused.dispose();
+  }
+}

@@ -1,0 +1,325 @@
+// The work of `slimlab compress`: tries recipes, each step kept as it is done, measures what came of each, and chooses.
+import { costOf, paretoFront } from "../../analysis/index.ts";
+import { slimParts } from "../../coding/index.ts";
+import { divide, type Split } from "../../datasets/index.ts";
+import {
+  type Comparison,
+  type Compression,
+  compareModels,
+  type Evaluation,
+  evaluate,
+  foldBatchNorms,
+  layerShapesOf,
+  logSoftmax,
+  type Prediction,
+  predict,
+  slimOf,
+  type tf,
+} from "../../nn/index.ts";
+import { labelOf, type Recipe, type Row } from "../../pipeline/index.ts";
+import { type RecipeResult, runFrom } from "../../pipeline/run.ts";
+import { progress } from "../../util/progress.ts";
+import { adaptive, candidates, type Situation } from "./candidates.ts";
+import type { Examples } from "./examples.ts";
+import type { Goal } from "./goal.ts";
+import { isForEngine, sizeOfTarget, type TargetName } from "./targets.ts";
+
+/** What to do, and how. */
+export interface WorkOptions {
+  goal: Goal;
+  /** What the budget counts, and what is as small as possible: the first format asked for. */
+  target: TargetName;
+  /** Passes over the images after pruning; by default what a few minutes allow. */
+  epochs?: number;
+  seed?: number;
+  /** Where finished steps are kept; by default the user's cache. */
+  cache?: string | false;
+  signal?: AbortSignal;
+  onAttempt?: (attempt: Attempt) => void;
+}
+
+/** A recipe that was tried. */
+export interface Attempt {
+  recipe: Recipe;
+  label: string;
+  /** Of the first format asked for. */
+  bytes: number;
+  /** Share of the deciding images classified right; without labels, as the original does. */
+  accuracy: number;
+  /** Share of them that get the original's class, and how far probabilities are from its own, in nats an image. */
+  agreement: number;
+  divergence: number;
+  /** How much probability the right class has lost, on the mean: sees what accuracy on few images does not. */
+  doubt: number;
+  rows: Row[];
+  seconds: number;
+  /** Why it could not be carried out; the numbers are then NaN. */
+  error?: string;
+}
+
+/** What an attempt leaves to work with. */
+interface Tried extends Attempt {
+  result?: RecipeResult;
+}
+
+/** The parts of the examples, and what each is for. */
+export interface Parts {
+  train: Split;
+  /** What attempts are measured on and chosen by. */
+  decide: Split;
+  /** What no decision has seen; undefined where there are too few images. */
+  judge: Split | undefined;
+}
+
+/** All that came of it. */
+export interface Work {
+  original: { model: tf.LayersModel; bytes: number; slimBytes: number; accuracy: Evaluation };
+  /** Batch normalisations that were folded. */
+  folded: string[];
+  parts: Parts;
+  labelled: boolean;
+  goal: Goal;
+  target: TargetName;
+  attempts: Attempt[];
+  /** The attempts that no other beats in both bytes and divergence. */
+  front: Attempt[];
+  chosen: Attempt;
+  /** Whether the goal is met. */
+  met: boolean;
+  result: RecipeResult;
+  /** The compressed network against the original, layer by layer, on the deciding images. */
+  comparison: Comparison;
+  /** The same on images that no decision has seen, with the accuracy of both. */
+  judged?: { before: Evaluation; after: Evaluation; agreement: number; divergence: number };
+  slimParts: ReturnType<typeof slimParts>;
+}
+
+/** Fewer images than that leave none to judge by in the end. */
+const enoughToJudge = 300;
+
+/**
+ * Divides examples into what to learn from, what to decide by and what to be judged by.
+ *
+ * @throws RangeError for fewer than 6
+ */
+export function partsOf({ split, parts }: Pick<Examples, "split" | "parts">, seed: number): Parts {
+  if (parts) return { train: parts.train, decide: parts.validation, judge: parts.test };
+  if (split.count < 6) throw new RangeError(`there must be at least 6 examples, got ${split.count}`);
+  if (split.count < enoughToJudge) {
+    const [decide, train] = divide(split, Math.floor(split.count / 3), seed);
+    return { train, decide, judge: undefined };
+  }
+  const fifth = Math.floor(split.count / 5);
+  const [judge, rest] = divide(split, fifth, seed);
+  const [decide, train] = divide(rest, fifth, seed + 1);
+  return { train, decide, judge };
+}
+
+/** Compresses a network: tries recipes and chooses. */
+export async function compress(
+  given: { model: tf.LayersModel; compression?: Compression },
+  examples: Examples,
+  options: WorkOptions,
+): Promise<Work> {
+  const { goal, target, seed = 1, signal, onAttempt } = options;
+  // A network that was compressed before keeps its codes, which folding would change.
+  const fresh =
+    !given.compression ||
+    Object.values(given.compression).every((all) => Object.keys(all ?? {}).length === 0);
+  const { model, folded } = fresh
+    ? foldBatchNorms(given.model)
+    : { model: given.model, folded: [] as { norm: string }[] };
+  const slim = await slimOf(model, given.compression);
+  const labelled = examples.labelled ? examples : await namedByOriginal(given.model, examples, signal);
+  const parts = partsOf(labelled, seed);
+  const data = { train: parts.train, validation: parts.decide };
+  const before = await evaluate(given.model, parts.decide, { signal });
+  const reference = await predict(given.model, parts.decide, { signal });
+  const { macs } = costOf(layerShapesOf(model));
+  const situation: Situation = {
+    images: parts.train.count,
+    macs,
+    epochs: options.epochs,
+    forEngine: isForEngine(target),
+  };
+  const tried: Tried[] = [];
+  const fixed = goal.kind === "recipe" ? [goal.recipe] : candidates(situation);
+  const total = fixed.length + (goal.kind === "recipe" || situation.forEngine ? 0 : adaptiveRounds);
+  const bar = progress("compressing", total);
+
+  const attempt = async (recipe: Recipe): Promise<Tried> => {
+    const label = labelOf(recipe);
+    bar.update(tried.length, label);
+    const start = performance.now();
+    const done = (numbers: Omit<Tried, "recipe" | "label" | "seconds">) => {
+      const one = { recipe, label, ...numbers, seconds: (performance.now() - start) / 1000 };
+      tried.push(one);
+      const { result: _, ...plain } = one;
+      onAttempt?.(plain);
+      bar.update(tried.length, label);
+      return one;
+    };
+    let result: RecipeResult;
+    try {
+      result = await runFrom(slim, data, recipe, {
+        seed,
+        signal,
+        cache: options.cache,
+        onProgress: (share) => bar.update(Math.floor((tried.length + share) * 100) / 100, label),
+      });
+    } catch (error) {
+      // A recipe of the reader's own has to work; of ours, some do not fit some networks.
+      if (signal?.aborted || goal.kind === "recipe") throw error;
+      const { NaN: none } = Number;
+      return done({
+        bytes: none,
+        accuracy: none,
+        agreement: none,
+        divergence: none,
+        doubt: none,
+        rows: [],
+        error: (error as Error).message,
+      });
+    }
+    const state = await result.load();
+    try {
+      const found = await predict(state.model, parts.decide, { forward: state.forward, signal });
+      const bytes = target === "slim" ? result.slim.length : sizeOfTarget(target, state);
+      const { accuracy } = result.rows.at(-1)!;
+      return done({
+        bytes,
+        accuracy,
+        ...distance(reference, found, parts.decide.labels),
+        rows: result.rows,
+        result,
+      });
+    } finally {
+      state.model.dispose();
+    }
+  };
+
+  try {
+    for (const recipe of fixed) await attempt(recipe);
+    if (goal.kind === "budget" && !situation.forEngine) await spendBudget(goal.bytes, attempt);
+    if (goal.kind === "drop" && !situation.forEngine)
+      await attempt(adaptive({ ...goal, floor: Math.max(0, before.accuracy - goal.share) }));
+  } finally {
+    bar.end();
+  }
+  const { chosen, met } = choose(tried, goal, before);
+  const result = chosen.result!;
+  const state = await result.load();
+  try {
+    const looking = { forward: state.forward, signal };
+    const comparison = await compareModels(given.model, state.model, parts.decide, looking);
+    const judge = parts.judge;
+    const judged = judge && {
+      before: await evaluate(given.model, judge, { signal }),
+      after: await evaluate(state.model, judge, looking),
+      ...(await compareModels(given.model, state.model, judge, { ...looking, layers: [] })),
+    };
+    return {
+      original: {
+        model: given.model,
+        bytes: 4 * model.countParams(),
+        slimBytes: slim.length,
+        accuracy: before,
+      },
+      folded: folded.map(({ norm }) => norm),
+      parts,
+      labelled: examples.labelled,
+      goal,
+      target,
+      attempts: tried.map(({ result: _, ...plain }) => plain),
+      front: paretoFront(
+        tried.filter(({ error }) => error === undefined),
+        ({ bytes }) => bytes,
+        ({ divergence }) => -divergence,
+      ).map(({ result: _, ...plain }) => plain),
+      chosen,
+      met,
+      result,
+      comparison,
+      ...(judged ? { judged } : {}),
+      slimParts: slimParts(result.slim),
+    };
+  } finally {
+    state.model.dispose();
+    if (model !== given.model) model.dispose();
+  }
+}
+
+/** How often bits by layer are chosen anew for what the coder has left of a budget. */
+const adaptiveRounds = 2;
+
+/** Bits by layer for a budget: what kernels may take is packed bits, and coded they take less, which buys more bits. */
+async function spendBudget(bytes: number, attempt: (recipe: Recipe) => Promise<Tried>): Promise<void> {
+  let kernels = bytes;
+  for (let round = 0; round < adaptiveRounds; round++) {
+    const tried = await attempt(adaptive({ kind: "budget", bytes: Math.round(kernels) }));
+    if (tried.error !== undefined) return;
+    const share = bytes / tried.bytes;
+    // Close enough below, or the most bits on offer.
+    if (share >= 1 && share < 1.03) return;
+    kernels *= share * 0.99;
+  }
+}
+
+/** How far predictions are from the original's on the same images. */
+export function distance(
+  reference: Pick<Prediction, "classes" | "logits" | "probabilities">,
+  found: Pick<Prediction, "classes" | "logits" | "probabilities">,
+  labels: ArrayLike<number>,
+): Pick<Attempt, "agreement" | "divergence" | "doubt"> {
+  const count = labels.length;
+  const width = reference.logits.length / count;
+  let [same, divergence, doubt] = [0, 0, 0];
+  for (let i = 0; i < count; i++) {
+    if (reference.classes[i] === found.classes[i]) same++;
+    doubt += reference.probabilities[i * width + labels[i]] - found.probabilities[i * width + labels[i]];
+    const [p, q] = [reference, found].map(({ logits }) =>
+      logSoftmax(logits.subarray(i * width, (i + 1) * width)),
+    );
+    for (let c = 0; c < width; c++) divergence += Math.exp(p[c]) * (p[c] - q[c]);
+  }
+  return { agreement: same / count, divergence: Math.max(0, divergence / count), doubt: doubt / count };
+}
+
+/** The attempt that meets the goal best, or comes nearest to it. */
+export function choose<A extends Pick<Attempt, "bytes" | "accuracy" | "divergence" | "doubt" | "error">>(
+  tried: readonly A[],
+  goal: Goal,
+  before: Pick<Evaluation, "accuracy" | "count">,
+): { chosen: A; met: boolean } {
+  const whole = tried.filter(({ error }) => error === undefined);
+  if (whole.length === 0)
+    throw new Error(`no recipe could be carried out: ${tried[0]?.error ?? "none was tried"}`);
+  const least = (list: readonly A[], of: (one: A) => number) =>
+    list.reduce((best, one) => (of(one) < of(best) ? one : best));
+  if (goal.kind === "recipe") return { chosen: whole[0], met: true };
+  if (goal.kind === "budget") {
+    const fitting = whole.filter(({ bytes }) => bytes <= goal.bytes);
+    if (fitting.length === 0) return { chosen: least(whole, ({ bytes }) => bytes), met: false };
+    // Accuracies closer than chance are equal: then the one nearest to the original.
+    const best = Math.max(...fitting.map(({ accuracy }) => accuracy));
+    const noise = Math.sqrt((best * (1 - best)) / before.count);
+    const equals = fitting.filter(({ accuracy }) => accuracy >= best - noise);
+    return { chosen: least(equals, ({ divergence }) => divergence), met: true };
+  }
+  // Among many attempts one loses nothing on a few images by chance: the right class's probability must stand, too.
+  const fitting = whole.filter(
+    ({ accuracy, doubt }) => Math.max(before.accuracy - accuracy, doubt) <= goal.share + 1e-12,
+  );
+  if (fitting.length === 0) return { chosen: least(whole, ({ accuracy }) => -accuracy), met: false };
+  return { chosen: least(fitting, ({ bytes }) => bytes), met: true };
+}
+
+/** Examples without labels get the original's: what is then called accuracy is agreement with it. */
+async function namedByOriginal(
+  model: tf.LayersModel,
+  examples: Examples,
+  signal?: AbortSignal,
+): Promise<Examples> {
+  const { classes } = await predict(model, examples.split, { signal });
+  return { ...examples, split: { ...examples.split, labels: classes } };
+}
