@@ -27,5 +27,11 @@ export type PlotlyLayout = Record<string, unknown>;
 export function plainTitle(layout: PlotlyLayout): string {
   // A number is a title too: Plotly takes it, and so did whoever wrote the file.
   const title = layout.title as { text?: string | number } | string | number | null | undefined;
-  return String((typeof title === "object" ? title?.text : title) ?? "").replace(/<br\s*\/?>/g, " ");
+  // Chinese has no space where its lines break.
+  return String((typeof title === "object" ? title?.text : title) ?? "")
+    .replace(
+      /([\u2e80-\uffef])<br\s*\/?>(?=[\u2e80-\uffef])|([\u3000-\u303f\uff00-\uffef])<br\s*\/?>/g,
+      "$1$2",
+    )
+    .replace(/<br\s*\/?>/g, " ");
 }

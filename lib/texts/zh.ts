@@ -25,6 +25,10 @@ export const zh: Table = {
   "row %{y}, column %{x}: %{z}<extra></extra>": "第 %{y} 行，第 %{x} 列：%{z}<extra></extra>",
   "row %{y}, column %{x}: %{z}<extra>mean of {n}×{n2}</extra>":
     "第 %{y} 行，第 %{x} 列：%{z}<extra>{n}×{n2} 的平均</extra>",
+  "{n}% at k = {n2}": "k = {n2} 时 {n}%",
+  "{n}% at k = {n2}, {n3}% at k = {n4}": "k = {n2} 时 {n}%，k = {n4} 时 {n3}%",
+  "{s}: {n}% at k = {n2}": "{s}：k = {n2} 时 {n}%",
+  "{s}: {n}% at k = {n2}, {n3}% at k = {n4}": "{s}：k = {n2} 时 {n}%，k = {n4} 时 {n3}%",
   column: "列",
   row: "行",
   value: "值",
@@ -36,6 +40,7 @@ export const zh: Table = {
   "rank k": "秩 k",
   "energy held": "保留的能量",
   energy: "能量",
+  "{s}: {n} values, {n2}% exactly zero": "{s}：{n} 个值，其中 {n2}% 恰好为零",
   "values (without {n}% zeros)": "值（不含 {n}% 的零）",
   "{s} (without {n}% zeros)": "{s}（不含 {n}% 的零）",
 
@@ -59,6 +64,7 @@ export const zh: Table = {
   zeros: "零的占比",
   seconds: "秒",
   note: "说明",
+  "{n}. {s}": "{n}. {s}",
   "{s} → {l}": "{s} → {l}",
   "{x} (sparsity {n})": "{x}（稀疏度 {n}）",
   "{x} (clusters {n})": "{x}（{n} 个簇）",

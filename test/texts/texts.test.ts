@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { check } from "../../lib/classroom/check.ts";
 import { startKernel } from "../../lib/kernel/client.ts";
 import { bars, heatmap, slider } from "../../lib/plots/index.ts";
+import { plainTitle } from "../../lib/plots/plotly.ts";
 import { editionOf, Texts, textsOf, translateBundle, translateText } from "../../lib/texts/index.ts";
 import { tableOf } from "../../lib/util/table.ts";
 import { shown } from "../chapters/notebooks.ts";
@@ -146,6 +147,11 @@ describe("outputs in another language", () => {
     };
     assert.deepEqual(marginOf("short"), [20, 2]);
     assert.deepEqual(marginOf("words ".repeat(20).trim()), [-20, 1]);
+    const again = translateBundle(dataOf(bars({ a: 1 }, { title: "short" })), long);
+    assert.equal(
+      plainTitle((again["application/vnd.plotly.v1+json"] as { layout: object }).layout as never),
+      "长".repeat(60),
+    );
   });
 
   it("text that was written, values as Node shows them, tables, checks", () => {

@@ -210,7 +210,11 @@ function sliderControl(
       const changes = args.map((change) => ({ ...change }));
       const title = changes.map((change) => change["title.text"]).find((text) => typeof text === "string");
       for (const change of changes) delete change["title.text"];
-      if (title && caption) caption.textContent = String(title).replace(/<br\s*\/?>/g, " ");
+      // Chinese has no space where its lines break: as plainTitle has it, for this script imports nothing.
+      if (title && caption)
+        caption.textContent = String(title)
+          .replace(/([\u2e80-\uffef])<br>(?=[\u2e80-\uffef])|([\u3000-\u303f\uff00-\uffef])<br>/g, "$1$2")
+          .replace(/<br\s*\/?>/g, " ");
       if (method !== "skip")
         (window.Plotly![method] as (place: HTMLElement, ...changes: object[]) => void)(place, ...changes);
     });
