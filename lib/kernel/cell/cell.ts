@@ -2,6 +2,7 @@
 // their text away is not enough, a compiler is called, which who calls this brings along.
 import type { CellCode, SourceMap } from "./code.ts";
 import type { CompileOptions } from "./compile.ts";
+import { withoutData } from "./data.ts";
 import { editedText, type PlaceInSource, wordMap } from "./edits.ts";
 import { CellRewriter, type RewriteOptions } from "./rewrite.ts";
 import { parseCell } from "./syntax.ts";
@@ -33,7 +34,8 @@ export async function codeOf(source: string, options: CellOptions, compile: Comp
   const { text, place } = editedText(source, edits, cell);
   let code = text;
   let map: SourceMap;
-  if (!compiles) map = wordMap(text, place);
+  // (Data has no places that an error or a breakpoint could have.)
+  if (!compiles) map = wordMap(editedText(withoutData(source).text, edits, cell).text, place);
   else
     ({ code, map } = await compile(text, place, {
       ...options,

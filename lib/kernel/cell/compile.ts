@@ -4,6 +4,7 @@ import { parse } from "@babel/parser";
 import type { Message, TransformOptions } from "esbuild";
 import { goName } from "../../util/turn.ts";
 import { CellSyntaxError, type SourceMap } from "./code.ts";
+import { withoutData } from "./data.ts";
 import { type Edit, editedText, type PlaceInSource, readMappings, segmentAt, wordMap } from "./edits.ts";
 import type { JsxSettings } from "./jsx.ts";
 import { contains, eachChild, isFunction, isNode, type Node, type Of, type Statement } from "./tree.ts";
@@ -77,7 +78,7 @@ function esbuildOptions(options: CompileOptions): TransformOptions & { sourcemap
 
 /** What is to be changed of esbuild's JavaScript. */
 function tidied(code: string, options: CompileOptions): Edit[] {
-  const { program } = parse(code, {
+  const { program } = parse(withoutData(code).text, {
     sourceType: "module",
     strictMode: options.javascript ? false : undefined,
     plugins: ["explicitResourceManagement", "importAttributes", "decoratorAutoAccessors"],

@@ -1,6 +1,7 @@
 // Reading a cell: parsing, errors in a person's words, and whether a console should go on asking for lines.
 import { type ParserOptions, type ParserPlugin, parse, parseExpression } from "@babel/parser";
 import { CellSyntaxError } from "./code.ts";
+import { isRight, withoutData } from "./data.ts";
 import { hintForLine } from "./hints.ts";
 import { lexicalNames, varNames } from "./scope.ts";
 import { type CellTree, declarationOf, type Expression, type Statement } from "./tree.ts";
@@ -48,12 +49,26 @@ function program(source: string, options: SyntaxOptions): Omit<CellTree, "bareOb
   }
 }
 
-/** In JavaScript, functions and `var`s may share a name, as in every script. */
+/** Parses statements as if the data among them were empty. */
 function statements(
   source: string,
   options: SyntaxOptions,
   jsx: boolean,
 ): Omit<CellTree, "bareObject" | "jsx"> {
+  const blanked = withoutData(source);
+  if (blanked.ranges.length > 0) {
+    try {
+      const tree = parsed(blanked.text, options, jsx);
+      if (isRight(blanked, tree.body)) return tree;
+    } catch {
+      // With all of the text, the error is that of the text.
+    }
+  }
+  return parsed(source, options, jsx);
+}
+
+/** In JavaScript, functions and `var`s may share a name, as in every script. */
+function parsed(source: string, options: SyntaxOptions, jsx: boolean): Omit<CellTree, "bareObject" | "jsx"> {
   type Parsed = {
     program: Omit<CellTree, "bareObject" | "jsx">;
     errors?: (BabelError & { details?: Details })[];
@@ -61,23 +76,23 @@ function statements(
   type Details = { identifierName?: string };
   const settings = parserOptions(options, jsx);
   if (!options.javascript) return (parse(source, settings) as unknown as Parsed).program;
-  let parsed: Parsed;
+  let all: Parsed;
   try {
-    parsed = parse(source, { ...settings, errorRecovery: true }) as unknown as Parsed;
+    all = parse(source, { ...settings, errorRecovery: true }) as unknown as Parsed;
   } catch {
     // What stops the parser may not be the first that is wrong.
-    parsed = parse(source, settings) as unknown as Parsed;
+    all = parse(source, settings) as unknown as Parsed;
   }
   const isVar = (name: string | undefined) =>
-    parsed.program.body.every((each) => {
+    all.program.body.every((each) => {
       const node = declarationOf(each);
       if (node.type === "VariableDeclaration" && node.kind === "var") return true;
       return node.type === "FunctionDeclaration" || !lexicalNames([node]).has(name ?? "");
     });
-  for (const error of parsed.errors ?? []) {
+  for (const error of all.errors ?? []) {
     if (error.reasonCode !== "VarRedeclaration" || !isVar(error.details?.identifierName)) throw error;
   }
-  return parsed.program;
+  return all.program;
 }
 
 /** Parses a cell; a cell that is nothing but an object literal is read as one, as in every REPL. */

@@ -32,6 +32,25 @@ class Refused extends Error {
   }
 }
 
+/** Waits for what makes a cell ready; an interrupt need not. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const refused = () =>
+    new Refused(errorContent("KeyboardInterrupt", "the cell was interrupted before it ran"));
+  let stop = () => {};
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(refused());
+  });
+  aborted.catch(() => {});
+  signal.addEventListener("abort", stop);
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    work.catch(() => {});
+  }
+  if (signal.aborted) throw refused();
+}
+
 export class NodeInterpreter implements Interpreter {
   readonly #data: ServerData;
   readonly #main: MainThread;
@@ -97,10 +116,8 @@ export class NodeInterpreter implements Interpreter {
     const { source, name, title, count, origin, signal } = cell;
     const code = await this.#compile(cell);
     const expressions = await this.#expressions(cell);
-    await this.#check(cell, code);
     // Transforming and checking take a moment, in which the person may have thought better of it.
-    if (signal.aborted)
-      throw new Refused(errorContent("KeyboardInterrupt", "the cell was interrupted before it ran"));
+    await unlessAborted(this.#check(cell, code), signal);
     await this.debugger.prepare(name, title, source, code.map.mappings);
     const end = this.#main.run({
       type: "run",
@@ -156,7 +173,7 @@ export class NodeInterpreter implements Interpreter {
   }
 
   /** Refuses a cell with type errors, or warns of them. */
-  async #check({ source, title, origin }: Cell, code: CellCode): Promise<void> {
+  async #check({ source, title, origin, signal }: Cell, code: CellCode): Promise<void> {
     const { check } = this.#data;
     if (check === "off") return;
     const problems = await this.#problems(source, code);
@@ -168,7 +185,7 @@ export class NodeInterpreter implements Interpreter {
         traceback: describeProblems(errors, source, title),
       });
     }
-    if (problems.length === 0) return;
+    if (problems.length === 0 || signal.aborted) return;
     this.#outputs.stream(origin, "stderr", `${describeProblems(problems, source, title).join("\n")}\n`);
   }
 

@@ -13,6 +13,7 @@
 // without opening them; only cells with imports are documents in the notebook's folder, where imports are looked up.
 import { resolve } from "node:path";
 import type { CellCode } from "../cell/code.ts";
+import { thinned } from "../cell/data.ts";
 import { jsxPragmas, jsxSettings } from "../cell/jsx.ts";
 import { leadingComments } from "../cell/tree.ts";
 import { jsxOptions, projectOptions } from "../cell/tsconfig.ts";
@@ -269,7 +270,7 @@ export class LanguageService {
     const pragmas = jsx ? jsxPragmas(jsxSettings(source, options, isKnown)) : undefined;
     const name = this.#document("edit", pragmas);
     const first = (pragmas ?? "") + this.#modules.prelude(this.#visible(source, names, word));
-    this.#server.change(name, first + source);
+    this.#server.change(name, first + thinned(source));
     return { name, first };
   }
 

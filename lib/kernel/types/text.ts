@@ -1,5 +1,6 @@
 // Places and words in a cell's text, and its document's: LSP counts lines and columns from 0, in UTF-16 units.
 import type { CellCode } from "../cell/code.ts";
+import { thinned } from "../cell/data.ts";
 import { jsxType } from "../cell/jsx.ts";
 import { leadingComments } from "../cell/tree.ts";
 
@@ -26,9 +27,10 @@ export function moduleName(text: string): string | undefined {
   return /["'](.*?)["']/.exec(text)?.[1];
 }
 
-/** A cell's text without the line that tells a shell what runs it. */
+/** A cell's text as a checker takes it: without the line that tells a shell what runs it, and with little data. */
 export function plain(source: string): string {
-  return source.startsWith("#!") ? `//${source.slice(2)}` : source;
+  const text = thinned(source);
+  return text.startsWith("#!") ? `//${text.slice(2)}` : text;
 }
 
 /** Where something in a cell stands, as an offset; lines and columns count from 1. */
