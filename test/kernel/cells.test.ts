@@ -293,6 +293,8 @@ const typescript: Record<string, Case[]> = {
     [["namespace N { export const a = 1 }", "namespace N { export const b = 2 }", "N.a + N.b"], 3],
     [["enum E { A }", "enum E { B = 1 }", "E.A + E.B + E[1]"], "1B"],
     [["enum E { A, Old }", "enum E { A, New }", "'Old' in E"], false],
+    [["function N() { return 1 }", "namespace N { export const k = 2 }", "N() + N.k"], 3],
+    [["class N { z = 1 }", "namespace N { export const k = 2 }", "new N().z + N.k"], 3],
     [["const N = 5", "namespace N { export const b = 2 }", "N.b"], 2],
   ],
 };

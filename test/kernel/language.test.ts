@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { transformCell } from "../../lib/kernel/cell/transform.ts";
+import { CellNames, transformCell } from "../../lib/kernel/cell/transform.ts";
 import type { Diagnostic } from "../../lib/kernel/types/diagnostics.ts";
 import { LanguageService } from "../../lib/kernel/types/language.ts";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -14,6 +14,7 @@ describe("kernel: types for cells", function () {
   let top: string;
   let folder: string;
   let language: LanguageService;
+  let names: CellNames;
 
   before(async () => {
     top = await mkdtemp(join(tmpdir(), "slimlab-language-"));
@@ -25,13 +26,17 @@ describe("kernel: types for cells", function () {
   after(() => rm(top, { recursive: true, force: true }));
   beforeEach(() => {
     language = new LanguageService({ folder });
+    names = new CellNames();
   });
   afterEach(() => language.close());
 
   /** Checks a cell, and lets it have run. */
   async function cell(source: string): Promise<Diagnostic[]> {
-    const found = await language.check(source, await transformCell(source, { name: "cell" }));
+    const code = await transformCell(source, { name: "cell", names });
+    const found = await language.check(source, code);
     language.accept();
+    names.begin(code);
+    names.finish(code);
     return found;
   }
   async function codes(source: string): Promise<number[]> {
@@ -187,6 +192,12 @@ describe("kernel: types for cells", function () {
         [],
       );
     });
+    it("take a JSON file's default export, which TypeScript does not have", async () => {
+      await writeFile(join(folder, "some.json"), '{ "a": 1 }');
+      assert.deepEqual(await codes("import * as some from './some.json'; some.default.a"), []);
+      assert.deepEqual(await codes("some.default"), []);
+      assert.deepEqual(await codes("some.other; ({ a: 1 }).default"), [2339, 2339]);
+    });
     it("see a folder's own modules, JSON and types, and edits of them", async () => {
       await mkdir(join(folder, "own"), { recursive: true });
       await writeFile(join(folder, "own/deep.ts"), "export const deep = 1;\n");
@@ -320,7 +331,14 @@ describe("kernel: types for cells", function () {
         await first("async function g() { return 'x' }\ng().length"),
         /Did you forget to use 'await'\?/,
       );
-      assert.match(await first("print('hi')"), /Cannot find name 'print'\. Console\.log|console\.log/i);
+      assert.match(await first("print('hi')"), /Cannot find name 'print'\. console\.log/);
+      assert.match(await first("total = 5"), /A new variable is declared: let total = …$/);
+      assert.match((await cell("!ls -la"))[1].message, /execSync\("ls -la"/);
+      await cell("let again = 1");
+      assert.match(
+        (await cell("let again = again + 1")).at(-1)!.message,
+        /An earlier cell's again is out of reach/,
+      );
       assert.match(await first("document.title"), /browser's, and cells run in Node/);
       assert.doesNotMatch(await first("document.title"), /lib/);
       assert.match(await first("alert(1)"), /prompt\(…\) asks/);
@@ -391,6 +409,16 @@ describe("kernel: types for cells", function () {
         "interface Q { b: number }",
         "const q = new Q(); q.a + q.b",
       ],
+      "a class and a namespace": [
+        "class C { z = 1 }",
+        "namespace C { export const k = 2 }",
+        "new C().z + C.k",
+      ],
+      "a function and a namespace": [
+        "function f() { return 1 }",
+        "namespace f { export const k = 2 }",
+        "f() + f.k",
+      ],
       "an object": ["{ a: 1, b: 2 }", "// two\n{ a: 1, b: [2], }"],
       "a shell's first line": ["#!/usr/bin/env node\nconst sh: number = 1", "sh + 1"],
       this: ["this", "typeof this"],
@@ -431,12 +459,34 @@ describe("kernel: types for cells", function () {
         ).length,
         1,
       );
+      assert.equal((await cell("interface Tree { leaves: Leaf[] }"))[0].severity, "warning");
+      assert.equal((await cell("const bare: Leaf[] = []"))[0].severity, "error");
       assert.equal((await cell("missing()"))[0].severity, "error");
       assert.equal((await cell("[1].map(() => missing)"))[0].severity, "warning");
     });
   });
 
   describe("completion", () => {
+    it("knows what cells have added to a name", async () => {
+      for (const source of [
+        "namespace N { export const a = 1 }",
+        "namespace N { export const b = 2 }",
+        "enum E { A }",
+        "enum E { B = 1 }",
+        "class Q { a = 1 }",
+        "interface Q { b: number }",
+      ])
+        assert.deepEqual(await cell(source), [], source);
+      for (const [source, wanted] of [
+        ["N.|", ["a", "b"]],
+        ["E.|", ["A", "B"]],
+        ["new Q().|", ["a", "b"]],
+      ] as const)
+        assert.deepEqual((await complete(source)).matches, wanted, source);
+      // What is declared anew and not added to is not what it was.
+      await cell("class Q { c = 1 }");
+      assert.deepEqual((await complete("new Q().|")).matches, ["c"]);
+    });
     it("knows types from earlier cells in declarations that use them", async () => {
       await cell("interface Opts { color: 'red' | 'green'; size?: number }\ntype Mode = 'train' | 'eval'");
       await cell("class Animal { name = 'x'; speak() {} }\nconst cfg = { epochs: 1, rate: 2 }");

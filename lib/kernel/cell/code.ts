@@ -26,6 +26,10 @@ export interface Declared {
   exported: boolean;
   /** Where the name stands in the cell, as a UTF-16 offset. */
   start: number;
+  /** Where declarations of it stand that a later cell may add to. */
+  places: [start: number, end: number][];
+  /** The cell adds to what an earlier cell has declared under this name. */
+  adds: boolean;
 }
 
 /** A cell ready to run: what `Runtime.evaluate` with `replMode` takes. */

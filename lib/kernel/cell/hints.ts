@@ -6,7 +6,7 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
   [
     /^!\s*(.*)/,
     ([, command]) =>
-      `Shell commands run from Node here: import { execSync } from "node:child_process"; execSync(${JSON.stringify(command.slice(0, 60))}, { stdio: "inherit" })`,
+      `Shell commands run from Node here: import { execSync } from "node:child_process"; execSync(${JSON.stringify(command)}, { stdio: "inherit" })`,
   ],
   [
     /^\?+\s*([\w$.]+)|^([\w$.]+)\s*\?+$/,
@@ -16,8 +16,9 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
     /^\.(help|exit|load|save|break|clear|editor)\b/,
     () => "Commands of Node's REPL do not exist here; the notebook's menus have what they do",
   ],
+  [/^cd\s+([\w@./~-]+)\s*$/, ([, folder]) => `process.chdir(${JSON.stringify(folder)}) changes the folder`],
   [
-    /^(npm|npx|yarn|pnpm|bun|deno|pip|conda|node|git|ls|cd|pwd|cat|mkdir)\s+[\w@./~-]/,
+    /^(npm|npx|yarn|pnpm|bun|deno|pip|conda|node|git|ls|cd|pwd|cat|mkdir)\s+[\w@./~-].*/,
     ([line, program]) =>
       program === "pip" || program === "conda"
         ? `${program} installs Python's packages; npm packages are installed in a terminal: npm install NAME`
@@ -28,9 +29,21 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
     () => 'This is Python; in TypeScript it is: import * as name from "package"',
   ],
   [
-    /^(def|elif|except|lambda|pass)\b/,
-    ([word]) => `"${word}" is Python; a function here is: function name() { … }`,
+    /^(def|lambda)\b|=\s*lambda\b/,
+    () => "This is Python; a function here is: function name(x) { … }, or (x) => …",
   ],
+  [
+    /^(if|elif|else|for|while|try|except|with|class)\b[^{]*:\s*(#.*)?$/,
+    ([, word]) =>
+      `This is Python; here it is: ${
+        {
+          for: "for (const x of xs) { … }",
+          while: "while (condition) { … }",
+          try: "try { … } catch (error) { … }",
+        }[word] ?? (word === "class" ? "class Name { … }" : "if (condition) { … } else { … }")
+      }`,
+  ],
+  [/^console\.(log|error|info)\s+["'`\w]/, ([, name]) => `Calls have parentheses: console.${name}(…)`],
 ];
 
 function magic([, name]: RegExpExecArray): string {
@@ -80,6 +93,8 @@ const names: Record<string, string> = {
   plt: "charts come from slimlab/plots or any package for charts",
   alert: "the cell runs in Node and not in the browser: display(…) and console.log(…) show, prompt(…) asks",
   confirm: "the cell runs in Node and not in the browser: prompt(…) asks",
+  React:
+    'with this folder\'s tsconfig.json, JSX makes its elements with React: import React from "react", or have "jsx": "react-jsx"',
   localStorage: 'the cell runs in Node and not in the browser: files keep data, with "node:fs"',
 };
 
@@ -90,4 +105,10 @@ export function hintForName(name: string): string | undefined {
     return `${name} is the browser's, and cells run in Node: display.html(…) shows a page's parts, display.javascript(…) runs code in the browser`;
   }
   return undefined;
+}
+
+/** A hint as a sentence behind another: it begins with a capital, unless it begins with code. */
+export function asSentence(hint: string): string {
+  const isCode = /^[\w$]*[^\w\s$]|^(window|document|location|screen|history)\b/.test(hint);
+  return `${isCode ? hint : hint[0].toUpperCase() + hint.slice(1)}${hint.endsWith("…") ? "" : "."}`;
 }

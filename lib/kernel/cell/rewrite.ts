@@ -402,13 +402,15 @@ export class CellRewriter {
       this.head.push({ start: node.start, end: node.end, prefix: "" });
       this.#blank(node.start, node.end, true);
     }
-    if (!this.#classes.has(name)) this.#hoist(name, this.#addsTo(node, name));
+    const adds = this.#addsTo(node, name);
+    if (adds) this.#names.get(name)!.adds = true;
+    if (!this.#classes.has(name)) this.#hoist(name, adds);
   }
 
   /** Whether an enum or a namespace adds to one of an earlier cell, as it would to one further up in a file. */
   #addsTo(node: Of<"TSEnumDeclaration" | "TSModuleDeclaration">, name: string): boolean {
     const before = this.#options.names?.kind(name) ?? "";
-    if (node.type === "TSModuleDeclaration") return /namespace|enum/.test(before);
+    if (node.type === "TSModuleDeclaration") return /namespace|enum|class|function/.test(before);
     // Of an enum's declarations only one may leave its first member without a value: a cell that is run anew is that one.
     return /namespace|enum/.test(before) && node.members[0]?.initializer != null;
   }
@@ -531,6 +533,8 @@ export class CellRewriter {
           type: false,
           exported: false,
           start: id.start,
+          places: [],
+          adds: false,
         });
       return;
     }
@@ -627,9 +631,20 @@ export class CellRewriter {
     return `${text}, { with: { ${pairs.join(", ")} } }`;
   }
 
+  /** Where the top-level declaration of a name stands, of a kind that more can be added to. */
+  #placeOf({ start, end }: Identifier, kind: DeclaredKind): [number, number][] {
+    if (!/^(class|interface|enum|namespace|function)$/.test(kind)) return [];
+    for (const each of this.#statements)
+      if (each.start <= start && end <= each.end && !/^Export/.test(each.type))
+        return [[each.start, each.end]];
+    return [];
+  }
+
   #declare(id: Identifier, kind: DeclaredKind, meaning: { value?: boolean; type?: boolean }): void {
     const known = this.#names.get(id.name);
+    const place = this.#placeOf(id, kind);
     if (known) {
+      known.places.push(...place);
       // Merged declarations (an interface and a class, overloads): one name with both meanings.
       known.value ||= meaning.value ?? false;
       known.type ||= meaning.type ?? false;
@@ -644,6 +659,8 @@ export class CellRewriter {
       type: meaning.type ?? false,
       exported: false,
       start: id.start,
+      places: place,
+      adds: kind === "interface" && this.#options.names?.kind(id.name) === "class",
     };
     this.#names.set(id.name, declared);
     this.declared.push(declared);
@@ -689,6 +706,11 @@ export class CellRewriter {
       case "TSQualifiedName":
         this.#walk(node.left, top);
         return;
+      case "TSInterfaceDeclaration":
+      case "TSTypeAliasDeclaration":
+        // Types are looked at when they are used.
+        this.#defer(node);
+        break;
       case "TSEnumMember":
         if (node.initializer) this.#walk(node.initializer, top);
         return;

@@ -152,7 +152,7 @@ function fromBabel(error: unknown, source: string): unknown {
   }
   const hint =
     hintForLine(source.split("\n")[loc.line - 1] ?? "") ?? hintForLine(source.trim().split("\n")[0]);
-  return new CellSyntaxError(hint ? `${text}. ${hint}` : text, loc.line, loc.column + 1);
+  return new CellSyntaxError(hint ? `${text.replace(/\.$/, "")}. ${hint}` : text, loc.line, loc.column + 1);
 }
 
 /**

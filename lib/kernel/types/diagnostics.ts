@@ -1,6 +1,6 @@
 // TypeScript's problems as a cell's: which are none in a notebook, what they say, and what to do about them.
 import type { CellCode } from "../cell/code.ts";
-import { hintForName } from "../cell/hints.ts";
+import { asSentence, hintForLine, hintForName } from "../cell/hints.ts";
 import { jsxHint } from "../cell/jsx.ts";
 import { clean, offsetIn, type Range } from "./text.ts";
 
@@ -95,15 +95,28 @@ export function unchecked(error: unknown): Diagnostic {
 }
 
 /** The message in a notebook's terms, with what to do where that is known. */
-export function cleaned(diagnostic: Diagnostic): Diagnostic {
+export function cleaned(
+  diagnostic: Diagnostic,
+  source: string,
+  isEarlier: (name: string) => boolean,
+): Diagnostic {
   let message = clean(diagnostic.message);
-  const { code } = diagnostic;
+  const { code, line, column } = diagnostic;
+  const name = /'([^']+)'/.exec(message)?.[1] ?? "";
   if (code === 2304 || code === 2584 || code === 2582 || code === 2580) {
-    const hint = hintForName(/'([^']+)'/.exec(message)?.[1] ?? "");
+    const text = source.split("\n")[line - 1] ?? "";
+    const isAssigned =
+      text.slice(0, column - 1).trim() === "" && /^\s*=[^=]/.test(text.slice(column - 1 + name.length));
+    const hint =
+      (text.trim().startsWith("!") ? hintForLine(text) : undefined) ??
+      hintForName(name) ??
+      (isAssigned ? `a new variable is declared: let ${name} = …` : undefined);
     // TypeScript's own hint would have the reader change a setting that brings the types and not the thing.
-    if (hint) message = `${message.replace(/'\. .*$/s, "'.")} ${hint[0].toUpperCase()}${hint.slice(1)}.`;
+    if (hint) message = `${message.replace(/'\. .*$/s, "'.")} ${asSentence(hint)}`;
     else if (code === 2304) message += " Has the cell that declares it been run?";
   }
+  if (code === 2448 && isEarlier(name))
+    message += ` An earlier cell's ${name} is out of reach where the cell declares ${name} anew: leave out let or const, or take another name.`;
   const module =
     code === 2307 || code === 2882 ? /'((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1] : undefined;
   if (module && !module.includes(":")) message += ` Is it installed? "npm install ${module}" does it.`;

@@ -125,7 +125,9 @@ export class LanguageService {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#server.started();
-        return (await this.#problems(source, cell)).map((each) => cleaned(each));
+        return (await this.#problems(source, cell)).map((each) =>
+          cleaned(each, source, (name) => this.#modules.has(name)),
+        );
       } catch (error) {
         if (error instanceof ServerDied && attempt === 1) continue;
         // A server that hangs would hold up every cell to come.
@@ -143,7 +145,9 @@ export class LanguageService {
       this.#server.change(ambientName, this.#ambient.text);
       found = await this.#diagnostics(this.#module(carried, source, cell), cell);
     }
-    const problems = found.filter((each) => isMeant(each, source, cell, carried));
+    const problems = found.filter(
+      (each) => isMeant(each, source, cell, carried) && !this.#whole.isJsonDefault(each, source),
+    );
     return problems.some(isError) ? this.#again(problems, source, cell) : problems;
   }
 
@@ -221,7 +225,7 @@ export class LanguageService {
     if (!accepted) return;
     const { source: text, cell: code } = accepted;
     if (code.declared.length > 0 || code.isAmbient)
-      this.#modules.add(text, code, this.#module(this.#modules.carried(code), typeText(text, code), code));
+      this.#modules.add(text, code, (carried) => this.#module(carried, typeText(text, code), code));
     if (!this.#javascript) this.#whole.add(text, code);
     // A cell's own imports would make the next cell's list of modules differ: that is taken in now, while this one runs.
     if (hasImports(text)) {

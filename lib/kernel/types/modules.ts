@@ -12,7 +12,13 @@ import type { ProjectFiles } from "./watch.ts";
 interface Name {
   cell: number;
   declared: Declared;
+  /** The text of its declarations, and the names that they may mention: a later cell may add to it. */
+  parts: string[];
+  needs: string[];
 }
+
+/** Of declarations that add up, as many as this are remembered. */
+const mostParts = 20;
 
 /** An accepted cell's module. */
 interface CellModule {
@@ -101,11 +107,16 @@ export class CellModules {
     return `import { ${modules} } from ${this.#namesModule};${taken} ;\n`;
   }
 
-  /** Fills a module with an accepted cell, whose text with its prelude `module` is, and makes its names the newest. */
-  add(source: string, cell: CellCode, module: string): void {
-    const carried = this.carried(cell);
+  /**
+   * Fills a module with an accepted cell and makes its names the newest. `module` is its text with a prelude of the names
+   * that it takes from others.
+   */
+  add(source: string, cell: CellCode, module: (carried: string[]) => string): void {
+    const { parts, needs } = this.#addedTo(cell, source);
+    const mentioned = [...cell.references, ...cell.declared.map(({ name }) => name), ...needs];
+    const carried = [...new Set([...this.carried(cell), ...needs])];
     const exported = cell.declared.filter((each) => !each.exported).map((each) => each.name);
-    const text = `${module}\nexport { ${exported.join(", ")} };\n`;
+    const text = `${module(carried)}${parts}\nexport { ${exported.join(", ")} };\n`;
     // A cell that is run again as it was keeps its module: its classes are the ones that earlier cells know.
     const same = this.#texts.get(text);
     const number = same ?? this.#fillFree(text, hasImports(source) || cell.jsx !== undefined);
@@ -126,10 +137,37 @@ export class CellModules {
       }
       // Deleted first, so that the newest names come last.
       this.#names.delete(declared.name);
-      this.#names.set(declared.name, { cell: number, declared });
+      const parts = this.#partsOf(declared, source, before);
+      this.#names.set(declared.name, {
+        cell: number,
+        declared,
+        parts,
+        needs: parts.length > 0 ? mentioned : [],
+      });
       own.newest++;
     }
     for (const each of left) this.#release(each);
+  }
+
+  /** What earlier cells have declared of the names that a cell adds to, and the names that they need for it. */
+  #addedTo(cell: CellCode, source: string): { parts: string; needs: string[] } {
+    const own = new Set(cell.declared.map(({ name }) => name));
+    const needs: string[] = [];
+    let parts = "";
+    for (const { name, adds, exported, places } of cell.declared) {
+      const before = adds ? this.#names.get(name) : undefined;
+      if (!before) continue;
+      needs.push(...before.needs.filter((each) => !own.has(each) && this.#names.has(each)));
+      const again = new Set(places.map(([start, end]) => source.slice(start, end)));
+      for (const part of before.parts)
+        if (!again.has(part)) parts += `\n;${exported ? "export " : ""}${part}`;
+    }
+    return { parts, needs };
+  }
+
+  #partsOf({ places, adds }: Declared, source: string, before: Name | undefined): string[] {
+    const parts = places.map(([start, end]) => source.slice(start, end));
+    return adds && before ? [...new Set([...before.parts, ...parts])].slice(-mostParts) : parts;
   }
 
   /** The module that names all cells' modules; `files`: those that are files too. */

@@ -1,9 +1,17 @@
 // All cells that have run as one text: what TypeScript accepts there is right, though between modules it would forget it.
 import type { CellCode, DeclaredKind } from "../cell/code.ts";
-import { plain, typeText } from "./text.ts";
+import type { Diagnostic } from "./diagnostics.ts";
+import { offsetIn, plain, typeText } from "./text.ts";
 
 /** Declarations of one name in two cells that make one thing of both. */
-const addsUp = new Set(["namespace namespace", "enum enum", "enum namespace", "class interface"]);
+const addsUp = new Set([
+  "namespace namespace",
+  "enum enum",
+  "enum namespace",
+  "class interface",
+  "class namespace",
+  "function namespace",
+]);
 
 /** Larger cells are left out; of the others, as many as this many characters hold. */
 const mostOfOne = 100_000;
@@ -54,6 +62,17 @@ export class Whole {
     const [open, close] = cell.isObject ? ["(", "\n)"] : ["", ""];
     // The prelude is a line of its own in the module that was checked first.
     return { text: `${before}${open}\n${plain(source)}${close}`, lines: before.split("\n").length - 1 };
+  }
+
+  /** `ns.default` of `import * as ns from "x.json"`, which is there at run time and not for TypeScript. */
+  isJsonDefault({ code, message, line, column }: Diagnostic, source: string): boolean {
+    if (code !== 2339 || !message.startsWith("Property 'default'")) return false;
+    const before = source.slice(0, offsetIn(source, line, column));
+    const name = /([\p{ID_Start}$_][\p{ID_Continue}$]*)\s*\.\s*$/u.exec(before)?.[1];
+    const imports =
+      /\bimport\s*\*\s*as\s+([\p{ID_Start}$_][\p{ID_Continue}$]*)\s+from\s*["'][^"'\n]*\.json["']/gu;
+    const texts = [...this.#ran.map((each) => each.source), source];
+    return texts.some((text) => [...text.matchAll(imports)].some(([, each]) => each === name));
   }
 
   #parts(cell: CellCode): Ran[] {
