@@ -35,8 +35,8 @@ const help = `Usage: slimlab convert [OPTION]... IN OUT
 
 Writes a model in another format, which the name of OUT says: .onnx, .tflite, .slim, .safetensors, .gguf, or a folder for
 TensorFlow.js. It reads ${readable}.
-Networks are made of the first two; the tensors of .safetensors and .gguf files go one by one into these two formats,
-whatever the file's size.
+Networks are made of all but .safetensors and .gguf files, whose tensors go one by one into these two formats, whatever
+the file's size.
 
   --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite);
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
@@ -116,7 +116,8 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     );
   if (file.format === "onnx")
     throw new Error(`${from}: networks are not made of .onnx files yet; slimlab inspect shows what is in it`);
-  return writeNetwork(file, to, extension, options);
+  const said = await writeNetwork(file, to, extension, options);
+  return [said, ...(file.notes ?? [])].filter(Boolean).join("; ");
 }
 
 async function writeNetwork(

@@ -5,6 +5,8 @@ import { isFolder } from "#platform";
 import {
   decodeOnnx,
   type GgufFile,
+  type ImportedNetwork,
+  importTflite,
   type OnnxModel,
   openGguf,
   openSafetensors,
@@ -16,10 +18,12 @@ import { readBytes } from "../platform/node.ts";
 /** What a command can be given. */
 export type ModelFile =
   | {
-      format: "tfjs" | "slim";
+      format: "tfjs" | "slim" | "tflite";
       model: tf.LayersModel;
       compression?: Compression;
       meta?: Record<string, unknown>;
+      /** What is otherwise in the model than in the file. */
+      notes?: string[];
     }
   | { format: "onnx"; onnx: OnnxModel }
   | { format: "safetensors"; tensors: SafetensorsFile }
@@ -27,7 +31,7 @@ export type ModelFile =
 
 /** The formats, as help texts and errors list them. */
 export const readable =
-  "TensorFlow.js layers models (a folder, or its model.json), .slim, .onnx, .safetensors and .gguf files";
+  "TensorFlow.js layers models (a folder, or its model.json), .slim, .tflite, .onnx, .safetensors and .gguf files";
 
 /**
  * Opens a model file.
@@ -38,6 +42,8 @@ export async function openModelFile(path: string): Promise<ModelFile> {
   switch (format) {
     case "onnx":
       return { format, onnx: decodeOnnx(await readBytes(path), path) };
+    case "tflite":
+      return { format, ...(await modelFrom(importTflite(await readBytes(path), path))) };
     case "safetensors":
       return { format, tensors: await openSafetensors(path) };
     case "gguf":
@@ -55,6 +61,16 @@ export async function openModelFile(path: string): Promise<ModelFile> {
   }
 }
 
+/** A model that runs, of a network that was read. */
+async function modelFrom({
+  graph,
+  notes,
+}: ImportedNetwork): Promise<{ model: tf.LayersModel; notes: string[] }> {
+  const { modelOf, useBackend } = await import("../nn/index.ts");
+  await useBackend();
+  return { model: modelOf(graph), notes };
+}
+
 async function formatOf(path: string): Promise<ModelFile["format"]> {
   if (await isFolder(path)) return "tfjs";
   const file = await open(path, "r").catch((error: NodeJS.ErrnoException) => {
@@ -70,6 +86,7 @@ async function formatOf(path: string): Promise<ModelFile["format"]> {
   const extension = extname(path).toLowerCase();
   if (extension === ".slim" || start.subarray(0, 4).toString("latin1") === "SLIM") return "slim";
   if (start.subarray(0, 4).toString("latin1") === "GGUF") return "gguf";
+  if (extension === ".tflite" || start.subarray(4, 8).toString("latin1") === "TFL3") return "tflite";
   if (extension === ".onnx") return "onnx";
   if (extension === ".safetensors") return "safetensors";
   if (extension === ".json" || start[0] === 0x7b) return "tfjs";

@@ -71,13 +71,13 @@ export async function inspect(path: string): Promise<Inspection> {
     case "gguf":
       return { ...base, ...(await inspectGguf(file.gguf)) };
     default:
-      return { ...base, ...(await inspectNetwork(file.model)) };
+      return { ...base, ...(await inspectNetwork(file.model, file.notes)) };
   }
 }
 
 type Inside = Omit<Inspection, "file" | "format" | "bytes">;
 
-async function inspectNetwork(model: tf.LayersModel): Promise<Inside> {
+async function inspectNetwork(model: tf.LayersModel, said: string[] = []): Promise<Inside> {
   const { graphOf } = await import("../nn/index.ts");
   const graph = graphOf(model);
   const cost = costOf(graph);
@@ -102,7 +102,7 @@ async function inspectNetwork(model: tf.LayersModel): Promise<Inside> {
     macs: cost.macs,
     peakActivationBytes: cost.peakActivationBytes,
     rows,
-    notes,
+    notes: [...said, ...notes],
   };
 }
 

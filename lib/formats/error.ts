@@ -10,3 +10,13 @@ export class FormatError extends Error {
 export function refuse(file: string, problem: string, cause?: unknown): never {
   throw new FormatError(`${file}: ${problem}`, cause === undefined ? undefined : { cause });
 }
+
+/** Runs a reader: what it finds wrong by a RangeError becomes a {@link FormatError} that names the file. */
+export function reading<T>(file: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) refuse(file, error.message, error);
+    throw error;
+  }
+}

@@ -24,6 +24,7 @@ export {
   writeGguf,
 } from "./gguf/file.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
+export type { ImportedNetwork } from "./import/builder.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";
 export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";
 export {
@@ -59,6 +60,7 @@ export {
   safetensorsTypes,
   writeSafetensors,
 } from "./safetensors.ts";
+export { importTflite, tfliteReadable } from "./tflite/import.ts";
 export {
   encodeTflite,
   type TfliteModel,

@@ -51,3 +51,4 @@ export {
   kernelPlaces,
   uncovered,
 } from "./questions.ts";
+export { elementwiseFunctions, outputShapeOf, reductions, type Shape } from "./shapes.ts";

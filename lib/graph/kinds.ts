@@ -197,6 +197,20 @@ export const layerKinds = [
   "centerCrop",
   "categoryEncoding",
   "randomWidth",
+  // slimlab's own, of which other formats' networks are made: their classes are in lib/nn/own-layers.ts.
+  "hardSwish",
+  "hardSigmoid",
+  "clip",
+  "elementwise",
+  "affine",
+  "subtract",
+  "divide",
+  "reduce",
+  "pad",
+  "slice",
+  "resize",
+  "depthToSpace",
+  "spaceToDepth",
 ] as const;
 export type LayerKind = (typeof layerKinds)[number];
 
@@ -311,6 +325,20 @@ function randomly(tfjs: string, more: Partial<Kind> = {}): Kind {
 
 function merging(tfjs: string, more: Partial<Kind> = {}): Kind {
   return kind(tfjs, { flow: always("join"), ...more });
+}
+
+/** A weight of a number for each channel; along axes that are shared it has one for all, and nothing to take away. */
+function perLastAxis(view: NodeView, role: string): WeightRole | undefined {
+  const shape = view.weights[role];
+  if (!shape) return undefined;
+  const last = shape.length - 1;
+  const own = shape[last] === view.output[view.output.length - 1] && shape[last] > 1;
+  return { axes: shape.map((_, axis) => (axis === last && own ? "out" : "shared")), kernel: false };
+}
+
+/** Whether the last axis is not among axes, which do not count the batch. */
+function keepsLast(axes: unknown, rank: number): boolean {
+  return !(axes as number[]).some((axis) => axis === rank - 1);
 }
 
 /** Roles of a cell's weights; those of a bidirectional layer, and of stacked cells, have their cell's name before them. */
@@ -454,14 +482,7 @@ const table: Record<LayerKind, Kind> = {
   leakyReLU: kind("LeakyReLU", { inPlace: true }),
   elu: kind("ELU"),
   prelu: kind("PReLU", {
-    // Along an axis that is shared there is one number for all channels, and nothing to take away.
-    weight: (view, role) => {
-      const shape = view.weights[role];
-      if (role !== "alpha" || !shape) return undefined;
-      const last = shape.length - 1;
-      const own = shape[last] === view.output[view.output.length - 1] && shape[last] > 1;
-      return { axes: shape.map((_, axis) => (axis === last && own ? "out" : "shared")), kernel: false };
-    },
+    weight: (view, role) => (role === "alpha" ? perLastAxis(view, role) : undefined),
   }),
   thresholdedReLU: kind("ThresholdedReLU"),
   softmax: kind("Softmax", { flow: always("block"), inPlace: true }),
@@ -532,6 +553,38 @@ const table: Record<LayerKind, Kind> = {
   centerCrop: kind("CenterCrop", { flow: always("block"), grid: always("same") }),
   categoryEncoding: kind("CategoryEncoding", { flow: always("block") }),
   randomWidth: kind("RandomWidth", { flow: always("block"), random: true }),
+  hardSwish: kind("HardSwish", { inPlace: true }),
+  hardSigmoid: kind("HardSigmoid", { inPlace: true }),
+  clip: kind("Clip", { inPlace: true }),
+  elementwise: kind("Elementwise", { inPlace: true }),
+  affine: kind("Affine", {
+    weight: perLastAxis,
+  }),
+  subtract: merging("Subtract"),
+  divide: merging("Divide"),
+  reduce: kind("Reduce", {
+    flow: (view) => (keepsLast(view.attributes.axes, view.inputs[0].length) ? "pass" : "block"),
+    grid: (view) =>
+      view.attributes.function === "mean" ? "means" : view.attributes.function === "sum" ? "new" : "same",
+  }),
+  pad: kind("Pad", {
+    flow: (view) => {
+      const [before, after] = (view.attributes.paddings as number[][]).at(-1) ?? [0, 0];
+      return before === 0 && after === 0 ? "pass" : "block";
+    },
+    grid: (view) => (view.attributes.value ? "new" : "same"),
+  }),
+  slice: kind("Slice", {
+    flow: (view) => (view.inputs[0].at(-1) === view.output.at(-1) ? "pass" : "block"),
+    scaling: always("through"),
+    grid: always("same"),
+  }),
+  resize: kind("Resize", {
+    flow: always("pass"),
+    grid: (view) => (view.attributes.interpolation === "nearest" ? "same" : "new"),
+  }),
+  depthToSpace: kind("DepthToSpace", { flow: always("block"), grid: always("same") }),
+  spaceToDepth: kind("SpaceToDepth", { flow: always("block"), grid: always("same") }),
 };
 
 const registered = new Map<string, Kind>();

@@ -11,6 +11,7 @@ import {
 } from "../graph/index.ts";
 import { checkLength } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
+import "./own-layers.ts";
 import { tf } from "./tf.ts";
 
 type Layer = tf.layers.Layer;

@@ -71,6 +71,10 @@ describe("slimlab inspect and convert", function () {
     );
     await convert(at("a.slim"), at("a.tflite"), { data: "mnist-10k", images: 32 });
     assert.equal(Buffer.from(await readBytes(at("a.tflite"))).toString("latin1", 4, 8), "TFL3");
+    const back = await inspect(at("a.tflite"));
+    assert.deepEqual([back.parameters, back.macs], [431_080, 2_293_000]);
+    assert.match(back.notes.join(), /integers in the file and floats in the network/);
+    assert.match(await convert(at("a.tflite"), at("back.slim"), {}), /integers in the file/);
     const report = await inspect(at("a.onnx"));
     assert.match(report.notes.join("\n"), /2 Conv/);
     assert.equal((await inspect(at("a.safetensors"))).parameters, 431_080);

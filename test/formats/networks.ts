@@ -128,3 +128,92 @@ export function agreement(a: ArrayLike<number>, b: ArrayLike<number>, classes: n
   for (let row = 0; row < rows; row++) if (best(a, row) === best(b, row)) same++;
   return same / rows;
 }
+
+/** A layer of a class that is known by its name alone, as those of ours are. */
+function own(className: string, config: object): tf.layers.Layer {
+  const [type, make] = tf.serialization.SerializationMap.getMap().classNameMap[className];
+  return make(type, config as tf.serialization.ConfigDict) as tf.layers.Layer;
+}
+
+/** Every layer that is ours and not TensorFlow.js's, and the others that only networks from elsewhere have. */
+export function foreign(): tf.LayersModel {
+  const { layers } = tf;
+  const input = tf.input({ shape: [12, 10, 3], name: "image" });
+  const at = (layer: tf.layers.Layer, ...inputs: unknown[]) =>
+    layer.apply((inputs.length === 1 ? inputs[0] : inputs) as tf.SymbolicTensor) as tf.SymbolicTensor;
+  const conv = (name: string, filters = 8, kernelSize = 3) =>
+    layers.conv2d({ filters, kernelSize, padding: "same", name });
+  let x = at(own("HardSwish", { name: "swish" }), at(conv("c1"), input));
+  x = at(layers.prelu({ sharedAxes: [1, 2], name: "prelu" }), at(conv("c2"), x));
+  const gate = at(own("HardSigmoid", { name: "gate", alpha: 0.2, beta: 0.5 }), at(conv("c3"), x));
+  x = at(layers.multiply({ name: "gated" }), x, gate);
+  x = at(own("Affine", { name: "places", sharedAxes: [3] }), x);
+  x = at(
+    own("Pad", {
+      name: "wider",
+      paddings: [
+        [1, 1],
+        [0, 2],
+        [0, 8],
+      ],
+      value: 0.5,
+    }),
+    x,
+  );
+  x = at(
+    own("Pad", {
+      name: "mirror",
+      mode: "reflect",
+      paddings: [
+        [1, 0],
+        [1, 2],
+        [0, 0],
+      ],
+    }),
+    x,
+  );
+  x = at(own("Slice", { name: "part", begin: [1, 0, 0], end: [13, 12, 16], strides: [1, 1, 1] }), x);
+  const turned = at(own("DepthToSpace", { name: "space", blockSize: 2 }), x);
+  x = at(own("SpaceToDepth", { name: "depth", blockSize: 2 }), turned);
+  const larger = at(
+    own("Resize", { name: "larger", size: [21, 18], interpolation: "bilinear", halfPixelCenters: true }),
+    x,
+  );
+  const corners = at(
+    own("Resize", { name: "corners", size: [21, 18], interpolation: "bilinear", alignCorners: true }),
+    x,
+  );
+  const nearest = at(own("Resize", { name: "nearest", size: [21, 18], interpolation: "nearest" }), x);
+  x = at(
+    own("Subtract", { name: "less" }),
+    at(
+      own("Divide", { name: "by" }),
+      larger,
+      at(
+        own("Elementwise", { name: "exp", function: "exp" }),
+        at(layers.activation({ activation: "tanh", name: "tanh" }), corners),
+      ),
+    ),
+    nearest,
+  );
+  x = at(own("Clip", { name: "clip", min: -0.75, max: 0.5 }), x);
+  x = at(layers.reLU({ maxValue: 0.4, name: "relu04" }), x);
+  const rows = at(own("Reduce", { name: "rows", function: "mean", axes: [0], keepDims: true }), x);
+  x = at(
+    own("Subtract", { name: "centred" }),
+    x,
+    at(
+      layers.permute({ dims: [2, 1, 3], name: "turn" }),
+      at(layers.permute({ dims: [2, 1, 3], name: "back" }), rows),
+    ),
+  );
+  x = at(own("Slice", { name: "every", begin: [0, 1, 0], end: [21, 18, 16], strides: [2, 3, 1] }), x);
+  const most = at(
+    own("Reduce", { name: "most", function: "max", axes: [0, 1], keepDims: false }),
+    at(own("Elementwise", { name: "square", function: "square" }), x),
+  );
+  return randomize(
+    tf.model({ inputs: input, outputs: at(layers.dense({ units: 4, name: "last" }), most), name: "foreign" }),
+    11,
+  );
+}

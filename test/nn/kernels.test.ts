@@ -120,6 +120,50 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
     }
   });
 
+  it("depthwise layers, with strides and padding, and with dilation, which their computation left out", async () => {
+    for (const [settings, shape] of [
+      [{ kernelSize: 3, strides: 2, padding: "same" }, [1, 4, 4, 4]],
+      [{ kernelSize: 3, dilationRate: 2, activation: "relu" }, [1, 4, 4, 4]],
+      [{ kernelSize: 3, dilationRate: [2, 1], padding: "same", useBias: false }, [1, 8, 8, 4]],
+    ] as const) {
+      const make = () => tf.layers.depthwiseConv2d({ depthMultiplier: 2, ...settings } as never);
+      const compute = () => {
+        const layer = make();
+        const x = random([1, 8, 8, 2], 1);
+        layer.build(x.shape);
+        const weights = layer.weights.map((weight, i) => random(weight.shape as number[], i + 2));
+        layer.setWeights(weights);
+        return layer.apply(x) as tf.Tensor;
+      };
+      await same(compute, JSON.stringify(settings));
+      assert.deepEqual((await on("wasm", compute)).shape, shape);
+      assert.deepEqual(make().computeOutputShape([1, 8, 8, 2]), shape);
+      const { strides, padding, dilationRate } = {
+        strides: 1,
+        padding: "valid",
+        dilationRate: 1,
+        ...settings,
+      };
+      const expected = await on("cpu", () => {
+        const x = random([1, 8, 8, 2], 1) as tf.Tensor4D;
+        const kernel = random([3, 3, 2, 2], 2) as tf.Tensor4D;
+        const sums = tf.depthwiseConv2d(
+          x,
+          kernel,
+          strides,
+          padding as "same" | "valid",
+          "NHWC",
+          dilationRate as number | [number, number],
+        );
+        const biased = "useBias" in settings ? sums : sums.add(random([4], 3));
+        return "activation" in settings ? biased.relu() : biased;
+      });
+      const got = await on("wasm", compute);
+      for (const [i, value] of expected.values.entries())
+        assert.ok(Math.abs(got.values[i] - value) < 1e-5, `${got.values[i]} is not ${value} at ${i}`);
+    }
+  });
+
   it("volumes: max pooling, and the gradients of pooling and of convolutions", async () => {
     for (const [filter, strides] of [
       [

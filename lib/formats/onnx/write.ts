@@ -30,6 +30,7 @@ import {
   type OnnxTensor,
   type OnnxType,
 } from "./model.ts";
+import { ownEmitters } from "./own-layers.ts";
 
 /** How kernels are stored. */
 export const onnxWeights = ["float32", "float16", "int8"] as const;
@@ -54,12 +55,12 @@ export interface OnnxOptions {
 }
 
 /** The value of a graph's tensor in the file: images are there with channels first. */
-interface Value {
+export interface Value {
   name: string;
   image: boolean;
 }
 
-type Emit = (node: GraphNode, make: Maker) => Value;
+export type Emit = (node: GraphNode, make: Maker) => Value;
 
 /**
  * A network as an ONNX model: the data of the file.
@@ -110,7 +111,7 @@ function refusal({ kind, attributes, outputs }: GraphNode): string | undefined {
   return undefined;
 }
 
-class Maker {
+export class Maker {
   readonly graph: Graph;
   readonly #options: OnnxOptions;
   readonly #nodes: OnnxNode[] = [];
@@ -192,6 +193,16 @@ class Maker {
 
   integers(name: string, values: readonly number[]): string {
     return this.constant(name, "INT64", [values.length], BigInt64Array.from(values.map(BigInt)));
+  }
+
+  /** A list of sizes behind the batch that a value has. */
+  dynamicBatch(value: string, sizes: readonly number[], name: string): string {
+    const batch = this.op("Slice", [
+      this.op("Shape", [value]),
+      this.integers("zero", [0]),
+      this.integers("one", [1]),
+    ]);
+    return this.op("Concat", [batch, this.integers(`${name}/sizes`, sizes)], { axis: 0 });
   }
 
   /**
@@ -607,6 +618,7 @@ const emitters: Record<string, Emit> = {
     const target = make.integers(`${node.name}/shape`, [0, ...shape]);
     return make.placed(make.op("Reshape", [make.plain(make.input(node)), target]), shape);
   },
+  ...ownEmitters,
   zeroPadding2d: (node, make) => {
     const value = make.input(node);
     const [[top, bottom], [left, right]] = (node.attributes.padding ?? [

@@ -32,6 +32,7 @@ import {
   type TfliteTensor,
   type TfliteType,
 } from "./model.ts";
+import { ownEmitters } from "./own-layers.ts";
 
 /** How kernels are stored: `int8` without activations is what TFLite calls dynamic-range quantization. */
 export const tfliteWeights = ["float32", "float16", "int8"] as const;
@@ -47,13 +48,13 @@ export interface TfliteOptions {
 }
 
 /** A value of the network in the file: the place of its tensor, and its grid in int8. */
-interface Value {
+export interface Value {
   tensor: number;
   shape: readonly number[];
   grid?: { scale: number; zeroPoint: number };
 }
 
-type Emit = (node: GraphNode, make: Maker) => Value;
+export type Emit = (node: GraphNode, make: Maker) => Value;
 
 /**
  * A network as a TFLite model: the data of the file. Its batch is one example.
@@ -120,7 +121,7 @@ const versions: Partial<Record<TfliteOp, readonly [float: number, hybrid: number
 /** Fused activations by their number in the file. */
 const fused: Record<string, number> = { linear: 0, relu: 1, relu6: 3 };
 
-class Maker {
+export class Maker {
   readonly graph: Graph;
   readonly #options: TfliteOptions;
   readonly #tensors: TfliteTensor[] = [];
@@ -583,7 +584,7 @@ const emitters: Record<string, Emit> = {
   reLU: (node, make) => {
     const top = (node.attributes.maxValue as number | null | undefined) ?? null;
     if (top !== null && top !== 6)
-      throw new RangeError(`${node.name}: a ReLU that ends at ${top} cannot be written as TFLite, only at 6`);
+      return ownEmitters.clip({ ...node, attributes: { min: 0, max: top } }, make);
     return make.op(top === null ? "RELU" : "RELU6", node, [make.floats(node).tensor]);
   },
   leakyReLU: (node, make) =>
@@ -625,6 +626,7 @@ const emitters: Record<string, Emit> = {
   gaussianNoise: same,
   flatten: reshape,
   reshape,
+  ...ownEmitters,
   zeroPadding2d: (node, make) => {
     const [[top, bottom], [left, right]] = (node.attributes.padding ?? [
       [1, 1],

@@ -33,8 +33,11 @@ export function withPlainPadding(original: tf.KernelFunc): tf.KernelFunc {
 }
 
 function paddingOf({ strides, dilations }: Convolution, axis: number, input: number, filter: number) {
-  const at = (value: [number, number] | number | undefined) =>
-    [value ?? 1].flat()[axis] ?? [value].flat()[0]!;
+  // TensorFlow.js's own layers hand over null for "no dilation".
+  const at = (value: [number, number] | number | null | undefined) => {
+    const [high, wide = high] = [value ?? 1].flat();
+    return axis === 0 ? high : wide;
+  };
   const reach = (filter - 1) * at(dilations) + 1;
   const missing = (Math.ceil(input / at(strides)) - 1) * at(strides) + reach - input;
   const before = Math.floor(Math.max(0, missing) / 2);
