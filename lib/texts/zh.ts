@@ -83,7 +83,7 @@ export const zh: Table = {
   "taught by {l}": "由{l}教授",
   "taught by {s}; held: {l}": "由{s}教授；保持：{l}",
   masks: "掩码",
-  magnitude: "幅值",
+  magnitude: "绝对值",
 
   // Checks
   "{x}: solved": "{x}：完成",
