@@ -117,6 +117,7 @@ export {
   saveSlim,
   slimOf,
 } from "./slim.ts";
+export { loadStored, storedOf } from "./stored.ts";
 export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";
 export { tf } from "./tf.ts";
 export {

@@ -15,6 +15,7 @@ import {
 } from "../../lib/coding/index.ts";
 import { clusterWeights, quantize } from "../../lib/quantization/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import { seeded } from "../../lib/util/random.ts";
 import type { Row } from "./index.ts";
 
 export const title = "Coding (4)";
@@ -150,5 +151,28 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     ours: median(() => slimWeights(decodeSlim(slim)), 5),
     peers: { "inflate the same weights": median(() => inflateRawSync(deflated), 5) },
     unit: "ms",
+  });
+
+  // A network of 22 million weights in 8 bits, as large ones come.
+  const many = new Float32Array(22_000_000);
+  const random = seeded(1);
+  for (let i = 0; i < many.length; i++) many[i] = random() + random() + random() - 1.5;
+  const large: Record<string, SlimTensor> = {
+    kernel: { kind: "quantized", quantized: quantize(many, { bits: 8, shape: [4400, 5000] }) },
+  };
+  const file = encodeSlim({ tensors: large });
+  report({
+    work: "22 M weights of 8 bits: write .slim",
+    ours: median(() => encodeSlim({ tensors: large }), 3) / 1000,
+    peers: {},
+    unit: "s",
+    goal: "≤ 1 s",
+  });
+  report({
+    work: "22 M weights of 8 bits: read .slim",
+    ours: median(() => decodeSlim(file), 3) / 1000,
+    peers: {},
+    unit: "s",
+    goal: "≤ 1 s",
   });
 }

@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import type { Scaling } from "../../datasets/index.ts";
-import { shapesOf, slimOf } from "../../nn/index.ts";
+import { shapesOf, slimOf, storedOf } from "../../nn/index.ts";
 import type { Language } from "../../notebook/notebook.ts";
 import { writeFileAtomic } from "../../platform/node.ts";
 import { slimlabVersion } from "../../util/version.ts";
@@ -10,7 +10,7 @@ import { openModelFile } from "../files.ts";
 import { checkedByEngine } from "./engines.ts";
 import { type ExampleOptions, loadExamples } from "./examples.ts";
 import type { Goal } from "./goal.ts";
-import { modelRunner, type RunTime, timesOf } from "./latency.ts";
+import { modelRunner, type Runner, type RunTime, timesOf } from "./latency.ts";
 import { type ReportInput, reportOf } from "./report.ts";
 import { type TargetName, writeTarget } from "./targets.ts";
 import { compress, type Work } from "./work.ts";
@@ -89,10 +89,18 @@ export async function compressFile(
       });
       if (time) engineTimes.push(time);
     }
-    const runners = [
+    const runners: Runner[] = [
       modelRunner("TensorFlow.js, original", model),
       modelRunner("TensorFlow.js, compressed", state.model),
     ];
+    const notes = [...examples.notes];
+    if (!state.activations)
+      try {
+        const stored = storedOf(state.model, state.compression);
+        runners.push({ name: "slimlab/runtime", run: (image) => stored.run(image), bytes: stored.bytes });
+      } catch (error) {
+        notes.push((error as Error).message);
+      }
     const times = [...(await timesOf(runners, work.parts.decide, signal)), ...engineTimes];
     const { images, data } = from;
     const name = basename(path, extname(path)) || path;
@@ -104,7 +112,7 @@ export async function compressFile(
       compression: state.compression,
       files,
       times,
-      notes: examples.notes,
+      notes,
       command: options.command,
     };
     await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(work.chosen.recipe, undefined, 2)}\n`);
