@@ -157,7 +157,13 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** A page that records every request to another place than the server, and every error of our own script. */
+/**
+ * Errors that JupyterLab and Notebook throw by themselves, with notebooks of any kernel's: all others count, for what a page
+ * stumbles over may be what we have sent.
+ */
+const foreignErrors: RegExp[] = [];
+
+/** A page that records every request to another place than the server, and every error but the front end's own. */
 export interface WatchedPage {
   page: Page;
   outside: string[];
@@ -171,9 +177,9 @@ export async function openPage(browser: Browser, size = { width: 1280, height: 1
     const { protocol, hostname } = new URL(request.url());
     if (/^(http|ws)s?:$/.test(protocol) && hostname !== "127.0.0.1") watched.outside.push(request.url());
   });
-  // Notebook 7 throws a few of its own; ours come from our script.
   page.on("pageerror", (error) => {
-    if (error.stack?.includes("/slimlab/")) watched.errors.push(error.stack);
+    const text = error.stack ?? String(error);
+    if (!foreignErrors.some((each) => each.test(text))) watched.errors.push(text);
   });
   page.setDefaultTimeout(30_000);
   return watched;
