@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -670,6 +671,23 @@ describe("kernel: types for cells", function () {
       assert.deepEqual(await codes("late.toFixed(); early.trim()"), [2339]);
       await language.close();
       assert.deepEqual(await mine(), []);
+    });
+    it("and clears up after kernels that were killed, and after no other", async () => {
+      const dead = spawn(process.execPath, ["-e", ""]);
+      await new Promise((resolve) => dead.once("exit", resolve));
+      const mine = (await readdir(tmpdir())).find((name) =>
+        name.startsWith(`slimlab-types-${process.pid}-`),
+      )!;
+      const left = join(tmpdir(), mine.replace(`-${process.pid}-`, `-${dead.pid}-`));
+      const elsewhere = join(tmpdir(), `slimlab-types-${dead.pid}-00000000-another`);
+      await mkdir(left);
+      await mkdir(elsewhere);
+      await language.start();
+      await until("the dead kernel's folder is gone", () => !existsSync(left));
+      assert.ok(existsSync(join(tmpdir(), mine)));
+      // Its kernel may run where this process cannot see it.
+      assert.ok(existsSync(elsewhere));
+      await rm(elsewhere, { recursive: true });
     });
     it("with few documents, however many cells redeclare their names", async () => {
       for (let i = 0; i < 300; i++) {
