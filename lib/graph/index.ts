@@ -47,6 +47,7 @@ export {
   activationPlaces,
   balancedPairs,
   finalActivation,
+  fusedWith,
   type KernelPlace,
   kernelPlaces,
   uncovered,

@@ -588,6 +588,8 @@ const table: Record<LayerKind, Kind> = {
 };
 
 const registered = new Map<string, Kind>();
+/** Names of kinds by their class: asked for every layer, again and again. */
+const byClass = new Map<string, string>(Object.entries(table).map(([name, { tfjs }]) => [tfjs, name]));
 
 /** What a kind of one's own says; the rest is as for an element-wise layer without weights, but channels stay whole. */
 export type KindOptions = Partial<Omit<Kind, "flow" | "identity" | "scaling" | "grid">> & {
@@ -634,7 +636,9 @@ export function registerKind(name: string, options: KindOptions): () => void {
     scaling: answer("scaling", plain.scaling),
     grid: answer("grid", plain.grid),
   });
+  byClass.set(tfjs, name);
   return () => {
+    byClass.delete(tfjs);
     registered.delete(name);
   };
 }
@@ -646,9 +650,7 @@ export function findKind(name: string): Kind | undefined {
 
 /** The name of the kind that a class of TensorFlow.js is. */
 export function kindNameOf(className: string): string | undefined {
-  for (const [name, { tfjs }] of [...Object.entries(table), ...registered])
-    if (tfjs === className) return name;
-  return undefined;
+  return byClass.get(className);
 }
 
 /** What a kind's answers depend on, for one node of a graph. */

@@ -94,13 +94,7 @@ export function activationPlaces(graph: Graph): string[] {
   for (const node of graph.nodes) {
     if (node.kind === "input" || gridOf(graph, node) !== "new") continue;
     if (node.kind === "batchNormalization" && isTakenIn(node)) continue;
-    let last = node;
-    for (
-      let next = onlyReader(graph, consumers, last);
-      next && fuses(next);
-      next = onlyReader(graph, consumers, last)
-    )
-      last = next;
+    const last = fusedWith(graph, consumers, node).at(-1)!;
     if (!endsIn(graph, consumers, last)) places.add(last.shares ?? last.name);
   }
   return [...places];
@@ -115,6 +109,22 @@ function fuses({ kind, attributes }: GraphNode): boolean {
     kind === "reLU" ||
     (kind === "activation" && /^relu6?$/.test(String(attributes.activation)))
   );
+}
+
+/** A node and what engines make part of it: the batch normalisation and the ReLU that follow it alone. */
+export function fusedWith(
+  graph: Graph,
+  consumers: Map<string, GraphNode[]>,
+  node: GraphNode,
+): [GraphNode, ...GraphNode[]] {
+  const fused: [GraphNode, ...GraphNode[]] = [node];
+  for (
+    let next = onlyReader(graph, consumers, node);
+    next && fuses(next);
+    next = onlyReader(graph, consumers, next)
+  )
+    fused.push(next);
+  return fused;
 }
 
 function onlyReader(

@@ -80,24 +80,34 @@ export async function predict(
   options: EvaluateOptions = {},
 ): Promise<Prediction> {
   const width = classCount(model);
-  const result = {
+  const result: Prediction = {
     classes: width > 256 ? new Int32Array(split.count) : new Uint8Array(split.count),
-    probabilities: new Float32Array(split.count * width),
+    probabilities: new Float32Array(0),
     logits: new Float32Array(split.count * width),
   };
   for await (const { from, logits, classes } of logitBatches(model, split, options)) {
     result.logits.set(logits, from * classes);
     for (let i = 0; i * classes < logits.length; i++) {
       const row = logits.subarray(i * classes, (i + 1) * classes);
-      const best = argMax(row);
-      result.classes[from + i] = best;
-      let sum = 0;
-      for (const z of row) sum += Math.exp(z - row[best]);
-      const out = result.probabilities.subarray((from + i) * classes, (from + i + 1) * classes);
-      for (let c = 0; c < classes; c++) out[c] = Math.exp(row[c] - row[best]) / sum;
+      result.classes[from + i] = argMax(row);
     }
   }
+  result.probabilities = softmaxRows(result.logits, split.count);
   return result;
+}
+
+/** The softmax of each of `count` rows. */
+export function softmaxRows(logits: Float32Array, count: number): Float32Array {
+  const classes = logits.length / count;
+  const probabilities = new Float32Array(logits.length);
+  for (let i = 0; i < logits.length; i += classes) {
+    const row = logits.subarray(i, i + classes);
+    const most = row[argMax(row)];
+    let sum = 0;
+    for (const z of row) sum += Math.exp(z - most);
+    for (let c = 0; c < classes; c++) probabilities[i + c] = Math.exp(row[c] - most) / sum;
+  }
+  return probabilities;
 }
 
 async function* logitBatches(

@@ -9,9 +9,6 @@ export {
   type AutoQuantizeRow,
   attempts,
   autoQuantize,
-  type EqualizedPair,
-  equalizeModel,
-  inputStatisticsOf,
   type QuantizationBudget,
 } from "./auto-quantize.ts";
 export {
@@ -33,6 +30,7 @@ export {
 export { loadDanfo } from "./danfo.ts";
 export { type FoldedUnits, foldDeadUnits } from "./dead-units.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
+export { type EqualizedPair, equalizeModel } from "./equalize.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
 export { foldBatchNorms } from "./fold.ts";
@@ -52,6 +50,7 @@ export {
   type WeightScorer,
   weightScores,
 } from "./importance.ts";
+export { inputStatisticsOf } from "./input-statistics.ts";
 export { evaluateInteger, integerNetworkOf } from "./integer-network.ts";
 export { type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";

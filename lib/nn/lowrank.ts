@@ -31,6 +31,8 @@ import {
 } from "../lowrank/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { joinFloats } from "../util/join.ts";
+import { progress } from "../util/progress.ts";
+import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchOf, batchSizeFor, checkSplit, firstOf, inputShape } from "./batches.ts";
 import { evaluate } from "./evaluate.ts";
@@ -81,6 +83,11 @@ export interface FactorizeOptions {
   test?: Split;
   /** Seed of randomized SVD and CP; default 1. */
   seed?: number;
+  /** Shows a progress bar on standard error. */
+  progress?: boolean;
+  /** Told how far the whole is, 0 to 1. */
+  onProgress?: (share: number) => void;
+  /** Ends the work between two layers. */
   signal?: AbortSignal;
 }
 
@@ -144,12 +151,56 @@ export async function factorizeModel(
   checkInteger("seed", seed, 0);
   await ensureBackend();
   const factorizable = candidatesOf(model, options, await inputsOf(model, options));
+  const bar = options.progress ? progress(`factorizing ${model.name}`, 100) : undefined;
+  try {
+    return await factorizeBy(model, factorizable, options, (share, what) => {
+      bar?.update(Math.floor(100 * share), what);
+      options.onProgress?.(share);
+    });
+  } finally {
+    bar?.end();
+  }
+}
+
+/** Goes over candidates one by one, with a turn for others in between: each may take seconds. */
+async function eachInTurn(
+  candidates: Candidate[],
+  { signal }: FactorizeOptions,
+  told: Told,
+  work: (candidate: Candidate) => void,
+): Promise<void> {
+  for (const [i, candidate] of candidates.entries()) {
+    signal?.throwIfAborted();
+    work(candidate);
+    told((i + 1) / candidates.length, candidate.name);
+    await nextTurn();
+  }
+  signal?.throwIfAborted();
+}
+
+type Told = (share: number, what: string) => void;
+
+async function factorizeBy(
+  model: tf.LayersModel,
+  factorizable: Candidate[],
+  options: FactorizeOptions,
+  told: Told,
+): Promise<FactorizedModel> {
+  const { plan, energy, budget, accuracyFloor } = options;
+  /** Decomposes, layer by layer, what `build` then puts together. */
+  const decompose = (chosen: Record<string, LayerFactors>, part: Told) =>
+    eachInTurn(factorizable, options, part, ({ name, prepare }) => {
+      if (chosen[name]) prepare(chosen[name]);
+    });
+  const first: Told = (share, what) => told(share / 2, what);
+  const second: Told = (share, what) => told(0.5 + share / 2, what);
   if (plan) {
     const known = new Map(factorizable.map((candidate) => [candidate.name, candidate]));
     for (const [name, factors] of Object.entries(plan)) {
       checkOneOf("layer in plan", name, [...known.keys()]);
       known.get(name)!.check(factors);
     }
+    await decompose(plan, told);
     return build(model, factorizable, plan, () => "named in the plan");
   }
   const at = (share: number): Record<string, LayerFactors> =>
@@ -161,12 +212,15 @@ export async function factorizeModel(
     );
   if (energy !== undefined) {
     checkNumber("energy", energy, 0, 1);
+    await eachInTurn(factorizable, options, first, (candidate) => candidate.at(energy));
+    await decompose(at(energy), second);
     return build(model, factorizable, at(energy), () => `keeps ${percent(energy)} of its energy`);
   }
   if (budget !== undefined) {
     const total = parametersOf(model);
     checkNumber("budget", budget, Number.MIN_VALUE);
     const limit = budget <= 1 ? budget * total : budget;
+    await eachInTurn(factorizable, options, first, (candidate) => candidate.at(1));
     const size = (factors: Record<string, LayerFactors>) =>
       factorizable.reduce(
         (sum, { name, parameters, size }) => sum + (factors[name] ? size(factors[name]) - parameters : 0),
@@ -190,6 +244,7 @@ export async function factorizeModel(
       }
     }
     const share = energyAt(fits);
+    await decompose(at(share), second);
     return build(
       model,
       factorizable,
@@ -202,11 +257,14 @@ export async function factorizeModel(
   checkSplit(model, test);
   // A tenth of the budget's levels: each costs an evaluation, and accuracy is no finer than its test.
   const share = (rank: number) => energyAt((rank * levels) / floorLevels);
+  await eachInTurn(factorizable, options, first, (candidate) => candidate.at(share(floorLevels >> 1)));
+  let tried = 0;
   const found = await rankByAccuracy(
     floorLevels,
     checkNumber("accuracyFloor", accuracyFloor!, 0, 1),
     async (rank) => {
-      options.signal?.throwIfAborted();
+      await decompose(at(share(rank)), (_, what) => told(1 - 0.5 ** (1 + tried), what));
+      tried++;
       const { model: trial } = build(model, factorizable, at(share(rank)), () => "");
       try {
         return (await evaluate(trial, test, { signal: options.signal })).accuracy;
@@ -249,6 +307,8 @@ interface Candidate {
   size(factors: LayerFactors): number;
   /** Throws for factors that the layer cannot have. */
   check(factors: LayerFactors): void;
+  /** Computes factors ahead of `make`, which takes seconds for a large layer. */
+  prepare(factors: LayerFactors): void;
   /** What keeping an energy would take, for layers that stay. */
   whyKept: string;
   make(factors: LayerFactors, names: (suffix: string) => string): { parts: Part[]; kernel: Float32Array };
@@ -327,6 +387,9 @@ function denseCandidate(
       checkInteger(`rank of ${name}`, (factors as { rank: number }).rank, 1, Math.min(rows, cols));
       if (factors.method === "forInputs" && !inputs)
         throw new RangeError(`${name} by forInputs needs images: give data`);
+    },
+    prepare: (factors) => {
+      factorsAt((factors as { rank: number }).rank, factors.method);
     },
     whyKept: `kept: two factors are smaller only below rank ${most + 1}, which would keep too little`,
     make(factors, names) {
@@ -410,6 +473,7 @@ function convCandidate(
       checkInteger(`rank of ${name}`, (factors as { rank: number }).rank, 1);
       if (dilated) throw new RangeError(`${name} is dilated, which CP cannot keep here: use tucker2`);
     },
+    prepare: decomposed,
     whyKept:
       method === "cp" && dilated
         ? "kept: it is dilated, which CP cannot keep here"

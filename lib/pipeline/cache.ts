@@ -13,29 +13,56 @@ export function hash(...parts: (string | Uint8Array)[]): string {
   return sum.digest("hex");
 }
 
-/** A step in the cache; undefined if it is not there whole. */
+/** What vouches for a step: that this entry and this model were kept under this key. */
+const sealOf = (key: string, entry: unknown, bytes: Uint8Array): string =>
+  hash(key, JSON.stringify(entry), bytes);
+
+/**
+ * A step in the cache; undefined if it is not there whole, as it was kept: whatever cannot be read is computed anew.
+ *
+ * @param isEntry whether a value has what an entry must have
+ */
 export async function lookUp<Entry>(
   folder: string,
   key: string,
+  isEntry: (value: unknown) => value is Entry,
 ): Promise<{ entry: Entry; bytes: Uint8Array } | undefined> {
   const files = ["json", "slim"].map((kind) => join(folder, `${key}.${kind}`));
+  let found: { entry: Entry; bytes: Uint8Array };
   try {
-    const { entry, sha256 } = JSON.parse(await readFile(files[0], "utf8"));
+    const { entry, seal } = JSON.parse(await readFile(files[0], "utf8"));
     const bytes = new Uint8Array(await readFile(files[1]));
-    if (hash(bytes) !== sha256) return undefined;
-    const now = new Date();
-    for (const file of files) await utimes(file, now, now);
-    return { entry, bytes };
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    if (seal !== sealOf(key, entry, bytes) || !isEntry(entry)) return undefined;
+    found = { entry, bytes };
+  } catch {
+    return undefined;
   }
+  const now = new Date();
+  // In a folder that may only be read, such as a class shares, what is used last is someone else's to know.
+  for (const file of files) await utimes(file, now, now).catch(() => {});
+  return found;
 }
 
-/** Keeps a step. The model first: an entry without its model is not there. */
-export async function keep(folder: string, key: string, entry: unknown, bytes: Uint8Array): Promise<void> {
-  await writeFileAtomic(join(folder, `${key}.slim`), bytes);
-  await writeFileAtomic(join(folder, `${key}.json`), JSON.stringify({ entry, sha256: hash(bytes) }));
+/**
+ * Keeps a step. The model first: an entry without its model is not there.
+ *
+ * @returns why it could not be kept, in a folder that may not be written; the run goes on without
+ */
+export async function keep(
+  folder: string,
+  key: string,
+  entry: unknown,
+  bytes: Uint8Array,
+): Promise<Error | undefined> {
+  // As it will be read: JSON leaves out what is undefined, and has no Infinity.
+  const seal = sealOf(key, JSON.parse(JSON.stringify(entry)), bytes);
+  try {
+    await writeFileAtomic(join(folder, `${key}.slim`), bytes);
+    await writeFileAtomic(join(folder, `${key}.json`), JSON.stringify({ entry, seal }));
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** Removes the steps that have not been used for longest until the others take at most `limit` bytes. */
@@ -52,6 +79,6 @@ export async function trimCache(folder: string, limit: number): Promise<void> {
   let sum = 0;
   for (const { path, size } of files) {
     sum += size;
-    if (sum > limit) await rm(path, { force: true });
+    if (sum > limit) await rm(path, { force: true, recursive: true }).catch(() => {});
   }
 }

@@ -207,11 +207,16 @@ export async function runFrom(
   let key = hash(`slimlab ${slimlabVersion} recipe`, backend, hash(original), images);
   let slim = original;
   let parameterBytes = 0;
+  let told = false;
   const add = async (step: Step | undefined, compute: () => Promise<Computed>): Promise<void> => {
     const place = rows.length;
-    const known = store === undefined ? undefined : await lookUp<Entry>(store, key);
+    const known = store === undefined ? undefined : await lookUp(store, key, isEntry);
     const { entry, bytes } = known ?? (await compute());
-    if (store !== undefined && !known) await keep(store, key, entry, bytes);
+    const failed = store === undefined || known ? undefined : await keep(store, key, entry, bytes);
+    if (failed && !told) {
+      told = true;
+      console.warn(`steps of this recipe are not kept for the next time: ${failed.message}`);
+    }
     slim = bytes;
     if (place === 0) parameterBytes = 4 * entry.parameters;
     const { details: more, note, ...numbers } = entry;
@@ -301,6 +306,13 @@ interface Entry extends Pick<Row, "accuracy" | "loss" | "bytes" | "parameters" |
   seconds: number;
   note: string;
   details?: unknown;
+}
+
+const counted = ["accuracy", "loss", "bytes", "parameters", "macs", "sparsity", "seconds"] as const;
+
+function isEntry(value: unknown): value is Entry {
+  const entry = Object(value) as Record<string, unknown>;
+  return counted.every((field) => typeof entry[field] === "number") && typeof entry.note === "string";
 }
 
 interface Computed {

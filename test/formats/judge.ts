@@ -1,8 +1,9 @@
 // Speaks with judge.py, where other people's implementations read, check and run our files.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { packageRoot } from "../../lib/util/files.ts";
+import { pythonWith } from "../python.ts";
 
 type Numbers = Float32Array | Int8Array | Uint8Array | Int32Array | Uint16Array | BigInt64Array;
 type Packed = { dtype: string; shape: number[]; data: string };
@@ -44,16 +45,8 @@ export class Judge {
 
   /** Starts it; undefined where Python or a module is missing, which CI does not forgive. */
   static start(...modules: string[]): Judge | undefined {
-    const folder = process.env.SLIMLAB_VENV ?? join(packageRoot, ".venv");
-    const python = join(folder, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
-    const missing = ["numpy", ...modules].filter(
-      (name) => spawnSync(python, ["-c", `import ${name}`]).status !== 0,
-    );
-    if (missing.length === 0) return new Judge(python);
-    const problem = `Python's ${missing.join(", ")}: ${python} -m pip install -r test/formats/requirements.txt`;
-    if (process.env.CI) throw new Error(`CI must have ${problem}`);
-    console.log(`      missing: ${problem}`);
-    return undefined;
+    const python = pythonWith("test/formats/requirements.txt", "numpy", ...modules);
+    return python === undefined ? undefined : new Judge(python);
   }
 
   /** Calls a function of judge.py. */

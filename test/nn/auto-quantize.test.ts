@@ -247,6 +247,44 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
     model.dispose();
   });
 
+  it("tells how far it is, and ends when told to, with the model as it was", async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.averagePooling2d({ poolSize: 4, inputShape: [28, 28, 1] }),
+        tf.layers.flatten(),
+        tf.layers.dense({ name: "a", units: 6, activation: "relu" }),
+        tf.layers.dense({ name: "b", units: 10 }),
+      ],
+    });
+    const few = firstOf(calibration, 30);
+    const before = weightsOf(model);
+    const shares: number[] = [];
+    const stop = new AbortController();
+    const stopped = autoQuantize(
+      model,
+      few,
+      { bytes: 400 },
+      {
+        signal: stop.signal,
+        onProgress: (share) => {
+          shares.push(share);
+          if (share > 0.6) stop.abort();
+        },
+      },
+    );
+    await assert.rejects(stopped, { name: "AbortError" });
+    assert.ok(shares.at(-1)! > 0.6 && shares.at(-1)! < 1, String(shares));
+    assert.deepEqual(weightsOf(model), before);
+    shares.length = 0;
+    await autoQuantize(model, few, { bytes: 400 }, { onProgress: (share) => shares.push(share) });
+    assert.deepEqual(
+      shares,
+      shares.toSorted((a, b) => a - b),
+    );
+    assert.ok(shares[0] < 0.3 && shares.at(-1)! > 0.9 && shares.at(-1)! <= 1, String(shares));
+    model.dispose();
+  });
+
   it("leaves the model alone when the budget cannot be met", async () => {
     const model = await loadPretrained("lenet-300-100");
     const original = weightsOf(model);

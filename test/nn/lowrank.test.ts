@@ -7,6 +7,7 @@ import {
   factorizeModel,
   type LayerFactors,
   layerShapesOf,
+  lenet5,
   loadPretrained,
   setWeights,
   tf,
@@ -261,6 +262,36 @@ describe("3.3 nn/lowrank: low-rank factors in models", () => {
       /rank of fc1 must be .* 1 to 300, got 301/,
     );
     await rejects({ plan: { fc1: { method: "cp", rank: 3 } } }, /method of fc1 must be one of "svd"/);
+    model.dispose();
+  });
+
+  it("tells how far it is, and ends between two layers when told to", async () => {
+    const model = lenet5(2);
+    const shares: number[] = [];
+    const { rows, model: smaller } = await factorizeModel(model, {
+      budget: 0.3,
+      onProgress: (share) => shares.push(share),
+    });
+    smaller.dispose();
+    assert.deepEqual(
+      shares,
+      shares.toSorted((a, b) => a - b),
+    );
+    assert.equal(shares.length, 2 * rows.length);
+    assert.equal(shares.at(-1), 1);
+    const stop = new AbortController();
+    let seen = 0;
+    await assert.rejects(
+      factorizeModel(model, {
+        energy: 0.5,
+        signal: stop.signal,
+        onProgress: () => {
+          if (++seen === 2) stop.abort();
+        },
+      }),
+      { name: "AbortError" },
+    );
+    assert.equal(seen, 2);
     model.dispose();
   });
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -326,6 +326,48 @@ describe("2.3 pipeline: recipes", () => {
     const third = await runRecipe(model, data, recipe, { cache });
     assert.ok(third.rows.every(({ cached }) => !cached));
     assert.deepEqual(third.slim, first.slim);
+  });
+
+  it("the cache vouches for all that it gives back, and what cannot be read or kept stops no run", async () => {
+    const cache = join(folder, "sealed");
+    const step: Recipe = [{ technique: "quantize", bits: 4 }];
+    const run = async (what = step) => runRecipe(model, data, what, { cache });
+    const first = await run();
+    const entries = async () => (await readdir(cache)).filter((file) => file.endsWith(".json"));
+    const [one, two] = (await entries()).map((file) => join(cache, file));
+    const kept = await readFile(one, "utf8");
+    const slimOfOne = one.replace(/json$/, "slim");
+    const changes: Record<string, () => Promise<unknown>> = {
+      "another accuracy": () => writeFile(one, kept.replace(/"accuracy":[\d.]+/, '"accuracy":0.9999')),
+      "an empty entry": () => writeFile(one, kept.replace(/"entry":\{.*\},"seal"/, '"entry":{},"seal"')),
+      "no entry": () => writeFile(one, kept.replace(/"entry":\{.*\},"seal"/, '"entry":null,"seal"')),
+      nothing: () => writeFile(one, "null"),
+      "another step's files": async () => {
+        await writeFile(one, await readFile(two));
+        await writeFile(slimOfOne, await readFile(two.replace(/json$/, "slim")));
+      },
+      "a folder": async () => {
+        await rm(one);
+        await mkdir(join(one, "within"), { recursive: true });
+      },
+    };
+    const { warn } = console;
+    const warnings: string[] = [];
+    console.warn = (text: string) => warnings.push(text);
+    try {
+      for (const [what, change] of Object.entries(changes)) {
+        await change();
+        const again = await run();
+        assert.equal(again.rows.filter(({ cached }) => cached).length, 1, what);
+        assert.deepEqual(measured(again.rows), measured(first.rows), what);
+        assert.deepEqual(again.slim, first.slim, what);
+        // It was kept anew, but where a folder is in the way: that is said, once a run.
+        assert.equal(warnings.length, what === "a folder" ? 1 : 0, what);
+      }
+      assert.match(warnings[0], /not kept for the next time: E/);
+    } finally {
+      console.warn = warn;
+    }
   });
 
   it("the cache lets go of what was not used for longest, and of nothing else", async () => {

@@ -53,7 +53,7 @@ export const factorize: Technique<Factorize> = {
     layers: layerNames,
     images: whole(1),
   },
-  async run(state, step, { data, seed, signal }) {
+  async run(state, step, { data, seed, progress, signal }) {
     const { technique: _, layers, seed: _seed, ...options } = step;
     const { model, compression } = state;
     const { model: smaller, rows } = await factorizeModel(model, {
@@ -62,6 +62,7 @@ export const factorize: Technique<Factorize> = {
       data: data.train,
       test: decidingImages(data),
       seed,
+      onProgress: progress,
       signal,
     });
     const replaced = rows.filter(({ method }) => method !== "kept");

@@ -38,7 +38,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
     activations: whole(1, 16),
     images: whole(1),
   },
-  async run(state, step, { data }) {
+  async run(state, step, { data, progress, signal }) {
     const { bytes, accuracyFloor, bits, gptq, equalization, biasCorrection, activations, images } = step;
     const { masks } = state.compression;
     const { rows, quantized, log, ...result } = await autoQuantize(
@@ -51,6 +51,8 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
         equalization,
         biasCorrection,
         validation: decidingImages(data),
+        onProgress: progress,
+        signal,
         ...(activations === undefined ? {} : { activations: { bits: activations } }),
       },
     );
