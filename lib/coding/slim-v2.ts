@@ -350,6 +350,8 @@ class TensorCoder {
 
   #quantized(shape: number[], given: Quantized | undefined, note: (stream: string) => void): Quantized {
     const cells = this.#cells;
+    if (given && (given.span !== undefined || given.group !== undefined || given.scaleType !== undefined))
+      throw new NotInVersion2("scales by groups, over several axes, or in float16");
     const bits = checkInteger("bits", cells.number(given?.bits ?? 0), 1, 16);
     const scheme: Scheme =
       schemes[checkInteger("scheme", cells.number(given ? schemes.indexOf(given.scheme) : 0), 0, 1)];

@@ -1,11 +1,12 @@
 // The tensors of a .slim file: in which forms a compressed model keeps its weights, how each form is taken apart into
 // streams of numbers and symbols, and what Float32Array it stands for.
 import { multiplyFactors } from "../lowrank/factorize.ts";
-import { dequantize, type Grid, type Quantized } from "../quantization/fixed-point.ts";
+import { dequantize, type Grid, layoutOf, type Quantized, scaleTypes } from "../quantization/fixed-point.ts";
 import { emptyCodes } from "../quantization/packing.ts";
 import { codeRange, isSignGrid } from "../quantization/range.ts";
 import { checkSparse, type SparseMatrix, toDense } from "../sparse/matrix.ts";
 import { checkInteger, checkLength, checkOneOf } from "../util/check.ts";
+import { fromHalves, toHalves } from "../util/half.ts";
 import { elements } from "../util/shape.ts";
 import { bestGapBits, fromRelative, type RelativeIndex, toRelative } from "./relative-index.ts";
 import { symbolBits } from "./symbols.ts";
@@ -165,15 +166,18 @@ export function takeApart(tensor: SlimTensor): Parts {
       };
     }
     case "quantized": {
-      const { codes, bits, scheme, signed, scale, zeroPoint, axis } = tensor.quantized;
+      const { codes, bits, scheme, signed, scale, zeroPoint, axis, span, group, scaleType } =
+        tensor.quantized;
+      const half = scaleType === "float16";
       checkLength("codes", codes, size);
       const { from, step, alphabet } = gridSymbols(tensor.quantized);
       const symbols = new Uint16Array(codes.length);
       for (let i = 0; i < symbols.length; i++) symbols[i] = (codes[i] - from) / step;
       return {
-        fields: { kind, shape, bits, scheme, signed, ...(axis === undefined ? {} : { axis }) },
+        // What is undefined is left out of the file.
+        fields: { kind, shape, bits, scheme, signed, axis, span, group, scaleType },
         streams: [
-          { name: "scale", numbers: scale },
+          { name: "scale", numbers: half ? toHalves(scale) : scale },
           ...(scheme === "affine" ? [{ name: "zeroPoint", numbers: zeroPoint }] : []),
           { name: "codes", symbols, alphabet },
         ],
@@ -251,16 +255,26 @@ export function putTogether(fields: Record<string, unknown>, read: StreamReader)
       return { kind, shape, entries };
     }
     case "quantized": {
-      const { scheme, signed, axis } = fields as unknown as Grid;
+      const { scheme, signed, axis, span, group, scaleType = "float32" } = fields as unknown as Grid;
       const bits = checkInteger("bits", fields.bits as number, 1, 16);
       checkOneOf("scheme", scheme, ["symmetric", "affine"]);
       if (typeof signed !== "boolean") throw new RangeError("signed must be true or false");
-      if (axis !== undefined) checkInteger("axis", axis, 0, shape.length - 1);
-      const channels = axis === undefined ? 1 : shape[axis];
-      const scale = read.numbers("scale", Float32Array, channels);
+      checkOneOf("scaleType", scaleType, scaleTypes);
+      const places = {
+        shape,
+        axis,
+        ...(span === undefined ? {} : { span }),
+        ...(group === undefined ? {} : { group }),
+      };
+      const { scales } = layoutOf(places);
+      const scale =
+        scaleType === "float16"
+          ? fromHalves(read.numbers("scale", Uint16Array, scales))
+          : read.numbers("scale", Float32Array, scales);
       const zeroPoint =
-        scheme === "affine" ? read.numbers("zeroPoint", Int32Array, channels) : new Int32Array(channels);
-      const grid = { bits, scheme, signed, axis, shape, scale, zeroPoint };
+        scheme === "affine" ? read.numbers("zeroPoint", Int32Array, scales) : new Int32Array(scales);
+      const stored = scaleType === "float32" ? {} : { scaleType };
+      const grid = { bits, scheme, signed, ...places, ...stored, scale, zeroPoint };
       const { from, step, alphabet } = gridSymbols(grid);
       const symbols = read.symbols("codes", alphabet, size, size);
       const codes = emptyCodes(size, bits, signed);

@@ -97,11 +97,11 @@ export async function candidatesOf(work: Work, told: Told): Promise<Record<strin
   try {
     const reference = await replay.outputs();
     for (const [k, kernel] of kernels.entries()) {
-      const { name, shape, axis } = kernel;
+      const { name } = kernel;
       await replay.advance(kernel.layerName);
       const statistics = await momentsOf(work, replay, kernel, held);
       const candidates: Candidate[] = widths.map((bits) => ({
-        ...bestGrid(weights[name], shape, axis, statistics, bits),
+        ...bestGrid(weights[name], kernel, statistics, bits),
         cost: Number.NaN,
       }));
       const measure = async (i: number): Promise<number> => {
@@ -143,8 +143,8 @@ const outputsAtOnce = 2 ** 23;
 
 /**
  * Rounds the layers in the order in which they run and leaves them so in the model: each for the inputs that the layers
- * before it now give, by GPTQ or to nearest, with or without bias correction, whichever keeps its outputs on held-out
- * images closest to those that the network had before.
+ * before it now give, by GPTQ or to nearest, with or without bias correction: of the two ways that keep its outputs closest
+ * to what they were, the one that disturbs the predictions least, both on held-out images.
  */
 export async function placeLayers(
   work: Work,
@@ -170,6 +170,7 @@ export async function placeLayers(
   const learning = new Replay(model, fit, options);
   const floats = new Replay(model, fit, options);
   try {
+    const reference = await before.outputs();
     for (const [k, kernel] of kernels.entries()) {
       const { name, layerName } = kernel;
       const seen = learns && hasStatistics(kernel);
@@ -183,7 +184,7 @@ export async function placeLayers(
       setWeights(model, pick(weights, rounded));
       setBiases(model, pick(biases, rounded));
       await before.advance(layerName);
-      const expected = seen ? await before.layerOutputs(outputsAtOnce) : undefined;
+      const expected = correctable ? await before.layerOutputs(outputsAtOnce) : undefined;
       let mean: Float64Array | undefined;
       if (correctable) {
         await floats.advance(layerName);
@@ -210,14 +211,15 @@ export async function placeLayers(
             });
           }
       }
-      let least = Number.POSITIVE_INFINITY;
-      for (const choice of choices) {
-        const error = expected ? await errorWith(now, model, name, choice, expected) : 0;
-        if (error < least) {
-          least = error;
-          placed[name] = choice;
-        }
-      }
+      // A run of one layer costs little, a run of all that follow much more: it is for the two that lead.
+      const leading =
+        expected && choices.length > 2
+          ? await best(choices, 2, (choice) => errorWith(now, model, name, choice, expected))
+          : choices;
+      [placed[name]] = await best(leading, 1, async (choice) => {
+        putPlaced(model, { [name]: choice });
+        return divergence(reference, await now.outputs(), held.count);
+      });
       putPlaced(model, { [name]: placed[name] });
       told((k + 1) / kernels.length, `${name} rounded`);
     }
@@ -231,6 +233,14 @@ function pick<T>(record: Record<string, T>, names: string[]): Record<string, T> 
   return Object.fromEntries(
     names.filter((name) => record[name] !== undefined).map((name) => [name, record[name]]),
   );
+}
+
+/** The `count` of some choices that cost least, the first of equals first; one choice costs nothing to find. */
+async function best<T>(choices: T[], count: number, costOf: (choice: T) => Promise<number>): Promise<T[]> {
+  if (choices.length <= count) return choices;
+  const costs = new Map<T, number>();
+  for (const choice of choices) costs.set(choice, await costOf(choice));
+  return choices.toSorted((a, b) => costs.get(a)! - costs.get(b)!).slice(0, count);
 }
 
 /** Squared error of a layer's outputs as it would be placed. */
@@ -322,14 +332,13 @@ async function* rowsInto(
 /** Of per tensor and per channel, by max and by MSE: the grid with the least error, rounding to nearest. */
 function bestGrid(
   weights: Float32Array,
-  shape: number[],
-  outputs: number,
+  { shape, axis, span }: Kernel,
   statistics: InputStatistics | undefined,
   bits: number,
 ): Omit<Candidate, "cost"> {
-  const tried = [undefined, outputs].map((axis) => {
+  const tried = [{}, { axis, span }].map((channels) => {
     const [byMax, byMse] = (["max", "mse"] as const).map((range) => {
-      const grid = chooseGrid(weights, { bits, range, shape, axis });
+      const grid = chooseGrid(weights, { bits, range, shape, ...channels });
       const restored = dequantize(quantizeOn(grid, weights));
       return { range, grid, outputError: errorOf(weights, restored, statistics) };
     });

@@ -50,7 +50,7 @@ export type Attempt = (typeof attempts)[number];
 export interface AutoQuantizeOptions {
   /** Widths to choose from, default 2, 3, 4, 5, 6 and 8. */
   bits?: readonly number[];
-  /** GPTQ, layer by layer: `try` (the default) keeps it where it disturbs the layer's outputs less than rounding to nearest. */
+  /** GPTQ, layer by layer: `try` (the default) keeps it where it disturbs the predictions less than rounding to nearest. */
   gptq?: Attempt;
   /** Cross-layer equalization: `try` (the default) keeps it where per-tensor rounding then disturbs them less. */
   equalization?: Attempt;
@@ -122,7 +122,7 @@ export interface AutoQuantized {
  * 3. measures how much each layer disturbs the predictions, from the middle width outwards as far as it matters;
  * 4. finds the widths that disturb them least within the budget, exactly;
  * 5. rounds the layers one after the other, each for the inputs that the layers before it now give, by GPTQ or to
- *    nearest, with or without bias correction, whichever keeps its outputs closest to what they were;
+ *    nearest, with or without bias correction, whichever disturbs the predictions least;
  * 6. trains through quantization, if asked.
  *
  * A third of the calibration images is held out: GPTQ never sees it, and whatever is measured is measured there.

@@ -15,6 +15,7 @@ import {
   codeRange,
   createObserver,
   dequantize,
+  eachRun,
   type GridOptions,
   type ObserverOptions,
   type QuantizationError,
@@ -55,8 +56,8 @@ import {
 type Layer = tf.layers.Layer;
 
 /** How a layer's weights are quantized: options of `quantize` without shape and axis, which the layer gives. */
-export interface WeightOptions extends Omit<GridOptions, "shape" | "axis">, RoundingOptions {
-  /** One scale for each output of a layer (of a depthwise convolution: for each of its channels); default true. */
+export interface WeightOptions extends Omit<GridOptions, "shape" | "axis" | "span">, RoundingOptions {
+  /** One scale for each output of a layer, and with `group` for each so many of its weights; default true. */
   perChannel?: boolean;
 }
 
@@ -91,9 +92,9 @@ export interface QuantizedWeights {
 
 function gridOptions(
   { perChannel = true, ...options }: WeightOptions,
-  { shape, axis }: Kernel,
+  { shape, axis, span }: Kernel,
 ): GridOptions & RoundingOptions {
-  return { ...options, shape, axis: perChannel ? axis : undefined };
+  return { ...options, shape, ...(perChannel ? { axis, span } : {}) };
 }
 
 function optionsFor({ layers, keepFloat: _, ...options }: ModelWeightOptions, name: string): WeightOptions {
@@ -347,12 +348,13 @@ function fakeQuantizeWeights(x: tf.Tensor, options: GridOptions & RoundingOption
   return throughQuantizer(x, (values) => {
     const q = quantize(values, options);
     const { low, high } = codeRange(q);
-    const inner = q.axis === undefined ? 1 : elements(q.shape.slice(q.axis + 1));
-    const passes = values.map((v, i) => {
-      const c = Math.floor(i / inner) % q.scale.length;
-      const steps = v / q.scale[c] + q.zeroPoint[c];
-      // A hair wider: the largest weight is on the last level but for the rounding of the scale.
-      return steps >= low - 1e-4 && steps <= high + 1e-4 ? 1 : 0;
+    const passes = new Float32Array(values.length);
+    eachRun(q, (place, from, end) => {
+      for (let i = from; i < end; i++) {
+        const steps = values[i] / q.scale[place] + q.zeroPoint[place];
+        // A hair wider: the largest weight is on the last level but for the rounding of the scale.
+        passes[i] = steps >= low - 1e-4 && steps <= high + 1e-4 ? 1 : 0;
+      }
     });
     return { values: dequantize(q), passes };
   });

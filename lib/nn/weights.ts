@@ -32,6 +32,8 @@ export interface Kernel {
   weight: WeightRole;
   /** The axis with one index for each output; of a depthwise convolution that of its channels. */
   axis: number;
+  /** How many axes, from `axis` on, make an output together: 2 for a depthwise convolution with a multiplier above 1. */
+  span?: number;
 }
 
 /**
@@ -56,9 +58,14 @@ function layerKernels(layer: Layer, name: string = layer.name): Kernel[] {
       variable,
       shape,
       weight,
-      axis: outputAxesOf(weight)[0],
+      ...outputsOf(outputAxesOf(weight), shape),
     };
   });
+}
+
+function outputsOf([axis, ...more]: number[], shape: number[]): Pick<Kernel, "axis" | "span"> {
+  const neighbours = more.length > 0 && more.every((next, i) => next === axis + 1 + i);
+  return neighbours && more.some((next) => shape[next] > 1) ? { axis, span: 1 + more.length } : { axis };
 }
 
 /** What a kind may ask of a layer. */

@@ -20,8 +20,14 @@ import {
   tf,
   weightsOf,
 } from "../nn/index.ts";
-import { codeRange, dequantize, isSignGrid, type Quantized, quantizeOn } from "../quantization/index.ts";
-import { elements } from "../util/shape.ts";
+import {
+  codeRange,
+  dequantize,
+  eachRun,
+  isSignGrid,
+  type Quantized,
+  quantizeOn,
+} from "../quantization/index.ts";
 
 /** A model on its way through a recipe. */
 export interface State {
@@ -167,19 +173,18 @@ function insideOf(grid: Quantized, values: Float32Array): Float32Array | undefin
   // The two levels of one signed bit have no inside that training could leave for good.
   if (isSignGrid(grid)) return undefined;
   const { low, high } = codeRange(grid);
-  const { axis, shape, scale, zeroPoint } = grid;
-  const inner = axis === undefined ? values.length : elements(shape.slice(axis + 1));
+  const { scale, zeroPoint } = grid;
   const inside = new Float32Array(values.length);
   let count = 0;
-  for (let at = 0, c = 0; at < values.length; c = (c + 1) % scale.length) {
-    const least = (low - 0.5 - zeroPoint[c]) * scale[c];
-    const most = (high + 0.5 - zeroPoint[c]) * scale[c];
-    for (const end = at + inner; at < end; at++) {
+  eachRun(grid, (place, from, end) => {
+    const least = (low - 0.5 - zeroPoint[place]) * scale[place];
+    const most = (high + 0.5 - zeroPoint[place]) * scale[place];
+    for (let at = from; at < end; at++) {
       if (values[at] < least || values[at] > most) continue;
       inside[at] = 1;
       count++;
     }
-  }
+  });
   return count === values.length ? undefined : inside;
 }
 

@@ -173,9 +173,9 @@ export function layersOf(model: tf.LayersModel, asked: readonly string[] | undef
   return asked ? known.filter((name) => asked.includes(name)) : known;
 }
 
-/** The axis of each kernel that has one scale for each output. */
-export function axesOf(model: tf.LayersModel): Record<string, number> {
-  return Object.fromEntries(kernelsOf(model).map(({ name, axis }) => [name, axis]));
+/** The axes of each kernel that have one scale for each output. */
+export function axesOf(model: tf.LayersModel): Record<string, { axis: number; span?: number }> {
+  return Object.fromEntries(kernelsOf(model).map(({ name, axis, span }) => [name, { axis, span }]));
 }
 
 /** The layers that an amount by layer names. */

@@ -4,6 +4,7 @@
 // s = α / (2^(b−1) − 1); affine ones cover [min, max] with s = (max − min) / (2^b − 1) and z the code of 0.
 // Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
 import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from "../util/check.ts";
+import { fromHalf, toHalf } from "../util/half.ts";
 import { seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
 import { type Codes, emptyCodes, pack, packedBytes, unpack } from "./packing.ts";
@@ -20,16 +21,26 @@ import {
 } from "./range.ts";
 import { type Rounding, roundingShift, roundings, roundStochastic } from "./rounding.ts";
 
-/** Where the levels lie: one scale and zero point for all values, or one for each index of `axis`. */
+/** How scales are stored: float16 takes half the room, which counts where each scale serves a small group. */
+export const scaleTypes = ["float32", "float16"] as const;
+export type ScaleType = (typeof scaleTypes)[number];
+
+/** Where the levels lie: one scale and zero point for all values, for each index of `axis`, or for each group of values. */
 export interface Grid extends Levels {
-  /** One positive number, or one a channel; float32, as a file stores them. */
+  /** One positive number, or one a channel and group: group by group, each with one for every channel. */
   scale: Float32Array;
-  /** The code that stands for 0: one, or one a channel; all 0 for symmetric grids. */
+  /** The code that stands for 0, one for each scale; all 0 for symmetric grids. */
   zeroPoint: Int32Array;
   /** Shape of the values, row-major. */
   shape: number[];
-  /** The axis of `shape` whose every index has its own scale; undefined for one scale in all. */
+  /** The axis of `shape` whose every index, its channel, has its own scale; undefined for one channel in all. */
   axis: number | undefined;
+  /** How many axes, from `axis` on, make a channel together: 2 for the outputs of a depthwise convolution. Default 1. */
+  span?: number;
+  /** Each so many values of a channel, in their order, have a scale of their own; default all of them. */
+  group?: number;
+  /** Default `float32`. With `float16`, scales are numbers that it has. */
+  scaleType?: ScaleType;
 }
 
 /** Quantized values: their codes and the grid that gives them meaning. */
@@ -49,6 +60,15 @@ export interface GridOptions {
   shape?: readonly number[];
   /** One scale for each index of this axis (per channel: the last axis of a kernel); without it one scale (per tensor). */
   axis?: number;
+  /** How many axes, from `axis` on, make a channel together; default 1. */
+  span?: number;
+  /**
+   * Group-wise scales: one for each so many values of a channel (or of all, without `axis`), in their order; the last group
+   * may be shorter. Usual are 32, 64 and 128.
+   */
+  group?: number;
+  /** How scales are stored; default `float32`. */
+  scaleType?: ScaleType;
   /** Default `max`: see `chooseRange`. A pair [min, max] sets the range by hand. */
   range?: RangeMethod | readonly [min: number, max: number];
   /** For range `percentile`, 50 to 100, default 99.9. */
@@ -74,13 +94,36 @@ export function levelsOf({
   return { bits, scheme, signed };
 }
 
-/** Outer, channel and inner lengths of `shape` around `axis`: element (o, c, i) lies at (o·channels + c)·inner + i. */
-function layoutOf(
-  shape: readonly number[],
-  axis: number | undefined,
-): [outer: number, channels: number, inner: number] {
-  if (axis === undefined) return [1, 1, elements(shape)];
-  return [elements(shape.slice(0, axis)), shape[axis], elements(shape.slice(axis + 1))];
+/** How values lie: element (o, c, i) at (o·channels + c)·inner + i, and its scale at ⌊(o·inner + i) / group⌋·channels + c. */
+export interface GridLayout {
+  outer: number;
+  channels: number;
+  inner: number;
+  /** Values of a channel that share a scale. */
+  group: number;
+  /** Scales in all. */
+  scales: number;
+}
+
+/** The layout of a grid's values; throws for an axis, a span or a group that its shape does not have. */
+export function layoutOf({
+  shape,
+  axis,
+  span = 1,
+  group,
+}: Pick<Grid, "shape" | "axis" | "span" | "group">): GridLayout {
+  let [outer, channels, inner] = [1, 1, elements(shape)];
+  if (axis === undefined) checkInteger("span without axis", span, 1, 1);
+  else {
+    checkInteger("axis", axis, 0, shape.length - 1);
+    const end = axis + checkInteger("span", span, 1, shape.length - axis);
+    [outer, channels, inner] = [[0, axis], [axis, end], [end]].map(([from, to]) =>
+      elements(shape.slice(from, to)),
+    );
+  }
+  const size = outer * inner;
+  const length = group === undefined ? Math.max(1, size) : checkInteger("group", group, 1);
+  return { outer, channels, inner, group: length, scales: channels * Math.max(1, Math.ceil(size / length)) };
 }
 
 /**
@@ -91,19 +134,20 @@ function layoutOf(
  */
 export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
   const levels = levelsOf(options);
-  const { shape = [values.length], axis, range = "max", percentile = 99.9 } = options;
+  const { shape = [values.length], axis, range = "max", percentile = 99.9, scaleType = "float32" } = options;
   checkFinite("values", values);
   checkNumber("percentile", percentile, 50, 100);
+  checkOneOf("scaleType", scaleType, scaleTypes);
   if (typeof range === "string") checkOneOf("range", range, rangeMethods);
   else checkFinite("range", range);
-  if (axis !== undefined) {
-    if (options.shape === undefined) throw new RangeError("axis needs shape: give both, or neither");
-    checkInteger("axis", axis, 0, shape.length - 1);
-  }
-  const [outer, channels, inner] = layoutOf(shape, axis);
+  if (axis !== undefined && options.shape === undefined)
+    throw new RangeError("axis needs shape: give both, or neither");
+  const { span, group: length } = options;
+  const places = { shape: [...shape], axis, ...(span === undefined || span === 1 ? {} : { span }) };
+  const { outer, channels, inner, group, scales } = layoutOf({ ...places, group: length });
   checkLength("values", values, outer * channels * inner);
-  const scale = new Float32Array(channels);
-  const zeroPoint = new Int32Array(channels);
+  const scale = new Float32Array(scales);
+  const zeroPoint = new Int32Array(scales);
   // One channel's values in one piece; with a single channel that is the array itself, not a copy.
   const channel = channels === 1 ? values : new Float32Array(outer * inner);
   for (let c = 0; c < channels; c++) {
@@ -113,12 +157,27 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
         for (let i = 0; i < inner; i++) channel[at++] = values[start + i];
       }
     }
-    const [min, max] = typeof range === "string" ? chooseRange(channel, levels, range, percentile) : range;
-    const grid = gridOf(min, max, levels);
-    scale[c] = grid.scale;
-    zeroPoint[c] = grid.zeroPoint;
+    for (let at = c, from = 0; at < scales; at += channels, from += group) {
+      const part = group >= channel.length ? channel : channel.subarray(from, from + group);
+      const [min, max] = typeof range === "string" ? chooseRange(part, levels, range, percentile) : range;
+      const grid = gridOf(min, max, levels, scaleType === "float16" ? halfScale : undefined);
+      scale[at] = grid.scale;
+      zeroPoint[at] = grid.zeroPoint;
+    }
   }
-  return { ...levels, scale, zeroPoint, shape: [...shape], axis };
+  return {
+    ...levels,
+    scale,
+    zeroPoint,
+    ...places,
+    ...(length === undefined ? {} : { group: length }),
+    ...(scaleType === "float32" ? {} : { scaleType }),
+  };
+}
+
+/** The nearest scale that float16 has. */
+function halfScale(scale: number): number {
+  return Math.min(65504, Math.max(2 ** -24, fromHalf(toHalf(scale))));
 }
 
 /**
@@ -131,37 +190,46 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
   const { rounding = "nearest", seed = 0 } = options;
   checkOneOf("rounding", rounding, roundings);
   checkFinite("values", values);
-  const [outer, channels, inner] = layoutOf(grid.shape, grid.axis);
+  const { outer, channels, inner, group } = layoutOf(grid);
   checkLength("values", values, outer * channels * inner);
   const codes = emptyCodes(values.length, grid.bits, grid.signed);
   const { low, high } = codeRange(grid);
   const sign = isSignGrid(grid);
   const random = rounding === "stochastic" ? seeded(seed) : undefined;
-  let at = 0;
-  for (let o = 0; o < outer; o++) {
-    for (let c = 0; c < channels; c++) {
-      const scale = grid.scale[c];
-      const zero = grid.zeroPoint[c];
-      const end = at + inner;
-      if (random) {
-        for (; at < end; at++) {
-          // Between the two levels of a sign grid lie two steps, so it rounds half a value and doubles it.
-          const q = sign
-            ? 2 * roundStochastic((values[at] / scale + 1) / 2, random) - 1
-            : roundStochastic(values[at] / scale, random) + zero;
-          codes[at] = Math.min(high, Math.max(low, q));
-        }
-      } else if (sign) {
-        for (; at < end; at++) codes[at] = values[at] < 0 ? -1 : 1;
-      } else {
-        for (; at < end; at++) {
-          // The inlined `roundEven`.
-          const q = values[at] / scale + roundingShift - roundingShift + zero;
-          codes[at] = Math.min(high, Math.max(low, q));
-        }
+  if (inner === 1 && !random && !sign) {
+    // The usual kernel, whose last axis has the channels: neighbours have different scales.
+    for (let o = 0, at = 0; o < outer; o++) {
+      const first = Math.floor(o / group) * channels;
+      for (let c = 0; c < channels; c++, at++) {
+        const q =
+          values[at] / grid.scale[first + c] + roundingShift - roundingShift + grid.zeroPoint[first + c];
+        codes[at] = Math.min(high, Math.max(low, q));
       }
     }
+    return { ...grid, codes };
   }
+  eachRun(grid, (place, from, end) => {
+    const scale = grid.scale[place];
+    const zero = grid.zeroPoint[place];
+    let at = from;
+    if (random) {
+      for (; at < end; at++) {
+        // Between the two levels of a sign grid lie two steps, so it rounds half a value and doubles it.
+        const q = sign
+          ? 2 * roundStochastic((values[at] / scale + 1) / 2, random) - 1
+          : roundStochastic(values[at] / scale, random) + zero;
+        codes[at] = Math.min(high, Math.max(low, q));
+      }
+    } else if (sign) {
+      for (; at < end; at++) codes[at] = values[at] < 0 ? -1 : 1;
+    } else {
+      for (; at < end; at++) {
+        // The inlined `roundEven`.
+        const q = values[at] / scale + roundingShift - roundingShift + zero;
+        codes[at] = Math.min(high, Math.max(low, q));
+      }
+    }
+  });
   return { ...grid, codes };
 }
 
@@ -177,19 +245,39 @@ export function quantize(values: Float32Array, options: GridOptions & RoundingOp
 
 /** The values that codes stand for: s·(q − z) (§3.2.1). */
 export function dequantize(quantized: Quantized): Float32Array {
-  const { codes, scale, zeroPoint, shape, axis } = quantized;
-  const [outer, channels, inner] = layoutOf(shape, axis);
+  const { codes, scale, zeroPoint } = quantized;
+  const { outer, channels, inner, group } = layoutOf(quantized);
   checkLength("codes", codes, outer * channels * inner);
   const values = new Float32Array(codes.length);
-  let at = 0;
-  for (let o = 0; o < outer; o++) {
-    for (let c = 0; c < channels; c++) {
-      const s = scale[c];
-      const z = zeroPoint[c];
-      for (const end = at + inner; at < end; at++) values[at] = (codes[at] - z) * s;
+  if (inner === 1) {
+    for (let o = 0, at = 0; o < outer; o++) {
+      const first = Math.floor(o / group) * channels;
+      for (let c = 0; c < channels; c++, at++)
+        values[at] = (codes[at] - zeroPoint[first + c]) * scale[first + c];
     }
+    return values;
   }
+  eachRun(quantized, (place, from, end) => {
+    const s = scale[place];
+    const z = zeroPoint[place];
+    for (let at = from; at < end; at++) values[at] = (codes[at] - z) * s;
+  });
   return values;
+}
+
+/** Goes over the runs of neighbours that share a scale: where it is, and where they begin and end. */
+export function eachRun(grid: Grid, run: (place: number, from: number, end: number) => void): void {
+  const { outer, channels, inner, group } = layoutOf(grid);
+  let at = 0;
+  for (let o = 0; o < outer; o++)
+    for (let c = 0; c < channels; c++)
+      for (let i = 0; i < inner; ) {
+        const g = Math.floor((o * inner + i) / group);
+        const next = Math.min(inner, (g + 1) * group - o * inner);
+        run(g * channels + c, at, at + next - i);
+        at += next - i;
+        i = next;
+      }
 }
 
 /** Quantizes and dequantizes at once: what the values become, as float32. */
@@ -219,8 +307,8 @@ export function unpackQuantized({ bytes, ...grid }: PackedQuantized): Quantized 
   return { ...grid, codes: signs };
 }
 
-/** Bytes of a quantized array in storage: packed codes, a float32 scale and, if affine, an int32 zero point a channel. */
-export function quantizedBytes({ bits, scheme, scale, shape }: Grid): number {
-  const count = elements(shape);
-  return packedBytes(count, bits) + scale.length * (scheme === "affine" ? 8 : 4);
+/** Bytes of a quantized array in storage: packed codes, and for each scale itself and, if affine, an int32 zero point. */
+export function quantizedBytes({ bits, scheme, scale, shape, scaleType }: Grid): number {
+  const each = (scaleType === "float16" ? 2 : 4) + (scheme === "affine" ? 4 : 0);
+  return packedBytes(elements(shape), bits) + scale.length * each;
 }

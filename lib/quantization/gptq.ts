@@ -126,6 +126,10 @@ export function gptq(
   if (grid.axis !== undefined && grid.axis !== grid.shape.length - 1) {
     throw new RangeError(`grid must have its scales along the last axis, got axis ${grid.axis}`);
   }
+  if (grid.axis === undefined && grid.group !== undefined)
+    throw new RangeError(
+      `grid must have an axis where it has groups, got groups of ${grid.group} of all values`,
+    );
   const outputs = grid.shape[grid.shape.length - 1] ?? 0;
   checkLength("weights", weights, size * outputs);
   const codes = emptyCodes(weights.length, grid.bits, grid.signed);
@@ -139,9 +143,10 @@ export function gptq(
   const errors = new Float64Array(outputs);
   for (let step = 0; step < size; step++) {
     const row = sequence[step] * outputs;
+    const first = grid.group === undefined ? 0 : Math.floor(sequence[step] / grid.group) * outputs;
     const diagonal = factor[step * size + step];
     for (let o = 0; o < outputs; o++) {
-      const c = grid.axis === undefined ? 0 : o;
+      const c = grid.axis === undefined ? 0 : first + o;
       const scale = grid.scale[c];
       const zero = grid.zeroPoint[c];
       const value = rest[row + o];

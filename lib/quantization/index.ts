@@ -8,9 +8,12 @@ export * from "./equalization.ts";
 export {
   chooseGrid,
   dequantize,
+  eachRun,
   fakeQuantize,
   type Grid,
+  type GridLayout,
   type GridOptions,
+  layoutOf,
   type PackedQuantized,
   packQuantized,
   type Quantized,
@@ -18,6 +21,8 @@ export {
   quantizedBytes,
   quantizeOn,
   type RoundingOptions,
+  type ScaleType,
+  scaleTypes,
   unpackQuantized,
 } from "./fixed-point.ts";
 export * from "./gptq.ts";

@@ -139,10 +139,11 @@ export function depthwiseConv2dStep(options: WeightedOptions & Omit<Window, "siz
     );
   // Every channel's filters side by side are the units: [places, channels x multiplier].
   const units = channels * multiplier;
+  const perUnit = multiplier / (kernel.span === 2 ? multiplier : 1);
   const scale = Float32Array.from({ length: units }, (_, unit) =>
-    kernel.axis === undefined ? kernel.scale[0] : kernel.scale[Math.floor(unit / multiplier)],
+    kernel.axis === undefined ? kernel.scale[0] : kernel.scale[Math.floor(unit / perUnit)],
   );
-  const flat: Quantized = { ...kernel, shape: [height * width, units], axis: 1, scale };
+  const flat: Quantized = { ...kernel, shape: [height * width, units], axis: 1, span: undefined, scale };
   return {
     kind: "depthwiseConv2d",
     size: [height, width],
@@ -212,6 +213,10 @@ function weighted({
   if (kernel.bits > 8 || kernel.scheme !== "symmetric" || !(kernel.codes instanceof Int8Array)) {
     throw new RangeError(`kernel of ${name} must be symmetric, signed and of at most 8 bits`);
   }
+  if (kernel.group !== undefined)
+    throw new RangeError(
+      `kernel of ${name} must have one scale for all inputs of an output, got groups of ${kernel.group}`,
+    );
   if (kernel.axis !== undefined && kernel.axis !== kernel.shape.length - 1) {
     throw new RangeError(
       `kernel of ${name} must have its scales along its last axis, got axis ${kernel.axis}`,

@@ -39,16 +39,25 @@ export function isSignGrid({ bits, scheme, signed }: Levels): boolean {
   return bits === 1 && scheme === "symmetric" && signed;
 }
 
-/** Scale and zero point of the grid that covers [min, max]; the range is widened to hold 0, which must stay exact. */
-export function gridOf(min: number, max: number, levels: Levels): { scale: number; zeroPoint: number } {
+/**
+ * Scale and zero point of the grid that covers [min, max]; the range is widened to hold 0, which must stay exact.
+ *
+ * @param stored what becomes of a scale where it is stored in fewer bits
+ */
+export function gridOf(
+  min: number,
+  max: number,
+  levels: Levels,
+  stored: (scale: number) => number = (scale) => scale,
+): { scale: number; zeroPoint: number } {
   const { low, high } = codeRange(levels);
   const bottom = Math.min(min, 0);
   const top = Math.max(max, 0);
   if (levels.scheme === "symmetric") {
     const alpha = levels.signed ? Math.max(-bottom, top) : top;
-    return { scale: float32Scale(alpha / high), zeroPoint: 0 };
+    return { scale: stored(float32Scale(alpha / high)), zeroPoint: 0 };
   }
-  const scale = float32Scale((top - bottom) / (high - low));
+  const scale = stored(float32Scale((top - bottom) / (high - low)));
   return { scale, zeroPoint: Math.min(high, Math.max(low, roundEven(low - bottom / scale))) };
 }
 

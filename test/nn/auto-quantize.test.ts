@@ -154,7 +154,7 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
     const row = rows.find(({ layer }) => layer === "dw")!;
     assert.equal(row.granularity, "per channel");
     assert.deepEqual([row.rounding, row.biasCorrected], ["nearest", false]);
-    assert.equal(quantized.dw.scale.length, 4);
+    assert.equal(quantized.dw.scale.length, 8);
     const restored = weightsOf(model).dw;
     const square = (values: Float32Array) => values.reduce((sum, w) => sum + w * w, 0);
     const error = square(original.map((w, i) => w - restored[i])) / square(original);

@@ -74,8 +74,8 @@ async function unpack(folder: string): Promise<void> {
   if (tar.status !== 0) throw new Error(`tar: ${tar.stderr?.trim() || tar.error?.message}`);
 }
 
-/** The pictures; undefined, with a line that says why, where Python or scikit-image is missing. */
-export async function pictures(): Promise<Pictures | undefined> {
+/** The folder of held.rgb and calibration.rgb; undefined, with a line that says why, where Python or scikit-image is missing. */
+export async function pictureFolder(): Promise<string | undefined> {
   const script = join(packageRoot, "test", "nn", "pictures.py");
   // A changed script makes other pictures.
   const name = createHash("sha256")
@@ -96,6 +96,13 @@ export async function pictures(): Promise<Pictures | undefined> {
       await rm(scratch, { recursive: true, force: true });
     }
   }
+  return folder;
+}
+
+/** The pictures, where {@link pictureFolder} is. */
+export async function pictures(): Promise<Pictures | undefined> {
+  const folder = await pictureFolder();
+  if (folder === undefined) return undefined;
   const [held, calibration] = await Promise.all(
     ["held", "calibration"].map(async (part) => splitOf(await readFile(join(folder, `${part}.rgb`)))),
   );

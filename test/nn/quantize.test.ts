@@ -62,7 +62,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
     model.dispose();
   });
 
-  it("gives each channel of a depthwise convolution its scale, and each output of a transposed one", async () => {
+  it("gives each output of a depthwise convolution its scale, and each of a transposed one", async () => {
     const { layers } = tf;
     const model = tf.sequential({
       layers: [
@@ -70,15 +70,15 @@ describe("nn/quantize: §3.2 applied to models", () => {
         layers.conv2dTranspose({ name: "up", filters: 4, kernelSize: 2 }),
       ],
     });
-    // Kernels [3, 3, 3, 2] and [2, 2, 4, 6]: the axes of 3 channels and of 4 outputs stand before the last.
+    // Kernels [3, 3, 3, 2] and [2, 2, 4, 6]: 6 outputs on two axes, and 4 on the last but one.
     const scaled = (name: string, inner: number, channels: number) =>
       weightsOf(model)[name].map((w, i) => w * 10 ** (Math.floor(i / inner) % channels));
-    setWeights(model, { dw: scaled("dw", 2, 3), up: scaled("up", 6, 4) });
+    setWeights(model, { dw: scaled("dw", 1, 6), up: scaled("up", 6, 4) });
     const before = weightsOf(model);
     const { quantized } = quantizeWeights(model, { bits: 8 });
     const after = weightsOf(model);
     for (const [name, inner, channels] of [
-      ["dw", 2, 3],
+      ["dw", 1, 6],
       ["up", 6, 4],
     ] as const) {
       assert.equal(quantized[name].scale.length, channels);
@@ -100,7 +100,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
         layers.flatten(),
       ],
     });
-    setWeights(head, { dw: weightsOf(head).dw.map((w, i) => w * 10 ** (Math.floor(i / 2) % 3)) });
+    setWeights(head, { dw: weightsOf(head).dw.map((w, i) => w * 10 ** (i % 6)) });
     const forward = quantizedForward(head, { weights: { bits: 8 } });
     const kernel = head.trainableWeights[0].read() as tf.Variable;
     const gradient = tf.variableGrads(() => forward(tf.ones([1, 6, 6, 3])).sum(), [kernel]).grads[

@@ -112,16 +112,18 @@ function passOn(compression: Compression, replaced: FactorizedLayer[], smaller: 
 }
 
 function quantizeLike(
-  { bits, scheme, signed, axis: before }: Quantized,
+  { bits, scheme, signed, axis: before, group, scaleType }: Quantized,
   values: Float32Array,
   shape: number[],
-  axis: number,
+  outputs: { axis: number; span?: number },
 ): Quantized {
   return quantize(values, {
     bits,
     scheme,
     signed,
     shape,
-    axis: before === undefined ? undefined : axis,
+    group,
+    scaleType,
+    ...(before === undefined ? {} : outputs),
   });
 }

@@ -21,10 +21,8 @@ import {
   type Strategy,
   select,
 } from "../../pruning/index.ts";
-import { type Quantized, quantizeOn } from "../../quantization/index.ts";
+import { eachRun, layoutOf, type Quantized, quantizeOn } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
-import { mapFloats } from "../../util/floats.ts";
-import { elements } from "../../util/shape.ts";
 import { oneOf, perLayer, share, whole } from "../fields.ts";
 import type { State } from "../hold.ts";
 import { type Common, mapFields, someOf, strategyOfSparsity, type Technique } from "../technique.ts";
@@ -104,9 +102,7 @@ function operate(state: State, keep: Masks): void {
   compression.quantized = Object.fromEntries(
     Object.entries(quantized).map(([name, grid]) => {
       const shape = shapes[name];
-      const [scale, zeroPoint] = [scales[name], zeros[name]].map((values) =>
-        byChannel(values, shape, grid.axis),
-      );
+      const [scale, zeroPoint] = [scales[name], zeros[name]].map((values) => byChannel(values, shape, grid));
       const typed = new (grid.codes.constructor as Int8ArrayConstructor)(codes[name]) as Quantized["codes"];
       return [name, { ...grid, shape, codes: typed, scale, zeroPoint: Int32Array.from(zeroPoint) }];
     }),
@@ -127,13 +123,18 @@ function operate(state: State, keep: Masks): void {
   state.model = smaller;
 }
 
-function byWeight({ axis, shape, codes }: Quantized, values: ArrayLike<number>): Float32Array {
-  const inner = axis === undefined ? codes.length : elements(shape.slice(axis + 1));
-  return mapFloats(codes, (_, i) => values[Math.floor(i / inner) % values.length]);
+function byWeight(grid: Quantized, values: ArrayLike<number>): Float32Array {
+  if (grid.group !== undefined)
+    throw new RangeError(
+      `kernels must not be quantized in groups of ${grid.group}, which would not be whole any more: prune before quantizing`,
+    );
+  const spread = new Float32Array(grid.codes.length);
+  eachRun(grid, (place, from, end) => spread.fill(values[place], from, end));
+  return spread;
 }
 
-function byChannel(values: Float32Array, shape: number[], axis: number | undefined): Float32Array {
+function byChannel(values: Float32Array, shape: number[], { axis, span }: Quantized): Float32Array {
   if (axis === undefined) return values.slice(0, 1);
-  const inner = elements(shape.slice(axis + 1));
-  return Float32Array.from({ length: shape[axis] }, (_, c) => values[c * inner]);
+  const { channels, inner } = layoutOf({ shape, axis, span });
+  return Float32Array.from({ length: channels }, (_, c) => values[c * inner]);
 }

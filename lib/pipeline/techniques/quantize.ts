@@ -8,7 +8,9 @@ import {
   type Rounding,
   rangeMethods,
   roundings,
+  type ScaleType,
   type Scheme,
+  scaleTypes,
   schemes,
 } from "../../quantization/index.ts";
 import { flag, layerNames, oneOf, perLayer, whole } from "../fields.ts";
@@ -24,6 +26,10 @@ export interface Quantize extends Common {
   scheme?: Scheme;
   /** One scale an output, default true. */
   perChannel?: boolean;
+  /** Group-wise: one scale for each so many weights of an output, usually 32, 64 or 128; by default one for all of them. */
+  group?: number;
+  /** Scales in `float32` (default) or `float16`. */
+  scaleType?: ScaleType;
   /** Default `max`. */
   range?: RangeMethod;
   /** Default `nearest`. */
@@ -42,6 +48,8 @@ export const quantize: Technique<Quantize> = {
     bits: perLayer(whole(1, 16)),
     scheme: oneOf(...schemes),
     perChannel: flag,
+    group: whole(1),
+    scaleType: oneOf(...scaleTypes),
     range: oneOf(...rangeMethods),
     rounding: oneOf(...roundings),
     activations: whole(1, 16),
@@ -49,7 +57,7 @@ export const quantize: Technique<Quantize> = {
     layers: layerNames,
   },
   async run(state, step, context) {
-    const { bits, scheme, perChannel = true, range, rounding, activations, images } = step;
+    const { bits, scheme, perChannel = true, range, rounding, group, scaleType, activations, images } = step;
     const layers = layersOf(state.model, step.layers ?? namedIn(bits));
     const { masks, quantized, clustered } = state.compression;
     const shapes = shapesOf(state.model);
@@ -68,7 +76,9 @@ export const quantize: Technique<Quantize> = {
         rounding,
         seed: context.seed,
         shape: shapes[name],
-        axis: perChannel ? axes[name] : undefined,
+        group,
+        scaleType,
+        ...(perChannel ? axes[name] : {}),
       });
       delete clustered[name];
     }

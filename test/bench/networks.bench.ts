@@ -1,0 +1,104 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeGraphAsOnnx } from "../../lib/formats/index.ts";
+import {
+  autoQuantize,
+  calibrateActivations,
+  cloneModel,
+  compareModels,
+  firstOf,
+  foldBatchNorms,
+  graphOf,
+  loadModel,
+  quantizedForward,
+  quantizeWeights,
+  slimOf,
+  type tf,
+  useBackend,
+} from "../../lib/nn/index.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+import { mobilenetFolder, pictureFolder, pictures } from "../nn/mobilenet.ts";
+import { venvPython } from "../python.ts";
+import type { Row } from "./index.ts";
+
+export const title = "A real network: MobileNetV2, 224 x 224, 24 held-out pictures (lib/nn)";
+
+export async function bench(report: (row: Row) => void): Promise<void> {
+  const [place, found] = [await mobilenetFolder(), await pictures()];
+  if (place === undefined || found === undefined)
+    throw new Error("needs npm for MobileNetV2, and Python's scikit-image for pictures");
+  await useBackend("wasm");
+  const model = await loadModel(place);
+  const { model: folded } = foldBatchNorms(model);
+  const peers = await peersOf(model);
+  const from = async (other: tf.LayersModel, forward?: (x: tf.Tensor) => tf.Tensor2D) =>
+    (await compareModels(model, other, found.held, { layers: [], forward })).divergence;
+  const calibration = firstOf(found.calibration, 12);
+
+  const small = cloneModel(folded);
+  quantizeWeights(small, { bits: 8, keepFloat: { below: 1024 } });
+  report({
+    work: "8-bit weights, KL from the floats",
+    ours: await from(small),
+    peers: { "onnxruntime dynamic": peers.dynamic?.kl ?? Number.NaN },
+    unit: "nats",
+    goal: "at most 0.0006",
+  });
+  const activations = await calibrateActivations(folded, calibration);
+  report({
+    work: "8-bit weights and activations, KL",
+    ours: await from(small, quantizedForward(small, { activations })),
+    peers: { "onnxruntime static": peers.static?.kl ?? Number.NaN },
+    unit: "nats",
+    goal: "at most 0.005",
+  });
+
+  const automatic = cloneModel(folded);
+  const start = performance.now();
+  const { quantized } = await autoQuantize(automatic, calibration, { bytes: 1_650_000 });
+  const seconds = (performance.now() - start) / 1000;
+  const file = await slimOf(automatic, { quantized });
+  report({
+    work: "about 4 bits, 12 pictures",
+    ours: seconds,
+    peers: {},
+    unit: "s",
+    goal: "under 60 s on 2 quiet cores",
+  });
+  report({
+    work: "… its .slim file",
+    ours: file.length / 1e6,
+    peers: {},
+    unit: "MB",
+    goal: "at most 1.52 MB",
+  });
+  report({ work: "… KL", ours: await from(automatic), peers: {}, unit: "nats", goal: "at most 0.017" });
+  const peak = join(packageRoot, "dist", "test", "nn", "mobilenet-peak.js");
+  report({
+    work: "memory at its peak, default batches",
+    ours: Number(execFileSync(process.execPath, [peak])) / 2 ** 20,
+    peers: {},
+    unit: "MB",
+    goal: "at most 1,024 MB",
+  });
+}
+
+/** What onnxruntime's own quantizers make of the same network; nothing where they are not installed. */
+async function peersOf(
+  model: tf.LayersModel,
+): Promise<Partial<Record<"dynamic" | "static", { kl: number }>>> {
+  const folder = await mkdtemp(join(tmpdir(), "slimlab-bench-"));
+  try {
+    const path = join(folder, "mobilenet.onnx");
+    await writeFile(path, encodeGraphAsOnnx(graphOf(model)));
+    const script = join(packageRoot, "test", "bench", "mobilenet_peers.py");
+    return JSON.parse(execFileSync(venvPython(), [script, path, (await pictureFolder())!]).toString());
+  } catch (error) {
+    console.error(`no peers: ${(error as Error).message.split("\n").slice(0, 3).join(" ")}`);
+    return {};
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
