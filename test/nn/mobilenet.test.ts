@@ -27,7 +27,9 @@ import { packageRoot } from "../../lib/util/files.ts";
 import { Judge, packed, unpacked } from "../formats/judge.ts";
 import { mobilenetFolder, type Pictures, pictures } from "./mobilenet.ts";
 
-describe("nn: MobileNetV2, a network that people really have", () => {
+describe("nn: MobileNetV2, a network that people really have", function () {
+  // Seconds on a quiet machine; its layers are large enough for a busy one to need minutes.
+  this.timeout(300_000);
   let model: tf.LayersModel;
   let folded: tf.LayersModel;
   let found: Pictures;
@@ -36,7 +38,6 @@ describe("nn: MobileNetV2, a network that people really have", () => {
   let folder: string;
 
   before(async function () {
-    this.timeout(300_000);
     const [place, all] = [await mobilenetFolder(), await pictures()];
     if (place === undefined || all === undefined) return this.skip();
     await useBackend("wasm");
@@ -101,8 +102,7 @@ describe("nn: MobileNetV2, a network that people really have", () => {
     small.dispose();
   });
 
-  it("needs less than a gigabyte with the batches chosen by default", async function () {
-    this.timeout(300_000);
+  it("needs less than a gigabyte with the batches chosen by default", async () => {
     const script = join(packageRoot, "dist", "test", "nn", "mobilenet-peak.js");
     const { stdout } = await promisify(execFile)(process.execPath, [script]);
     assert.ok(Number(stdout) > 1e8 && Number(stdout) < 2 ** 30, `${Number(stdout) / 2 ** 20} MiB`);
