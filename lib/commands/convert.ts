@@ -29,7 +29,7 @@ import type { Compression, tf } from "../nn/index.ts";
 import { writeFileAtomic } from "../platform/node.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
-import { bytesOnDisk, type ModelFile, openModelFile, readable } from "./files.ts";
+import { bytesOnDisk, inputShapesOf, type ModelFile, openModelFile, readable } from "./files.ts";
 
 const help = `Usage: slimlab convert [OPTION]... IN OUT
 
@@ -42,7 +42,8 @@ the file's size.
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
   --data NAME      .onnx, .tflite: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
   --images N       how many images of it (default: 256)
-  --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules`;
+  --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules
+  --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -54,6 +55,7 @@ export async function run(args: string[]): Promise<number> {
       data: { type: "string" },
       images: { type: "string", default: "256" },
       target: { type: "string" },
+      input: { type: "string", multiple: true },
     },
   });
   if (values.help || positionals.length !== 2) {
@@ -61,7 +63,11 @@ export async function run(args: string[]): Promise<number> {
     return values.help ? 0 : 2;
   }
   const [from, to] = positionals;
-  const notes = await convert(from, to, { ...values, images: Number(values.images) });
+  const notes = await convert(from, to, {
+    ...values,
+    images: Number(values.images),
+    inputShapes: inputShapesOf(values.input),
+  });
   console.log(`${to}: ${(await bytesOnDisk(to)).toLocaleString("en")} bytes${notes ? `, ${notes}` : ""}`);
   return 0;
 }
@@ -71,6 +77,8 @@ export interface ConvertOptions {
   data?: string;
   images?: number;
   target?: string;
+  /** Sizes that an .onnx file leaves open, by the input's name. */
+  inputShapes?: Record<string, readonly number[]>;
 }
 
 /**
@@ -99,7 +107,7 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     if (data === undefined)
       throw new Error("--target needs --data: only quantized activations differ between engines");
   }
-  const file = await openModelFile(from);
+  const file = await openModelFile(from, { inputShapes: options.inputShapes });
   if (file.format === "safetensors" || file.format === "gguf") {
     const source = sourceOf(file);
     try {
@@ -114,14 +122,17 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     throw new Error(
       "a .gguf file holds the tensors of a language model: IN must end in .safetensors or .gguf",
     );
-  if (file.format === "onnx")
-    throw new Error(`${from}: networks are not made of .onnx files yet; slimlab inspect shows what is in it`);
+  if (!("model" in file)) throw new Error(file.why);
   const said = await writeNetwork(file, to, extension, options);
   return [said, ...(file.notes ?? [])].filter(Boolean).join("; ");
 }
 
 async function writeNetwork(
-  { model, compression, meta }: Extract<ModelFile, { model: tf.LayersModel }>,
+  {
+    model,
+    compression,
+    meta,
+  }: { model: tf.LayersModel; compression?: Compression; meta?: Record<string, unknown> },
   to: string,
   extension: string,
   options: ConvertOptions,

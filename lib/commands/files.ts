@@ -4,10 +4,12 @@ import { extname, join } from "node:path";
 import { isFolder } from "#platform";
 import {
   decodeOnnx,
+  FormatError,
   type GgufFile,
   type ImportedNetwork,
   importTflite,
   type OnnxModel,
+  onnxNetworkOf,
   openGguf,
   openSafetensors,
   type SafetensorsFile,
@@ -25,7 +27,9 @@ export type ModelFile =
       /** What is otherwise in the model than in the file. */
       notes?: string[];
     }
-  | { format: "onnx"; onnx: OnnxModel }
+  /** `model` where the file is a network that layers can hold; else `why` not. */
+  | { format: "onnx"; onnx: OnnxModel; model: tf.LayersModel; compression?: undefined; notes: string[] }
+  | { format: "onnx"; onnx: OnnxModel; why: string }
   | { format: "safetensors"; tensors: SafetensorsFile }
   | { format: "gguf"; gguf: GgufFile };
 
@@ -33,15 +37,31 @@ export type ModelFile =
 export const readable =
   "TensorFlow.js layers models (a folder, or its model.json), .slim, .tflite, .onnx, .safetensors and .gguf files";
 
+export interface OpenOptions {
+  /** Sizes of inputs that an .onnx file leaves open, by name, the batch left out: [3, 224, 224]. */
+  inputShapes?: Record<string, readonly number[]>;
+}
+
+/** What `--input NAME=3x224x224` says, as often as it is given. */
+export function inputShapesOf(texts: readonly string[] = []): Record<string, number[]> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [, name, sizes] = /^(.+)=(\d+(?:x\d+)*)$/.exec(text) ?? [];
+      if (!sizes) throw new Error(`--input must be a name and sizes, like x=3x224x224, got ${text}`);
+      return [name, sizes.split("x").map(Number)];
+    }),
+  );
+}
+
 /**
  * Opens a model file.
  * @throws Error for a file of no known format
  */
-export async function openModelFile(path: string): Promise<ModelFile> {
+export async function openModelFile(path: string, options: OpenOptions = {}): Promise<ModelFile> {
   const format = await formatOf(path);
   switch (format) {
     case "onnx":
-      return { format, onnx: decodeOnnx(await readBytes(path), path) };
+      return openOnnx(path, options);
     case "tflite":
       return { format, ...(await modelFrom(importTflite(await readBytes(path), path))) };
     case "safetensors":
@@ -59,6 +79,19 @@ export async function openModelFile(path: string): Promise<ModelFile> {
       return { format, model: await loadModel(path) };
     }
   }
+}
+
+async function openOnnx(path: string, options: OpenOptions): Promise<ModelFile> {
+  const onnx = decodeOnnx(await readBytes(path), path);
+  let network: ImportedNetwork;
+  try {
+    network = onnxNetworkOf(onnx, { ...options, file: path });
+  } catch (error) {
+    // What no layers can hold is still a list of tensors and operators.
+    if (error instanceof FormatError) return { format: "onnx", onnx, why: error.message };
+    throw error;
+  }
+  return { format: "onnx", onnx, ...(await modelFrom(network)) };
 }
 
 /** A model that runs, of a network that was read. */

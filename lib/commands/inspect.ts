@@ -20,26 +20,38 @@ import {
 import type { tf } from "../nn/index.ts";
 import { elements } from "../util/shape.ts";
 import { tableOf } from "../util/table.ts";
-import { bytesOnDisk, type ModelFile, openModelFile, readable } from "./files.ts";
+import {
+  bytesOnDisk,
+  inputShapesOf,
+  type ModelFile,
+  type OpenOptions,
+  openModelFile,
+  readable,
+} from "./files.ts";
 
 const help = `Usage: slimlab inspect [OPTION]... FILE
 
 Shows a model file's layers or tensors, what they cost for one example, and what each technique could work on. It reads
 ${readable}.
 
-  --json       the same as JSON, sizes in bytes`;
+  --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out
+  --json                   the same as JSON, sizes in bytes`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { help: { type: "boolean", short: "h" }, json: { type: "boolean" } },
+    options: {
+      help: { type: "boolean", short: "h" },
+      json: { type: "boolean" },
+      input: { type: "string", multiple: true },
+    },
   });
   if (values.help || positionals.length !== 1) {
     console.log(help);
     return values.help ? 0 : 2;
   }
-  const report = await inspect(positionals[0]);
+  const report = await inspect(positionals[0], { inputShapes: inputShapesOf(values.input) });
   console.log(values.json ? JSON.stringify(report, undefined, 2) : inWords(report));
   return 0;
 }
@@ -60,12 +72,12 @@ export interface Inspection {
 }
 
 /** What is in a model file. */
-export async function inspect(path: string): Promise<Inspection> {
-  const file = await openModelFile(path);
+export async function inspect(path: string, options: OpenOptions = {}): Promise<Inspection> {
+  const file = await openModelFile(path, options);
   const base = { file: path, format: file.format, bytes: await bytesOnDisk(path) };
   switch (file.format) {
     case "onnx":
-      return { ...base, ...inspectOnnx(file.onnx) };
+      return { ...base, ...(await inspectOnnxFile(file)) };
     case "safetensors":
       return { ...base, ...(await inspectTensors(file.tensors)) };
     case "gguf":
@@ -127,6 +139,13 @@ function techniquesFor(graph: Graph, node: Graph["nodes"][number], removable: Se
   const product = findKind(node.kind)?.product;
   if (product === "matrix" || product === "convolution") found.push("factorize");
   return found;
+}
+
+/** Its layers where it is a network of these, and in any case what the file says of itself. */
+async function inspectOnnxFile(file: Extract<ModelFile, { format: "onnx" }>): Promise<Inside> {
+  const own = inspectOnnx(file.onnx);
+  if ("model" in file) return inspectNetwork(file.model, [...own.notes, ...file.notes]);
+  return { ...own, notes: [...own.notes, file.why] };
 }
 
 function inspectOnnx(model: OnnxModel): Inside {

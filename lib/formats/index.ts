@@ -27,6 +27,7 @@ export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export type { ImportedNetwork } from "./import/builder.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";
 export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";
+export { importOnnx, type OnnxImportOptions, onnxNetworkOf, onnxReadable } from "./onnx/import.ts";
 export {
   decodeOnnx,
   encodeOnnx,

@@ -17,6 +17,7 @@ import {
 import {
   loadModel,
   loadPretrained,
+  loadSlim,
   quantizeWeights,
   saveSlim,
   useBackend,
@@ -77,6 +78,10 @@ describe("slimlab inspect and convert", function () {
     assert.match(await convert(at("a.tflite"), at("back.slim"), {}), /integers in the file/);
     const report = await inspect(at("a.onnx"));
     assert.match(report.notes.join("\n"), /2 Conv/);
+    assert.deepEqual([report.parameters, report.macs], [431_080, 2_293_000]);
+    await convert(at("a.onnx"), at("onnx.slim"), {});
+    const fc2 = Object.entries(weightsOf((await loadSlim(at("onnx.slim"))).model)).at(-1)![1];
+    assert.deepEqual(fc2, kernel);
     assert.equal((await inspect(at("a.safetensors"))).parameters, 431_080);
   });
 

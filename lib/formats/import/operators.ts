@@ -316,6 +316,49 @@ export function affine(
   );
 }
 
+const invert = ({ shape, values }: Constant, of: (value: number) => number): Constant => ({
+  shape,
+  values: values.map(of),
+});
+
+/** A sum, difference, product or quotient of a value and a constant. */
+export function withConstant(
+  b: NetworkBuilder,
+  name: string,
+  kind: "add" | "multiply" | "subtract" | "divide",
+  x: string,
+  constant: Constant,
+  isFirst: boolean,
+): string {
+  const one = { shape: [1], values: Float32Array.of(-1) };
+  switch (kind) {
+    case "add":
+      return affine(b, name, x, undefined, constant);
+    case "multiply":
+      return affine(b, name, x, constant, undefined);
+    case "subtract":
+      return isFirst
+        ? affine(b, name, x, one, constant)
+        : affine(
+            b,
+            name,
+            x,
+            undefined,
+            invert(constant, (value) => -value),
+          );
+    default:
+      return isFirst
+        ? affine(b, name, elementwise(b, `${name}/reciprocal`, x, "reciprocal"), constant, undefined)
+        : affine(
+            b,
+            name,
+            x,
+            invert(constant, (value) => 1 / value),
+            undefined,
+          );
+  }
+}
+
 /** A constant with the axes of a value, each of its size or of 1; a leading axis of 1 for the batch is taken off. */
 export function aligned({ shape, values }: Constant, target: readonly number[]): Constant {
   let own = [...shape];

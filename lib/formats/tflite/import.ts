@@ -258,11 +258,6 @@ const pool =
     return activated(file, call.name, x, fusedOf(call, 5));
   };
 
-const invert = ({ shape, values }: Constant, of: (value: number) => number): Constant => ({
-  shape,
-  values: values.map(of),
-});
-
 /** An operator of two values, either of which may be a constant. */
 const binary =
   (kind: "add" | "multiply" | "subtract" | "divide"): Reader =>
@@ -276,47 +271,10 @@ const binary =
     else {
       const flow = file.flowing(sides[0] ? second : first);
       const constant = file.constant(sides[0] ? first : second);
-      x = withConstant(call.name, b, kind, flow, constant, sides[0]);
+      x = to.withConstant(b, call.name, kind, flow, constant, sides[0]);
     }
     return activated(file, call.name, x, fusedOf(call, 0));
   };
-
-function withConstant(
-  name: string,
-  b: NetworkBuilder,
-  kind: "add" | "multiply" | "subtract" | "divide",
-  x: string,
-  constant: Constant,
-  isFirst: boolean,
-): string {
-  const one = { shape: [1], values: Float32Array.of(-1) };
-  switch (kind) {
-    case "add":
-      return to.affine(b, name, x, undefined, constant);
-    case "multiply":
-      return to.affine(b, name, x, constant, undefined);
-    case "subtract":
-      return isFirst
-        ? to.affine(b, name, x, one, constant)
-        : to.affine(
-            b,
-            name,
-            x,
-            undefined,
-            invert(constant, (value) => -value),
-          );
-    default:
-      return isFirst
-        ? to.affine(b, name, to.elementwise(b, `${name}/reciprocal`, x, "reciprocal"), constant, undefined)
-        : to.affine(
-            b,
-            name,
-            x,
-            invert(constant, (value) => 1 / value),
-            undefined,
-          );
-  }
-}
 
 /** The larger or the smaller of two values, or of one and a number. */
 const bound =
