@@ -43,6 +43,7 @@ export * from "./kl-calibration.ts";
 export * from "./kmeans-lloyd.ts";
 export * from "./kmeans-optimal.ts";
 export * from "./learned-steps.ts";
+export * from "./number-formats.ts";
 export * from "./observers.ts";
 export { type Codes, type Codes8, pack, packedBytes, unpack } from "./packing.ts";
 export {

@@ -28,7 +28,7 @@ export function translateFigure(figure: FigureJson, texts: Texts): FigureJson {
   for (const trace of data) sayTrace(trace, sayName, texts);
   for (const [key, value] of Object.entries(layout)) {
     const axisTitle = /^[xy]axis\d*$/.test(key) && textBox((value as PlotlyLayout).title);
-    if (axisTitle) axisTitle.text = sayLabel(axisTitle.text, say);
+    if (axisTitle) axisTitle.text = sayLabel(axisTitle.text, texts);
   }
   for (const box of [...textBoxes(layout.annotations), ...shapeLabels(layout.shapes)])
     box.text = say(box.text);
@@ -75,13 +75,13 @@ function sayTrace(trace: PlotlyTrace, sayName: Say, texts: Texts): void {
   if (Array.isArray(trace.text)) trace.text = sayAll(trace.text);
   if (typeof trace.hovertemplate === "string") trace.hovertemplate = texts.quietly().say(trace.hovertemplate);
   const colorbar = textBox((trace.colorbar as PlotlyLayout | undefined)?.title);
-  if (colorbar) colorbar.text = sayLabel(colorbar.text, (text) => texts.say(text));
+  if (colorbar) colorbar.text = sayLabel(colorbar.text, texts);
 }
 
 /** A label with its unit in brackets: each is a text of its own. */
-function sayLabel(text: string, say: Say): string {
-  const [, label, unit] = /^(.+) \(([^()]+)\)$/.exec(text) ?? [];
-  return unit ? `${say(label)}（${say(unit)}）` : say(text);
+function sayLabel(text: string, texts: Texts): string {
+  const [, label, unit] = texts.has(text) ? [] : (/^(.+) \(([^()]+)\)$/.exec(text) ?? []);
+  return unit ? `${texts.say(label)}（${texts.say(unit)}）` : texts.say(text);
 }
 
 /** What the plots say of a figure to those who do not see it: their own sentences about the texts that stand in it. */

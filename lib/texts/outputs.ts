@@ -57,7 +57,9 @@ export function translateBundle(bundle: MimeBundle, texts: Texts): MimeBundle {
     // Where there is HTML, its plain text is seen by few, and may be columns that no table of texts knows.
     const plain = textOf(bundle["text/plain"]);
     own["text/plain"] =
-      bundle["text/html"] === undefined ? translateText(plain, texts) : translateText(plain, texts.quietly());
+      bundle["text/html"] === undefined && bundle["text/markdown"] === undefined
+        ? translateText(plain, texts)
+        : translateText(plain, texts.quietly());
   }
   return own;
 }
@@ -95,7 +97,7 @@ export function translateText(text: string, texts: Speech): string {
 const quoted = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`/g;
 /** Values as they are shown: brackets, names, numbers and strings. */
 const value =
-  /^\s*(?:[\p{L}_$][\w$]*: )?(?:[[{(\]})]|'|"|`|[-\d.]+,?$|\.\.\. )|^(?:Map|Set|Object|\w+Array)\(\d+\) [[{]/u;
+  /^(?:\s*|\s+[\p{L}_$][\w$]*: )(?:[[{(\]})]|'|"|`|[-\d.]+,?$|\.\.\. )|^(?:Map|Set|Object|\w+Array)\(\d+\) [[{]/u;
 
 function translateLine(line: string, texts: Speech): string {
   if (!value.test(line)) return texts.say(line);
