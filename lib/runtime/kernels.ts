@@ -84,7 +84,23 @@ export function storeKernel(source: KernelSource): StoredKernel {
 
 function codedOf({ shape, values, quantized, clustered, mask }: KernelSource): Coded {
   if (quantized) {
-    const { codes, scale, zeroPoint, axis } = quantized;
+    const {
+      codes,
+      scale,
+      zeroPoint,
+      axis,
+      bits: _bits,
+      scheme: _scheme,
+      signed: _signed,
+      shape: _shape,
+      ...more
+    } = quantized;
+    // A grid that says more than is understood here would run to wrong numbers.
+    const strange = Object.entries(more).filter(([, value]) => value !== undefined);
+    if (strange.length > 0 || (axis === undefined && scale.length !== 1) || typeof axis === "object")
+      throw new RangeError(
+        `a grid must have one scale, or one for each index of an axis, to run from storage, got ${strange.map(([name]) => name).join(", ") || `${scale.length} scales`}`,
+      );
     const { low, high } = codeRange(quantized);
     // A sign grid has the levels −1 and 1, all others every whole number from low to high.
     const places = high - low < 256 ? new Uint8Array(codes.length) : new Uint16Array(codes.length);

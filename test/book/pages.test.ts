@@ -37,7 +37,7 @@ describe("the start pages", function () {
   }
 
   it("make a smaller model, for engineers", async () => {
-    const [recipe, alone] = await run("engineer.md");
+    const [recipe, alone, stored] = await run("engineer.md");
     const rows = [...recipe.matchAll(/^(\w+) ([\d.]+) (\d+)$/gm)];
     assert.deepEqual(
       rows.map(([, technique]) => technique),
@@ -49,6 +49,8 @@ describe("the start pages", function () {
     assert.ok(Number(before[2]) - Number(after[2]) < 0.02, recipe);
     assert.ok(recipe.includes(`from the file: ${after[2]}`), recipe);
     assert.match(alone, /^1000 weights left, \d+ bytes instead of 40,000/m);
+    const [, bytes, floats] = /^(\d+) bytes of weights instead of (\d+): a \d$/m.exec(stored) ?? [];
+    assert.ok(Number(bytes) < 0.27 * Number(floats), stored);
   });
 
   it("show an exercise that is not solved yet, for teachers", async () => {

@@ -93,7 +93,7 @@ export async function compressFile(
       modelRunner("TensorFlow.js, original", model),
       modelRunner("TensorFlow.js, compressed", state.model),
     ];
-    const notes = [...examples.notes];
+    const notes = [...(("notes" in opened ? opened.notes : undefined) ?? []), ...examples.notes];
     if (!state.activations)
       try {
         const stored = storedOf(state.model, state.compression);
