@@ -78,8 +78,12 @@ export async function gradeClass(
       trouble = error;
       return error.results;
     });
-    if (options.out !== undefined) await writeAll(options.out, results, assignment);
-    if (options.json !== undefined) await writeFileAtomic(options.json, gradesJson(results));
+    try {
+      if (options.out !== undefined) await writeAll(options.out, results, assignment);
+      if (options.json !== undefined) await writeFileAtomic(options.json, gradesJson(results));
+    } catch (error) {
+      trouble ??= new Unfinished(error, results);
+    }
     if (trouble) throw trouble;
     return results;
   } finally {

@@ -101,7 +101,7 @@ export async function gradeNotebook(
 ): Promise<Grade> {
   const started = performance.now();
   const { assignment } = judge;
-  const source = withoutOutputs(submission);
+  const source = withoutGiants(withoutOutputs(submission));
   // A foreign or missing kernelspec is an accident of some editor: the code decides.
   const kernelspec = { name: "slimlab", language: "typescript" };
   source.metadata = { ...source.metadata, kernelspec };
@@ -158,6 +158,20 @@ export async function freeCases(
     if (passing.length < cases.length) free.set(name, new Set(passing.map((one) => one.name)));
   }
   return free;
+}
+
+/** Characters of a cell that are still read as code. */
+const longestCell = 4_000_000;
+
+/** No person writes cells of many megabytes: reading one would take minutes, so it costs what it should have given. */
+function withoutGiants(notebook: Notebook): Notebook {
+  const cells = notebook.cells.map((cell) => {
+    const { length } = textOf(cell.source);
+    if (length <= longestCell) return cell;
+    const source = cell.cell_type === "code" ? `throw new Error("this cell had ${length} characters")` : "";
+    return { ...cell, source };
+  });
+  return { ...notebook, cells };
 }
 
 /** A notebook of another kernel runs all the same; its report says so. */

@@ -333,7 +333,8 @@ function withOwnNames(submissions: Submission[]): Submission[] {
       submission.student
         .replace(/[^\p{L}\p{N}._ -]/gu, "_")
         .replace(/^[.\s]+|[.\s]+$/g, "")
-        .slice(0, 80) || "student";
+        .slice(0, 80)
+        .normalize("NFC") || "student";
     let id = base;
     for (let n = 2; used.has(id.toLowerCase()); n++) id = `${base}-${n}`;
     used.add(id.toLowerCase());

@@ -77,6 +77,7 @@ export function parseNotebook(text: string, path: string): Notebook {
       throw new Error(`${path} has a misshapen cell: number ${i + 1} needs cell_type and source`);
     }
     if (!isObject(cell.metadata)) cell.metadata = {};
+    if (!Array.isArray(cell.metadata.tags)) delete cell.metadata.tags;
     if (cell.cell_type === "code" && !Array.isArray(cell.outputs)) cell.outputs = [];
   }
   if (!isObject(notebook.metadata)) notebook.metadata = {};
