@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Comparison, ExperimentName, Results } from "../pipeline/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
-import { packageRoot } from "../util/files.ts";
 import { untilInterrupted } from "../util/interrupt.ts";
 import { progress } from "../util/progress.ts";
 import { tableOf } from "../util/table.ts";
@@ -37,9 +36,8 @@ export async function run(args: string[]): Promise<number> {
     console.log(help);
     return 0;
   }
-  const { compareResults, experimentNames, experiments, readResults, reproduce, summaryOf } = await import(
-    "../pipeline/index.ts"
-  );
+  const { compareResults, experimentNames, experiments, readResults, recordFolder, reproduce, summaryOf } =
+    await import("../pipeline/index.ts");
   if (positionals.length === 0) {
     for (const one of experimentNames) console.log(`${one.padEnd(26)} ${experiments[one].title}`);
     return 0;
@@ -71,7 +69,7 @@ export async function run(args: string[]): Promise<number> {
   console.log(`${results.title}; ${results.data.name}, ${results.backend}`);
   console.log(inTable(summaryOf(results)));
   console.log(`${join(folder, "results.json")}`);
-  const shipped = await readResults(join(packageRoot, "datasets", "records", name));
+  const shipped = await readResults(join(recordFolder, name));
   const before = isDone ? earlier : shipped;
   if (!before || (!isDone && before.data.sha256 !== results.data.sha256)) return 0;
   const rows = compareResults(before, results);

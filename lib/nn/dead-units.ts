@@ -81,8 +81,8 @@ export function foldDeadUnits(model: tf.LayersModel, masks: Masks): FoldedUnits 
   };
 }
 
-/** Why a group's units cannot be folded; undefined where they can. */
-function whyNot(
+/** Why a group's units cannot be folded, or put into another order; undefined where they can. */
+export function whyNot(
   model: tf.LayersModel,
   group: Group,
   biases: Record<string, Float32Array>,

@@ -116,6 +116,7 @@ export {
   saveSlim,
   slimOf,
 } from "./slim.ts";
+export { type UnitOrders, unitOrders } from "./sort-units.ts";
 export { loadStored, storedOf } from "./stored.ts";
 export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";
 export { tf } from "./tf.ts";

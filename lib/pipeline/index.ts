@@ -24,6 +24,7 @@ export {
   type Run,
   summaryOf,
 } from "./records/results.ts";
+export { type LoadedRecord, loadRecord, recordFolder } from "./records/shipped.ts";
 export { layerTable, publishedTables } from "./records/table.ts";
 export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
 export {
@@ -55,4 +56,5 @@ export {
 export type { Quantize } from "./techniques/quantize.ts";
 export type { QuantizeAutomatically } from "./techniques/quantize-automatically.ts";
 export type { QuantizeBiases } from "./techniques/quantize-biases.ts";
+export type { SortUnits } from "./techniques/sort-units.ts";
 export { type Step, type TechniqueName, techniqueNames } from "./techniques.ts";

@@ -17,6 +17,7 @@ import { pruneWhileTraining } from "./techniques/prune-while-training.ts";
 import { quantize } from "./techniques/quantize.ts";
 import { quantizeAutomatically } from "./techniques/quantize-automatically.ts";
 import { quantizeBiases } from "./techniques/quantize-biases.ts";
+import { sortUnits } from "./techniques/sort-units.ts";
 
 /** The names of all techniques. */
 export const techniqueNames = [
@@ -26,6 +27,7 @@ export const techniqueNames = [
   "pruneIteratively",
   "pruneWhileTraining",
   "foldDeadUnits",
+  "sortUnits",
   "quantize",
   "quantizeAutomatically",
   "quantizeBiases",
@@ -45,6 +47,7 @@ export const techniques = {
   pruneIteratively,
   pruneWhileTraining,
   foldDeadUnits,
+  sortUnits,
   quantize,
   quantizeAutomatically,
   quantizeBiases,

@@ -1,13 +1,22 @@
 // §4.3 The records: what a run writes, how it goes on and is compared, and the paper's table counted in real files.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { slimParts } from "../../lib/coding/index.ts";
 import { loadDataset } from "../../lib/datasets/index.ts";
-import { evaluate, loadPretrained, loadSlim, slimOf, useBackend, weightsOf } from "../../lib/nn/index.ts";
+import {
+  evaluate,
+  loadPretrained,
+  loadSlim,
+  modelOfSlim,
+  slimOf,
+  useBackend,
+  weightsOf,
+} from "../../lib/nn/index.ts";
 import {
   checkRecipe,
   compareResults,
@@ -16,11 +25,13 @@ import {
   experimentNames,
   experiments,
   layerTable,
+  loadRecord,
   meanAndSpread,
   publishedTables,
   type Recipe,
   type Results,
   readResults,
+  recordFolder,
   reproduce,
   runRecipe,
   summaryOf,
@@ -176,6 +187,46 @@ describe("4.3 the records", function () {
     }
     small.dispose();
     model.dispose();
+  });
+
+  it("what ships is of today's recipes, and its files are what their results say", async () => {
+    const shipped = (await readdir(recordFolder, { withFileTypes: true })).filter((entry) =>
+      entry.isDirectory(),
+    );
+    assert.ok(shipped.length > 0);
+    for (const { name } of shipped) {
+      const record = name as (typeof experimentNames)[number];
+      assert.ok(experimentNames.includes(record), name);
+      const { results, best, slim } = await loadRecord(record);
+      const { recipe, reference, title } = experiments[record];
+      assert.deepEqual([results.name, results.title], [name, title]);
+      assert.deepEqual(
+        results.recipe,
+        JSON.parse(JSON.stringify(recipe)),
+        `${name}: changed since it was run`,
+      );
+      assert.deepEqual(results.reference, JSON.parse(JSON.stringify(reference)));
+      for (const run of results.runs) {
+        const bytes = await readFile(join(recordFolder, name, `seed-${run.seed}.slim`));
+        assert.equal(
+          createHash("sha256").update(bytes).digest("hex"),
+          run.sha256,
+          `${name}, seed ${run.seed}`,
+        );
+        assert.equal(bytes.length, run.bytes);
+        assert.ok(run.compressed.validation.errors >= best.compressed.validation.errors);
+      }
+      const { model } = await modelOfSlim(slim);
+      const { correct, count } = await evaluate(model, (await loadDataset(results.data.name)).validation);
+      model.dispose();
+      // Another backend adds in another order.
+      const differ = Math.abs(count - correct - best.compressed.validation.errors);
+      assert.ok(
+        differ <= 2,
+        `${name}: ${count - correct} mistakes, not ${best.compressed.validation.errors}`,
+      );
+    }
+    await assert.rejects(loadRecord("vgg" as "compact-lenet-5"), /name must be one of/);
   });
 
   it("says which figures differ", () => {

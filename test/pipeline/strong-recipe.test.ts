@@ -49,6 +49,69 @@ describe("2.3 the strong recipe's techniques", function () {
     small.dispose();
   });
 
+  it("sorted units: the same network in a smaller file, whatever form its weights have", async () => {
+    const data = await smallData(50, 300);
+    const prune = {
+      technique: "pruneWhileTraining",
+      sparsity: 0.95,
+      epochs: 2,
+      batchSize: 10,
+      every: 2,
+    } as const;
+    const forms: Recipe[] = [
+      [],
+      [
+        { technique: "quantize", bits: 4, perChannel: false },
+        { technique: "quantizeBiases", bits: 5 },
+      ],
+      [{ technique: "cluster", clusters: 8 }],
+    ];
+    for (const form of forms) {
+      const result = await runRecipe(model, data, [prune, ...form, { technique: "sortUnits" }], {
+        cache: false,
+      });
+      const [before, after] = result.rows.slice(-2);
+      const name = form[0]?.technique ?? "floats";
+      assert.equal(after.note, "sorted: fc1, fc2");
+      assert.equal(after.accuracy, before.accuracy, name);
+      assert.ok(Math.abs(after.loss - before.loss) < 1e-5, `${name}: loss ${before.loss} and ${after.loss}`);
+      assert.ok(after.bytes < before.bytes, `${name}: ${after.bytes} bytes after ${before.bytes}`);
+      const { model: sorted } = await result.load();
+      const { fc1 } = weightsOf(sorted);
+      const inputs = new Uint32Array(300);
+      fc1.forEach((w, i) => {
+        if (w !== 0) inputs[i % 300]++;
+      });
+      assert.deepEqual(
+        [...inputs],
+        [...inputs].sort((a, b) => b - a),
+        name,
+      );
+      sorted.dispose();
+    }
+    await assert.rejects(
+      runRecipe(model, data, [{ technique: "quantize", bits: 4 }, { technique: "sortUnits" }], {
+        cache: false,
+      }),
+      /fc1 must have one scale for all units to be sorted/,
+    );
+  });
+
+  it("units of convolutions are sorted too, and what reads them follows", async () => {
+    const lenet = await loadPretrained("lenet-5");
+    const data = await smallData(50, 100);
+    const result = await runRecipe(
+      lenet,
+      data,
+      [{ technique: "pruneWeights", sparsity: 0.9 }, { technique: "sortUnits" }],
+      { cache: false },
+    );
+    const [, pruned, sorted] = result.rows;
+    assert.equal(sorted.note, "sorted: conv1, conv2, fc1");
+    assert.ok(Math.abs(sorted.loss - pruned.loss) < 1e-5, `loss ${pruned.loss} and ${sorted.loss}`);
+    lenet.dispose();
+  });
+
   it("magnitude and fisher prune to the same sparsity; by the bit more units die", async () => {
     const data = await smallData(400, 100);
     const live: Record<string, number> = {};
