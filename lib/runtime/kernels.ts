@@ -45,11 +45,15 @@ interface Coded {
   /** Floats, or places in `table`. */
   codes: Float32Array | Uint8Array | Uint16Array;
   table?: Float32Array;
-  /** Factors of columns, or of rows: row r has entry r modulo the length. */
+  /** Factors of columns, the same for all rows. */
   columnScale?: Float32Array;
+  /** Factors of rows: row r has entry r modulo the length. */
   rowScale?: Float32Array;
-  /** The table's value that stands for 0, one a column or one for all; without it, 0. */
+  /** Factors that differ along both, in lines with one for each column; {@link lineOf} says which line a row has. */
+  scales?: Float32Array;
+  /** The table's value that stands for 0, in lines like those of `scales`; without it, 0. */
   zeros?: Float32Array;
+  lineOf?: (row: number) => number;
 }
 
 /**
@@ -69,12 +73,13 @@ export function storeKernel(source: KernelSource): StoredKernel {
   for (let at = 0; at < size; at++) if (isKept(at)) entries++;
   const isSparse = 2 * entries < size;
   const kept = isSparse ? compress(coded.codes, rows, cols, entries, isKept) : { codes: coded.codes };
-  const { table, columnScale, rowScale, zeros } = coded;
+  const { table, columnScale, rowScale, scales, zeros } = coded;
   const parts: (ArrayBufferView | undefined)[] = [
     ...Object.values(kept),
     table,
     columnScale,
     rowScale,
+    scales,
     zeros,
   ];
   const form = `${isSparse ? "sparse " : ""}${table ? "codes" : "floats"}` as KernelForm;
@@ -83,45 +88,7 @@ export function storeKernel(source: KernelSource): StoredKernel {
 }
 
 function codedOf({ shape, values, quantized, clustered, mask }: KernelSource): Coded {
-  if (quantized) {
-    const {
-      codes,
-      scale,
-      zeroPoint,
-      axis,
-      bits: _bits,
-      scheme: _scheme,
-      signed: _signed,
-      shape: _shape,
-      ...more
-    } = quantized;
-    // A grid that says more than is understood here would run to wrong numbers.
-    const strange = Object.entries(more).filter(([, value]) => value !== undefined);
-    if (strange.length > 0 || (axis === undefined && scale.length !== 1) || typeof axis === "object")
-      throw new RangeError(
-        `a grid must have one scale, or one for each index of an axis, to run from storage, got ${strange.map(([name]) => name).join(", ") || `${scale.length} scales`}`,
-      );
-    const { low, high } = codeRange(quantized);
-    // A sign grid has the levels −1 and 1, all others every whole number from low to high.
-    const places = high - low < 256 ? new Uint8Array(codes.length) : new Uint16Array(codes.length);
-    for (let at = 0; at < places.length; at++) places[at] = codes[at] - low;
-    const perColumn = axis === shape.length - 1 && scale.length > 1;
-    if (scale.length > 1 && !perColumn && axis !== shape.length - 2)
-      throw new RangeError(
-        `scales must be along the last two axes, got axis ${axis} of ${shape.join(" x ")}`,
-      );
-    const zeros = zeroPoint.every((zero) => zero === zeroPoint[0]) ? undefined : Float32Array.from(zeroPoint);
-    if (zeros && !perColumn) throw new RangeError("zero points must be alike, or one for each output");
-    const table = mapFloats({ length: high - low + 1 }, (_, i) => low + i - (zeros ? 0 : zeroPoint[0]));
-    if (scale.length === 1) return { codes: places, table: table.map((step) => step * scale[0]) };
-    const factors = Float32Array.from(scale);
-    return {
-      codes: places,
-      table,
-      ...(perColumn ? { columnScale: factors } : { rowScale: factors }),
-      ...(zeros ? { zeros } : {}),
-    };
-  }
+  if (quantized) return codedOnGrid(quantized);
   if (clustered) {
     const { codes, codebook } = clustered;
     if (!mask) return { codes: codes.slice(), table: codebook.slice() };
@@ -137,10 +104,42 @@ function codedOf({ shape, values, quantized, clustered, mask }: KernelSource): C
   return { codes: values.slice() };
 }
 
-function keptOf({ codes, table, zeros }: Coded, cols: number): (at: number) => boolean {
+/** Codes of a grid, numbered from 0; a sign grid has the levels −1 and 1, all others every whole number of their range. */
+function codedOnGrid(quantized: Quantized): Coded {
+  const { codes, scale, zeroPoint, axis, shape, span = 1, group } = quantized;
+  const { low, high } = codeRange(quantized);
+  const places = high - low < 256 ? new Uint8Array(codes.length) : new Uint16Array(codes.length);
+  for (let at = 0; at < places.length; at++) places[at] = codes[at] - low;
+  const alike = zeroPoint.every((zero) => zero === zeroPoint[0]);
+  const table = mapFloats({ length: high - low + 1 }, (_, i) => low + i - (alike ? zeroPoint[0] : 0));
+  if (scale.length === 1) return { codes: places, table: table.map((step) => step * scale[0]) };
+  const factors = Float32Array.from(scale);
+  const coded = { codes: places, table, ...(alike ? {} : { zeros: Float32Array.from(zeroPoint) }) };
+  const last = shape.length - 1;
+  // Channels run fastest in both: a group is so many rows of a matrix, or so many places of a depthwise window.
+  if (axis === last && span === 1) {
+    if (group === undefined) return { ...coded, columnScale: factors };
+    return { ...coded, scales: factors, lineOf: (row) => Math.floor(row / group) };
+  }
+  const inputs = shape[last - 1];
+  if (axis === last - 1 && span === 2) {
+    const lineOf = (row: number) =>
+      Math.floor(Math.floor(row / inputs) / (group ?? codes.length)) * inputs + (row % inputs);
+    return { ...coded, scales: factors, lineOf };
+  }
+  if (axis === last - 1 && span === 1 && group === undefined && alike) return { ...coded, rowScale: factors };
+  throw new RangeError(
+    `scales must be one for all, for each output, or for each input without groups, got ${scale.length} along axis ${axis} of ${shape.join(" x ")}`,
+  );
+}
+
+function keptOf({ codes, table, zeros, lineOf }: Coded, cols: number): (at: number) => boolean {
   if (!table) return (at) => codes[at] !== 0;
-  if (zeros) return (at) => table[codes[at]] !== zeros[at % cols];
-  return (at) => table[codes[at]] !== 0;
+  if (!zeros) return (at) => table[codes[at]] !== 0;
+  return (at) => {
+    const [row, column] = [Math.floor(at / cols), at % cols];
+    return table[codes[at]] !== zeros[(lineOf?.(row) ?? 0) * cols + column];
+  };
 }
 
 /** Compressed sparse rows: what is kept, row after row, each with its column, and where each row begins. */
@@ -178,37 +177,41 @@ function compress(
 
 /** The loops: over floats or a table's entries, over all columns or those that are kept. */
 function rowsOf(
-  { codes, table, columnScale, rowScale, zeros, columns, starts }: Coded & Sparse,
+  { codes, table, columnScale, rowScale, scales, zeros, lineOf, columns, starts }: Coded & Sparse,
   cols: number,
 ): Pick<StoredKernel, "addRow" | "finish" | "visit"> {
-  const scaleOf = (row: number, column: number) =>
-    (columnScale ? columnScale[column] : 1) * (rowScale ? rowScale[row % rowScale.length] : 1);
-  const weightOf = (code: number, column: number) =>
-    (table ? table[code] : code) - (zeros ? zeros[column] : 0);
+  /** The weight of a code, without the factors of columns. */
+  const weightOf = (code: number, row: number, column: number) => {
+    const place = (lineOf?.(row) ?? 0) * cols + column;
+    const level = (table ? table[code] : code) - (zeros ? zeros[place] : 0);
+    return level * (scales ? scales[place] : 1) * (rowScale ? rowScale[row % rowScale.length] : 1);
+  };
   const visit: StoredKernel["visit"] = (row, tell) => {
-    const [from, to] = starts ? [starts[row], starts[row + 1]] : [row * cols, (row + 1) * cols];
-    for (let at = from; at < to; at++) {
+    const from = starts ? starts[row] : row * cols;
+    const end = starts ? starts[row + 1] : from + cols;
+    for (let at = from; at < end; at++) {
       const column = columns ? columns[at] : at - from;
-      const value = weightOf(codes[at], column) * scaleOf(row, column);
+      const value = weightOf(codes[at], row, column) * (columnScale ? columnScale[column] : 1);
       if (value !== 0) tell(column, value);
     }
   };
+  const isPlain = !zeros && !scales;
   const addRow: StoredKernel["addRow"] = (row, given, sums) => {
-    const factor = rowScale ? given * rowScale[row % rowScale.length] : given;
-    if (starts && columns) {
-      const end = starts[row + 1];
-      if (zeros)
-        for (let at = starts[row]; at < end; at++)
-          sums[columns[at]] += factor * weightOf(codes[at], columns[at]);
-      else if (table)
-        for (let at = starts[row]; at < end; at++) sums[columns[at]] += factor * table[codes[at]];
-      else for (let at = starts[row]; at < end; at++) sums[columns[at]] += factor * codes[at];
+    const from = starts ? starts[row] : row * cols;
+    const end = starts ? starts[row + 1] : from + cols;
+    if (!isPlain) {
+      for (let at = from; at < end; at++) {
+        const column = columns ? columns[at] : at - from;
+        sums[column] += given * weightOf(codes[at], row, column);
+      }
       return;
     }
-    let at = row * cols;
-    if (zeros) for (let c = 0; c < cols; c++) sums[c] += factor * weightOf(codes[at++], c);
-    else if (table) for (let c = 0; c < cols; c++) sums[c] += factor * table[codes[at++]];
-    else for (let c = 0; c < cols; c++) sums[c] += factor * codes[at++];
+    const factor = rowScale ? given * rowScale[row % rowScale.length] : given;
+    if (columns) {
+      if (table) for (let at = from; at < end; at++) sums[columns[at]] += factor * table[codes[at]];
+      else for (let at = from; at < end; at++) sums[columns[at]] += factor * codes[at];
+    } else if (table) for (let c = 0, at = from; at < end; c++) sums[c] += factor * table[codes[at++]];
+    else for (let c = 0, at = from; at < end; c++) sums[c] += factor * codes[at++];
   };
   const finish = (sums: Float32Array) => {
     if (columnScale) for (let c = 0; c < cols; c++) sums[c] *= columnScale[c];

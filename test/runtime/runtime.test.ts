@@ -19,7 +19,7 @@ import {
   weightsOf,
 } from "slimlab/nn";
 import { applyMasks, globalSparsity } from "slimlab/pruning";
-import { clusterWeights, quantize, restoreClusters } from "slimlab/quantization";
+import { clusterWeights, dequantize, quantize, restoreClusters } from "slimlab/quantization";
 import { type StoredNetwork, storedNetwork, storeKernel } from "slimlab/runtime";
 
 /** A network's outputs by TensorFlow.js. */
@@ -200,6 +200,24 @@ describe("§4 networks that run from storage", function () {
           `${found} for ${given}`,
         );
       }
+    // Groups of a matrix's rows, and of a depthwise window's places: as dequantize has them.
+    for (const options of [
+      { shape: [4, 3], axis: 1, group: 2 },
+      { shape: [2, 1, 2, 3], axis: 2, span: 2 },
+      { shape: [2, 1, 2, 3], axis: 2, span: 2, group: 1, scheme: "affine" as const },
+    ]) {
+      const quantized = quantize(full, { bits: 4, ...options });
+      const found = rowsOf(storeKernel({ shape: options.shape, quantized }));
+      const wanted = dequantize(quantized);
+      assert.ok(
+        found.every((value, i) => Math.abs(value - wanted[i]) < 1e-5),
+        `${found} for ${wanted}`,
+      );
+    }
+    assert.throws(
+      () => storeKernel({ shape, quantized: quantize(full, { bits: 4, shape, group: 5 }) }),
+      /scales must be one for all, for each output/,
+    );
     const codes = Uint8Array.from({ length: 12 }, (_, i) => i % 2);
     const mask = Uint8Array.from({ length: 12 }, (_, i) => Number(i < 9));
     const clustered = { codes, codebook: Float32Array.of(-1, 7) };
