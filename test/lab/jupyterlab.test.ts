@@ -253,11 +253,7 @@ describe("the kernel in JupyterLab", function () {
     this.timeout(240_000);
     const name = "3.1.1-weight-pruning.ipynb";
     const chapter = JSON.parse(await readFile(join(packageRoot, "notebooks", name), "utf8"));
-    // The Lab takes the number of a folded cell out of the page, so folded solutions are not waited for by it.
-    const code = chapter.cells.filter(
-      (cell: { cell_type: string; metadata: { jupyter?: { source_hidden?: boolean } } }) =>
-        cell.cell_type === "code" && !cell.metadata.jupyter?.source_hidden,
-    ).length;
+    const code = chapter.cells.filter((cell: { cell_type: string }) => cell.cell_type === "code").length;
     watched = await openPage(browser!);
     lab = await LabNotebook.open(watched.page, server!, name);
     await menu(watched.page, "Run", "Run All Cells");
@@ -270,6 +266,8 @@ describe("the kernel in JupyterLab", function () {
       { timeout: 200_000, polling: 500 },
     );
     await lab.idle();
+    const folded = watched.page.locator(".jp-RenderedMarkdown details:not([open])");
+    assert.ok((await folded.count()) > 0, "solutions wait until they are asked for");
     assert.deepEqual(await lab.errors(), []);
     const charts = watched.page.locator(".jp-OutputArea-output.slimlab-plotly");
     const count = await charts.count();
