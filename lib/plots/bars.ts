@@ -3,6 +3,8 @@ import { checkOneOf, shown } from "../util/check.ts";
 import type { Figure } from "./figure.ts";
 import { color, makeFigure, namedSeries, type PlotOptions, short } from "./options.ts";
 import type { PlotlyTrace } from "./plotly.ts";
+import { formatNumber } from "./text.ts";
+import { symbols } from "./theme.ts";
 
 /** Amounts by category. */
 export type Amounts = Record<string, number>;
@@ -20,7 +22,8 @@ export interface BarsOptions extends PlotOptions {
 }
 
 /**
- * A bar chart.
+ * A bar chart. On a logarithmic axis amounts are dots: a bar's length would say what its place does not, for it begins
+ * nowhere.
  *
  * @param data `{ category: amount }`, or `{ series: { category: amount } }`
  * @throws RangeError for NaN or Infinity, or no bar at all
@@ -38,7 +41,8 @@ export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptio
       throw new RangeError(`errors: there is no series ${shown(name)}`);
   }
   const amountAxis = options.horizontal ? options.x : options.y;
-  const format = typeof amountAxis === "object" ? amountAxis.format : undefined;
+  const { format, log = false } = typeof amountAxis === "object" ? amountAxis : {};
+  if (log && options.errors) throw new RangeError("errors: bars on a logarithmic axis have none");
   const labels = options.labels ?? series.length * categories.length <= 24;
   const template = format === "percent" ? "{v:.1%}" : format === "si" ? "{v:.3~s}" : "{v:.4~g}";
 
@@ -55,6 +59,22 @@ export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptio
     });
     const error = errors.get(name);
     const [along, amount] = options.horizontal ? ["y", "x"] : ["x", "y"];
+    if (log) {
+      const written = template.slice(3, -1);
+      return {
+        type: "scatter",
+        mode: labels ? "markers+text" : "markers",
+        name,
+        [along]: categories,
+        [amount]: values,
+        marker: { color: color(index), symbol: symbols[index % symbols.length], size: 11 },
+        ...(labels && {
+          text: values.map((value) => (value === null ? "" : formatNumber(value, written))),
+          // Several series stand at one place: their labels part to both sides.
+          textposition: labelSides[options.horizontal ? "x" : "y"][series.length > 1 ? 1 + (index % 2) : 0],
+        }),
+      };
+    }
     return {
       type: "bar",
       name,
@@ -86,13 +106,22 @@ export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptio
       return (name ? `${name}: ` : "") + text;
     })
     .join("; ");
-  const figure = makeFigure(traces, options, { alt: `Bar chart. ${described}`, layout: { barmode: mode } });
+  const figure = makeFigure(traces, options, {
+    alt: `${log ? "Dot chart" : "Bar chart"}. ${described}`,
+    layout: { barmode: mode },
+  });
   const axis = figure.layout[options.horizontal ? "yaxis" : "xaxis"] as Record<string, unknown>;
   axis.type = "category"; // a layer named "1" is a name, not a number
   axis.showgrid = false;
   if (options.horizontal) axis.autorange = "reversed"; // first bar on top
   return figure;
 }
+
+/** Where a dot's label stands: alone, or for one series and the next. */
+const labelSides = {
+  x: ["middle right", "top center", "bottom center"],
+  y: ["top center", "middle left", "middle right"],
+};
 
 function isAmounts(value: unknown): boolean {
   return (

@@ -420,7 +420,9 @@ function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
       const [vertical, side] = String(Array.isArray(textposition) ? textposition[i] : textposition).split(
         " ",
       );
-      const shift = side === "right" ? 6 : side === "left" ? -6 : 0;
+      // Beside a marker a label keeps clear of it; above and below it is so already.
+      const clear = vertical === "middle" ? 10 : 6;
+      const shift = side === "right" ? clear : side === "left" ? -clear : 0;
       const anchor = side === "right" ? "start" : side === "left" ? "end" : "middle";
       parts.push(
         text(

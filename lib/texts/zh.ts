@@ -7,6 +7,7 @@ export const zh: Table = {
   "Figure: {x}": "图：{x}",
   "({n} of {n2}; the interactive chart shows all)": "（第 {n} 个，共 {n2} 个；交互图可查看全部）",
   "Bar chart": "条形图",
+  "Dot chart": "点图",
   "Line chart": "折线图",
   Histogram: "直方图",
   "Pareto front": "帕累托前沿",

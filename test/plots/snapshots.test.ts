@@ -37,6 +37,11 @@ const figures: Record<string, () => plots.Figure> = {
       { codes: { "fc1 of LeNet-300-100": 900, fc2: 300 }, gaps: { "fc1 of LeNet-300-100": 700, fc2: 100 } },
       { mode: "stack", horizontal: true, x: { label: "size", unit: "bytes", format: "si" } },
     ),
+  "bars-logarithmic": () =>
+    bars(
+      { LeNet: { "slow radio": 1710, "at home": 0.0853 }, other: { "slow radio": 2760, "at home": 0.138 } },
+      { x: "link", y: { label: "time", unit: "s", log: true }, title: "Dots, for a bar would begin nowhere" },
+    ),
   "heatmap-mask": () => heatmap(new Uint8Array([1, 0, 0, 1, 1, 0]), { rows: 2, cols: 3, label: "kept" }),
   "heatmap-diverging-averaged": () =>
     heatmap(weights(600), { rows: 20, cols: 30, maxSide: 10, title: "Weights", x: "output", y: "input" }),
