@@ -267,6 +267,7 @@ describe("the two editions", () => {
       const chinese = await readFile(join(folder, "zh", name), "utf8");
       assert.deepEqual(all(chinese, /```[\s\S]*?```/g), all(english, /```[\s\S]*?```/g), `zh/${name}: code`);
       assert.deepEqual(slips(chinese), [], `zh/${name}`);
+      if (name !== "glossary.md") continue; // its headings are terms, in both languages
       const terms = (text: string) => all(text, /^### .+$/gm).map((line) => line.slice(4).split(" · "));
       assert.deepEqual(
         terms(chinese).map(([own, other]) => [other, own]),
