@@ -43,7 +43,10 @@ describe("the workbook", function () {
       timeout: 300,
       // A solution is tried where the chapter has just run, for running it once more would take as long again.
       whileOpen: async ({ path, slug }, kernel) => {
+        const begun = performance.now();
         solved.set(slug, await solveIn(kernel, await readNotebook(path)));
+        // A run that says nothing for long counts as broken off.
+        console.log(`      ${slug}: its exercises took ${((performance.now() - begun) / 1000).toFixed(1)} s`);
       },
     });
     book = await buildBook({
