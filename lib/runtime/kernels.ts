@@ -87,7 +87,7 @@ export function storeKernel(source: KernelSource): StoredKernel {
   return { form, shape, rows, cols, bytes, entries, ...rowsOf({ ...coded, ...kept }, cols) };
 }
 
-function codedOf({ shape, values, quantized, clustered, mask }: KernelSource): Coded {
+function codedOf({ values, quantized, clustered, mask }: KernelSource): Coded {
   if (quantized) return codedOnGrid(quantized);
   if (clustered) {
     const { codes, codebook } = clustered;
