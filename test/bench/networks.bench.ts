@@ -7,6 +7,7 @@ import {
   autoQuantize,
   calibrateActivations,
   cloneModel,
+  clusterModel,
   compareModels,
   firstOf,
   foldBatchNorms,
@@ -74,7 +75,23 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     unit: "MB",
     goal: "at most 1.52 MB",
   });
-  report({ work: "… KL", ours: await from(automatic), peers: {}, unit: "nats", goal: "at most 0.017" });
+  report({
+    work: "… KL",
+    ours: await from(automatic),
+    peers: {
+      "4 bits everywhere": await from(
+        changed(folded, (copy) => quantizeWeights(copy, { bits: 4, range: "mse" })),
+      ),
+      "groups of 32": await from(
+        changed(folded, (copy) =>
+          quantizeWeights(copy, { bits: 4, range: "mse", group: 32, scaleType: "float16" }),
+        ),
+      ),
+      "16 clusters a layer": await from(changed(folded, (copy) => clusterModel(copy, { clusters: 16 }))),
+    },
+    unit: "nats",
+    goal: "at most 0.017",
+  });
   const peak = join(packageRoot, "dist", "test", "nn", "mobilenet-peak.js");
   report({
     work: "memory at its peak, default batches",
@@ -83,6 +100,12 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     unit: "MB",
     goal: "at most 1,024 MB",
   });
+}
+
+function changed(model: tf.LayersModel, change: (copy: tf.LayersModel) => void): tf.LayersModel {
+  const copy = cloneModel(model);
+  change(copy);
+  return copy;
 }
 
 /** What onnxruntime's own quantizers make of the same network; nothing where they are not installed. */
