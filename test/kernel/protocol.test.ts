@@ -109,10 +109,19 @@ describe("kernel: the protocol's core", () => {
       const sent = (characters: number) => {
         left += characters;
       };
-      for (const text of ["now", "a", "b"]) host.outputs.stream(origin, "stdout", text, sent);
-      host.outputs.stream(origin, "stderr", "c", sent);
-      host.outputs.stream(other, "stderr", "d", sent);
-      host.outputs.publish(origin, "clear_output", { wait: false });
+      // The clock stands still: on a busy machine 20 ms may pass between any two lines.
+      const clock = Object.getOwnPropertyDescriptor(performance, "now");
+      const at = performance.now();
+      Object.defineProperty(performance, "now", { value: () => at, configurable: true });
+      try {
+        for (const text of ["now", "a", "b"]) host.outputs.stream(origin, "stdout", text, sent);
+        host.outputs.stream(origin, "stderr", "c", sent);
+        host.outputs.stream(other, "stderr", "d", sent);
+        host.outputs.publish(origin, "clear_output", { wait: false });
+      } finally {
+        if (clock) Object.defineProperty(performance, "now", clock);
+        else delete (performance as { now?: unknown }).now;
+      }
       const texts = host.sent.filter(({ message }) => message.header.msg_type === "stream");
       assert.deepEqual(
         texts.map(({ message: { content } }) => [content.name, content.text]),

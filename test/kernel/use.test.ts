@@ -112,6 +112,42 @@ describe("kernel: real use", () => {
     assert.equal(text(await run(code, { onInput: () => "Bob" })), "'Bob'");
   });
 
+  it("what a cell takes away from the language is put back, and said", async () => {
+    for (const [code, name] of [
+      ["Array.prototype[Symbol.iterator] = null", "Array.prototype[Symbol.iterator]"],
+      ["delete Array.prototype[Symbol.iterator]", "Array.prototype[Symbol.iterator]"],
+      ["globalThis.Promise = null", "Promise"],
+      ["Map.prototype.get = Array.prototype.push = undefined", "Array.prototype.push, Map.prototype.get"],
+      ["globalThis.process = globalThis.Error = globalThis.Symbol = globalThis.Object = null", "Object, "],
+      [
+        "setTimeout(() => { delete Set.prototype.add; Array.prototype.map = 5 }, 1); await new Promise((d) => setTimeout(d, 20))",
+        "Set.prototype.add",
+      ],
+    ]) {
+      const result = await run(code);
+      assert.ok(streamed(result).includes(name), `${code}: ${JSON.stringify(result.outputs)}`);
+      assert.equal(
+        text(await run("[...[1, 2].map((x) => x + 1)].length + new Map([[1, 2]]).get(1)!")),
+        "4",
+        code,
+      );
+    }
+    // What is replaced by another function is its writer's to answer for.
+    await run(
+      "const { map } = Array.prototype; Array.prototype.map = function (...all) { return map.apply(this, all) }",
+    );
+    assert.equal(streamed(await run("Array.prototype.map === map")), "");
+    await run("Array.prototype.map = map");
+  });
+
+  it("an object that every promise waits for is no object of the next cell", async () => {
+    const running = run("console.log('going'); Object.prototype.then = function () {}");
+    await nextMessage(kernel, ({ header }) => header.msg_type === "stream");
+    await kernel.interrupt();
+    await running;
+    assert.equal(text(await run("1 + 1")), "2");
+  });
+
   it("promises show without Node's marks on them", async () => {
     const printed = streamed(await run("console.log(Promise.resolve(3), { p: new Promise(() => {}) })"));
     assert.equal(printed, "Promise { 3 } { p: Promise { <pending> } }\n");

@@ -31,7 +31,11 @@ export class Evaluator {
   // report that from within the collector, where Node 24 and later end the process: so what has not ended is kept.
   readonly #unended = new Set<Promise<unknown>>();
 
-  constructor() {
+  readonly #ended: () => void;
+
+  /** @param ended called before anything else when code has ended, whatever it has done to the language's own objects */
+  constructor(ended: () => void) {
+    this.#ended = ended;
     this.#session.connect();
     Object.defineProperty(globalThis, Symbol.for("slimlab.take"), {
       value: (value: unknown) => {
@@ -74,6 +78,7 @@ export class Evaluator {
       // V8 never stops at an error in code that it evaluates silently.
       { expression: code, replMode: true, awaitPromise: true, objectGroup: "cell", silent: !debug },
       (error, reply) => {
+        this.#ended();
         if (!error) end(this.#outcome(reply as unknown as Evaluated));
         // Cut off in its first part, a cell has no other end.
         else if (/terminated/.test(error.message)) end({ error: interruption() });

@@ -5,6 +5,8 @@ import { guard, shared } from "../node/link.ts";
 import { KernelError } from "./errors.ts";
 
 const entrance = Symbol.for("slimlab.enter");
+/** A cell may take the global's name. */
+const process = globalThis.process;
 
 export class Guard {
   readonly #numbers: Int32Array;

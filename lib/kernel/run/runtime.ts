@@ -19,6 +19,7 @@ import { provideModules } from "./modules.ts";
 import { Outlet } from "./outlet.ts";
 import { holdOpen, newScope, type Scope, uncaughtBy } from "./owner.ts";
 import { captureProcesses } from "./processes.ts";
+import { repairRealm } from "./realm.ts";
 import { Scopes } from "./scope.ts";
 import { provideStdin } from "./stdin.ts";
 import { captureStreams } from "./streams.ts";
@@ -45,7 +46,7 @@ export class Runtime {
     this.#bench = {
       scopes,
       guard: this.#guard,
-      evaluator: new Evaluator(),
+      evaluator: new Evaluator(() => this.#repair()),
       publish: (type, content) => this.#publish(type, content),
       done: (run, end) => this.#done(run, end),
     };
@@ -86,9 +87,18 @@ export class Runtime {
     this.#postAfterText({ type: "stream", origin, name: "stderr", text });
   }
 
+  /** What a cell has taken away of the language is there again before the kernel needs it. */
+  #repair(): void {
+    const names = repairRealm();
+    if (names === undefined) return;
+    const text = `The language needs what was changed here, and so does the kernel; it is as before: ${names}\n`;
+    this.#afterwards(this.#scopes.current, text);
+  }
+
   // ---- From the server -----------------------------------------------------------------------------------------------
 
   #take(message: ToMain): void {
+    this.#repair();
     switch (message.type) {
       case "run":
         new CellRun(message, this.#bench).start();
