@@ -35,7 +35,7 @@ export type ModelFile =
 
 /** The formats, as help texts and errors list them. */
 export const readable =
-  "TensorFlow.js layers models (a folder, or its model.json), .slim, .tflite, .onnx, .safetensors and .gguf files";
+  "TensorFlow.js models (a folder, or its model.json), .slim, .tflite, .onnx, .safetensors and .gguf files";
 
 export interface OpenOptions {
   /** Sizes of inputs that an .onnx file leaves open, by name, the batch left out: [3, 224, 224]. */

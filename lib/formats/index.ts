@@ -23,6 +23,7 @@ export {
   openGguf,
   writeGguf,
 } from "./gguf/file.ts";
+export { graphModelReadable, importGraphModel } from "./graph-model.ts";
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export type { ImportedNetwork } from "./import/builder.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";

@@ -4,10 +4,12 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { importGraphModel } from "../formats/index.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { elements } from "../util/shape.ts";
 import { ensureBackend } from "./backend.ts";
 import { buildModel } from "./build.ts";
+import { modelOf } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 /**
@@ -39,7 +41,8 @@ export async function saveModel(model: tf.LayersModel, folder: string): Promise<
 }
 
 /**
- * Loads a layers model that {@link saveModel}, `model.save` or TensorFlow's converter wrote.
+ * Loads a layers model that {@link saveModel}, `model.save` or TensorFlow's converter wrote; or a graph model, whose
+ * operators become layers again.
  *
  * @param path the folder of a model.json, or the path of the JSON file itself
  * @throws Error that names the file and what is wrong with it: missing, no model, truncated, changed
@@ -48,8 +51,6 @@ export async function loadModel(path: string): Promise<tf.LayersModel> {
   await ensureBackend();
   const file = existsSync(path) && (await stat(path)).isDirectory() ? join(path, "model.json") : path;
   const json = await readJson(file);
-  if (json.format === "graph-model")
-    throw new Error(`${file} is a graph model, whose layers are gone: convert it again as tfjs_layers_model`);
   if (!json.modelTopology || !Array.isArray(json.weightsManifest))
     throw new Error(
       `${file} is not a TensorFlow.js layers model: modelTopology or weightsManifest is missing`,
@@ -68,7 +69,32 @@ export async function loadModel(path: string): Promise<tf.LayersModel> {
   if (expected !== undefined && sha256(weights) !== expected)
     throw new Error(`the weights beside ${file} are not the ones that were saved with it (SHA-256 differs)`);
   const weightData = new Uint8Array(weights).buffer;
+  if (json.format === "graph-model") return fromGraphModel(json.modelTopology, weightSpecs, weightData, file);
   return buildModel({ modelTopology: json.modelTopology, weightSpecs, weightData }, file);
+}
+
+/** A graph model as a layers model. */
+function fromGraphModel(
+  topology: object,
+  specs: tf.io.WeightsManifestEntry[],
+  data: ArrayBuffer,
+  file: string,
+): tf.LayersModel {
+  const tensors = tf.io.decodeWeights(data, specs);
+  try {
+    const weights = new Map(
+      Object.entries(tensors).map(([name, tensor]) => [
+        name,
+        {
+          shape: tensor.shape as number[],
+          values: Float32Array.from(tensor.dataSync() as ArrayLike<number>),
+        },
+      ]),
+    );
+    return modelOf(importGraphModel(topology, weights, file).graph);
+  } finally {
+    tf.dispose(tensors);
+  }
 }
 
 interface ModelJson {

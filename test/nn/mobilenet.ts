@@ -16,8 +16,11 @@ import { pythonWith } from "../python.ts";
 const nsfwjs = {
   name: "nsfwjs@4.4.0",
   integrity: "krC1fgeTLXtZwgdpKJ0jm7hqv0gTSRQQRL+FhOaxaJ9Wj92t42BO3csO2odwgTAgZgf2RvkwPtp0R8Aa7dc+MA==",
-  model: "package/dist/models/mobilenet_v2",
+  models: "package/dist/models",
 };
+
+/** Its networks that tests use: a layers model of 2.6 million parameters, and a graph model of 1.4 million. */
+const models = { mobilenet_v2: 1, mobilenet_v2_mid: 2 } as const;
 const side = 224;
 const pictureBytes = side * side * 3;
 
@@ -30,23 +33,30 @@ export interface Pictures {
 }
 
 /** The folder of MobileNetV2's model.json; undefined, with a line that says why, where npm cannot get it. */
-export async function mobilenetFolder(): Promise<string | undefined> {
-  const folder = join(cacheFolder(), "tests", nsfwjs.name.replace("@", "-"));
+export async function mobilenetFolder(
+  model: keyof typeof models = "mobilenet_v2",
+): Promise<string | undefined> {
+  const own = model === "mobilenet_v2" ? "" : `-${model}`;
+  const folder = join(cacheFolder(), "tests", nsfwjs.name.replace("@", "-") + own);
   // Written last.
   if (existsSync(join(folder, "model.json"))) return folder;
   const scratch = await mkdtemp(join(tmpdir(), "slimlab-nsfwjs-"));
   try {
-    await unpack(scratch);
+    await unpack(scratch, `${nsfwjs.models}/${model}`);
     const require = createRequire(pathToFileURL(join(scratch, "here.cjs")));
     // The package keeps its files as scripts: JSON as an object, and weights in base64.
     const read = async (file: string) => {
-      await copyFile(join(scratch, nsfwjs.model, `${file}.min.js`), join(scratch, `${file}.cjs`));
+      await copyFile(join(scratch, nsfwjs.models, model, `${file}.min.js`), join(scratch, `${file}.cjs`));
       return require(`./${file}.cjs`);
     };
     const json = await read("model");
     const [group] = json.weightsManifest;
     group.paths = ["weights.bin"];
-    await writeFileAtomic(join(folder, "weights.bin"), Buffer.from(await read("group1-shard1of1"), "base64"));
+    const count = models[model];
+    const shards: Buffer[] = [];
+    for (let i = 1; i <= count; i++)
+      shards.push(Buffer.from(await read(`group1-shard${i}of${count}`), "base64"));
+    await writeFileAtomic(join(folder, "weights.bin"), Buffer.concat(shards));
     await writeFileAtomic(join(folder, "model.json"), JSON.stringify(json));
     return folder;
   } catch (error) {
@@ -57,12 +67,16 @@ export async function mobilenetFolder(): Promise<string | undefined> {
 }
 
 /** Fetches the package by npm's own client and takes it apart, if it is the one that is wanted. */
-async function unpack(folder: string): Promise<void> {
-  const packed = spawnSync("npm", ["pack", nsfwjs.name, "--silent", "--ignore-scripts"], {
-    cwd: folder,
-    encoding: "utf8",
-    shell: process.platform === "win32",
-  });
+async function unpack(folder: string, part: string): Promise<void> {
+  const packed = spawnSync(
+    "npm",
+    ["pack", nsfwjs.name, "--silent", "--ignore-scripts", "--pack-destination", "."],
+    {
+      cwd: folder,
+      encoding: "utf8",
+      shell: process.platform === "win32",
+    },
+  );
   if (packed.status !== 0)
     throw new Error(`npm pack: ${packed.stderr?.trim() || packed.error?.message || packed.status}`);
   const file = packed.stdout.trim().split("\n").at(-1)!;
@@ -70,7 +84,7 @@ async function unpack(folder: string): Promise<void> {
     .update(await readFile(join(folder, file)))
     .digest("base64");
   if (found !== nsfwjs.integrity) throw new Error(`its SHA-512 must be ${nsfwjs.integrity}, got ${found}`);
-  const tar = spawnSync("tar", ["-xzf", file, nsfwjs.model], { cwd: folder, encoding: "utf8" });
+  const tar = spawnSync("tar", ["-xzf", file, part], { cwd: folder, encoding: "utf8" });
   if (tar.status !== 0) throw new Error(`tar: ${tar.stderr?.trim() || tar.error?.message}`);
 }
 
