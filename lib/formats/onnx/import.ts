@@ -150,9 +150,11 @@ class Reading {
         name === "" ? undefined : (this.#values.get(name) as { known: Known }).known,
       );
     const known = fold && node.inputs.length > 0 && this.allKnown(node);
-    const result: Value | Value[] = known
-      ? [fold(given() as Known[], node)].flat().map((value) => ({ known: value }))
-      : readers[node.op](node, this);
+    const result = guarded((): Value | Value[] =>
+      known
+        ? [fold(given() as Known[], node)].flat().map((value) => ({ known: value }))
+        : readers[node.op](node, this),
+    );
     const values = [result].flat();
     for (const [i, name] of node.outputs.entries()) {
       if (name === "") continue;
@@ -216,6 +218,17 @@ class Reading {
     if (this.builder.shape(flow.tensor).length !== 3)
       throw new RangeError(`an image is expected, got shape [${this.shape(flow)}]`);
     return to.permute(this.builder, `${flow.tensor}/image`, flow.tensor, [1, 2, 0]);
+  }
+}
+
+/** Operators read the inputs and settings that they have; in a damaged file these may be missing, or of another kind. */
+function guarded<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof TypeError)
+      throw new RangeError("an input or a setting is missing, or of another kind", { cause: error });
+    throw error;
   }
 }
 

@@ -127,6 +127,7 @@ function modelFrom(bytes: Uint8Array, file: string): ReadModel {
     const op = codes[operator.int(0)];
     if (op === undefined) throw new RangeError(`an operator has code ${operator.int(0)}`);
     const [inputs, outputs] = [operator.ints(1), operator.ints(2)];
+    if (outputs.length === 0 || outputs.includes(-1)) throw new RangeError(`${op} gives out nothing`);
     for (const tensor of [...inputs, ...outputs])
       if (tensor >= tensors.length || tensor < -1) throw new RangeError(`${op} names tensor ${tensor}`);
     return { op, inputs, outputs, options: operator.table(4), customOptions: operator.bytes(5) };
