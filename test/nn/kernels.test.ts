@@ -427,8 +427,9 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
       tf.dispose([gradient, masked]);
     }
     const [ours, theirs] = [arrays.get(value.dataId)!, variable.dataSync()];
+    // TensorFlow.js keeps 1 − 0.999^t in single precision: a step of 0.01 is off by up to 3e-7.
     for (let i = 0; i < count; i++)
-      assert.ok(Math.abs(ours[i] - theirs[i]) < 1e-6, `${ours[i]} and ${theirs[i]} at ${i}`);
+      assert.ok(Math.abs(ours[i] - theirs[i]) < 20 * 3e-7, `${ours[i]} and ${theirs[i]} at ${i}`);
     assert.equal(ours[7], start.dataSync()[7], "no gradient ever: as it was");
     assert.notEqual(ours[8], start.dataSync()[8]);
     adam.dispose();
