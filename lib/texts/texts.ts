@@ -147,7 +147,7 @@ export class Texts implements Speech {
         missing: parts.flatMap(({ missing }) => missing),
       };
     }
-    const [, name, amount] = /^(.*\S) (\S*\d\S*(?: [%±].*)?)$/.exec(text) ?? [];
+    const [, name, amount] = /^(.*?\S) (\S*\d\S*(?: [%±].*)?)$/.exec(text) ?? [];
     if (!name) return this.#part(text);
     const said = this.#part(name);
     return { ...said, text: `${said.text} ${amount}` };

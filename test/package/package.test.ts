@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { packageRoot } from "../../lib/util/files.ts";
 import { slimlabVersion } from "../../lib/util/version.ts";
@@ -188,6 +188,14 @@ describe("slimlab as a package", () => {
     assert.deepEqual(Object.keys(manifest.exports).sort(), ["./package.json", ...rooms].sort());
     for (const target of Object.values(manifest.exports))
       await readFile(join(project, "node_modules/slimlab", target as string));
+    // Declarations that no public one reaches stay at home; one that it does reach would be missed without a word.
+    const open = Object.values<string>(manifest.exports).filter((target) => target.endsWith(".js"));
+    const seen = new Set(
+      open.map((target) => join(project, "node_modules/slimlab", target.replace(/js$/, "d.ts"))),
+    );
+    for (const file of seen)
+      for (const [, path] of (await readFile(file, "utf8")).matchAll(/(?:\bfrom |\bimport\()"(\.[^"]+)"/g))
+        seen.add(join(dirname(file), path.replace(/(\.d)?\.[jt]s$/, ".d.ts")));
   });
 
   it("has its command", async () => {

@@ -29,6 +29,10 @@ describe("tables of texts", () => {
     assert.equal(texts.say("1,234.5 of −3e-2 neurons"), "−3e-2 个神经元中的 1,234.5 个");
     assert.equal(texts.say("removed, random"), "删除，随机");
     assert.equal(texts.say("read by fc1, layer and fc1"), "由 fc1，层和 fc1 读取");
+    assert.equal(
+      texts.say("read by layer 95.5 ± 0.3, fc1 12 %, random 3"),
+      "由 层 95.5 ± 0.3，fc1 12 %，随机 3 读取",
+    );
     assert.equal(texts.say("layer: 12.5 %"), "层：12.5 %");
     assert.equal(texts.say("fc1, fc1"), "fc1, fc1");
     assert.deepEqual([...texts.missing], []);
