@@ -79,7 +79,7 @@ function unescapeHtml(text: string): string {
   return text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name) => names[name]);
 }
 
-/** Text line by line; of values as Node shows them, what stands in quotes; of console.table, the cells. */
+/** Text line by line, words alone left out; of values as Node shows them, what stands in quotes; of console.table, the cells. */
 export function translateText(text: string, texts: Speech): string {
   const lines = text.split("\n");
   const own: string[] = [];
@@ -99,10 +99,15 @@ const quoted = /'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`/g;
 const value =
   /^(?:\s*|\s+[\p{L}_$][\w$]*: )(?:[[{(\]})]|'|"|`|[-\d.]+,?$|\.\.\. )|^(?:Map|Set|Object|\w+Array)\(\d+\) [[{]/u;
 
+/** A word alone may be a name that a program prints or holds: whoever prints it wants to see it as it is. */
+const isWord = (text: string) => !/\s/.test(text.trim());
+
 function translateLine(line: string, texts: Speech): string {
+  if (isWord(line)) return line;
   if (!value.test(line)) return texts.say(line);
   return line.replace(quoted, (all: string, single?: string, double?: string, tick?: string) => {
     const text = (single ?? double ?? tick ?? "").replace(/\\(.)/g, "$1");
+    if (isWord(text)) return all;
     const own = texts.say(text);
     if (own === text) return all;
     return all[0] + own.replaceAll("\\", "\\\\").replaceAll(all[0], `\\${all[0]}`) + all[0];

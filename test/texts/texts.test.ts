@@ -160,11 +160,14 @@ describe("outputs in another language", () => {
 
   it("text that was written, values as Node shows them, tables, checks", () => {
     const own = texts();
-    assert.equal(translateText("first\n  layer\nother words\n", own), "第一\n  层\nother words\n");
+    assert.equal(translateText("per step\n  3 steps\nother words\n", own), "每步\n  3 步\nother words\n");
     assert.equal(
-      translateText("[\n  'first',\n  'it\\'s'\n]\n{ layer: 'second', n: 3 }", own),
-      "[\n  '第一',\n  'it\\'s'\n]\n{ layer: '第二', n: 3 }",
+      translateText("[\n  'of all',\n  'it\\'s'\n]\n{ layer: '2 steps', n: 3 }", own),
+      "[\n  '占全部',\n  'it\\'s'\n]\n{ layer: '2 步', n: 3 }",
     );
+    // A word alone is a name that a program prints.
+    const names = "first\n  layer\n[ 'first' ]\n{ layer: 'second' }\n";
+    assert.equal(translateText(names, own), names);
     const table = ["┌──────┬───┐", "│ name │ n │", "├──────┼───┤", "│ 'first' │ 1 │", "└──────┴───┘"];
     assert.equal(
       translateText(table.join("\n"), own),
