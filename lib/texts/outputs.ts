@@ -141,7 +141,6 @@ function translateTable(lines: string[], texts: Speech): string[] {
 }
 
 function sayCell(cell: string, texts: Speech): string {
-  const [, text] = /^'(.*)'$/.exec(cell) ?? [];
-  const own = texts.say(text ?? cell);
-  return text === undefined ? own : `'${own}'`;
+  const [, quote = "", text = cell] = /^(['"])(.*)\1$/.exec(cell) ?? [];
+  return quote + texts.say(text) + quote;
 }
