@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -251,6 +251,19 @@ describe("kernel: types for cells", function () {
       assert.deepEqual(await codes(later), [2307]);
       await writeFile(join(place, "later.ts"), "export const value = 1;\n");
       await settles(later, []);
+      // The server meets a file that is still empty before anyone has told it that there is one.
+      const early = "import { value } from './early.js'; value.toFixed()";
+      const cell = await transformCell(early, { name: "early" });
+      assert.deepEqual(await codes(early), [2307]);
+      assert.deepEqual(await codes("1"), []);
+      const file = openSync(join(place, "early.ts"), "w");
+      const met = language.check(early, cell);
+      for (let i = 0; i < 50; i++) await undefined; // (The question is sent; nothing is heard yet.)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+      writeSync(file, "export const value = 1;\n");
+      closeSync(file);
+      await met;
+      await settles(early, []);
     });
     it("know slimlab's modules in its own notebooks and in a folder that has nothing installed", async () => {
       const alone = join(folder, "alone");

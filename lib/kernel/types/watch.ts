@@ -36,17 +36,24 @@ export class ProjectFiles {
   /** Tells that files have changed on disk, so that cells see their new types. */
   changed(paths: string[]): void {
     if (paths.length === 0) return;
-    const files = paths.map((path) => resolve(this.#folder, path));
-    this.#changed(files.map((file) => ({ uri: pathToFileURL(file).href, type: this.#howChanged(file) })));
+    this.#changed(
+      paths.flatMap((path) => {
+        const file = resolve(this.#folder, path);
+        return this.#whatBecameOf(file).map((type) => ({ uri: pathToFileURL(file).href, type }));
+      }),
+    );
   }
 
-  /** LSP's number for what became of a file: 1 made, 2 changed, 3 gone. */
-  #howChanged(file: string): FileChange["type"] {
+  /**
+   * What became of a file, step by step. One that is made is said to have been gone before: a check may have met it, still
+   * empty, before this watcher did, and what TypeScript's server has read it does not read again because it was made.
+   */
+  #whatBecameOf(file: string): FileChange["type"][] {
     if (!existsSync(file)) {
       if (this.#watched.has(file)) this.#missing.add(file);
-      return 3;
+      return [3];
     }
-    return this.#missing.delete(file) ? 1 : 2;
+    return this.#missing.delete(file) ? [3, 1] : [2];
   }
 
   /** Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. */
