@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { textOf } from "../notebook/notebook.ts";
 import { type Desk, QueueLostError, Sender } from "../queue/index.ts";
+import { unlessAborted } from "../util/abort.ts";
 import { type Assignment, assignmentOf, Judge } from "./assignment.ts";
 import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
 import type { Isolation, Limits } from "./isolation.ts";
@@ -105,7 +106,7 @@ function troubled(assignment: Assignment, error: unknown): Grade {
 }
 
 /** The packages that the teacher's cells import: loaded before a student's cells ask for them. */
-export function modulesOf(assignment: Assignment): string[] {
+function modulesOf(assignment: Assignment): string[] {
   const names = new Set<string>();
   for (const { cell_type, source } of assignment.notebook.cells) {
     if (cell_type !== "code") continue;
@@ -174,15 +175,7 @@ export class QueueBench implements Bench {
 
   #ask<Answer>(question: GradeQuestion): Promise<Answer> {
     const { signal } = this.#options;
-    return new Promise((resolve, reject) => {
-      const stop = () => reject(new Error("interrupted"));
-      if (signal?.aborted) stop();
-      signal?.addEventListener("abort", stop, { once: true });
-      this.#sender
-        .ask<Answer>(question)
-        .then(resolve, reject)
-        .finally(() => signal?.removeEventListener("abort", stop));
-    });
+    return unlessAborted(this.#sender.ask<Answer>(question), signal, () => new Error("interrupted"));
   }
 
   end(): Promise<void> {

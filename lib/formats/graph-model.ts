@@ -161,9 +161,6 @@ class Reading {
     if (!value) throw new RangeError(name ? `${shown(name)} is not there` : "an input is missing");
     return value;
   }
-  isKnown(name: string): boolean {
-    return "known" in this.value(name);
-  }
   flow(name: string): string {
     const value = this.value(name);
     if ("known" in value) throw new RangeError(`${shown(name)} is a constant where a value is expected`);
@@ -240,27 +237,11 @@ const product: Reader = (call, file) => {
   };
 };
 
-const binary =
-  (kind: "add" | "subtract" | "multiply" | "divide"): Reader =>
+const ofTwo =
+  (kind: Parameters<typeof to.ofTwo>[1]): Reader =>
   (call, file) => {
-    const [a, b] = call.inputs;
-    if (!file.isKnown(a) && !file.isKnown(b))
-      return { tensor: to.merge(file.builder, kind, call.name, [file.flow(a), file.flow(b)]) };
-    const isFirst = file.isKnown(a);
-    const x = file.flow(isFirst ? b : a);
-    return {
-      tensor: to.withConstant(file.builder, call.name, kind, x, file.known(isFirst ? a : b), isFirst),
-    };
-  };
-
-const bound =
-  (kind: "maximum" | "minimum"): Reader =>
-  (call, file) => {
-    const [a, b] = call.inputs;
-    if (!file.isKnown(a) && !file.isKnown(b))
-      return { tensor: to.merge(file.builder, kind, call.name, [file.flow(a), file.flow(b)]) };
-    const [x, constant] = file.isKnown(a) ? [b, a] : [a, b];
-    return { tensor: to.bound(file.builder, kind, call.name, file.flow(x), file.known(constant)) };
+    const [first, second] = call.inputs;
+    return { tensor: to.ofTwo(file.builder, kind, call.name, file.value(first), file.value(second)) };
   };
 
 const pool =
@@ -326,6 +307,26 @@ const padding =
     return { tensor: to.pad(file.builder, call.name, file.flow(call.inputs[0]), pairs, "constant", value) };
   };
 
+const resized =
+  (interpolation: "bilinear" | "nearest"): Reader =>
+  (call, file) => {
+    const [high, wide] = file.known(call.inputs[1]).values;
+    const settings = {
+      interpolation,
+      alignCorners: call.flag("align_corners"),
+      halfPixelCenters: call.flag("half_pixel_centers"),
+    };
+    return { tensor: to.resize(file.builder, call.name, file.flow(call.inputs[0]), [high, wide], settings) };
+  };
+
+const blocks =
+  (kind: "depthToSpace" | "spaceToDepth"): Reader =>
+  (call, file) => ({
+    tensor: file.builder.add(kind, call.name, [file.flow(call.inputs[0])], {
+      blockSize: call.int("block_size", 2),
+    }),
+  });
+
 const readers: Record<string, Reader> = {
   Placeholder: (call, file) => {
     const sizes = call.sizes();
@@ -345,14 +346,14 @@ const readers: Record<string, Reader> = {
   FusedDepthwiseConv2dNative: convolution("depthwiseConv2d"),
   MatMul: product,
   _FusedMatMul: product,
-  BiasAdd: binary("add"),
-  Add: binary("add"),
-  AddV2: binary("add"),
-  Sub: binary("subtract"),
-  Mul: binary("multiply"),
-  RealDiv: binary("divide"),
-  Maximum: bound("maximum"),
-  Minimum: bound("minimum"),
+  BiasAdd: ofTwo("add"),
+  Add: ofTwo("add"),
+  AddV2: ofTwo("add"),
+  Sub: ofTwo("subtract"),
+  Mul: ofTwo("multiply"),
+  RealDiv: ofTwo("divide"),
+  Maximum: ofTwo("maximum"),
+  Minimum: ofTwo("minimum"),
   Relu: activation("relu"),
   Relu6: activation("relu6"),
   Elu: activation("elu"),
@@ -413,34 +414,10 @@ const readers: Record<string, Reader> = {
   },
   Pad: padding(),
   PadV2: padding(2),
-  ResizeBilinear: (call, file) => {
-    const [high, wide] = file.known(call.inputs[1]).values;
-    const settings = {
-      interpolation: "bilinear" as const,
-      alignCorners: call.flag("align_corners"),
-      halfPixelCenters: call.flag("half_pixel_centers"),
-    };
-    return { tensor: to.resize(file.builder, call.name, file.flow(call.inputs[0]), [high, wide], settings) };
-  },
-  ResizeNearestNeighbor: (call, file) => {
-    const [high, wide] = file.known(call.inputs[1]).values;
-    const settings = {
-      interpolation: "nearest" as const,
-      alignCorners: call.flag("align_corners"),
-      halfPixelCenters: call.flag("half_pixel_centers"),
-    };
-    return { tensor: to.resize(file.builder, call.name, file.flow(call.inputs[0]), [high, wide], settings) };
-  },
-  DepthToSpace: (call, file) => ({
-    tensor: file.builder.add("depthToSpace", call.name, [file.flow(call.inputs[0])], {
-      blockSize: call.int("block_size", 2),
-    }),
-  }),
-  SpaceToDepth: (call, file) => ({
-    tensor: file.builder.add("spaceToDepth", call.name, [file.flow(call.inputs[0])], {
-      blockSize: call.int("block_size", 2),
-    }),
-  }),
+  ResizeBilinear: resized("bilinear"),
+  ResizeNearestNeighbor: resized("nearest"),
+  DepthToSpace: blocks("depthToSpace"),
+  SpaceToDepth: blocks("spaceToDepth"),
   Abs: elementwise("abs"),
   Exp: elementwise("exp"),
   Log: elementwise("log"),

@@ -1,4 +1,6 @@
 // slimlab/formats: files of other programs, read and written.
+
+export { fromBfloats, fromHalves, toBfloats, toHalves } from "../util/half.ts";
 export {
   type Engine,
   type EngineRun,
@@ -24,7 +26,6 @@ export {
   writeGguf,
 } from "./gguf/file.ts";
 export { graphModelReadable, importGraphModel } from "./graph-model.ts";
-export { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 export type { ImportedNetwork } from "./import/builder.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";
 export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";

@@ -3,9 +3,9 @@
 import { unzipSync } from "fflate";
 import { checkInteger, shown } from "../util/check.ts";
 import { mapFloats } from "../util/floats.ts";
+import { fromHalves } from "../util/half.ts";
 import { elements } from "../util/shape.ts";
 import { FormatError } from "./error.ts";
-import { fromHalves } from "./half.ts";
 
 /** An array as a file has it: row-major, its numbers bytes, whole numbers or floats. */
 export interface NpyArray {

@@ -8,10 +8,10 @@
 import { type OpenFile, writePartsAtomic } from "#platform";
 import { fileOf } from "../platform/memory.ts";
 import { shown } from "../util/check.ts";
+import { fromBfloats, fromHalves, toBfloats, toHalves } from "../util/half.ts";
 import { joinBytes } from "../util/join.ts";
 import { elements } from "../util/shape.ts";
 import { refuse } from "./error.ts";
-import { fromBfloats, fromHalves, toBfloats, toHalves } from "./half.ts";
 import { openWith } from "./open.ts";
 
 /** The types of numbers that a tensor may hold, and the bytes of one. */

@@ -37,6 +37,8 @@ export interface Work {
   held: Split;
   /** In the order in which they run. */
   kernels: Kernel[];
+  /** Names of layers that are used more than once. */
+  shared: ReadonlySet<string>;
   /** Of the network before quantization, by kernel and by layer. */
   weights: Record<string, Float32Array>;
   biases: Record<string, Float32Array>;
@@ -65,10 +67,14 @@ export interface Placed {
   bias: Float32Array | undefined;
 }
 
-/** Kernels as their layers run, which is not always the order in which a model lists them. */
-export function inRunningOrder(model: tf.LayersModel, kernels: Kernel[]): Kernel[] {
-  const places = new Map(networkOf(model).graph.nodes.map(({ name }, i) => [name, i]));
-  return kernels.toSorted((a, b) => places.get(a.layerName)! - places.get(b.layerName)!);
+/** Kernels as their layers run, which is not always the order in which a model lists them; and which layers run twice. */
+export function inRunningOrder(model: tf.LayersModel, kernels: Kernel[]): Pick<Work, "kernels" | "shared"> {
+  const { graph } = networkOf(model);
+  const places = new Map(graph.nodes.map(({ name }, i) => [name, i]));
+  return {
+    kernels: kernels.toSorted((a, b) => places.get(a.layerName)! - places.get(b.layerName)!),
+    shared: sharedNodes(graph),
+  };
 }
 
 /** Puts rounded layers into a model. */
@@ -151,17 +157,16 @@ export async function placeLayers(
   grids: Record<string, Grid>,
   told: Told,
 ): Promise<Record<string, Placed>> {
-  const { model, fit, held, kernels, weights, biases, options } = work;
+  const { model, fit, held, kernels, shared, weights, biases, options } = work;
   setWeights(model, weights);
   setBiases(model, biases);
   const placed: Record<string, Placed> = {};
   // A layer that is used again later may come between any two.
-  const shares = sharedNodes(networkOf(model).graph).size > 0;
   const changed = (k: number): string[] => {
     const near = [kernels[k], kernels[k - 1] ?? kernels[k]].map(({ layerName }) => layerName);
     return kernels
       .slice(0, k)
-      .filter(({ layerName }) => shares || near.includes(layerName))
+      .filter(({ layerName }) => shared.size > 0 || near.includes(layerName))
       .map(({ name }) => name);
   };
   const learns = work.gptq === "try" || work.biasCorrection === "try";
@@ -290,7 +295,7 @@ const rowsAtMost = 4096;
 
 /** The moments of what goes into a layer that has been gone on to; undefined for one that GPTQ cannot treat. */
 async function momentsOf(
-  { model, options }: Work,
+  { model, shared, options }: Work,
   replay: Replay,
   kernel: Kernel,
   split: Split,
@@ -298,7 +303,7 @@ async function momentsOf(
   if (!hasStatistics(kernel)) return undefined;
   const { name, layerName } = kernel;
   // The inputs of all its uses together.
-  if (sharedNodes(networkOf(model).graph).has(layerName))
+  if (shared.has(layerName))
     return (await inputStatisticsOf(model, split, { ...options, rows: rowsAtMost, layers: [name] }))[name];
   const statistics = emptyStatistics(elements(kernel.shape.slice(0, -1)));
   for await (const rows of rowsInto(replay, kernel, split)) addSamples(statistics, rows);

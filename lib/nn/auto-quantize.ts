@@ -178,7 +178,7 @@ export async function autoQuantize(
       model,
       fit,
       held,
-      kernels: inRunningOrder(model, kernels),
+      ...inRunningOrder(model, kernels),
       weights: weightsOf(model),
       biases: biasesOf(model),
       widths,

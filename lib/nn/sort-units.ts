@@ -1,6 +1,7 @@
 // §4.3 Hidden units have no order of their own: a network computes the same whichever comes first. A file that codes units one
 // after the other learns faster when they come by their number of inputs.
 
+import { elements } from "../util/shape.ts";
 import { whyNot } from "./dead-units.ts";
 import { dependenciesOf } from "./dependency.ts";
 import type { tf } from "./tf.ts";
@@ -52,7 +53,7 @@ export function unitOrders(model: tf.LayersModel): UnitOrders {
 /** Old places of a kernel's weights: columns are units made; rows are units read, the unit running fastest. */
 function placesOf(shape: number[], orders: { out?: Uint32Array; in?: Uint32Array }): Uint32Array {
   const cols = shape.at(-1)!;
-  const size = shape.reduce((product, n) => product * n, 1);
+  const size = elements(shape);
   const places = new Uint32Array(size);
   for (let i = 0; i < size; i++) {
     const [row, col] = [Math.floor(i / cols), i % cols];

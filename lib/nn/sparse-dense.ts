@@ -2,6 +2,7 @@
 // computed by the lines of its mask (compressed sparse rows), forwards and backwards; inputs that are 0, as most pixels of a
 // digit are, are passed over too.
 
+import { toCsr } from "../sparse/index.ts";
 import { tf } from "./tf.ts";
 import { type Kernel, kernelsOf } from "./weights.ts";
 
@@ -75,18 +76,12 @@ function readsImages(layer: tf.layers.Layer): boolean {
 }
 
 function linesOf(mask: Uint8Array, [rows, cols]: readonly number[]): Lines {
-  const pointers = new Uint32Array(rows + 1);
-  const columns: number[] = [];
-  const places: number[] = [];
-  for (let row = 0, place = 0; row < rows; row++) {
-    for (let col = 0; col < cols; col++, place++) {
-      if (mask[place] === 0) continue;
-      columns.push(col);
-      places.push(place);
-    }
-    pointers[row + 1] = columns.length;
-  }
-  return { rows, cols, pointers, columns: Uint32Array.from(columns), places: Uint32Array.from(places) };
+  const { pointers, indices } = toCsr(Float32Array.from(mask), rows, cols);
+  const columns = Uint32Array.from(indices);
+  const places = columns.slice();
+  for (let row = 0; row < rows; row++)
+    for (let k = pointers[row]; k < pointers[row + 1]; k++) places[k] += row * cols;
+  return { rows, cols, pointers, columns, places };
 }
 
 function replaceCall(layer: DenseLayer, lines: Lines, wantsInput: boolean): () => void {

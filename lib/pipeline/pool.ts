@@ -30,6 +30,10 @@ export interface Workers {
   end(reason?: unknown): void | Promise<void>;
 }
 
+/** What whoever waits for a search's workers is told when these are ended. */
+export const endedBy = (reason: unknown): Error =>
+  reason instanceof Error ? reason : new Error(String(reason ?? "the search has ended"));
+
 interface Worker {
   process: ChildProcess;
   answer?: (answer: WorkerAnswer) => void;
@@ -80,7 +84,7 @@ export class Pool implements Workers {
   }
 
   end(reason?: unknown): void {
-    this.#ended = reason instanceof Error ? reason : new Error(String(reason ?? "the search has ended"));
+    this.#ended = endedBy(reason);
     for (const { process } of this.#all) process.kill("SIGKILL");
     this.#all.clear();
     for (const fail of this.#failures) fail(this.#ended);

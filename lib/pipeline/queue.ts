@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend } from "../nn/index.ts";
 import { type Desk, Sender } from "../queue/index.ts";
-import { Pool, type WorkerAnswer, type WorkerStart, type Workers } from "./pool.ts";
+import { endedBy, Pool, type WorkerAnswer, type WorkerStart, type Workers } from "./pool.ts";
 import type { Recipe } from "./recipe.ts";
 
 /** The kind of a queue's tasks that are trials. */
@@ -36,7 +36,7 @@ export class QueueWorkers implements Workers {
   }
 
   end(reason?: unknown): Promise<void> {
-    this.#stop(reason instanceof Error ? reason : new Error(String(reason ?? "the search has ended")));
+    this.#stop(endedBy(reason));
     return this.#sender.close();
   }
 }

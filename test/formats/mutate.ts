@@ -2,6 +2,7 @@
 // memory. Seeded, so that a finding comes again; SLIMLAB_FUZZ sets how many (CI takes a sample).
 import assert from "node:assert/strict";
 import { FormatError } from "../../lib/formats/index.ts";
+import type { Graph } from "../../lib/graph/index.ts";
 import { type Random, seeded } from "../../lib/util/random.ts";
 
 const interesting = [0, 1, 2, 0x7f, 0x80, 0xfe, 0xff];
@@ -78,4 +79,14 @@ export async function fuzz(
     assert.ok(seconds < 20, `mutation ${i} took ${seconds} s`);
   }
   return { accepted: count - refused, refused };
+}
+
+/** Reads many damaged copies of a network's file; a good part of them must be refused. */
+export async function fuzzNetworks(bytes: Uint8Array, read: (bytes: Uint8Array) => Graph): Promise<void> {
+  const weights = ({ nodes }: Graph) =>
+    nodes
+      .flatMap(({ weights }) => Object.values(weights))
+      .reduce((sum, { values }) => sum + values!.byteLength, 0);
+  const { accepted, refused } = await fuzz(bytes, (damaged) => weights(read(damaged)));
+  assert.ok(refused > 0.2 * (accepted + refused), `${refused} refused, ${accepted} read`);
 }

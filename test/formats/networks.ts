@@ -217,3 +217,16 @@ export function foreign(): tf.LayersModel {
     11,
   );
 }
+
+/** A network whose file has little more than its structure: what is damaged in it is seldom a number. */
+export function small(): tf.LayersModel {
+  return randomize(
+    tf.sequential({
+      layers: [
+        tf.layers.conv2d({ inputShape: [6, 6, 2], filters: 3, kernelSize: 3, strides: 2, padding: "same" }),
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 2, activation: "softmax" }),
+      ],
+    }),
+  );
+}

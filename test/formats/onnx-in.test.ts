@@ -10,16 +10,11 @@ import {
   type OnnxTensor,
   runWithEngine,
 } from "../../lib/formats/index.ts";
-import { dependenciesOf, type Graph } from "../../lib/graph/index.ts";
+import { dependenciesOf } from "../../lib/graph/index.ts";
 import { graphOf, loadPretrained, modelOf, tf, useBackend } from "../../lib/nn/index.ts";
 import { seeded } from "../../lib/util/random.ts";
-import { fuzz } from "./mutate.ts";
-import { answers, branching, foreign, inputsFor, randomize, relative } from "./networks.ts";
-
-const bytesOf = ({ nodes }: Graph) =>
-  nodes
-    .flatMap(({ weights }) => Object.values(weights))
-    .reduce((sum, { values }) => sum + values!.byteLength, 0);
+import { fuzzNetworks } from "./mutate.ts";
+import { answers, branching, foreign, inputsFor, relative, small } from "./networks.ts";
 
 const random = seeded(3);
 const floats = (name: string, ...shape: number[]): OnnxTensor => {
@@ -213,18 +208,8 @@ describe("formats: ONNX in", function () {
   });
 
   it("damaged files are refused or read, and never more", async () => {
-    const small = randomize(
-      tf.sequential({
-        layers: [
-          tf.layers.conv2d({ inputShape: [6, 6, 2], filters: 3, kernelSize: 3, strides: 2, padding: "same" }),
-          tf.layers.flatten(),
-          tf.layers.dense({ units: 2, activation: "softmax" }),
-        ],
-      }),
-    );
-    const bytes = encodeGraphAsOnnx(graphOf(small));
+    const bytes = encodeGraphAsOnnx(graphOf(small()));
     assert.ok(decodeOnnx(bytes).nodes.length > 0);
-    const { accepted, refused } = await fuzz(bytes, (damaged) => bytesOf(importOnnx(damaged).graph));
-    assert.ok(refused > 0.2 * (accepted + refused), `${refused} refused, ${accepted} read`);
+    await fuzzNetworks(bytes, (damaged) => importOnnx(damaged).graph);
   });
 });

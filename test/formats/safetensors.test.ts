@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fromHalf, toHalf } from "../../lib/formats/half.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
@@ -14,6 +13,7 @@ import {
   toHalves,
   writeSafetensors,
 } from "../../lib/formats/index.ts";
+import { fromHalf, toHalf } from "../../lib/util/half.ts";
 import { seeded } from "../../lib/util/random.ts";
 import { Judge, packed, unpacked } from "./judge.ts";
 import { fuzz } from "./mutate.ts";

@@ -1,7 +1,7 @@
 // §3.2: number formats of 16 bits and less, held against other implementations and against lists of all that they hold.
 import assert from "node:assert/strict";
-import { fromBfloats, fromHalves, toBfloats, toHalves } from "../../lib/formats/half.ts";
 import { formatShapes, roundToFormat, roundToPowersOfTwo } from "../../lib/quantization/index.ts";
+import { fromBfloats, fromHalves, toBfloats, toHalves } from "../../lib/util/half.ts";
 import { seeded } from "../../lib/util/random.ts";
 
 /** Numbers of all sizes, and the ties between neighbours. */

@@ -1,7 +1,7 @@
 // The block formats of GGUF: weights in groups of 32 (or 256), each group with float16 scales of its own. Codes and roundings
 // are those of ggml's reference (ggml-quants.c), byte for byte for Q8_0, Q4_0 and Q4_1; Q4_K is written by range alone,
 // without ggml's search for better scales.
-import { fromBfloats, fromHalf, fromHalves, toBfloats, toHalf, toHalves } from "../half.ts";
+import { fromBfloats, fromHalf, fromHalves, toBfloats, toHalf, toHalves } from "../../util/half.ts";
 
 /** Writes one group's numbers, `values[from …]`, to `block`. */
 type Pack = (values: Float32Array, from: number, block: DataView) => void;

@@ -359,6 +359,28 @@ export function withConstant(
   }
 }
 
+/** A value that flows, or a constant. */
+export type Operand = { tensor: string } | { known: Constant };
+
+/** What two values make, one of which may be a constant. */
+export function ofTwo(
+  b: NetworkBuilder,
+  kind: "add" | "multiply" | "subtract" | "divide" | "maximum" | "minimum",
+  name: string,
+  first: Operand,
+  second: Operand,
+): string {
+  if ("tensor" in first && "tensor" in second) return merge(b, kind, name, [first.tensor, second.tensor]);
+  if ("known" in first && "known" in second) throw new RangeError("two constants are not supported");
+  const [flow, constant] = ("tensor" in first ? [first, second] : [second, first]) as [
+    { tensor: string },
+    { known: Constant },
+  ];
+  return kind === "maximum" || kind === "minimum"
+    ? bound(b, kind, name, flow.tensor, constant.known)
+    : withConstant(b, name, kind, flow.tensor, constant.known, "known" in first);
+}
+
 /** A constant with the axes of a value, each of its size or of 1; a leading axis of 1 for the batch is taken off. */
 export function aligned({ shape, values }: Constant, target: readonly number[]): Constant {
   let own = [...shape];

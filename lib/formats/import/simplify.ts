@@ -9,7 +9,6 @@ import {
   type GraphWeight,
   producersOf,
 } from "../../graph/index.ts";
-import { elements } from "../../util/shape.ts";
 import { clipping, stretched } from "./operators.ts";
 
 /** A network that computes the same, in fewer and better known layers. */
@@ -288,12 +287,4 @@ function normalisations(graph: Graph): Graph {
     });
   }
   return changes.finish();
-}
-
-/** The numbers in all weights of a network. */
-export function weightCount(graph: Graph): number {
-  return graph.nodes.reduce(
-    (sum, { weights }) => sum + Object.values(weights).reduce((own, { shape }) => own + elements(shape), 0),
-    0,
-  );
 }

@@ -1,7 +1,8 @@
 // Numbers that an ONNX file knows beforehand: its constants, and what operators make of constants alone. Exporters compute
 // shapes by chains of a dozen of these.
+
+import { fromBfloats, fromHalves } from "../../util/half.ts";
 import { elements } from "../../util/shape.ts";
-import { fromBfloats, fromHalves } from "../half.ts";
 import { stretched } from "../import/operators.ts";
 import { permuted } from "../network.ts";
 import type { OnnxNode, OnnxTensor, OnnxType } from "./model.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../graph/index.ts";
 import { type Quantized, quantize } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
-import { toHalves } from "../half.ts";
+import { toHalves } from "../../util/half.ts";
 import {
   type ActivationGrid,
   type ActivationGrids,

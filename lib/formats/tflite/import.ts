@@ -191,48 +191,57 @@ function rankOf({ shape }: Constant, rank: number): void {
   if (shape.length !== rank) throw new RangeError(`kernel must have ${rank} axes, got [${shape}]`);
 }
 
+/** A layer with a kernel, which has its activation itself, but for the one that no layer has. */
+function withActivation(
+  call: Call,
+  file: Reading,
+  slot: number,
+  layer: (activation: string) => string,
+): Value {
+  const activation = fusedOf(call, slot);
+  if (activation === "reluN1To1") return activated(file, call.name, layer("linear"), activation);
+  return { tensor: layer(activation) };
+}
+
 const conv2d: Reader = (call, file) => {
   const [x, kernel, bias] = call.operator.inputs;
-  const activation = fusedOf(call, 3);
   const weights = file.constant(kernel);
   rankOf(weights, 4);
-  const own = activation === "reluN1To1" ? "linear" : activation;
-  const tensor = to.convolution(
-    file.builder,
-    "conv2d",
-    call.name,
-    file.flowing(x),
-    turned(weights, [1, 2, 3, 0]),
-    file.optional(bias),
-    { ...settingsOf(call, 4), activation: own },
+  return withActivation(call, file, 3, (activation) =>
+    to.convolution(
+      file.builder,
+      "conv2d",
+      call.name,
+      file.flowing(x),
+      turned(weights, [1, 2, 3, 0]),
+      file.optional(bias),
+      { ...settingsOf(call, 4), activation },
+    ),
   );
-  return own === activation ? { tensor } : activated(file, call.name, tensor, activation);
 };
 
 const depthwise: Reader = (call, file) => {
   const [x, kernel, bias] = call.operator.inputs;
-  const activation = fusedOf(call, 4);
   const { shape, values } = file.constant(kernel);
   rankOf({ shape, values }, 4);
   const channels = file.builder.shape(file.flowing(x)).at(-1)!;
   const multiplier = shape[3] / channels;
   if (!Number.isInteger(multiplier)) throw new RangeError(`${shape[3]} filters for ${channels} channels`);
-  const own = activation === "reluN1To1" ? "linear" : activation;
-  const tensor = to.convolution(
-    file.builder,
-    "depthwiseConv2d",
-    call.name,
-    file.flowing(x),
-    { shape: [shape[1], shape[2], channels, multiplier], values },
-    file.optional(bias),
-    { ...settingsOf(call, 5), activation: own },
+  return withActivation(call, file, 4, (activation) =>
+    to.convolution(
+      file.builder,
+      "depthwiseConv2d",
+      call.name,
+      file.flowing(x),
+      { shape: [shape[1], shape[2], channels, multiplier], values },
+      file.optional(bias),
+      { ...settingsOf(call, 5), activation },
+    ),
   );
-  return own === activation ? { tensor } : activated(file, call.name, tensor, activation);
 };
 
 const fullyConnected: Reader = (call, file) => {
   const [x, kernel, bias] = call.operator.inputs;
-  const activation = fusedOf(call, 0);
   const weights = file.constant(kernel);
   rankOf(weights, 2);
   const b = file.builder;
@@ -240,9 +249,9 @@ const fullyConnected: Reader = (call, file) => {
   // Rows that are not laid out as such are, where the file does not say to keep their axes.
   if (b.shape(input).at(-1) !== weights.shape[1] || call.operator.options?.byte(2) !== 1)
     input = to.reshape(b, `${call.name}/flatten`, input, [elements(b.shape(input))]);
-  const own = activation === "reluN1To1" ? "linear" : activation;
-  const tensor = to.dense(b, call.name, input, turned(weights, [1, 0]), file.optional(bias), own);
-  return own === activation ? { tensor } : activated(file, call.name, tensor, activation);
+  return withActivation(call, file, 0, (activation) =>
+    to.dense(b, call.name, input, turned(weights, [1, 0]), file.optional(bias), activation),
+  );
 };
 
 const pool =
@@ -259,32 +268,17 @@ const pool =
   };
 
 /** An operator of two values, either of which may be a constant. */
-const binary =
-  (kind: "add" | "multiply" | "subtract" | "divide"): Reader =>
+const ofTwo =
+  (kind: Parameters<typeof to.ofTwo>[1]): Reader =>
   (call, file) => {
-    const [first, second] = call.operator.inputs;
-    const b = file.builder;
-    const sides = [first, second].map((index) => file.isConstant(index));
-    let x: string;
-    if (sides[0] && sides[1]) throw new RangeError("two constants are not supported");
-    if (!sides[0] && !sides[1]) x = to.merge(b, kind, call.name, [file.flowing(first), file.flowing(second)]);
-    else {
-      const flow = file.flowing(sides[0] ? second : first);
-      const constant = file.constant(sides[0] ? first : second);
-      x = to.withConstant(b, call.name, kind, flow, constant, sides[0]);
-    }
-    return activated(file, call.name, x, fusedOf(call, 0));
-  };
-
-/** The larger or the smaller of two values, or of one and a number. */
-const bound =
-  (kind: "maximum" | "minimum"): Reader =>
-  (call, file) => {
-    const [a, b] = call.operator.inputs;
-    if (!file.isConstant(a) && !file.isConstant(b))
-      return { tensor: to.merge(file.builder, kind, call.name, [file.flowing(a), file.flowing(b)]) };
-    const [x, constant] = file.isConstant(a) ? [b, a] : [a, b];
-    return { tensor: to.bound(file.builder, kind, call.name, file.flowing(x), file.constant(constant)) };
+    const [first, second] = call.operator.inputs.map((index) =>
+      file.isConstant(index) ? { known: file.constant(index) } : { tensor: file.flowing(index) },
+    );
+    const x = to.ofTwo(file.builder, kind, call.name, first, second);
+    // (What gives the larger or the smaller has no activation of its own.)
+    return kind === "maximum" || kind === "minimum"
+      ? { tensor: x }
+      : activated(file, call.name, x, fusedOf(call, 0));
   };
 
 const activation =
@@ -473,12 +467,12 @@ const readers: Record<string, Reader> = {
   "CUSTOM:Convolution2DTransposeBias": mediapipeTransposeConv,
   MAX_POOL_2D: pool("maxPooling2d"),
   AVERAGE_POOL_2D: pool("averagePooling2d"),
-  ADD: binary("add"),
-  MUL: binary("multiply"),
-  SUB: binary("subtract"),
-  DIV: binary("divide"),
-  MAXIMUM: bound("maximum"),
-  MINIMUM: bound("minimum"),
+  ADD: ofTwo("add"),
+  MUL: ofTwo("multiply"),
+  SUB: ofTwo("subtract"),
+  DIV: ofTwo("divide"),
+  MAXIMUM: ofTwo("maximum"),
+  MINIMUM: ofTwo("minimum"),
   CONCATENATION: (call, file) => {
     const { inputs, options } = call.operator;
     const names = inputs.map((index) => file.flowing(index));

@@ -1,9 +1,9 @@
 // TFLite files as data: the tables of LiteRT's schema that networks are made of. What operators mean is not known here.
 import { shown } from "../../util/check.ts";
+import { fromHalves } from "../../util/half.ts";
 import { elements } from "../../util/shape.ts";
 import { refuse } from "../error.ts";
 import { FlatTable } from "../flatbuffer.ts";
-import { fromHalves } from "../half.ts";
 import { tfliteCodes } from "./codes.ts";
 
 /** The types of tensors that are read, by their number in the file, and the bytes of one number. */

@@ -1,6 +1,7 @@
 // Runs cells for the kernel's core: turns them into JavaScript, checks their types, hands them to the main thread; and
 // knows what may be written next.
 
+import { unlessAborted } from "../../util/abort.ts";
 import type { CellCode } from "../cell/code.ts";
 import { placeInCell } from "../cell/frame.ts";
 import { CellNames, ownName } from "../cell/names.ts";
@@ -30,25 +31,6 @@ class Refused extends Error {
     super(content.evalue);
     this.content = content;
   }
-}
-
-/** Waits for what makes a cell ready; an interrupt need not. */
-async function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  const refused = () =>
-    new Refused(errorContent("KeyboardInterrupt", "the cell was interrupted before it ran"));
-  let stop = () => {};
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(refused());
-  });
-  aborted.catch(() => {});
-  signal.addEventListener("abort", stop);
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    work.catch(() => {});
-  }
-  if (signal.aborted) throw refused();
 }
 
 export class NodeInterpreter implements Interpreter {
@@ -117,7 +99,11 @@ export class NodeInterpreter implements Interpreter {
     const code = await this.#compile(cell);
     const expressions = await this.#expressions(cell);
     // Transforming and checking take a moment, in which the person may have thought better of it.
-    await unlessAborted(this.#check(cell, code), signal);
+    await unlessAborted(
+      this.#check(cell, code),
+      signal,
+      () => new Refused(errorContent("KeyboardInterrupt", "the cell was interrupted before it ran")),
+    );
     await this.debugger.prepare(name, title, source, code.map.mappings);
     const end = this.#main.run({
       type: "run",

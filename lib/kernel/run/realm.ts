@@ -29,7 +29,7 @@ const named =
   "Object Function Array String Number Boolean BigInt Symbol Promise Map Set WeakMap WeakSet RegExp Error".split(
     " ",
   );
-for (const name of [...named, "TypeError", "Date", "JSON", "Reflect", "Math", "Atomics", "process"]) {
+for (const name of [...named, "TypeError", "Date", "JSON", "Reflect", "Math", "Atomics"]) {
   const value = (globalThis as Record<string, unknown>)[name] as { prototype?: object };
   holders[name] = value;
   if (value.prototype) holders[`${name}.prototype`] = value.prototype;
@@ -37,7 +37,6 @@ for (const name of [...named, "TypeError", "Date", "JSON", "Reflect", "Math", "A
 
 const kept: Kept[] = [];
 for (const [place, holder] of Object.entries(holders)) {
-  if (place === "process") continue;
   for (const key of ownKeys(holder)) {
     const descriptor = getOwnPropertyDescriptor(holder, key)!;
     if (!descriptor.configurable || typeof descriptor.value !== "function") continue;
