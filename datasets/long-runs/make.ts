@@ -1,6 +1,5 @@
 // Runs the chapters' long experiments and keeps what they measured, each with the hash of the cell that measures it:
 // npm run build && node dist/datasets/long-runs/make.js 3.4 4.1 …
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,6 +9,7 @@ import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.
 import { describe } from "../../lib/notebook/report.ts";
 import { runNotebooks } from "../../lib/notebook/runner.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import { cellHash } from "./cell.ts";
 
 const wanted = process.argv.slice(2);
 const chapters = (await findChapters(join(packageRoot, "notebooks"))).filter(
@@ -36,8 +36,8 @@ try {
         const file = join(longRunFolder, `${name}.json`);
         if (!existsSync(file)) continue;
         const { result, ...record } = JSON.parse(await readFile(file, "utf8"));
-        const hash = createHash("sha256").update(source).digest("hex");
-        await writeFile(file, `${JSON.stringify({ ...record, cell: hash, result }, null, 1)}\n`);
+        const cell = await cellHash(source);
+        await writeFile(file, `${JSON.stringify({ ...record, cell, result }, null, 1)}\n`);
       }
     }
   }

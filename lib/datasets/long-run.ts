@@ -12,7 +12,7 @@ export interface LongRun<T = unknown> {
   node: string;
   /** What the run took on the machine that made it. */
   seconds: number;
-  /** SHA-256 of the cell that measured it: a test holds it against the chapter's cell. */
+  /** SHA-256 of what the cell does that measured it: a test holds it against the chapter's cell. */
   cell?: string;
   result: T;
 }

@@ -163,6 +163,20 @@ describe("the two editions", () => {
     }
   });
 
+  it("has code of at most 90 columns, as a page has room for", async () => {
+    const long: string[] = [];
+    const others = ["4.3", "5"]; // laid out when they are next worked on
+    for (const { path, language, number } of await findChapters(folder)) {
+      if (language !== "en" || others.includes(number)) continue; // the Chinese edition has the same code
+      for (const cell of (await readNotebook(path)).cells) {
+        const code = cell.cell_type === "code" ? textOf(cell.source) : (solutionOf(cell) ?? "");
+        const lines = code.split("\n").filter((line) => [...line].length > 90);
+        long.push(...lines.map((line) => `${path}, ${cell.id}: ${line}`));
+      }
+    }
+    assert.deepEqual(long, []);
+  });
+
   it("each is headed in both languages, its own first", async () => {
     const headings = new Map<string, unknown>();
     for (const { path, slug, number, language } of await findChapters(folder)) {

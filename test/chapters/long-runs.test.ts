@@ -1,9 +1,9 @@
 // The long experiments' results that ship: each is what the chapter's cell measures, and none is left over.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { cellHash } from "../../datasets/long-runs/cell.ts";
 import { type LongRun, longRun, longRunFolder } from "../../lib/datasets/index.ts";
 import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -16,7 +16,7 @@ describe("the long experiments", () => {
         const source = textOf(cell.source);
         const names = [...source.matchAll(/\blongRun\("([^"]+)"/g)].map((match) => match[1]);
         if (cell.cell_type !== "code" || names.length === 0) continue;
-        const hash = createHash("sha256").update(source).digest("hex");
+        const hash = await cellHash(source);
         for (const name of names) {
           const record: LongRun = JSON.parse(await readFile(join(longRunFolder, `${name}.json`), "utf8"));
           assert.equal(
@@ -33,6 +33,12 @@ describe("the long experiments", () => {
     assert.ok(found.size > 0);
     const files = (await readdir(longRunFolder)).filter((name) => name.endsWith(".json"));
     assert.deepEqual(files.sort(), [...found].map((name) => `${name}.json`).sort());
+  });
+
+  it("are tied to what a cell does, and not to its layout", async () => {
+    const hash = await cellHash("const a: number = f({ b: 1 }); // so much\n");
+    assert.equal(await cellHash("const a = f({\n  b: 1,\n});\n"), hash);
+    assert.notEqual(await cellHash("const a: number = f({ b: 2 });"), hash);
   });
 
   it("are run anew with SLIMLAB_FULL=1, and kept where SLIMLAB_LONG_RUNS says", async () => {
