@@ -14,8 +14,9 @@ import {
 } from "../notebook/notebook.ts";
 import type { ChapterReport } from "../notebook/report.ts";
 import { escapeHtml } from "../util/html.ts";
+import { highlight } from "./highlight.ts";
 import type { LinkSource, Links } from "./links.ts";
-import { type Heading, highlight, type Prose, renderMarkdown } from "./markdown.ts";
+import { type Heading, type Prose, renderMarkdown } from "./markdown.ts";
 import { type PageParts, type PlotData, renderOutputs } from "./outputs.ts";
 import type { PageLink } from "./page.ts";
 import type { HidePaths } from "./paths.ts";

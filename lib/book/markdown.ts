@@ -1,34 +1,9 @@
-// Prose: markdown-it with KaTeX and highlight.js, all at build time, so that a page needs no script to be read.
+// Prose: markdown-it with KaTeX, and code in colours, all at build time, so that a page needs no script to be read.
 import katexPlugin from "@vscode/markdown-it-katex";
-import hljs from "highlight.js/lib/core";
-import bash from "highlight.js/lib/languages/bash";
-import json from "highlight.js/lib/languages/json";
-import python from "highlight.js/lib/languages/python";
-import typescript from "highlight.js/lib/languages/typescript";
-import xml from "highlight.js/lib/languages/xml";
 import MarkdownIt, { type Token } from "markdown-it";
 import { titleIn } from "../notebook/notebook.ts";
 import { escapeHtml, slugify } from "../util/html.ts";
-
-hljs.registerLanguage("typescript", typescript);
-hljs.registerLanguage("json", json);
-hljs.registerLanguage("bash", bash);
-hljs.registerLanguage("python", python);
-hljs.registerLanguage("xml", xml);
-
-/** Code as HTML with highlight.js classes; a language it does not know stays plain. */
-export function highlight(code: string, language = "typescript"): string {
-  const known = {
-    ts: "typescript",
-    js: "typescript",
-    javascript: "typescript",
-    sh: "bash",
-    shell: "bash",
-    html: "xml",
-  };
-  const name = known[language as keyof typeof known] ?? language;
-  return hljs.getLanguage(name) ? hljs.highlight(code, { language: name }).value : escapeHtml(code);
-}
+import { highlight } from "./highlight.ts";
 
 /** A heading found in prose. */
 export interface Heading {

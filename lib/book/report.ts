@@ -7,7 +7,8 @@ import { renderSvg } from "../plots/svg.ts";
 import { checkOneOf } from "../util/check.ts";
 import { packageRoot } from "../util/files.ts";
 import { escapeHtml } from "../util/html.ts";
-import { freeId, highlight, renderMarkdown } from "./markdown.ts";
+import { highlight } from "./highlight.ts";
+import { freeId, renderMarkdown } from "./markdown.ts";
 import { words } from "./words.ts";
 
 /** What stands in a section, one below the other. */

@@ -1,6 +1,6 @@
 // Executed notebooks into a static site that works from a folder, with no server and no network.
 // mystmd, the generator made for this, downloads its template when it builds; so pages are put together here, and the
-// work on prose, mathematics, code and charts is done by markdown-it, KaTeX, highlight.js and Plotly.
+// work on prose, mathematics, code and charts is done by markdown-it, KaTeX, Lezer and Plotly.
 import { randomBytes } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
 import { copyFile, cp, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";

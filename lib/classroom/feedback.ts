@@ -1,7 +1,8 @@
 // A student's page: the notebook with verdicts where the exercises are. Everything in it comes from a stranger, so it holds
 // text and pictures only: no markup of his, no script, and the page forbids them.
 
-import { highlight, renderMarkdown } from "../book/markdown.ts";
+import { highlight } from "../book/highlight.ts";
+import { renderMarkdown } from "../book/markdown.ts";
 import { renderOutputs } from "../book/outputs.ts";
 import { type Cell, type Output, textOf } from "../notebook/notebook.ts";
 import type { MimeBundle } from "../util/display.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ansiToHtml, settleLines } from "../../lib/book/ansi.ts";
-import { highlight, renderMarkdown } from "../../lib/book/markdown.ts";
+import { highlight } from "../../lib/book/highlight.ts";
+import { renderMarkdown } from "../../lib/book/markdown.ts";
 import { renderOutputs } from "../../lib/book/outputs.ts";
 import type { Output } from "../../lib/notebook/notebook.ts";
 import { lines } from "../../lib/plots/index.ts";
@@ -101,8 +102,8 @@ describe("prose as HTML", () => {
     assert.equal(prose.hasMath, true);
     assert.match(prose.html, /class="katex-display"/);
     assert.match(prose.html, /<math /, "MathML for screen readers");
-    assert.match(prose.html, /<span class="hljs-keyword">const<\/span>/);
-    assert.match(highlight("let x: number = 1"), /hljs-/);
+    assert.match(prose.html, /<span class="code-keyword">const<\/span>/);
+    assert.match(highlight("let x: number = 1"), /code-type/);
     assert.equal(highlight("<x>", "unknown"), "&lt;x&gt;");
   });
 
