@@ -136,6 +136,16 @@ describe(".ci/run", function () {
     ]);
   });
 
+  it("waits for what was begun in the background, and shows what it said", async () => {
+    const { code, lines } = await bash(
+      `(echo one; exit 0) >"$scratch/a" & check good ended $! "$scratch/a"
+       (echo two; exit 7) >"$scratch/b" & check bad ended $! "$scratch/b"; finish`,
+    );
+    assert.ok(lines.includes("one") && lines.includes("two"));
+    assert.deepEqual(lines.slice(-2), ["FAILED: bad", "1 passed, 1 failed"]);
+    assert.equal(code, 1);
+  });
+
   it("ends a run that says nothing any more", async () => {
     const { code, lines } = await bash(`suite all --silence 8 ${mocha("hanging", "steady")}; finish`);
     assert.deepEqual(lines.slice(-2), [
