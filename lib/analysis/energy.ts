@@ -54,3 +54,46 @@ export function energyOf(
   const activations = ((work.activationBytes / 4) * 2 * picojoules.sram32) / 1e6;
   return { arithmetic, weights, activations, total: arithmetic + weights + activations };
 }
+
+/** What a training run has taken, as its reports give it. */
+export interface TrainingRun {
+  /** Hours of one accelerator, all of them together. */
+  hours: number;
+  /** What one of them draws. */
+  watts: number;
+  /** Of the whole centre's power over its computers' (PUE); default 1. */
+  overhead?: number;
+}
+
+/** Electricity of a training run, in kilowatt-hours (§1.1). */
+export function electricityOf({ hours, watts, overhead = 1 }: TrainingRun): number {
+  checkNumber("hours", hours, 0);
+  checkNumber("watts", watts, 0);
+  checkNumber("overhead", overhead, 1);
+  return (hours * watts * overhead) / 1000;
+}
+
+/**
+ * Kilograms of carbon dioxide (equivalents) that electricity has cost (§1.1).
+ *
+ * @param gramsPerKilowattHour of the grid: about 30 where water and wind feed it, 400 to 500 as the world's mean, 900 for coal
+ */
+export function carbonOf(kilowattHours: number, gramsPerKilowattHour: number): number {
+  checkNumber("kilowattHours", kilowattHours, 0);
+  checkNumber("gramsPerKilowattHour", gramsPerKilowattHour, 0);
+  return (kilowattHours * gramsPerKilowattHour) / 1000;
+}
+
+/**
+ * Multiply-accumulates of training: each example goes forward once, and backward at twice the cost, once for the gradients of
+ * the activations and once for those of the weights (§1.1; for language models the "6 N D" operations of J. Kaplan et al.,
+ * "Scaling laws for neural language models", 2020).
+ *
+ * @param macs of the forward pass of one example
+ * @param examples seen, over all epochs
+ */
+export function trainingMacs(macs: number, examples: number): number {
+  checkNumber("macs", macs, 0);
+  checkNumber("examples", examples, 0);
+  return 3 * macs * examples;
+}

@@ -3,8 +3,9 @@
 
 import { checkFinite, checkInteger, checkLength, checkNumber } from "../util/check.ts";
 import { mapFloats } from "../util/floats.ts";
+import { cholesky, damped, solveUpper } from "./normal-equations.ts";
 import { type Svd, svd, truncate } from "./svd.ts";
-import { gramOf, product } from "./wasm-rows.ts";
+import { product } from "./wasm-rows.ts";
 
 /** W ≈ A B with A of shape rows x rank and B of shape rank x cols, both row-major, ready to be layer kernels. */
 export interface Factors {
@@ -53,16 +54,7 @@ export function factorizeForInputs(
   checkNumber("damping", damping, Number.MIN_VALUE);
   const r = cholesky(damped(x, rows, damping), rows);
   const kept = truncate(svd(product(r, w, rows, rows, cols), rows, cols), rank);
-  // U := R⁻¹ U by back substitution, all columns at once.
-  const u = kept.u;
-  for (let i = rows - 1; i >= 0; i--) {
-    const row = u.subarray(i * rank, (i + 1) * rank);
-    for (let k = i + 1; k < rows; k++) {
-      const factor = r[i * rows + k];
-      if (factor !== 0) for (let j = 0; j < rank; j++) row[j] -= factor * u[k * rank + j];
-    }
-    for (let j = 0; j < rank; j++) row[j] /= r[i * rows + i];
-  }
+  solveUpper(r, kept.u, rows, rank);
   return factorsOf(kept);
 }
 
@@ -85,31 +77,4 @@ export function factorsOf({ u, s, vt, rows, cols, rank }: Svd): Factors {
   const a = mapFloats(u, (value, i) => value * root[i % rank]);
   const b = mapFloats(vt, (value, i) => value * root[Math.floor(i / cols)]);
   return { a, b, rows, cols, rank };
-}
-
-/** XᵀX / samples with a damped diagonal, n x n. */
-function damped(x: ArrayLike<number>, n: number, damping: number): Float64Array {
-  const samples = x.length / n;
-  const g = gramOf(x, samples, n).map((sum) => sum / samples);
-  let trace = 0;
-  for (let i = 0; i < n; i++) trace += g[i * n + i];
-  const ridge = (trace === 0 ? 1 : trace / n) * damping;
-  for (let i = 0; i < n; i++) g[i * n + i] += ridge;
-  return g;
-}
-
-/** The upper triangular R with RᵀR = G, for a positive definite n x n matrix; overwrites it. */
-function cholesky(g: Float64Array, n: number): Float64Array {
-  for (let k = 0; k < n; k++) {
-    const pivot = Math.sqrt(g[k * n + k]);
-    if (!(pivot > 0))
-      throw new RangeError(`damping is too small for these inputs: pivot ${k} is not positive`);
-    for (let j = k; j < n; j++) g[k * n + j] /= pivot;
-    for (let i = k + 1; i < n; i++) {
-      const factor = g[k * n + i];
-      if (factor !== 0) for (let j = i; j < n; j++) g[i * n + j] -= factor * g[k * n + j];
-    }
-    for (let j = 0; j < k; j++) g[k * n + j] = 0;
-  }
-  return g;
 }

@@ -1,5 +1,6 @@
 export * from "./choose-rank.ts";
 export * from "./factorize.ts";
+export * from "./least-squares.ts";
 export * from "./randomized-svd.ts";
 export * from "./svd.ts";
 export * from "./tucker-cp.ts";

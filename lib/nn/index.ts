@@ -67,6 +67,7 @@ export {
   factorizeModel,
   type LayerFactors,
 } from "./lowrank.ts";
+export { removeDense, type WithoutLayer } from "./merge-layers.ts";
 export { lenet5, lenet300 } from "./models.ts";
 export {
   loadPretrained,

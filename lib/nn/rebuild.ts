@@ -17,9 +17,10 @@ export interface Part {
  * Builds a new model with the graph of `model`; the old one stays as it is. Nested models come out as the layers inside,
  * with the way to them in their names.
  *
- * @param replace gives the layers, one after the other, to put in the place of a layer; undefined for a copy of it
+ * @param replace gives the layers, one after the other, to put in the place of a layer; undefined for a copy of it, an
+ *   empty list to leave it out: what reads it then reads what it read
  * @returns a Sequential for a Sequential, else a functional model
- * @throws Error for a layer that is used twice
+ * @throws Error for a layer that is used twice, or left out where the model's output would be
  */
 export function rebuild(
   model: tf.LayersModel,
@@ -30,6 +31,7 @@ export function rebuild(
   const nodes: GraphNode[] = [];
   const weights: Part[] = [];
   const tensors: Record<string, GraphTensor> = {};
+  const passed = new Map<string, string>(); // what layers that are left out would have written: what they would have read
   for (const node of graph.nodes) {
     if (node.shares !== undefined)
       throw new Error(
@@ -42,7 +44,11 @@ export function rebuild(
     }
     const layer = layers.get(node.name)!;
     const parts = replace(layer, node.name) ?? [copyOf(layer, node.name)];
-    let { inputs } = node;
+    let inputs: readonly string[] = node.inputs.map((tensor) => passed.get(tensor) ?? tensor);
+    if (parts.length === 0) {
+      for (const tensor of node.outputs) passed.set(tensor, inputs[0]);
+      continue;
+    }
     for (const [i, part] of parts.entries()) {
       // Only the last part writes what the others read; those before it hand on to the next.
       const last = i === parts.length - 1;
@@ -61,6 +67,8 @@ export function rebuild(
       inputs = outputs;
     }
   }
+  for (const tensor of graph.outputs)
+    if (passed.has(tensor)) throw new Error(`${model.name} needs ${tensor}: its layer cannot be left out`);
   const result = connect({ ...graph, nodes, tensors }, made);
   // Only a layer that has been connected has weights to set.
   for (const part of weights) put(part);

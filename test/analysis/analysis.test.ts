@@ -2,9 +2,13 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  carbonOf,
   correlatedPairs,
   costOf,
+  type DecoderShape,
+  decoderCost,
   effectiveRank,
+  electricityOf,
   energyOf,
   entropy,
   type LayerShape,
@@ -15,6 +19,8 @@ import {
   neuronActivity,
   paretoFront,
   stableRank,
+  tokensPerSecond,
+  trainingMacs,
   weightEntropy,
 } from "../../lib/analysis/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -105,6 +111,89 @@ describe("1.1 energy", () => {
       () => energyOf({ macs: -1, weightBytes: 0, activationBytes: 0 }),
       /macs must be a number of at least 0/,
     );
+  });
+});
+
+describe("1.1 training", () => {
+  // Llama 2, model card and paper (arXiv:2307.09288), table 2: 7B took 184,320 hours of 400 W and 31.22 t, 70B 1,720,320 and 291.42.
+  it("has the electricity and carbon that Llama 2's report gives", () => {
+    const small = electricityOf({ hours: 184_320, watts: 400 });
+    const large = electricityOf({ hours: 1_720_320, watts: 400 });
+    near(small, 73_728);
+    const grams = (31.22e6 / small + 291.42e6 / large) / 2; // what its authors took for their grid
+    near(carbonOf(small, grams) / 1000, 31.22, 0.05);
+    near(carbonOf(large, grams) / 1000, 291.42, 0.5);
+    near(electricityOf({ hours: 10, watts: 100, overhead: 1.5 }), 1.5);
+    assert.throws(
+      () => electricityOf({ hours: 1, watts: 1, overhead: 0.9 }),
+      /overhead must be a number of at least 1/,
+    );
+    assert.throws(() => carbonOf(-1, 1), /kilowattHours must be/);
+  });
+
+  it("counts a forward pass and two of them backward", () => {
+    assert.equal(trainingMacs(266_200, 8000 * 40), 3 * 266_200 * 320_000);
+    assert.throws(() => trainingMacs(1, Number.NaN), /examples must be/);
+  });
+});
+
+describe("1.1 language models", () => {
+  const shapes: Record<string, { shape: DecoderShape; parameters: number }> = {
+    // What transformers' num_parameters() says of each, and the shapes of their config.json.
+    "Llama 2 7B": {
+      shape: { layers: 32, width: 4096, hidden: 11008, heads: 32, vocabulary: 32000 },
+      parameters: 6_738_415_616,
+    },
+    "Llama 3.1 8B": {
+      shape: { layers: 32, width: 4096, hidden: 14336, heads: 32, keyValueHeads: 8, vocabulary: 128256 },
+      parameters: 8_030_261_248,
+    },
+    "SmolLM2 135M": {
+      shape: {
+        layers: 30,
+        width: 576,
+        hidden: 1536,
+        heads: 9,
+        keyValueHeads: 3,
+        vocabulary: 49152,
+        tied: true,
+      },
+      parameters: 134_515_008,
+    },
+  };
+  it("have as many parameters as published, to the last one", () => {
+    for (const [name, { shape, parameters }] of Object.entries(shapes))
+      assert.equal(decoderCost(shape).parameters, parameters, name);
+  });
+
+  it("move their weights and their cache for every token", () => {
+    const shape: DecoderShape = {
+      layers: 2,
+      width: 8,
+      hidden: 16,
+      heads: 4,
+      keyValueHeads: 2,
+      vocabulary: 10,
+    };
+    const cost = decoderCost(shape, { bits: 8, cacheBits: 16, context: 5 });
+    // q and o 8 x 8, k and v 8 x 4, three of 8 x 16; norms 8 a layer twice and one at the end; a row of the embedding, the output.
+    const matrices = 2 * (2 * 64 + 2 * 32 + 3 * 128);
+    assert.equal(cost.parameters, matrices + 5 * 8 + 2 * 80);
+    assert.equal(cost.cacheBytesPerToken, 2 * 2 * 4 * 2);
+    assert.equal(cost.bytesPerToken, matrices + 40 + 8 + 80 + 5 * 32);
+    assert.equal(cost.macsPerToken, matrices + 80 + 2 * 2 * 8 * 5);
+    near(tokensPerSecond(cost, 2 * cost.bytesPerToken), 2);
+    const tied = decoderCost({ ...shape, tied: true }, { bits: 8 });
+    assert.equal(tied.bytes, matrices + 40 + 80);
+    assert.equal(tied.bytesPerToken, tied.bytes);
+  });
+
+  it("must be decoders", () => {
+    const { shape } = shapes["Llama 2 7B"];
+    assert.throws(() => decoderCost({ ...shape, keyValueHeads: 33 }), /keyValueHeads must be/);
+    assert.throws(() => decoderCost({ ...shape, width: 4097 }), /headWidth must be/);
+    assert.throws(() => decoderCost(shape, { bits: 64 }), /bits must be/);
+    assert.throws(() => tokensPerSecond(decoderCost(shape), 0), /bandwidth must be/);
   });
 });
 

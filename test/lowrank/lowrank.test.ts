@@ -7,6 +7,7 @@ import {
   decay,
   factorize,
   factorizeForInputs,
+  leastSquares,
   multiplyFactors,
   randomizedSvd,
   rankByAccuracy,
@@ -348,5 +349,43 @@ describe("3.3.2 tensor decomposition", () => {
     );
     assert.throws(() => cp([1, Number.NaN], [1, 1, 1, 2], 1), /kernel must be finite, got NaN at index 1/);
     assert.throws(() => cp([1, 2], [1, 1, 1, 2], 0), /rank must be a whole number of at least 1, got 0/);
+  });
+});
+
+describe("2.1 least squares", () => {
+  const random = seeded(5);
+  const noise = (n: number) => Float32Array.from({ length: n }, () => normal(random));
+
+  it("find the linear map that made what they see", () => {
+    const [x, w, bias] = [noise(200 * 6), noise(6 * 3), noise(3)];
+    const y = new Float32Array(200 * 3);
+    for (let s = 0; s < 200; s++)
+      for (let j = 0; j < 3; j++) {
+        let sum = bias[j];
+        for (let i = 0; i < 6; i++) sum += x[s * 6 + i] * w[i * 3 + j];
+        y[s * 3 + j] = sum;
+      }
+    const fit = leastSquares(x, y, 6, 3, { damping: 1e-12 });
+    assert.ok(fit.weights.every((value, i) => Math.abs(value - w[i]) < 1e-5));
+    assert.ok(fit.bias.every((value, j) => Math.abs(value - bias[j]) < 1e-5));
+    assert.ok(fit.error < 1e-10);
+  });
+
+  it("are the regression line by hand, and say what it leaves over", () => {
+    // Through (0, 1), (1, 2), (2, 2), (3, 5): slope 1.2, intercept 0.7, 1.8 of 9 left.
+    const fit = leastSquares(Float32Array.of(0, 1, 2, 3), Float32Array.of(1, 2, 2, 5), 1, 1, {
+      damping: 1e-12,
+    });
+    assert.ok(Math.abs(fit.weights[0] - 1.2) < 1e-6 && Math.abs(fit.bias[0] - 0.7) < 1e-6);
+    assert.ok(Math.abs(fit.error - 1.8 / 9) < 1e-6);
+  });
+
+  it("bear inputs that never vary or say the same, and name what is wrong", () => {
+    const x = Float32Array.of(1, 0, 0, 1, 2, 2, 1, 4, 4); // a constant, and two that are equal
+    const fit = leastSquares(x, Float32Array.of(1, 3, 5), 3, 1);
+    assert.ok(fit.weights.every(Number.isFinite) && fit.error < 1e-3);
+    assert.throws(() => leastSquares(x, Float32Array.of(1), 3, 1), /y must/);
+    assert.throws(() => leastSquares(x, Float32Array.of(1, Number.NaN, 2), 3, 1), /y must be finite/);
+    assert.throws(() => leastSquares(x, x, 2, 1), /samples in x/);
   });
 });

@@ -12,9 +12,12 @@ import {
   lenet5,
   lenet300,
   loadModel,
+  loadPretrained,
   maskGroups,
+  predict,
   pruneGroups,
   rebuild,
+  removeDense,
   saveModel,
   tf,
   train,
@@ -336,5 +339,58 @@ describe("nn/surgery: smaller models that compute what masked ones do (3.1.2, 3.
       split.layers.slice(1).map((layer) => layer.name),
       ["in", "fc_a", "fc_b"],
     );
+  });
+});
+
+describe("2.1 removing a layer", () => {
+  it("changes nothing where the layer is linear: two products are one", async () => {
+    const model = randomise(
+      tf.sequential({
+        layers: [
+          layers.flatten({ inputShape: [28, 28, 1] }),
+          layers.dense({ name: "a", units: 12, activation: "relu" }),
+          layers.dense({ name: "b", units: 8 }),
+          layers.dense({ name: "c", units: 10, activation: "softmax" }),
+        ],
+      }),
+      3,
+    );
+    const { train: images } = await loadDataset("mnist-10k");
+    const {
+      model: smaller,
+      merged,
+      error,
+    } = await removeDense(model, "b", subset(images, 400, 1), { damping: 1e-9 });
+    assert.equal(merged, "c");
+    assert.ok(error < 1e-6);
+    assert.deepEqual(smaller.layers.map(({ name }) => name).slice(1), ["a", "c"]);
+    const few = subset(images, 50, 2);
+    const [before, after] = [await predict(model, few), await predict(smaller, few)];
+    assert.ok(
+      before.logits.every((value, i) => Math.abs(value - after.logits[i]) < 1e-2 * (1 + Math.abs(value))),
+    );
+    model.dispose();
+    smaller.dispose();
+  });
+
+  it("leaves LeNet-300-100 its digits without its second layer", async () => {
+    const { train: images, validation } = await loadDataset("mnist-10k");
+    const model = await loadPretrained("lenet-300-100");
+    const { model: smaller } = await removeDense(model, "fc2", subset(images, 2000, 1));
+    assert.equal(smaller.countParams(), 785 * 300 + 301 * 10);
+    const [whole, without] = [await evaluate(model, validation), await evaluate(smaller, validation)];
+    assert.ok(without.accuracy > 0.9 && without.accuracy < whole.accuracy + 0.01, `${without.accuracy}`);
+    model.dispose();
+    smaller.dispose();
+  });
+
+  it("refuses what is not a dense layer before a dense layer", async () => {
+    const { train: images } = await loadDataset("mnist-10k");
+    const few = subset(images, 8, 1);
+    const model = lenet5(1);
+    await assert.rejects(removeDense(model, "conv1", few), /layer must be dense, got conv1/);
+    await assert.rejects(removeDense(model, "fc2", few), /fc2 must be read by one dense layer, got none/);
+    await assert.rejects(removeDense(model, "fc9", few), /has no layer "fc9"/);
+    model.dispose();
   });
 });
