@@ -1,7 +1,14 @@
 export type { DownloadProgress } from "../util/download.ts";
 export { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
 export { encodeIdx, type Idx, parseIdx } from "./idx.ts";
-export { cacheFolder, datasetNames, type LoadOptions, loadDataset, loadSource } from "./load.ts";
+export {
+  cacheFolder,
+  datasetNames,
+  type LoadOptions,
+  loadDataset,
+  loadSource,
+  MissingDataError,
+} from "./load.ts";
 export { type LongRun, longRun, longRunFolder } from "./long-run.ts";
 export {
   type Dataset,

@@ -27,6 +27,19 @@ export interface LoadOptions {
   signal?: AbortSignal;
 }
 
+/** A data set's file is not on this machine, and may not be downloaded; one that is here but damaged is another error. */
+export class MissingDataError extends Error {
+  override readonly name = "MissingDataError";
+  readonly code = "ERR_SLIMLAB_DATA";
+  /** The data set. */
+  readonly dataset: string;
+
+  constructor(source: Source, file: SourceFile) {
+    super(`${file.name}.gz is not on this machine, and download is off. ${advice(source)}`);
+    this.dataset = source.name;
+  }
+}
+
 /** The data sets that {@link loadDataset} knows. */
 export const datasetNames: readonly string[] = Object.keys(catalogue);
 
@@ -37,7 +50,8 @@ export const datasetNames: readonly string[] = Object.keys(catalogue);
  * names, where Debian's package puts them, in the cache, and at last downloaded into the cache. Every file is
  * recognised by the SHA-256 of its content, wherever it came from.
  *
- * @throws Error that names the file, what was expected of it and what to do, when a file is missing or not as it must be
+ * @throws Error that names the file, what was expected of it and what to do, when a file is missing or not as it must be;
+ * a {@link MissingDataError} when it is nowhere and `download` is false
  */
 export function loadDataset(name: string, options: LoadOptions = {}): Promise<Dataset> {
   return loadSource(catalogue[checkOneOf("name", name, datasetNames)], options);
@@ -162,9 +176,7 @@ async function fromCache(source: Source, cache: string, options: LoadOptions): P
       }
     }
     if (options.download === false) {
-      throw (
-        damage ?? new Error(`${file.name}.gz is not on this machine, and download is off. ${advice(source)}`)
-      );
+      throw damage ?? new MissingDataError(source, file);
     }
     return fetchFile(source, file, join(cache, `${file.name}.gz`), options);
   });

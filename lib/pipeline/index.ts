@@ -24,7 +24,7 @@ export {
   type Run,
   summaryOf,
 } from "./records/results.ts";
-export { type LoadedRecord, loadRecord, recordFolder } from "./records/shipped.ts";
+export { hasRecord, type LoadedRecord, loadRecord, recordFolder } from "./records/shipped.ts";
 export { layerTable, publishedTables } from "./records/table.ts";
 export { RecipeResult, type Row, type RunOptions, runRecipe, toDataFrame } from "./run.ts";
 export {

@@ -12,7 +12,7 @@ export interface Row {
   work: string;
   ours: number;
   peers: Record<string, number>;
-  unit: "ms" | "s" | "MB" | "nats";
+  unit: "ms" | "s" | "MB" | "bytes" | "nats";
   goal?: string;
 }
 

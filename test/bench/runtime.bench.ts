@@ -1,28 +1,19 @@
-import { measureLatencies } from "../../lib/analysis/index.ts";
 import { loadDataset, toFloat, viewOf } from "../../lib/datasets/index.ts";
 import {
-  encodeGraphAsOnnx,
-  encodeGraphAsTflite,
-  type LoadedInEngine,
-  MissingEngineError,
-  openInEngine,
-} from "../../lib/formats/index.ts";
-import {
   type Compression,
-  graphOf,
   loadPretrained,
   type PretrainedName,
   quantizeWeights,
   scoresOf,
   setWeights,
-  storedOf,
-  tf,
+  type tf,
   useBackend,
   weightsOf,
 } from "../../lib/nn/index.ts";
 import { applyMasks, globalSparsity } from "../../lib/pruning/index.ts";
 import { clusterWeights, restoreClusters } from "../../lib/quantization/index.ts";
 import type { Row } from "./index.ts";
+import { storedRows } from "./stored.ts";
 
 export const title = "Running from storage, one image (4)";
 
@@ -49,15 +40,6 @@ async function compressed(
   return { masks, clustered };
 }
 
-async function engine(bytes: Uint8Array): Promise<LoadedInEngine | undefined> {
-  try {
-    return await openInEngine(bytes);
-  } catch (error) {
-    if (error instanceof MissingEngineError) return undefined;
-    throw error;
-  }
-}
-
 export async function bench(report: (row: Row) => void): Promise<void> {
   await useBackend("wasm");
   const { test } = await loadDataset("mnist-10k");
@@ -66,38 +48,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     for (const form of forms) {
       const model = await loadPretrained(name);
       const compression = await compressed(model, form);
-      const stored = storedOf(model, compression);
-      const shape = [1, ...(model.inputs[0].shape.slice(1) as number[])];
-      const input = [{ shape, values: image }];
-      const options = { weights: "int8", quantized: compression.quantized ?? {} } as const;
-      const onnx = await engine(encodeGraphAsOnnx(graphOf(model), options));
-      const tflite = await engine(encodeGraphAsTflite(graphOf(model), options));
-      const peers = {
-        "tfjs WASM, dense floats": () =>
-          tf.tidy(() => {
-            (model.apply(tf.tensor(image, shape)) as tf.Tensor).dataSync();
-          }),
-        ...(onnx ? { "onnxruntime-node, int8 weights": () => onnx.run(input) } : {}),
-        ...(tflite ? { "LiteRT.js, int8 weights": () => tflite.run(input) } : {}),
-      };
-      const times = await measureLatencies(
-        { ours: () => stored.run(image), ...peers },
-        { runs: 101, warmup: 30 },
-      );
-      report({
-        work: `${name}, ${form}: latency`,
-        ours: times.ours.median,
-        peers: Object.fromEntries(Object.keys(peers).map((peer) => [peer, times[peer].median])),
-        unit: "ms",
-      });
-      report({
-        work: `${name}, ${form}: weights in memory`,
-        ours: stored.bytes / 1e6,
-        peers: { "dense floats": stored.denseBytes / 1e6 },
-        unit: "MB",
-      });
-      await onnx?.close();
-      await tflite?.close();
+      await storedRows(report, `${name}, ${form}`, model, compression, image);
       model.dispose();
     }
 }

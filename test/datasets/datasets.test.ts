@@ -12,6 +12,7 @@ import {
   encodeIdx,
   loadDataset,
   loadSource,
+  MissingDataError,
   type Part,
   parseIdx,
   type Source,
@@ -496,19 +497,27 @@ describe("a data set over the network", () => {
       join(cache, "tiny/t10k-images-idx3-ubyte.gz"),
       join(cache, "tiny/train-images-idx3-ubyte.gz"),
     );
+    // Damaged is not missing: who looks elsewhere for missing data must not pass over this.
     await assert.rejects(
       loadSource(source, { cache, download: false }),
-      /train-images-idx3-ubyte\.gz holds 46 bytes, expected 136/,
+      (error: Error) =>
+        !(error instanceof MissingDataError) &&
+        /train-images-idx3-ubyte\.gz holds 46 bytes, expected 136/.test(error.message),
     );
     assert.equal((await loadSource(source, { cache, ...quiet })).train.count, 20);
     assert.equal(requests.length, 5);
   });
 
   it("is an error when it may not be downloaded", async () => {
-    await assert.rejects(
-      loadSource(source, { cache, download: false }),
-      /train-images-idx3-ubyte\.gz is not on this machine, and download is off\. Put/,
-    );
+    await assert.rejects(loadSource(source, { cache, download: false }), (error) => {
+      assert.ok(error instanceof MissingDataError);
+      assert.deepEqual([error.code, error.dataset], ["ERR_SLIMLAB_DATA", source.name]);
+      assert.match(
+        error.message,
+        /^train-images-idx3-ubyte\.gz is not on this machine, and download is off\. Put/,
+      );
+      return true;
+    });
     assert.equal(requests.length, 0);
   });
 });

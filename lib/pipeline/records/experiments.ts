@@ -104,7 +104,12 @@ const onLabels = (recipe: Recipe): Recipe => [
   { technique: "fineTune", epochs: epochsOf(recipe), shift: 2, decay: "cosine" },
 ];
 const compact300 = strong({ kept: 0.0206, epochs: [8, 25, 15, 10, 2], biasBits: 5, lesson: digits });
-const compact5 = strong({ kept: 0.0174, epochs: [8, 25, 15, 8, 2], most: 4, biasBits: 5, lesson: digits });
+const compact5 = strong({
+  kept: 0.0174,
+  epochs: [4, 12, 12, 7, 2],
+  biasBits: 5,
+  lesson: { ...digits, sparse: false },
+});
 const fashion300 = strong({ kept: 0.045, epochs: [6, 12, 8, 5, 1], biasBits: 5, lesson: clothes });
 const fashion5 = strong({ kept: 0.045, epochs: [5, 10, 6, 4, 1], biasBits: 5, lesson: clothes });
 const freshClothes: Recipe = [

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { slimParts } from "../../coding/index.ts";
-import { type Dataset, loadDataset } from "../../datasets/index.ts";
+import { type Dataset, loadDataset, MissingDataError } from "../../datasets/index.ts";
 import {
   describeBackend,
   type Evaluation,
@@ -244,7 +244,7 @@ async function firstHere(names: readonly string[]): Promise<Dataset> {
       return await loadDataset(name, { download: false });
     } catch (error) {
       // What is here but damaged is an error, and no reason to take another.
-      if (!/download is off/.test((error as Error).message)) throw error;
+      if (!(error instanceof MissingDataError)) throw error;
     }
   }
   return loadDataset(names.at(-1)!);

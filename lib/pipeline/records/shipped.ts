@@ -18,6 +18,11 @@ export interface LoadedRecord {
   slim: Uint8Array;
 }
 
+/** Whether results of a record ship. */
+export async function hasRecord(name: ExperimentName): Promise<boolean> {
+  return (await readResults(join(recordFolder, name))) !== undefined;
+}
+
 /**
  * The results of a record that ship, or with `SLIMLAB_FULL=1` those of running it here, in `.slimlab/records`.
  *
