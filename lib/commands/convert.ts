@@ -3,16 +3,21 @@ import { extname } from "node:path";
 import { parseArgs } from "node:util";
 import { loadDataset, subset } from "../datasets/index.ts";
 import {
+  compressOnnx,
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
+  encodeOnnx,
   fuseActivations,
+  type GgufFile,
   type GgufTensor,
   type GgufType,
   type GgufValue,
   ggufTypes,
   ggufWritable,
   layersWithGrids,
+  type OnnxLayout,
   type OnnxOptions,
+  onnxLayouts,
   onnxTargets,
   onnxWeights,
   readyForEngine,
@@ -28,6 +33,7 @@ import type { Graph } from "../graph/index.ts";
 import type { Compression, tf } from "../nn/index.ts";
 import { writeFileAtomic } from "../platform/node.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { untilInterrupted } from "../util/interrupt.ts";
 import { progress } from "../util/progress.ts";
 import { bytesOnDisk, inputShapesOf, type ModelFile, openModelFile, readable } from "./files.ts";
 
@@ -36,14 +42,19 @@ const help = `Usage: slimlab convert [OPTION]... IN OUT
 Writes a model in another format, which the name of OUT says: .onnx, .tflite, .slim, .safetensors, .gguf, or a folder for
 TensorFlow.js. It reads ${readable}.
 Networks are made of all but .safetensors and .gguf files, whose tensors go one by one into these two formats, whatever
-the file's size.
+the file's size. A .gguf file of the llama family goes into .onnx, too.
 
-  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite);
+  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite), int4 (.onnx);
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
   --data NAME      .onnx, .tflite: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules
-  --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out`;
+  --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out
+  --in-place       .onnx to .onnx with --weights int4 or int8: every operator stays, the matrices of MatMul, Gemm and Gather
+                   get scales for groups of inputs; for transformers, and done by itself where layers cannot hold a network
+  --group N        weights that share a scale, in place (default: 32)
+  --layout KIND    how they are written in place: matmulnbits (default) for onnxruntime, dequantize for ONNX's own operator,
+                   from opset 21 on`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -56,6 +67,9 @@ export async function run(args: string[]): Promise<number> {
       images: { type: "string", default: "256" },
       target: { type: "string" },
       input: { type: "string", multiple: true },
+      "in-place": { type: "boolean", default: false },
+      group: { type: "string" },
+      layout: { type: "string" },
     },
   });
   if (values.help || positionals.length !== 2) {
@@ -66,6 +80,8 @@ export async function run(args: string[]): Promise<number> {
   const notes = await convert(from, to, {
     ...values,
     images: Number(values.images),
+    inPlace: values["in-place"],
+    group: values.group === undefined ? undefined : Number(values.group),
     inputShapes: inputShapesOf(values.input),
   });
   console.log(`${to}: ${(await bytesOnDisk(to)).toLocaleString("en")} bytes${notes ? `, ${notes}` : ""}`);
@@ -77,6 +93,12 @@ export interface ConvertOptions {
   data?: string;
   images?: number;
   target?: string;
+  /** Compress the matrices of an .onnx file where they stand. */
+  inPlace?: boolean;
+  /** Weights that share a scale, in place. */
+  group?: number;
+  /** How they are written in place. */
+  layout?: string;
   /** Sizes that an .onnx file leaves open, by the input's name. */
   inputShapes?: Record<string, readonly number[]>;
 }
@@ -107,12 +129,16 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     if (data === undefined)
       throw new Error("--target needs --data: only quantized activations differ between engines");
   }
+  const inPlace = options.inPlace || options.group !== undefined || options.layout !== undefined;
+  if (inPlace) return convertInPlace(from, to, weights, options);
   const file = await openModelFile(from, { inputShapes: options.inputShapes });
   if (file.format === "safetensors" || file.format === "gguf") {
     const source = sourceOf(file);
     try {
       if (extension === ".safetensors") return await tensorsIntoSafetensors(source, to, weights);
       if (extension === ".gguf") return await tensorsIntoGguf(source, to, weights as GgufType);
+      if (extension === ".onnx" && file.format === "gguf")
+        return await languageModelIntoOnnx(file.gguf, from, to, weights);
       throw new Error(`${from} holds tensors without a network: OUT must end in .safetensors or .gguf`);
     } finally {
       await source.close();
@@ -122,9 +148,71 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     throw new Error(
       "a .gguf file holds the tensors of a language model: IN must end in .safetensors or .gguf",
     );
-  if (!("model" in file)) throw new Error(file.why);
+  if (!("model" in file)) {
+    if (extension !== ".onnx" || !(weights === "int4" || weights === "int8")) throw new Error(file.why);
+    return convertInPlace(from, to, weights, options);
+  }
   const said = await writeNetwork(file, to, extension, options);
   return [said, ...(file.notes ?? [])].filter(Boolean).join("; ");
+}
+
+/** An .onnx file whose matrices are compressed where they stand. */
+async function convertInPlace(
+  from: string,
+  to: string,
+  weights: string,
+  { group, layout, data }: ConvertOptions,
+): Promise<string> {
+  if (!from.toLowerCase().endsWith(".onnx") || !to.toLowerCase().endsWith(".onnx"))
+    throw new Error("--in-place, --group and --layout go from an .onnx file to an .onnx file");
+  if (data !== undefined)
+    throw new Error("--data needs a network of layers: --in-place changes weights alone");
+  checkOneOf("--weights in place", weights, ["int4", "int8"]);
+  if (layout !== undefined) checkOneOf("--layout", layout, onnxLayouts as readonly string[]);
+  let bar: ReturnType<typeof progress> | undefined;
+  try {
+    const { changed, left } = await untilInterrupted((signal) =>
+      compressOnnx(from, to, {
+        bits: weights === "int4" ? 4 : 8,
+        ...(group === undefined ? {} : { group }),
+        ...(layout === undefined ? {} : { layout: layout as OnnxLayout }),
+        onTensor: (name, done, total) => {
+          bar ??= progress("matrices", total);
+          bar.update(done, name);
+        },
+        signal,
+      }),
+    );
+    const worst = changed.reduce((most, entry) => (entry.error > most.error ? entry : most));
+    const large = left.filter(({ bytes }) => bytes >= 65_536);
+    return [
+      `${changed.length} matrices in ${weights === "int4" ? 4 : 8} bits, the largest relative error ${worst.error.toFixed(4)} (${worst.name})`,
+      ...(large.length > 0
+        ? [`as they were: ${large.map(({ name, why }) => `${name} (${why})`).join(", ")}`]
+        : []),
+    ].join("; ");
+  } finally {
+    bar?.end();
+  }
+}
+
+/** A language model as a graph for onnxruntime, which gives out logits. */
+async function languageModelIntoOnnx(
+  gguf: GgufFile,
+  from: string,
+  to: string,
+  weights: string,
+): Promise<string> {
+  checkOneOf("--weights of a language model", weights, ["float32", "int4", "int8"]);
+  const { llamaOf, llamaOnnx, quantizeLlama } = await import("../lm/index.ts");
+  const model = llamaOf(gguf, from);
+  const small =
+    weights === "float32"
+      ? undefined
+      : await quantizeLlama(model, { bits: weights === "int4" ? 4 : 8, group: 32 });
+  const onnx = await llamaOnnx(small?.model ?? model, small ? { quantized: small.quantized } : {});
+  await writeFileAtomic(to, encodeOnnx(onnx));
+  return "logits of whole texts, without memory from call to call: for measuring, not for chatting";
 }
 
 async function writeNetwork(

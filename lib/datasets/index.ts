@@ -10,6 +10,7 @@ export {
   MissingDataError,
 } from "./load.ts";
 export { type LongRun, longRun, longRunFolder } from "./long-run.ts";
+export { loadProse, type Prose } from "./prose.ts";
 export {
   type Dataset,
   decidingImages,

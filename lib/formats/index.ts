@@ -29,7 +29,15 @@ export { graphModelReadable, importGraphModel } from "./graph-model.ts";
 export type { ImportedNetwork } from "./import/builder.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";
 export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";
+export { dequantizeBlocks, matMulNBits } from "./onnx/blocks.ts";
 export { importOnnx, type OnnxImportOptions, onnxNetworkOf, onnxReadable } from "./onnx/import.ts";
+export {
+  compressOnnx,
+  type OnnxCompressed,
+  type OnnxCompressOptions,
+  type OnnxLayout,
+  onnxLayouts,
+} from "./onnx/in-place.ts";
 export {
   decodeOnnx,
   encodeOnnx,

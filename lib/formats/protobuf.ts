@@ -23,9 +23,7 @@ export class ProtoWriter {
   }
 
   bytes(field: number, bytes: Uint8Array): this {
-    this.#varint((field << 3) | 2);
-    this.#varint(bytes.length);
-    return this.#add(bytes);
+    return this.start(field, bytes.length).#add(bytes);
   }
 
   text(field: number, text: string): this {
@@ -33,10 +31,21 @@ export class ProtoWriter {
   }
 
   message(field: number, message: ProtoWriter): this {
-    this.#varint((field << 3) | 2);
-    this.#varint(message.#length);
+    this.start(field, message.#length);
     for (const part of message.#parts) this.#add(part);
     return this;
+  }
+
+  /** The key and length of a field whose content follows. */
+  start(field: number, length: number): this {
+    this.#varint((field << 3) | 2);
+    this.#varint(length);
+    return this;
+  }
+
+  /** Bytes as they are. */
+  raw(bytes: Uint8Array): this {
+    return this.#add(bytes);
   }
 
   finish(): Uint8Array<ArrayBuffer> {

@@ -113,6 +113,10 @@ export async function writePartsAtomic(
   }
 }
 
+export async function removeFile(path: string): Promise<void> {
+  await rm(path, { force: true });
+}
+
 export async function openFile(path: string): Promise<OpenFile> {
   const file = await open(path, "r");
   const { size } = await file.stat();

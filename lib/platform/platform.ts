@@ -65,6 +65,8 @@ export interface Platform {
   writeFileAtomic(address: string, data: string | Uint8Array): Promise<void>;
   /** {@link writeFileAtomic} for what comes piece by piece, which never has to be in memory as a whole. */
   writePartsAtomic(address: string, parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void>;
+  /** Removes a file; one that is not there is no error. */
+  removeFile(path: string): Promise<void>;
   /** Opens a file to be read in pieces; on the web it is fetched whole. */
   openFile(address: string): Promise<OpenFile>;
   /** The folder for downloads that the machine's customs ask for. */

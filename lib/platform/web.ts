@@ -103,6 +103,8 @@ export async function writeFileAtomic(address: string): Promise<void> {
 
 export const writePartsAtomic = writeFileAtomic;
 
+export const removeFile = writeFileAtomic;
+
 export async function openFile(address: string): Promise<OpenFile> {
   return fileOf(await readBytes(address));
 }

@@ -1,5 +1,6 @@
 // §3.2 Quantization: numbers with fewer bits.
 
+export * from "./awq.ts";
 export * from "./binary-ternary.ts";
 export * from "./bit-allocation.ts";
 export * from "./codebook.ts";

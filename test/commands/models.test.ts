@@ -145,6 +145,28 @@ describe("slimlab inspect and convert", function () {
     await assert.rejects(convert(lenet5, at("x.gguf"), {}), /IN must end in \.safetensors or \.gguf/);
   });
 
+  it("a network's 4 bits, matrices in place, and a language model go into ONNX", async () => {
+    await convert(lenet5, at("float.onnx"), {});
+    await convert(lenet5, at("int4.onnx"), { weights: "int4" });
+    const [full, four] = [
+      (await readBytes(at("float.onnx"))).length,
+      (await readBytes(at("int4.onnx"))).length,
+    ];
+    assert.ok(four < 0.17 * full, `${four} of ${full} bytes`);
+    assert.match(
+      await convert(at("float.onnx"), at("placed.onnx"), { weights: "int8", inPlace: true, group: 64 }),
+      /^3 matrices in 8 bits, the largest relative error 0\.00\d+ \(/,
+    );
+    await assert.rejects(
+      convert(lenet5, at("x.onnx"), { weights: "int4", group: 32 }),
+      /from an \.onnx file/,
+    );
+    await assert.rejects(
+      convert(at("float.onnx"), at("x.onnx"), { weights: "float16", inPlace: true }),
+      /--weights in place must be one of int4, int8/,
+    );
+  });
+
   it("what does not go together is an error that says what does", async () => {
     await writeFile(at("text.txt"), "hello");
     await assert.rejects(inspect(at("text.txt")), /of no known format; what can be read: TensorFlow\.js/);

@@ -103,7 +103,7 @@ describe("formats: networks made ready for engines", function () {
         channels: 3,
       };
       const activations = await calibrateActivations(modelOf(graph), data as never, { layers });
-      const options = { activations } as OnnxOptions;
+      const options = { activations } as Omit<OnnxOptions, "weights">;
       const { values, shape } = inputsFor(model, 1);
       const expected = answers(model, values, shape);
       const onnx = join(folder, "a.onnx");

@@ -1,4 +1,5 @@
 // onnxruntime in Node, by its package onnxruntime-node, an optional peer.
+import { mapFloats } from "../../util/floats.ts";
 import { elements } from "../../util/shape.ts";
 import { checkInputs, type LoadedInEngine, MissingEngineError } from "./run.ts";
 
@@ -15,6 +16,7 @@ export async function openInOnnxRuntime(bytes: Uint8Array): Promise<LoadedInEngi
   const sides = (all: typeof session.inputMetadata) =>
     all.map((value) => ({
       name: value.name,
+      type: value.isTensor ? value.type : "float32",
       shape: value.isTensor ? value.shape.map((size) => (typeof size === "number" ? size : -1)) : [],
     }));
   const inputs = sides(session.inputMetadata);
@@ -26,12 +28,26 @@ export async function openInOnnxRuntime(bytes: Uint8Array): Promise<LoadedInEngi
     async run(given) {
       checkInputs(inputs, given);
       const feeds = Object.fromEntries(
-        given.map(({ shape, values }, i) => [inputs[i].name, new Tensor("float32", values, [...shape])]),
+        given.map(({ shape, values }, i) => {
+          const { name, type } = inputs[i];
+          // Token numbers and the like are whole, and small enough for floats.
+          if (type === "int64")
+            return [
+              name,
+              new Tensor(
+                "int64",
+                BigInt64Array.from(values, (v) => BigInt(v)),
+                [...shape],
+              ),
+            ];
+          if (type === "int32") return [name, new Tensor("int32", Int32Array.from(values), [...shape])];
+          return [name, new Tensor("float32", values, [...shape])];
+        }),
       );
       const found = await session.run(feeds);
       return outputs.map(({ name }) => {
         const { dims, data } = found[name];
-        const values = Float32Array.from(data as ArrayLike<number>, Number);
+        const values = data instanceof Float32Array ? data : mapFloats(data as ArrayLike<number>, Number);
         return { shape: [...dims], values: values.subarray(0, elements(dims)) };
       });
     },

@@ -23,7 +23,7 @@ export interface LoadedInEngine {
   /**
    * Runs the model once.
    *
-   * @param inputs in the model's order, float32
+   * @param inputs in the model's order, as floats; a model whose input is of whole numbers gets these
    * @returns what comes out, in the model's order
    * @throws RangeError for inputs that are not the model's; Error for what the engine refuses
    */

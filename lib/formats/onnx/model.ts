@@ -87,7 +87,7 @@ export function encodeOnnx(model: OnnxModel): Uint8Array<ArrayBuffer> {
   return file.finish();
 }
 
-function nodeMessage({ op, domain, name, inputs, outputs, attributes }: OnnxNode): ProtoWriter {
+export function nodeMessage({ op, domain, name, inputs, outputs, attributes }: OnnxNode): ProtoWriter {
   const node = new ProtoWriter();
   for (const input of inputs) node.text(1, input);
   for (const output of outputs) node.text(2, output);
@@ -114,10 +114,12 @@ function attributeMessage(name: string, value: OnnxAttribute): ProtoWriter {
   return message.message(5, tensorMessage(value as OnnxTensor)).integer(20, 4);
 }
 
-function tensorMessage({ name, type, shape, bytes }: OnnxTensor): ProtoWriter {
+/** A constant's message; with `follows`, up to where so many bytes of its content follow. */
+export function tensorMessage({ name, type, shape, bytes }: OnnxTensor, follows?: number): ProtoWriter {
   const message = new ProtoWriter();
   for (const size of shape) message.integer(1, size);
-  return message.integer(2, onnxTypes[type].code).text(8, name).bytes(9, bytes);
+  message.integer(2, onnxTypes[type].code).text(8, name);
+  return follows === undefined ? message.bytes(9, bytes) : message.start(9, follows);
 }
 
 function valueMessage({ name, type, shape }: OnnxValue): ProtoWriter {
@@ -197,7 +199,7 @@ function graphFrom(bytes: Uint8Array, file: string): OnnxGraph {
   return { name, nodes, initializers, inputs: inputs.filter((input) => !constants.has(input.name)), outputs };
 }
 
-function nodeFrom(bytes: Uint8Array, file: string): OnnxNode {
+export function nodeFrom(bytes: Uint8Array, file: string): OnnxNode {
   const inputs: string[] = [];
   const outputs: string[] = [];
   const attributes: Record<string, OnnxAttribute> = {};
@@ -265,7 +267,7 @@ function floatsIn(bytes: Uint8Array): number[] {
 /** The most bytes that one constant may have: more would not fit into an .onnx file. */
 const largest = 2 ** 31;
 
-function tensorFrom(bytes: Uint8Array, file: string): OnnxTensor {
+export function tensorFrom(bytes: Uint8Array, file: string): OnnxTensor {
   const shape: number[] = [];
   let name = "";
   let code = 0;

@@ -14,6 +14,7 @@ import {
 import { type Quantized, quantize } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
 import { toHalves } from "../../util/half.ts";
+import { elements } from "../../util/shape.ts";
 import {
   type ActivationGrid,
   type ActivationGrids,
@@ -22,6 +23,7 @@ import {
   gridAfter,
   permuted,
 } from "../network.ts";
+import { dequantizeBlocks, dequantizeChannels } from "./blocks.ts";
 import {
   encodeOnnx,
   type OnnxAttribute,
@@ -32,8 +34,8 @@ import {
 } from "./model.ts";
 import { ownEmitters } from "./own-layers.ts";
 
-/** How kernels are stored. */
-export const onnxWeights = ["float32", "float16", "int8"] as const;
+/** How kernels are stored; `int4`: those of dense layers in groups of 32 inputs, of convolutions with one scale a channel. */
+export const onnxWeights = ["float32", "float16", "int8", "int4"] as const;
 export type OnnxWeights = (typeof onnxWeights)[number];
 
 /**
@@ -88,7 +90,12 @@ export function encodeGraphAsOnnx(graph: Graph, options: OnnxOptions = {}): Uint
   return encodeOnnx(onnxModelOf(graph, options));
 }
 
-function checkOptions(graph: Graph, { quantized = {}, activations, target = "ort" }: OnnxOptions): void {
+function checkOptions(graph: Graph, options: OnnxOptions): void {
+  const { quantized = {}, activations, target = "ort", weights } = options;
+  if (weights === "int4" && (activations || options.quantized))
+    throw new RangeError(
+      "weights int4 are chosen here, for activations in floats: give neither grids nor codes",
+    );
   checkNodes(graph, quantized, activations);
   for (const [name, { bits, signed }] of Object.entries(quantized))
     if (bits > 8 || (target === "tensorrt" && !signed))
@@ -219,6 +226,8 @@ export class Maker {
     const own = [...node.weights[role].shape];
     const shape = reshape(order.map((axis) => own[axis]));
     const name = `${node.shares ?? node.name}/${role}`;
+    if (this.#options.weights === "int4")
+      return { name: this.#nibbles(name, permuted(values, own, order), shape) };
     if (!this.#integers) {
       const turned = permuted(values, own, order);
       if (this.#options.weights !== "float16") return { name: this.floats(name, turned, shape) };
@@ -245,6 +254,23 @@ export class Maker {
       ),
     ];
     return { name: this.op("DequantizeLinear", parts, { axis: 0 }), scales };
+  }
+
+  /** A kernel in 4 bits, outputs first. */
+  #nibbles(name: string, values: Float32Array, shape: readonly number[]): string {
+    const rows = [shape[0], elements(shape.slice(1))];
+    const own = { bits: 4, shape: rows, axis: 0 } as const;
+    const output = `DequantizeLinear_${this.#counter++}`;
+    const made =
+      shape.length === 2
+        ? dequantizeBlocks(name, quantize(values, { ...own, scheme: "affine", group: 32 }), {
+            turned: false,
+            output,
+          })
+        : dequantizeChannels(name, quantize(values, own), shape, { output });
+    for (const tensor of made.tensors) this.#initializers.set(tensor.name, tensor);
+    this.#nodes.push(made.node);
+    return output;
   }
 
   /** A bias. onnxruntime adds it in 32-bit integers, on the grid of the products, where input and kernel have grids. */
@@ -299,9 +325,10 @@ export class Maker {
       return { name, type: "FLOAT" as const, shape: sized(tensor) };
     });
     return {
-      irVersion: 7,
+      // Numbers of 4 bits and scales for blocks came with opset 21.
+      irVersion: this.#options.weights === "int4" ? 10 : 7,
       producer: "slimlab",
-      opsets: { "": 13 },
+      opsets: { "": this.#options.weights === "int4" ? 21 : 13 },
       name: this.graph.name || "network",
       nodes: this.#nodes,
       initializers: [...this.#initializers.values()],
