@@ -163,7 +163,7 @@ describe("slimlab inspect and convert", function () {
     );
     await assert.rejects(
       convert(at("float.onnx"), at("x.onnx"), { weights: "float16", inPlace: true }),
-      /--weights in place must be one of int4, int8/,
+      /--weights in place must be one of "int4", "int8", got "float16"/,
     );
   });
 
