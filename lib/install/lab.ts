@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
+import { jupyterhubConfig } from "./jupyterhub.ts";
 import { installKernel } from "./kernelspec.ts";
 import { nbgraderConfig } from "./nbgrader.ts";
 import { makeVenv } from "./venv.ts";
@@ -31,5 +32,7 @@ export async function prepareLab(): Promise<string> {
   );
   // For who adds nbgrader to the environment (pip install nbgrader).
   await writeFileAtomic(join(venv, "etc", "jupyter", "nbgrader_config.py"), nbgraderConfig);
+  // And for who adds jupyterhub.
+  await writeFileAtomic(join(venv, "etc", "jupyterhub", "jupyterhub_config.py"), jupyterhubConfig(venv));
   return venv;
 }

@@ -149,7 +149,8 @@ export class JupyterServer {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of 127.0.0.1 that nobody listens at. */
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
   const { port } = server.address() as { port: number };
@@ -191,7 +192,11 @@ export class LabNotebook {
   }
 
   /** Opens `path`, below the server's root, and waits for its kernel. */
-  static async open(page: Page, server: JupyterServer, path: string): Promise<LabNotebook> {
+  static async open(
+    page: Page,
+    server: Pick<JupyterServer, "url" | "token" | "log">,
+    path: string,
+  ): Promise<LabNotebook> {
     await page.goto(`${server.url}/lab/tree/${path}?reset&token=${server.token}`);
     const opened = new LabNotebook(page);
     try {
