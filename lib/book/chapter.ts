@@ -16,6 +16,7 @@ import type { ChapterReport } from "../notebook/report.ts";
 import { escapeHtml } from "../util/html.ts";
 import { highlight } from "./highlight.ts";
 import type { LinkSource, Links } from "./links.ts";
+import { liveFigureOf } from "./live.ts";
 import { type Heading, type Prose, renderMarkdown } from "./markdown.ts";
 import { type PageParts, type PlotData, renderOutputs } from "./outputs.ts";
 import type { PageLink } from "./page.ts";
@@ -173,12 +174,14 @@ function hasOutputs(cell: Cell): boolean {
 function codeCell(cell: Cell, number: number, parts: PageParts, showCode: string): string {
   const code = `<pre class="code" tabindex="0"><code>${highlight(textOf(cell.source))}</code></pre>`;
   const count = Number.isSafeInteger(cell.execution_count) ? cell.execution_count : "";
+  const live = liveFigureOf(cell.metadata?.tags);
   return [
     `<section class="cell" id="cell-${number}">`,
     `<div class="input"><span class="count" aria-hidden="true">[${count}]</span>`,
     hasTag(cell, "hide-input") ? `<details><summary>${showCode}</summary>${code}</details>` : code,
     `</div>`,
     hasOutputs(cell) ? `<div class="outputs">${renderOutputs(cell.outputs, parts)}</div>` : "",
+    live ? `<div class="live" data-live="${live}"></div>` : "",
     `</section>`,
   ].join("");
 }

@@ -15,7 +15,8 @@ const themeScript =
  */
 export const policy = [
   "default-src 'none'",
-  `script-src 'self' file: 'sha256-${createHash("sha256").update(themeScript).digest("base64")}'`,
+  // WebAssembly is what slimlab's decompositions are computed with, in live figures.
+  `script-src 'self' file: 'wasm-unsafe-eval' 'sha256-${createHash("sha256").update(themeScript).digest("base64")}'`,
   "style-src 'self' file: 'unsafe-inline'",
   "img-src 'self' file: data: blob: https:",
   "font-src 'self' file:",

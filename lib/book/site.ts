@@ -14,6 +14,7 @@ import { escapeHtml } from "../util/html.ts";
 import { slimlabVersion } from "../util/version.ts";
 import { type Content, notebookContent, type Shelf, statusNote, textContent } from "./chapter.ts";
 import { decoded, Links } from "./links.ts";
+import { liveData } from "./live.ts";
 import { freeId } from "./markdown.ts";
 import { chapterList, dataScript, renderPage } from "./page.ts";
 import { type HidePaths, pathHider } from "./paths.ts";
@@ -323,6 +324,20 @@ async function writeAssets(building: string, previous: string): Promise<void> {
     outfile: join(assets, "book.js"),
     ...{ bundle: true, format: "iife", minify: true, target: "es2022", logLevel: "error" },
   });
+
+  await esbuild.build({
+    entryPoints: [join(packageRoot, "dist/lib/book/client/live/index.js")],
+    outfile: join(assets, "live.js"),
+    ...{
+      bundle: true,
+      format: "iife",
+      minify: true,
+      target: "es2022",
+      logLevel: "error",
+      conditions: ["browser"],
+    },
+  });
+  await writeFile(join(assets, "live-data.js"), dataScript("slimlabLiveData", await liveData()));
 
   const plotly = require.resolve("plotly.js-dist/plotly.js");
   const { version } = JSON.parse(await readFile(join(dirname(plotly), "package.json"), "utf8"));

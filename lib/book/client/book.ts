@@ -248,6 +248,29 @@ function watchCharts(): void {
   else window.addEventListener("load", () => idle(start));
 }
 
+// --- Live figures: what computes in the page -----------------------------------------------------------------------
+
+function watchLive(): void {
+  const places = document.querySelectorAll<HTMLElement>("div.live");
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        seen.unobserve(entry.target);
+        mountLive(entry.target as HTMLElement).catch((error) => console.error(error));
+      }
+    },
+    { rootMargin: "300px" },
+  );
+  for (const place of places) seen.observe(place);
+}
+
+async function mountLive(place: HTMLElement): Promise<void> {
+  await Promise.all([loadScript(`${root}assets/live-data.js`), loadScript(`${root}assets/live.js`)]);
+  (window as unknown as { slimlabLive(place: HTMLElement): void }).slimlabLive(place);
+  place.classList.add("drawn");
+}
+
 // --- Colours ------------------------------------------------------------------------------------------------------
 
 function recolor(): void {
@@ -482,3 +505,4 @@ setUpMenu();
 setUpCopying();
 setUpSearch();
 watchCharts();
+watchLive();

@@ -1,0 +1,29 @@
+// Live figures, a script of their own: loaded when a reader comes near one.
+import type { LiveFigure } from "../../live.ts";
+import { drawFigure } from "./draw.ts";
+import { pruneFigure, quantizeFigure, rankFigure, type Stage, temperatureFigure } from "./knobs.ts";
+import { type LiveData, unpack } from "./network.ts";
+import { wordsOf } from "./words.ts";
+
+declare global {
+  interface Window {
+    slimlabLiveData?: LiveData;
+    slimlabLive?: (place: HTMLElement) => void;
+  }
+}
+
+const figures: Record<LiveFigure, (stage: Stage) => HTMLElement> = {
+  prune: pruneFigure,
+  quantize: quantizeFigure,
+  rank: rankFigure,
+  temperature: temperatureFigure,
+  draw: drawFigure,
+};
+
+let unpacked: ReturnType<typeof unpack> | undefined;
+
+window.slimlabLive = (place) => {
+  unpacked ??= unpack(window.slimlabLiveData!);
+  const words = wordsOf(document.documentElement.dataset.language);
+  place.replaceChildren(figures[place.dataset.live as LiveFigure]({ ...unpacked, words }));
+};

@@ -1,0 +1,197 @@
+// Live figures with a knob: sparsity, bits, rank, temperature. Each turns LeNet-300-100's weights with slimlab's own
+// functions, and asks it the same digits again.
+import { softmaxAt } from "../../../distillation/loss.ts";
+import { decay } from "../../../lowrank/choose-rank.ts";
+import { reconstruct, svd, truncate } from "../../../lowrank/svd.ts";
+import { applyMasks } from "../../../pruning/mask.ts";
+import { globalSparsity } from "../../../pruning/strategies.ts";
+import { magnitude } from "../../../pruning/weight-scores.ts";
+import { dequantize, quantize, quantizedBytes } from "../../../quantization/fixed-point.ts";
+import { quantizationError } from "../../../quantization/sqnr.ts";
+import { bytesOf, denseBytes, toCsr } from "../../../sparse/matrix.ts";
+import type { Digits, Network } from "./network.ts";
+import { answerOf, logitsOf, rightOf, weightsOf, withWeights } from "./network.ts";
+import { Bars, choice, Frame, make, Picture, slider, tick } from "./parts.ts";
+import type { Words } from "./words.ts";
+
+/** What a live figure is made of. */
+export interface Stage {
+  network: Network;
+  digits: Digits;
+  words: Words;
+}
+
+/** The network without its smallest weights (§3.1.1). */
+export function pruned(network: Network, sparsity: number): Network {
+  const weights = weightsOf(network);
+  const scores = Object.fromEntries(
+    Object.entries(weights).map(([layer, values]) => [layer, magnitude(values)]),
+  );
+  return withWeights(network, applyMasks(weights, globalSparsity(scores, sparsity)));
+}
+
+const liveRanges = ["max", "mse"] as const;
+
+/** The network in fixed point (§3.2.1), and what its weights take. */
+export function quantized(
+  network: Network,
+  bits: number,
+  range: (typeof liveRanges)[number] = "mse",
+  perOutput = true,
+): { network: Network; bytes: number; sqnr: number } {
+  let bytes = 0;
+  const original: number[] = [];
+  const restored: number[] = [];
+  const weights: Record<string, Float32Array> = {};
+  for (const { name, rows, cols, weights: values } of network) {
+    const codes = quantize(values, { bits, range, shape: [rows, cols], ...(perOutput ? { axis: 1 } : {}) });
+    bytes += quantizedBytes(codes);
+    weights[name] = dequantize(codes);
+    for (let i = 0; i < values.length; i++) {
+      original.push(values[i]);
+      restored.push(weights[name][i]);
+    }
+  }
+  return { network: withWeights(network, weights), bytes, sqnr: quantizationError(original, restored).sqnr };
+}
+
+export function pruneFigure({ network, digits, words: t }: Stage): HTMLElement {
+  const count = digits.labels.length;
+  const whole = rightOf(network, digits);
+  const floats = network.reduce((sum, { rows, cols }) => sum + denseBytes(rows, cols), 0);
+  const bars = new Bars();
+  const picture = new Picture(28, t.pixels);
+  const move = (share: number) => {
+    const sparse = pruned(network, share);
+    const right = rightOf(sparse, digits);
+    const bytes = sparse.reduce(
+      (sum, { rows, cols, weights }) => sum + bytesOf(toCsr(weights, rows, cols)),
+      0,
+    );
+    frame.title(t.prune(t.percent(share, 1), right, count));
+    bars.show([
+      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      { name: t.asCsr, value: t.kib(bytes), share: bytes / floats },
+      { name: t.dense, value: t.kib(floats), share: 1 },
+    ]);
+    const { cols, weights } = sparse[0];
+    const perPixel = new Float32Array(28 * 28);
+    for (let i = 0; i < weights.length; i++) if (weights[i] !== 0) perPixel[Math.floor(i / cols)]++;
+    picture.show(perPixel);
+  };
+  const write = (tenths: number) => t.percent(tenths / 1000, 1);
+  const knob = slider(t.sparsity, { min: 0, max: 995, step: 5, value: 900 }, write, (v) => move(v / 1000));
+  const frame = new Frame(
+    t.live,
+    knob,
+    make("div", { className: "live-row" }, picture.element, bars.element),
+  );
+  move(0.9);
+  return frame.element;
+}
+
+export function quantizeFigure({ network, digits, words: t }: Stage): HTMLElement {
+  const count = digits.labels.length;
+  const whole = rightOf(network, digits);
+  const floats = network.reduce((sum, { weights }) => sum + 4 * weights.length, 0);
+  const bars = new Bars();
+  const state = { bits: 4, range: "max" as (typeof liveRanges)[number], perOutput: false };
+  const move = (change: Partial<typeof state>) => {
+    Object.assign(state, change);
+    const { network: rounded, bytes, sqnr } = quantized(network, state.bits, state.range, state.perOutput);
+    const right = rightOf(rounded, digits);
+    frame.title(t.quantize(state.bits, right, count));
+    bars.show([
+      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      { name: t.sqnr, value: sqnr.toFixed(1), share: sqnr / 50 },
+      { name: t.stored, value: t.kib(bytes), share: bytes / floats },
+      { name: t.dense, value: t.kib(floats), share: 1 },
+    ]);
+  };
+  const frame = new Frame(
+    t.live,
+    slider(t.bits, { min: 1, max: 8, value: 4 }, String, (bits) => move({ bits })),
+    choice(t.range, liveRanges, "max", (range) => move({ range })),
+    tick(t.perOutput, false, (perOutput) => move({ perOutput })),
+    bars.element,
+  );
+  move({});
+  return frame.element;
+}
+
+export function rankFigure({ network, digits, words: t }: Stage): HTMLElement {
+  const count = digits.labels.length;
+  const whole = rightOf(network, digits);
+  const [{ name, rows, cols, weights }] = network;
+  const bars = new Bars();
+  const holder = make("div");
+  const frame = new Frame(t.live, holder, bars.element);
+  frame.title(t.wait);
+  // The picture of the wait must be painted first.
+  setTimeout(() => {
+    const decomposition = svd(weights, rows, cols);
+    const energies = decay(decomposition.s);
+    const move = (rank: number) => {
+      const values = Float32Array.from(reconstruct(truncate(decomposition, rank)));
+      const right = rightOf(withWeights(network, { [name]: values }), digits);
+      const factors = rank * (rows + cols);
+      const { energy } = energies[rank - 1];
+      frame.title(t.rankTitle(rank, right, count));
+      bars.show([
+        { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+        { name: t.energy, value: t.percent(energy, 1), share: energy },
+        {
+          name: t.factors,
+          value: factors.toLocaleString("en"),
+          share: factors / Math.max(rows * cols, factors),
+        },
+        {
+          name: t.fullLayer,
+          value: (rows * cols).toLocaleString("en"),
+          share: (rows * cols) / Math.max(rows * cols, factors),
+        },
+      ]);
+    };
+    holder.replaceChildren(slider(t.rank, { min: 1, max: cols, value: 30 }, String, move));
+    move(30);
+  }, 50);
+  return frame.element;
+}
+
+export function temperatureFigure({ network, digits, words: t }: Stage): HTMLElement {
+  const bars = new Bars();
+  const picture = new Picture(28, t.digit);
+  const logits = digits.images.map((image) => logitsOf(network, image));
+  // The digit that the network doubts most has most to tell.
+  const lead = (z: Float32Array) => Math.max(...z) - [...z].sort((a, b) => b - a)[1];
+  const doubted = logits.reduce((best, z, i) => (lead(z) < lead(logits[best]) ? i : best), 0);
+  const state = { at: doubted, temperature: 4 };
+  const move = (change: Partial<typeof state>) => {
+    Object.assign(state, change);
+    const scores = softmaxAt(logits[state.at], 10, state.temperature);
+    const wrong = 1 - scores[answerOf(logits[state.at])];
+    frame.title(t.temperatureTitle(state.temperature.toFixed(1), t.percent(wrong, 1)));
+    bars.show(
+      Array.from(scores, (score, i) => ({ name: String(i), value: t.percent(score, 1), share: score })),
+    );
+    picture.show(digits.images[state.at], 1);
+  };
+  const frame = new Frame(
+    t.live,
+    slider(
+      t.temperature,
+      { min: 5, max: 200, step: 5, value: 40 },
+      (v) => (v / 10).toFixed(1),
+      (v) => move({ temperature: v / 10 }),
+    ),
+    slider(
+      t.digit,
+      { min: 0, max: digits.labels.length - 1, value: doubted },
+      (i) => `${i + 1}: ${digits.labels[i]}`,
+      (at) => move({ at }),
+    ),
+    make("div", { className: "live-row" }, picture.element, bars.element),
+  );
+  move({});
+  return frame.element;
+}

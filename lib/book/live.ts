@@ -1,0 +1,53 @@
+// Figures that compute in the page while they are moved: which there are, and the network and digits that they compute with.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadDataset, subset } from "../datasets/index.ts";
+import { packageRoot } from "../util/files.ts";
+import { toHalves } from "../util/half.ts";
+import type { LiveData } from "./client/live/network.ts";
+
+/** The figures. A code cell tagged `live-NAME` gets one below its outputs, where the page's script runs. */
+export const liveFigures = ["prune", "quantize", "rank", "temperature", "draw"] as const;
+export type LiveFigure = (typeof liveFigures)[number];
+
+/**
+ * The figure that a cell's tags ask for.
+ * @throws RangeError that names a figure that there is not
+ */
+export function liveFigureOf(tags: unknown): LiveFigure | undefined {
+  const found = (Array.isArray(tags) ? tags : []).find((tag) => /^live-/.test(String(tag)));
+  if (found === undefined) return undefined;
+  const name = String(found).slice("live-".length);
+  if (!(liveFigures as readonly string[]).includes(name))
+    throw new RangeError(`there is no live figure ${name}; there are ${liveFigures.join(", ")}`);
+  return name as LiveFigure;
+}
+
+/** How many validation digits the page judges by: as many as a page computes while a slider moves. */
+const digitCount = 200;
+
+/** LeNet-300-100 in float16, which loses none of its digits, and validation digits. */
+export async function liveData(): Promise<LiveData> {
+  const folder = join(packageRoot, "datasets", "weights", "lenet-300-100");
+  const { weightsManifest } = JSON.parse(await readFile(join(folder, "model.json"), "utf8")) as {
+    weightsManifest: { weights: { name: string; shape: number[] }[] }[];
+  };
+  const bytes = await readFile(join(folder, "weights.bin"));
+  const floats = new Float32Array(new Uint8Array(bytes).buffer);
+  let from = 0;
+  const tensors = weightsManifest
+    .flatMap(({ weights }) => weights)
+    .map(({ name, shape }) => {
+      const size = shape.reduce((product, n) => product * n, 1);
+      const values = toHalves(floats.slice(from, from + size));
+      from += size;
+      return { name, shape, halves: Buffer.from(values.buffer).toString("base64") };
+    });
+  const { validation } = await loadDataset("mnist-10k");
+  const digits = subset(validation, digitCount, 1);
+  return {
+    tensors,
+    images: Buffer.from(digits.images).toString("base64"),
+    labels: Array.from(digits.labels),
+  };
+}

@@ -1,0 +1,130 @@
+// Figures that compute in the page: what they compute is what the library computes, and they do it in a real browser.
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { asDigit } from "../../lib/book/client/live/draw.ts";
+import { pruned, quantized } from "../../lib/book/client/live/knobs.ts";
+import { answerOf, logitsOf, rightOf, unpack, weightsOf } from "../../lib/book/client/live/network.ts";
+import { liveData, liveFigureOf, liveFigures } from "../../lib/book/live.ts";
+import { buildBook } from "../../lib/book/site.ts";
+import { loadDataset, subset } from "../../lib/datasets/index.ts";
+import { evaluate, loadPretrained, predict } from "../../lib/nn/index.ts";
+import { sparsityOf } from "../../lib/pruning/index.ts";
+import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
+import { browserPath, startBrowser } from "./browser.ts";
+
+describe("live figures", function () {
+  this.timeout(120_000);
+
+  it("have the network that ships, which answers as TensorFlow.js has it", async () => {
+    const { network, digits } = unpack(await liveData());
+    const { validation } = await loadDataset("mnist-10k");
+    const few = subset(validation, digits.labels.length, 1);
+    const model = await loadPretrained("lenet-300-100");
+    const { correct } = await evaluate(model, few);
+    assert.equal(rightOf(network, digits), correct);
+    const { logits } = await predict(model, few);
+    for (const [i, image] of digits.images.slice(0, 20).entries()) {
+      const own = logitsOf(network, image);
+      assert.ok(own.every((z, c) => Math.abs(z - logits[10 * i + c]) < 0.05));
+    }
+    model.dispose();
+  });
+
+  it("turn it with the library's functions", async () => {
+    const { network, digits } = unpack(await liveData());
+    assert.ok(Math.abs(sparsityOf(weightsOf(pruned(network, 0.9))) - 0.9) < 1e-4);
+    const eight = quantized(network, 8);
+    const two = quantized(network, 2);
+    assert.ok(eight.sqnr > two.sqnr + 20 && eight.bytes > 3 * two.bytes);
+    assert.ok(Math.abs(rightOf(eight.network, digits) - rightOf(network, digits)) <= 2);
+  });
+
+  it("take a drawing as MNIST took its digits", async () => {
+    const { network, digits } = unpack(await liveData());
+    // Each pixel as a square of ten: what comes back is the digit again.
+    const answers = digits.images.slice(0, 40).map((image) => {
+      const drawing = new Float32Array(280 * 280);
+      for (let i = 0; i < drawing.length; i++)
+        drawing[i] = image[28 * Math.floor(Math.floor(i / 280) / 10) + Math.floor((i % 280) / 10)];
+      return answerOf(logitsOf(network, asDigit(drawing, 280))) === answerOf(logitsOf(network, image));
+    });
+    assert.ok(answers.filter(Boolean).length >= 38, `${answers.filter(Boolean).length} of 40`);
+    assert.ok(asDigit(new Float32Array(100), 10).every((value) => value === 0));
+    // A dot goes into the middle, wherever it was drawn.
+    const dot = new Float32Array(100);
+    dot[7] = 1;
+    const ink = asDigit(dot, 10);
+    const mass = ink.reduce((sum, value) => sum + value, 0);
+    const across = ink.reduce((sum, value, i) => sum + value * ((i % 28) + 0.5), 0) / mass;
+    assert.ok(Math.abs(across - 14) <= 1, `${across}`);
+  });
+
+  it("are asked for by a tag, and one that there is not is named", () => {
+    assert.equal(liveFigureOf(["exercise", "live-rank"]), "rank");
+    assert.equal(liveFigureOf(undefined), undefined);
+    assert.throws(() => liveFigureOf(["live-dance"]), /there is no live figure dance; there are prune, /);
+  });
+
+  it("compute in Chromium as they are moved, from a folder, in both languages", async function () {
+    if (!browserPath()) {
+      console.log("      (no Chromium here: skipped)");
+      this.skip();
+    }
+    const folder = await mkdtemp(join(tmpdir(), "slimlab-live-"));
+    const cells = [...liveFigures, "dance"].map((name) => code(`"${name}"`, [], [`live-${name}`]));
+    try {
+      await save(join(folder, "in", "1.1-live.ipynb"), notebook(markdown("# 1.1 Live · 活"), ...cells));
+      await save(join(folder, "in", "zh", "1.1-live.ipynb"), notebook(markdown("# 1.1 活 · Live"), ...cells));
+      await buildBook({
+        notebooks: join(folder, "in"),
+        executed: join(folder, "none"),
+        output: join(folder, "book"),
+      });
+      assert.match(
+        await readFile(join(folder, "book", "1.1-live.html"), "utf8"),
+        /there is no live figure dance/,
+      );
+      const browser = await startBrowser();
+      try {
+        for (const page of ["1.1-live.html", "zh/1.1-live.html"]) {
+          const tab = await browser.newPage({ viewport: { width: 390, height: 844 } });
+          const troubles: string[] = [];
+          tab.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
+          tab.on("pageerror", (error) => troubles.push(error.message));
+          await tab.goto(`${pathToFileURL(join(folder, "book"))}/${page}`);
+          for (const name of liveFigures) {
+            const place = tab.locator(`div.live[data-live="${name}"]`);
+            await place.scrollIntoViewIfNeeded();
+            const knob = place.locator("input[type=range]").first();
+            await knob.waitFor();
+            const read = () => place.locator("figcaption, dl").allTextContents();
+            const before = await read();
+            await knob.focus();
+            await knob.press(name === "temperature" ? "End" : "Home");
+            await tab.waitForFunction(
+              ([selector, old]) =>
+                [...document.querySelectorAll(`${selector} :is(figcaption, dl)`)]
+                  .map((e) => e.textContent)
+                  .join() !== old,
+              [`div.live[data-live="${name}"]`, before.join()],
+            );
+            const after = (await read()).join(" ");
+            if (page.startsWith("zh")) assert.match(after, /\p{Script=Han}/u, name);
+            assert.doesNotMatch(after, /undefined|NaN/, name);
+          }
+          const wide = await tab.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+          assert.ok(wide <= 0, "scrolls sideways on a phone");
+          assert.deepEqual(troubles, []);
+          await tab.close();
+        }
+      } finally {
+        await browser.close();
+      }
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
