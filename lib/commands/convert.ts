@@ -1,4 +1,5 @@
 // `slimlab convert`: a model file in another format.
+import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { parseArgs } from "node:util";
 import { loadDataset, subset } from "../datasets/index.ts";
@@ -50,6 +51,9 @@ the file's size. A .gguf file of the llama family goes into .onnx, too.
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules
   --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out
+  --rounding KIND  of a language model in 4 or 8 bits (.gguf: Q4_0, Q4_1, Q8_0; .onnx: int4, int8): nearest (default), or
+                   calibrated on --text: gptq, awq
+  --text FILE      what is read to see what goes into each matrix; 2,048 tokens of it are used
   --in-place       .onnx to .onnx with --weights int4 or int8: every operator stays, the matrices of MatMul, Gemm and Gather
                    get scales for groups of inputs; for transformers, and done by itself where layers cannot hold a network
   --group N        weights that share a scale, in place (default: 32)
@@ -68,6 +72,8 @@ export async function run(args: string[]): Promise<number> {
       target: { type: "string" },
       input: { type: "string", multiple: true },
       "in-place": { type: "boolean", default: false },
+      rounding: { type: "string" },
+      text: { type: "string" },
       group: { type: "string" },
       layout: { type: "string" },
     },
@@ -93,6 +99,10 @@ export interface ConvertOptions {
   data?: string;
   images?: number;
   target?: string;
+  /** How a language model's weights are rounded. */
+  rounding?: string;
+  /** A file with a text to calibrate on. */
+  text?: string;
   /** Compress the matrices of an .onnx file where they stand. */
   inPlace?: boolean;
   /** Weights that share a scale, in place. */
@@ -129,6 +139,8 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     if (data === undefined)
       throw new Error("--target needs --data: only quantized activations differ between engines");
   }
+  if (options.rounding !== undefined || options.text !== undefined)
+    return quantizeLanguageModel(from, to, weights, options);
   const inPlace = options.inPlace || options.group !== undefined || options.layout !== undefined;
   if (inPlace) return convertInPlace(from, to, weights, options);
   const file = await openModelFile(from, { inputShapes: options.inputShapes });
@@ -196,6 +208,15 @@ async function convertInPlace(
   }
 }
 
+/** Bits and grids of a language model's matrices, by the type that is asked for. */
+const languageModelWeights = {
+  int4: { bits: 4, scheme: "affine" },
+  int8: { bits: 8, scheme: "affine" },
+  Q4_0: { bits: 4, scheme: "symmetric" },
+  Q4_1: { bits: 4, scheme: "affine" },
+  Q8_0: { bits: 8, scheme: "symmetric" },
+} as const;
+
 /** A language model as a graph for onnxruntime, which gives out logits. */
 async function languageModelIntoOnnx(
   gguf: GgufFile,
@@ -206,13 +227,67 @@ async function languageModelIntoOnnx(
   checkOneOf("--weights of a language model", weights, ["float32", "int4", "int8"]);
   const { llamaOf, llamaOnnx, quantizeLlama } = await import("../lm/index.ts");
   const model = llamaOf(gguf, from);
-  const small =
-    weights === "float32"
-      ? undefined
-      : await quantizeLlama(model, { bits: weights === "int4" ? 4 : 8, group: 32 });
+  const grid = languageModelWeights[weights as "int4" | "int8"];
+  const small = grid && (await quantizeLlama(model, { ...grid, group: 32 }));
   const onnx = await llamaOnnx(small?.model ?? model, small ? { quantized: small.quantized } : {});
   await writeFileAtomic(to, encodeOnnx(onnx));
   return "logits of whole texts, without memory from call to call: for measuring, not for chatting";
+}
+
+/** A language model whose matrices are rounded with a look at what goes into them. */
+async function quantizeLanguageModel(
+  from: string,
+  to: string,
+  weights: string,
+  { rounding = "nearest", text }: ConvertOptions,
+): Promise<string> {
+  const lm = await import("../lm/index.ts");
+  const extension = extname(to).toLowerCase();
+  checkOneOf("--rounding", rounding, lm.llamaRoundings as readonly string[]);
+  checkOneOf("OUT's ending with --rounding or --text", extension, [".gguf", ".onnx"]);
+  const types = extension === ".gguf" ? ["Q4_0", "Q4_1", "Q8_0"] : ["int4", "int8"];
+  checkOneOf("--weights with --rounding or --text", weights, types);
+  if (rounding !== "nearest" && text === undefined)
+    throw new Error(`--rounding ${rounding} needs --text FILE: what to look at the inputs on`);
+  const source = await lm.openLlama(from);
+  let bar: ReturnType<typeof progress> | undefined;
+  try {
+    const tokens =
+      rounding === "nearest"
+        ? undefined
+        : (await lm.tokenizerOf(source.file)).encode(await readFile(text!, "utf8"));
+    const small = await untilInterrupted((signal) =>
+      lm.quantizeLlama(source, {
+        ...languageModelWeights[weights as keyof typeof languageModelWeights],
+        group: 32,
+        rounding: rounding as "nearest",
+        ...(tokens ? { calibration: lm.textsOf(tokens, 128).slice(0, 16) } : {}),
+        onLayer: (done, total) => {
+          bar ??= progress("blocks", total);
+          bar.update(done);
+        },
+        signal,
+      }),
+    );
+    if (extension === ".gguf") await lm.saveQuantizedLlama(to, source, small);
+    else
+      await writeFileAtomic(to, encodeOnnx(await lm.llamaOnnx(small.model, { quantized: small.quantized })));
+    const [error, nearest] = ["error", "nearest"].map((of) =>
+      small.errors.reduce((sum, entry) => sum + Math.log(Math.max(1e-30, entry[of as "error"])), 0),
+    );
+    const share = Math.exp((error - nearest) / Math.max(1, small.errors.length));
+    return [
+      `${small.quantized.size} matrices in ${small.bitsPerWeight.toFixed(2)} bits a weight`,
+      ...(tokens
+        ? [
+            `their outputs' errors ${(100 * share).toFixed(0)} % of rounding to the nearest's, in the geometric mean`,
+          ]
+        : []),
+    ].join("; ");
+  } finally {
+    bar?.end();
+    await source.close();
+  }
 }
 
 async function writeNetwork(

@@ -14,6 +14,7 @@ export {
 export { FormatError } from "./error.ts";
 export { fuseActivations, layersWithGrids, readyForEngine } from "./fuse.ts";
 export { type GgufType, ggufTypes, ggufWritable, packGguf, unpackGguf } from "./gguf/blocks.ts";
+export { ggufBlocksOf, ggufTypeOf } from "./gguf/codes.ts";
 export {
   decodeGguf,
   type GgufEntry,

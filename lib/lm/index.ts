@@ -5,5 +5,6 @@ export * from "./llama.ts";
 export * from "./onnx.ts";
 export * from "./perplexity.ts";
 export * from "./quantize.ts";
+export * from "./save.ts";
 export * from "./small.ts";
 export * from "./tokenizer.ts";

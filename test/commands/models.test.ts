@@ -165,6 +165,30 @@ describe("slimlab inspect and convert", function () {
       convert(at("float.onnx"), at("x.onnx"), { weights: "float16", inPlace: true }),
       /--weights in place must be one of "int4", "int8", got "float16"/,
     );
+    const gguf = join(packageRoot, "datasets", "prose", "small.gguf");
+    await convert(gguf, at("lm.onnx"), {});
+    await convert(gguf, at("lm4.onnx"), { weights: "int4" });
+    const [floats, codes] = [
+      (await readBytes(at("lm.onnx"))).length,
+      (await readBytes(at("lm4.onnx"))).length,
+    ];
+    assert.ok(codes < 0.35 * floats, `${codes} of ${floats} bytes`);
+    assert.match(
+      await convert(gguf, at("q.gguf"), { weights: "Q4_1", rounding: "nearest" }),
+      /^14 matrices in 4\.63 bits a weight$/,
+    );
+    const types = new Set((await inspect(at("q.gguf"))).rows.map(({ type }) => type));
+    assert.deepEqual([...types].sort(), ["F16", "F32", "Q4_1"]);
+    await assert.rejects(
+      convert(gguf, at("x.gguf"), { weights: "Q4_1", rounding: "gptq" }),
+      /--rounding gptq needs --text FILE/,
+    );
+    // The small model reads letters: it has no tokenizer to read a file with.
+    await writeFile(at("text.txt"), "some words");
+    await assert.rejects(
+      convert(gguf, at("x.gguf"), { weights: "Q4_0", rounding: "awq", text: at("text.txt") }),
+      /tokenizer\.ggml\.model must be gpt2/,
+    );
   });
 
   it("what does not go together is an error that says what does", async () => {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { loadProse } from "../../lib/datasets/index.ts";
 import { encodeOnnx, type GgufValue, openGguf, runWithEngine, writeGguf } from "../../lib/formats/index.ts";
 import {
   type LlamaConfig,
@@ -18,16 +19,24 @@ import {
   logitsOf,
   lossDifference,
   openLlama,
+  openSmallModel,
   perplexityFrom,
   perplexityInEngine,
   perplexityOf,
   quantizeLlama,
+  saveQuantizedLlama,
   smallConfig,
   textOfLetters,
   textsOf,
   tokenizerOf,
 } from "../../lib/lm/index.ts";
-import { activationFactors, addSamples, awq, emptyStatistics } from "../../lib/quantization/index.ts";
+import {
+  activationFactors,
+  addSamples,
+  awq,
+  dequantize,
+  emptyStatistics,
+} from "../../lib/quantization/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 
@@ -175,6 +184,42 @@ describe("language models", function () {
           assert.ok(error <= nearest * 1.001, `${name}: ${error}, rounded to nearest ${nearest}`);
       }
     });
+
+  it("quantized files hold the codes as they are, and what they cannot hold is refused", async () => {
+    const source = await openSmallModel();
+    const calibration = letterTexts((await loadProse()).train, 64).slice(0, 4);
+    const texts = randomTexts(2, 24, 96);
+    for (const [bits, scheme, type] of [
+      [4, "affine", "Q4_1"],
+      [4, "symmetric", "Q4_0"],
+      [8, "symmetric", "Q8_0"],
+    ] as const) {
+      const small = await quantizeLlama(source, { bits, scheme, group: 32, rounding: "awq", calibration });
+      await saveQuantizedLlama(at("small.gguf"), source, small);
+      const back = await openLlama(at("small.gguf"));
+      assert.equal(back.file.tensors.get("blk.1.ffn_down.weight")?.type, type);
+      const there = await perplexityOf(back, texts);
+      assert.ok(largest((await perplexityOf(small.model, texts)).losses, there.losses) < 5e-3);
+      const [q] = [...small.quantized.values()];
+      const values = dequantize(q);
+      const read = await back.tensor("blk.0.attn_q.weight");
+      assert.ok(largest(read, values) <= (type === "Q4_1" ? 1e-3 : 0), `${largest(read, values)}`);
+      await back.close();
+    }
+    const odd = await quantizeLlama(source, { bits: 3, group: 32 });
+    await assert.rejects(
+      saveQuantizedLlama(at("odd.gguf"), source, odd),
+      /codes must have 4 bits or 8 symmetric ones.* got 3 affine bits/,
+    );
+    await source.close();
+  });
+
+  it("the small model that ships is what its README says", async () => {
+    const model = await openSmallModel();
+    const { perplexity } = await perplexityOf(model, letterTexts((await loadProse()).test, 128));
+    assert.ok(Math.abs(perplexity - 6.15) < 0.01, `${perplexity}`);
+    await model.close();
+  });
 
   it("AWQ's factors change nothing but the rounding: with 16 bits the network is as it was", async () => {
     const model = randomModel(smallConfig);
