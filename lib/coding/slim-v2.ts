@@ -379,16 +379,22 @@ class TensorCoder {
     if (codes.length !== size) throw new RangeError(`codes must have ${size} elements, got ${codes.length}`);
     const { low, high } = codeRange(grid);
     const inner = axis === undefined ? size : elements(shape.slice(axis + 1));
-    const zeroOf = (i: number) => zeroPoint[axis === undefined ? 0 : Math.floor(i / inner) % channels];
     const levels = new Int32Array(size);
-    if (given) for (let i = 0; i < size; i++) levels[i] = codes[i] - zeroOf(i);
+    // Counting on instead of dividing: a division for each weight is most of a sparse kernel's time.
+    const next = (at: number) => (at + 1 === channels ? 0 : at + 1);
+    if (given)
+      for (let i = 0, left = inner, at = 0; i < size; i++) {
+        levels[i] = codes[i] - zeroPoint[at];
+        if (--left === 0) [left, at] = [inner, next(at)];
+      }
     this.#levels(shape, levels, undefined, note);
     const isSign = isSignGrid(grid);
-    for (let i = 0; i < size; i++) {
-      const code = levels[i] + zeroOf(i);
+    for (let i = 0, left = inner, at = 0; i < size; i++) {
+      const code = levels[i] + zeroPoint[at];
       if (code < low || code > high || (isSign && code === 0))
         throw new RangeError(`codes must be from ${low} to ${high}, got ${code} at index ${i}`);
       codes[i] = code;
+      if (--left === 0) [left, at] = [inner, next(at)];
     }
     return { ...grid, codes };
   }
