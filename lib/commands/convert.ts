@@ -45,7 +45,7 @@ TensorFlow.js. It reads ${readable}.
 Networks are made of all but .safetensors and .gguf files, whose tensors go one by one into these two formats, whatever
 the file's size. A .gguf file of the llama family goes into .onnx, too.
 
-  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8 (.onnx, .tflite), int4 (.onnx);
+  --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8, int4 (.onnx, .tflite);
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
   --data NAME      .onnx, .tflite: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
   --images N       how many images of it (default: 256)

@@ -3,16 +3,23 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
-import { encodeGraphAsTflite, type TfliteOptions, tfliteModelOf } from "../../lib/formats/index.ts";
+import {
+  encodeGraphAsTflite,
+  importTflite,
+  type TfliteOptions,
+  tfliteModelOf,
+} from "../../lib/formats/index.ts";
 import {
   calibrateActivations,
   graphOf,
   loadPretrained,
+  modelOf,
   quantizedForward,
   quantizeWeights,
   tf,
   useBackend,
 } from "../../lib/nn/index.ts";
+import { fakeQuantize } from "../../lib/quantization/index.ts";
 import { Judge, packed, unpacked } from "./judge.ts";
 import { agreement, answers, branching, inputsFor, randomize, relative } from "./networks.ts";
 
@@ -75,6 +82,7 @@ describe("formats: TFLite out", function () {
     for (const [weights, share, most] of [
       ["float16", 0.51, 2e-3],
       ["int8", 0.27, 0.1],
+      ["int4", 0.15, 0.3],
     ] as const) {
       const bytes = encodeGraphAsTflite(graphOf(lenet), { weights });
       assert.ok(bytes.length < share * size, `${weights}: ${bytes.length} of ${size} bytes`);
@@ -91,6 +99,51 @@ describe("formats: TFLite out", function () {
     );
     const difference = relative(outputs, answers(branching("tanh"), values, shape));
     assert.ok(difference < 0.05, `branching in int8 kernels: ${difference}`);
+  });
+
+  it("4-bit kernels are the numbers that their codes say, with and without the default delegate", async function () {
+    if (!judge) this.skip();
+    const model = branching("tanh");
+    const graph = graphOf(model);
+    const rounded = graph.nodes.map((node) => {
+      const weights = Object.entries(node.weights).map(([role, { shape, values }]) => {
+        // Transposed convolutions have their kernels in floats.
+        if (!role.toLowerCase().endsWith("kernel") || node.kind === "conv2dTranspose")
+          return [role, { shape, values }];
+        // A depthwise kernel [height, width, channels, filters] has a scale for each of its filters.
+        const depthwise = role === "depthwiseKernel";
+        const place = {
+          shape: [...shape],
+          axis: depthwise ? 2 : shape.length - 1,
+          ...(depthwise ? { span: 2 } : {}),
+        };
+        return [
+          role,
+          { shape, values: fakeQuantize(values as Float32Array, { bits: depthwise ? 8 : 4, ...place }) },
+        ];
+      });
+      return { ...node, weights: Object.fromEntries(weights) };
+    });
+    const simulation = modelOf({ ...graph, nodes: rounded });
+    const { values, shape } = inputsFor(model, 1);
+    const expected = answers(simulation, values, shape);
+    const bytes = encodeGraphAsTflite(graph, { weights: "int4" });
+    for (const delegates of [true, false]) {
+      const outputs = await run(bytes, values, shape, delegates);
+      const off = relative(outputs, expected);
+      // What goes into a kernel's products is rounded to 8 bits on the way.
+      assert.ok(off < 0.03, `delegates ${delegates}: ${off} from the simulation`);
+      assert.ok(
+        relative(outputs, answers(model, values, shape)) > 2 * off,
+        "four bits change more than that",
+      );
+    }
+    const back = modelOf(importTflite(bytes).graph);
+    assert.ok(relative(answers(back, values, shape), expected) < 1e-5, "read as it was written");
+    assert.throws(
+      () => tfliteModelOf(graph, { weights: "int4", quantized: {} }),
+      /give neither grids nor codes/,
+    );
   });
 
   it("in integers LiteRT answers as our simulation does, with the last layers in floats", async function () {

@@ -3,7 +3,15 @@
 import { Builder } from "flatbuffers";
 
 /** The types of numbers, by their number in the file. */
-export const tfliteTypes = { FLOAT32: 0, FLOAT16: 1, INT32: 2, UINT8: 3, INT64: 4, INT8: 9 } as const;
+export const tfliteTypes = {
+  FLOAT32: 0,
+  FLOAT16: 1,
+  INT32: 2,
+  UINT8: 3,
+  INT64: 4,
+  INT8: 9,
+  INT4: 17,
+} as const;
 export type TfliteType = keyof typeof tfliteTypes;
 
 /** A tensor: of the network's values, or with bytes a constant. */

@@ -12,7 +12,7 @@ import {
   shapeOf,
   weightValues,
 } from "../../graph/index.ts";
-import { type Quantized, quantize } from "../../quantization/index.ts";
+import { pack, type Quantized, quantize } from "../../quantization/index.ts";
 import { checkOneOf } from "../../util/check.ts";
 import { toHalves } from "../../util/half.ts";
 import {
@@ -34,8 +34,11 @@ import {
 } from "./model.ts";
 import { ownEmitters } from "./own-layers.ts";
 
-/** How kernels are stored: `int8` without activations is what TFLite calls dynamic-range quantization. */
-export const tfliteWeights = ["float32", "float16", "int8"] as const;
+/**
+ * How kernels are stored: `int8` without activations is what TFLite calls dynamic-range quantization, and `int4` the same with
+ * four bits, but for depthwise kernels, which LiteRT multiplies in 8 bits alone.
+ */
+export const tfliteWeights = ["float32", "float16", "int8", "int4"] as const;
 export type TfliteWeights = (typeof tfliteWeights)[number];
 
 export interface TfliteOptions {
@@ -66,6 +69,10 @@ export function tfliteModelOf(graph: Graph, options: TfliteOptions = {}): Tflite
   checkGraph(graph);
   if (options.weights) checkOneOf("weights", options.weights, tfliteWeights);
   checkOptions(graph, options);
+  if (options.weights === "int4" && (options.activations || options.quantized))
+    throw new RangeError(
+      "weights int4 are chosen here, for activations in floats: give neither grids nor codes",
+    );
   const missing = graph.nodes.flatMap((node) => {
     const why = refusal(graph, node);
     return why ? [`${node.name} (${why})`] : [];
@@ -248,7 +255,8 @@ export class Maker {
       this.output(node),
       grid,
     );
-    this.operator(op, inputs, [result.tensor], options, versions[op]?.[grid ? 2 : hybrid ? 1 : 0] ?? 1);
+    const version = versions[op]?.[grid ? 2 : hybrid ? 1 : 0] ?? 1;
+    this.operator(op, inputs, [result.tensor], options, version);
     return result;
   }
 
@@ -273,13 +281,15 @@ export class Maker {
       this.operator("DEQUANTIZE", [half], [tensor], {}, 3);
       return { tensor, hybrid: false };
     }
+    const bits = this.#weights === "int4" && role !== "depthwiseKernel" ? 4 : 8;
     const given = this.#options.quantized?.[node.shares ?? node.name];
     const q = given
       ? { codes: permuted(given.codes as Int8Array, own, order), scale: scalesFor(given, node, shape[axis]) }
-      : quantize(permuted(values, own, order), { bits: 8, shape, axis });
-    const codes = Int8Array.from(q.codes);
+      : quantize(permuted(values, own, order), { bits, shape, axis });
+    const [type, codes] =
+      bits === 4 ? (["INT4", pack(q.codes, 4)] as const) : (["INT8", Int8Array.from(q.codes)] as const);
     return {
-      tensor: this.constant(name, "INT8", shape, codes, { scale: q.scale, axis }),
+      tensor: this.constant(name, type, shape, codes, { scale: q.scale, axis }),
       scale: q.scale,
       hybrid: true,
     };
