@@ -90,7 +90,7 @@ ${page.otherLanguage ? `<a class="language" href="${escapeHtml(page.otherLanguag
 </header>
 <div class="frame">
 <main id="main" tabindex="-1">
-<article data-copy="${t.copy}" data-copied="${t.copied}">
+<article data-copy="${t.copy}" data-copied="${t.copied}" data-save="${t.save}">
 ${page.article}
 </article>
 <nav class="turn" aria-label="${t.previous}, ${t.next}">

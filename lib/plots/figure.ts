@@ -1,6 +1,7 @@
 // A figure is plain data for Plotly plus a way to show itself: any kernel that keeps the Jupyter.display convention
 // draws it, and an SVG of our own stands in where no script runs.
 
+import { writeFileAtomic } from "#platform";
 import { display, type MimeBundle } from "../util/display.ts";
 import { type PlotlyLayout, type PlotlyTrace, plainTitle } from "./plotly.ts";
 import { renderSvg } from "./svg.ts";
@@ -32,6 +33,16 @@ export class Figure {
   /** The figure as a static picture: a complete SVG document. */
   toSvg(): string {
     return renderSvg(this.data, this.layout);
+  }
+
+  /**
+   * Writes the figure to an SVG file, which every browser and word processor takes; the book's pages save PNG, too.
+   *
+   * @param path ends in `.svg`
+   */
+  async save(path: string): Promise<void> {
+    if (!/\.svg$/i.test(path)) throw new RangeError(`path must end in .svg, got ${JSON.stringify(path)}`);
+    await writeFileAtomic(path, this.toSvg());
   }
 
   /** Changes the layout in place and returns the figure. */

@@ -10,5 +10,14 @@ export type { Datum, PlotlyLayout, PlotlyTrace } from "./plotly.ts";
 export { type Point, type ScatterOptions, scatter } from "./scatter.ts";
 export { type SliderOptions, slider } from "./slider.ts";
 export { type SpectrumOptions, spectrum } from "./spectrum.ts";
+export {
+  type Middle,
+  middles,
+  type Samples,
+  type Spread,
+  type Summary,
+  spreads,
+  summarize,
+} from "./summary.ts";
 export { renderSvg } from "./svg.ts";
 export { palette, scales } from "./theme.ts";

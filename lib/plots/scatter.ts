@@ -10,6 +10,8 @@ export interface Point {
   x: number;
   y: number;
   label?: string;
+  /** Half-length of an error bar along y. */
+  error?: number;
 }
 
 /** Options of {@link scatter}. */
@@ -51,6 +53,8 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
   };
   const traces = series.map(([name, points], index): PlotlyTrace => {
     const labelled = points.some((point) => point.label);
+    const errors = points.map(({ error }) => error ?? 0);
+    checkValues(`${name || "data"} error`, errors);
     return {
       type: "scatter",
       mode: labels && labelled ? "markers+text" : "markers",
@@ -60,6 +64,9 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
       ...(labelled && {
         text: points.map((point) => point.label ?? ""),
         textposition: points.map(textposition),
+      }),
+      ...(errors.some((error) => error > 0) && {
+        error_y: { type: "data", array: shortAll(errors), visible: true, thickness: 1.5, width: 3 },
       }),
       marker: { color: color(index), symbol: symbols[index % symbols.length], size: 9 },
     };

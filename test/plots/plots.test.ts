@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inflateSync } from "node:zlib";
 import {
   bars,
@@ -10,6 +13,7 @@ import {
   scatter,
   slider,
   spectrum,
+  summarize,
 } from "../../lib/plots/index.ts";
 
 const bundleOf = (figure: Figure): Record<string, never> =>
@@ -287,5 +291,47 @@ describe("plots", () => {
       () => lines(5 as never),
       /lines: data must be an array, or an object of arrays by name, got 5/,
     );
+  });
+});
+
+describe("plots: quantities apart from marks", () => {
+  it("sums up runs by mean or median, with four kinds of spread", () => {
+    const runs = { a: [1, 2, 3, 10], b: [5] };
+    assert.deepEqual(summarize(runs), { data: { a: 4, b: 5 }, errors: { a: Math.sqrt(50 / 3), b: 0 } });
+    assert.deepEqual(summarize(runs, { middle: "median", spread: "quartiles" }), {
+      data: { a: 2.5, b: 5 },
+      errors: { a: (4.75 - 1.75) / 2, b: 0 },
+    });
+    assert.equal(summarize(runs, { spread: "range" }).errors.a, 4.5);
+    assert.equal(summarize(runs, { spread: "standardError" }).errors.a, Math.sqrt(50 / 3) / 2);
+  });
+
+  it("goes into bars, by series too", () => {
+    const { data, errors } = summarize({ before: { fc1: [1, 3, 2] }, after: { fc1: [2, 2] } });
+    const [before, after] = bars(data, { errors }).data;
+    assert.deepEqual([before.y, after.y], [[2], [2]]);
+    assert.deepEqual((before.error_y as { array: number[] }).array, [1]);
+  });
+
+  it("names a list that says nothing", () => {
+    assert.throws(() => summarize({ a: { b: [] } }), /a\.b must hold at least one value/);
+    assert.throws(() => summarize({ a: [Number.NaN] }), /a must hold at least one value/);
+    assert.throws(() => summarize({ a: [1] }, { spread: "variance" as never }), /spread must be/);
+  });
+
+  it("draws error bars of points, and saves a figure as SVG", async () => {
+    const figure = scatter([
+      { x: 1, y: 2, error: 0.5 },
+      { x: 2, y: 3 },
+    ]);
+    assert.deepEqual((figure.data[0].error_y as { array: number[] }).array, [0.5, 0]);
+    const folder = await mkdtemp(join(tmpdir(), "slimlab-figure-"));
+    try {
+      await figure.save(join(folder, "f.svg"));
+      assert.equal(await readFile(join(folder, "f.svg"), "utf8"), figure.toSvg());
+      await assert.rejects(figure.save(join(folder, "f.pdf")), /path must end in \.svg/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });

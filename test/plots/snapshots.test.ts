@@ -130,7 +130,7 @@ describe("plots: snapshots", () => {
   }
 
   it("each plot function has pictures, and each picture kept is drawn", () => {
-    const notPlots = ["Figure", "renderSvg", "palette", "scales"];
+    const notPlots = ["Figure", "renderSvg", "palette", "scales", "summarize"];
     const functions = Object.entries(plots).filter(
       ([name, value]) => typeof value === "function" && !notPlots.includes(name),
     );

@@ -27,6 +27,7 @@ interface PlotlyApi {
   update(place: HTMLElement, ...args: object[]): Promise<unknown>;
   restyle(place: HTMLElement, ...args: object[]): Promise<unknown>;
   animate(place: HTMLElement, ...args: object[]): Promise<unknown>;
+  downloadImage(place: HTMLElement, options: object): Promise<unknown>;
 }
 
 /** What Plotly knows of a drawn figure: the plot's size without margins, its axes. */
@@ -137,8 +138,33 @@ async function draw(figure: HTMLElement): Promise<void> {
   await fitToPage(place, margin.r);
   for (const still of chart.querySelectorAll(":scope > :not(.plotly-place)")) still.remove();
   if (slider) figure.append(sliderControl(place, slider, caption));
+  figure.append(saveButtons(place, title));
   figure.classList.add("drawn");
   drawn.add(place);
+}
+
+/** Buttons that save a chart as it is drawn now. */
+function saveButtons(place: HTMLElement, title: string): HTMLElement {
+  const { save = "Save as" } = document.querySelector<HTMLElement>("article")?.dataset ?? {};
+  const filename =
+    title
+      .replace(/<[^>]*>/g, " ")
+      .replace(/[^\p{L}\p{N}]+/gu, "-")
+      .replace(/^-|-$/g, "")
+      .slice(0, 60) || "figure";
+  const row = make("div", { className: "save" });
+  for (const format of ["png", "svg"]) {
+    const button = make("button", { type: "button", textContent: format.toUpperCase() });
+    button.setAttribute("aria-label", `${save} ${format.toUpperCase()}`);
+    button.addEventListener("click", () => {
+      const { width, height } = place.getBoundingClientRect();
+      window
+        .Plotly!.downloadImage(place, { format, filename, width, height, scale: 2 })
+        .catch((error) => console.error(error));
+    });
+    row.append(button);
+  }
+  return row;
 }
 
 /** What a narrow page asks for: the x axis's title on several lines, and no empty room above and below square cells. */
