@@ -6,6 +6,7 @@ import { unlessAborted } from "../util/abort.ts";
 import { type Assignment, assignmentOf, Judge } from "./assignment.ts";
 import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
 import type { Isolation, Limits } from "./isolation.ts";
+import { sweepGraders } from "./left-over.ts";
 import { SandboxPool } from "./pool.ts";
 import type { Submission } from "./submissions.ts";
 
@@ -52,6 +53,7 @@ export class LocalBench implements Bench {
     this.places = places;
     this.#assignment = assignment;
     this.#options = options;
+    void sweepGraders();
     this.#pool = new SandboxPool({ isolation, limits, image, size: places, modules: modulesOf(assignment) });
     if (options.free) this.#free = Promise.resolve(options.free);
   }

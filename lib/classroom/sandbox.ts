@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type KernelClient, kernelArguments, startKernel } from "../kernel/client.ts";
+import { ownPrefix } from "../util/temporary.ts";
 import { confinement } from "./bubblewrap.ts";
 import { scopeArguments, scopeState } from "./cgroup.ts";
 import {
@@ -14,6 +15,9 @@ import {
   removeContainer,
 } from "./container.ts";
 import type { Engine, Isolation, Limits } from "./isolation.ts";
+
+/** What the folders of sandboxes are called. */
+export const sandboxPrefix = "slimlab-grade-";
 
 /** A kernel for a student's code. */
 export interface Sandbox {
@@ -39,7 +43,7 @@ export interface SandboxOptions {
 
 /** Starts a kernel for a student's code. */
 export async function startSandbox(options: SandboxOptions = { isolation: "bubblewrap" }): Promise<Sandbox> {
-  const base = await mkdtemp(join(realpathSync(tmpdir()), "slimlab-"));
+  const base = await mkdtemp(ownPrefix(sandboxPrefix, realpathSync(tmpdir())));
   const [work, sockets] = [join(base, "work"), join(base, "k")];
   await Promise.all([mkdir(work), mkdir(sockets)]);
   const { isolation, limits = {} } = options;

@@ -4,11 +4,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as zmq from "zeromq";
 import type { Output as NotebookOutput } from "../util/nbformat.ts";
+import { ownPrefix } from "../util/temporary.ts";
 import { address, type Connection, clientKeys, isVersion6, parseConnection } from "./node/connection.ts";
 import { decode, encode, header } from "./node/wire.ts";
 import type { Content, Header, Message } from "./protocol/messages.ts";
@@ -115,6 +115,9 @@ export interface StartOptions {
   interruptMode?: "message" | "signal";
 }
 
+/** What the folders of connection files are called. */
+export const kernelPrefix = "slimlab-kernel-";
+
 /** Characters of a kernel's standard error that are kept: V8's report of its end is some thousand long. */
 const mostStderr = 1 << 16;
 
@@ -140,7 +143,7 @@ export async function startKernel(options: StartOptions = {}): Promise<KernelCli
   if (transport === "ipc" && process.platform === "win32") {
     throw new Error('transport must be "tcp" on Windows, got "ipc": ZeroMQ has no such sockets there');
   }
-  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), "slimlab-kernel-")));
+  const folder = options.folder ?? (await mkdtemp(ownPrefix(kernelPrefix)));
   // A socket's path fits into 107 bytes, on macOS into 103.
   if (transport === "ipc" && Buffer.byteLength(folder) > 90) {
     throw new Error(

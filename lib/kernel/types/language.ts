@@ -12,6 +12,7 @@
 // Opening a document rebuilds the program too. So modules are files in a folder of their own, which the server reads
 // without opening them; only cells with imports are documents in the notebook's folder, where imports are looked up.
 import { resolve } from "node:path";
+import { sweep } from "../../util/temporary.ts";
 import type { CellCode } from "../cell/code.ts";
 import { thinned } from "../cell/data.ts";
 import { jsxPragmas, jsxSettings } from "../cell/jsx.ts";
@@ -30,7 +31,7 @@ import {
   unchecked,
 } from "./diagnostics.ts";
 import { globalTypes } from "./globals.ts";
-import { sweep } from "./home.ts";
+import { homePrefix } from "./home.ts";
 import { Inspector } from "./inspection.ts";
 import { NoAnswer, ServerDied } from "./lsp.ts";
 import { CellModules } from "./modules.ts";
@@ -110,7 +111,7 @@ export class LanguageService {
    * need not wait for it.
    */
   async start(): Promise<void> {
-    void sweep();
+    void sweep(homePrefix);
     await this.#server.start();
     await this.#server.diagnostics(cellDocument).catch(() => undefined);
   }
