@@ -55,6 +55,11 @@ export class CheckResult {
     return this.cases.every((one) => one.passed);
   }
 
+  /** What to read again; undefined where nothing failed. */
+  get read(): string | undefined {
+    return this.passed ? undefined : this.#options.read;
+  }
+
   [display](): Record<string, unknown> {
     const verdict = this.passed ? "solved" : "not yet";
     const sign = (passed: boolean) => (passed ? "✓" : "✗");
@@ -66,7 +71,7 @@ export class CheckResult {
         `<pre style="margin:0.2em 0 0.4em;white-space:pre-wrap;background:none;border:0;padding:0">${escapeHtml(message)}</pre>`;
       return `<li style="list-style:none">${name ? `${sign(passed)} ${escapeHtml(name)}` : ""}${why}</li>`;
     });
-    const read = this.passed ? undefined : this.#options.read;
+    const { read } = this;
     if (read) items.push(`<li style="list-style:none">Read again: ${escapeHtml(read)}</li>`);
     return {
       [checkMime]: { name: this.name, passed: this.passed, cases: this.cases, ...(read && { read }) },

@@ -1,7 +1,7 @@
 // A class: every submission gets a grade or a reason, several at a time, and what is done is kept if the grader is ended.
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Assignment } from "./assignment.ts";
@@ -12,6 +12,7 @@ import { type Grade, type GradeOptions, ungraded } from "./grade.ts";
 import type { Isolation, Limits } from "./isolation.ts";
 import { fingerprints } from "./likeness.ts";
 import { gradesCsv, gradescopeOf, type Mark, marksCsv, type Result, readMarks } from "./results.ts";
+import { gradeIn, textsFor } from "./speech.ts";
 import { Store } from "./store.ts";
 import type { Submission } from "./submissions.ts";
 
@@ -126,7 +127,10 @@ async function gradeAll(
       const { notebook: _, ...rest } = grade;
       const prints = fingerprints(submission.notebook!, assignment);
       if (options.out !== undefined) {
-        await writeFileAtomic(pageOf(options.out, submission), feedbackPage(submission, grade));
+        await writeFileAtomic(
+          pageOf(options.out, submission),
+          feedbackPage(submission, grade, folderOf(assignment)),
+        );
       }
       await store?.add(submission, rest, prints);
       settle(index, rest, prints);
@@ -170,6 +174,7 @@ function openBench(
     : QueueBench.open(queue, assignment, told, onNotice);
 }
 
+const folderOf = ({ path }: Assignment) => dirname(resolve(path));
 const pageOf = (out: string, { id }: { id: string }) => join(out, "feedback", `${id}.html`);
 
 function resultOf(
@@ -214,10 +219,10 @@ async function marksIn(out: string): Promise<Map<string, Mark>> {
 }
 
 /** Marks and lateness on a student's page, which may have been written before they were known. */
-async function markPage(out: string, result: Result): Promise<void> {
+async function markPage(out: string, result: Result, folder: string): Promise<void> {
   const path = pageOf(out, result);
   const page = await readFile(path, "utf8").catch(() => undefined);
-  const marked = withMarks(page ?? feedbackPage(result, result.grade), result);
+  const marked = withMarks(page ?? feedbackPage(result, result.grade, folder), result);
   if (marked !== page) await writeFileAtomic(path, marked);
 }
 
@@ -236,10 +241,13 @@ async function writeAll(out: string, results: Result[], assignment: Assignment):
   if (manual.length > 0) {
     await writeFileAtomic(join(out, "marks.csv"), marksCsv(results, manual, await marksIn(out)));
   }
+  const folder = folderOf(assignment);
   for (const result of results) {
-    const text = `${JSON.stringify(gradescopeOf(result), null, 2)}\n`;
+    const texts = textsFor(result.grade.language ?? "en", folder);
+    const own = { ...result, grade: gradeIn(result.grade, texts) };
+    const text = `${JSON.stringify(gradescopeOf(own, texts), null, 2)}\n`;
     await writeFileAtomic(join(out, "gradescope", `${result.id}.json`), text);
-    await markPage(out, result);
+    await markPage(out, result, folder);
   }
   await writeFileAtomic(join(out, "class.html"), classReport(results, assignment));
 }

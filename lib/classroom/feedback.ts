@@ -5,10 +5,12 @@ import { highlight } from "../book/highlight.ts";
 import { renderMarkdown } from "../book/markdown.ts";
 import { renderOutputs } from "../book/outputs.ts";
 import { type Cell, type Output, textOf } from "../notebook/notebook.ts";
+import type { Language, Texts } from "../texts/index.ts";
 import type { MimeBundle } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";
 import type { ExerciseGrade, Grade } from "./grade.ts";
 import type { Result } from "./results.ts";
+import { gradeIn, outputsIn, sayIn, textsFor } from "./speech.ts";
 import { harmless } from "./submissions.ts";
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
@@ -19,9 +21,9 @@ img{max-width:100%}table{border-collapse:collapse}td,th{border:1px solid #ccc;pa
 .failed{color:#a03000}.quiet{color:#666}.outputs{margin:-.6rem 0 1rem 1rem}`;
 
 /** A page in which no script runs and which loads nothing. */
-export function plainPage(title: string, body: string): string {
+export function plainPage(title: string, body: string, language: Language = "en"): string {
   return `<!doctype html>
-<html lang="en">
+<html lang="${language === "zh" ? "zh-Hans" : language}">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
@@ -37,7 +39,7 @@ ${body}
 }
 
 /** An exercise's verdict as HTML; of hidden cases it says only whether they pass. */
-export function verdictHtml(one: ExerciseGrade): string {
+export function verdictHtml(one: ExerciseGrade, say = (text: string) => text): string {
   const cases = one.cases.map(({ name, passed, message, hidden }) => {
     const sign = passed ? "✓" : "✗";
     if (hidden) return `<li>${sign} a hidden test · 隐藏测试</li>`;
@@ -45,8 +47,9 @@ export function verdictHtml(one: ExerciseGrade): string {
     return `<li>${sign} ${escapeHtml(harmless(name))}${why}</li>`;
   });
   const reason = one.reason ? `<p class="failed">${escapeHtml(harmlessLines(one.reason))}</p>` : "";
+  const read = one.read ? `<p>${escapeHtml(harmless(say(`Read again: ${one.read}`)))}</p>` : "";
   const title = `${one.passed ? "✓" : "✗"} ${harmless(one.name)}: ${one.points} / ${one.of}`;
-  return `<section class="verdict${one.passed ? " solved" : ""}"><strong>${escapeHtml(title)}</strong>${reason}<ul>${cases.join("")}</ul></section>`;
+  return `<section class="verdict${one.passed ? " solved" : ""}"><strong>${escapeHtml(title)}</strong>${reason}<ul>${cases.join("")}</ul>${read}</section>`;
 }
 
 const harmlessLines = (text: string) => text.split("\n").map(harmless).join("\n");
@@ -75,8 +78,20 @@ export function withMarks(page: string, { marks, points, of, late }: Result): st
   return html;
 }
 
-/** A student's page. */
-export function feedbackPage(submission: { student: string; notes: string[] }, grade: Grade): string {
+/**
+ * A student's page, in the language of his notebook.
+ *
+ * @param folder that of the teacher's notebook, where tables of texts may lie
+ */
+export function feedbackPage(
+  submission: { student: string; notes: string[] },
+  english: Grade,
+  folder?: string,
+): string {
+  const { language = "en" } = english;
+  const texts = textsFor(language, folder);
+  const grade = gradeIn(english, texts);
+  const say = (text: string) => sayIn(texts, text);
   const html: string[] = [
     `<h1>${escapeHtml(submission.student)}: ${region("points", `${grade.points} / ${grade.of}`)}</h1>`,
     region("marks", ""),
@@ -86,26 +101,26 @@ export function feedbackPage(submission: { student: string; notes: string[] }, g
   for (const failure of grade.failures) {
     const what = [failure.name, failure.message].filter(Boolean).join(": ");
     html.push(
-      `<p class="failed">${failure.cell > 0 ? `Cell ${failure.cell}: ` : ""}${escapeHtml(harmlessLines(what))}</p>`,
+      `<p class="failed">${escapeHtml(harmlessLines(failure.cell > 0 ? say(`Cell ${failure.cell}: ${what}`) : what))}</p>`,
     );
   }
   const left = new Set(grade.exercises);
   const used = new Set<string>();
   for (const [index, cell] of (grade.notebook?.cells ?? []).entries()) {
-    html.push(cellHtml(cell, index, used));
+    html.push(cellHtml(cell, index, used, texts));
     const source = textOf(cell.source);
     for (const one of left) {
       if (cell.cell_type !== "code" || !source.includes(JSON.stringify(one.name))) continue;
-      html.push(verdictHtml(one));
+      html.push(verdictHtml(one, say));
       left.delete(one);
     }
   }
   // Exercises whose cell is gone stand at the top, where they are seen.
-  html.splice(2, 0, ...[...left].map(verdictHtml));
-  return plainPage(submission.student, html.join("\n"));
+  html.splice(2, 0, ...[...left].map((one) => verdictHtml(one, say)));
+  return plainPage(submission.student, html.join("\n"), language);
 }
 
-function cellHtml(cell: Cell, index: number, used: Set<string>): string {
+function cellHtml(cell: Cell, index: number, used: Set<string>, texts: Texts | undefined): string {
   const source = textOf(cell.source);
   if (source.length > 200_000)
     return `<p class="quiet">Cell ${index + 1} has ${source.length} characters: left out.</p>`;
@@ -115,7 +130,8 @@ function cellHtml(cell: Cell, index: number, used: Set<string>): string {
     ).html;
   }
   const code = `<pre id="cell-${index + 1}"><code>${cell.cell_type === "code" ? highlight(source) : escapeHtml(source)}</code></pre>`;
-  const outputs = (cell.outputs ?? []).map(plainOutput).filter((one) => one !== undefined);
+  const plain = (cell.outputs ?? []).map(plainOutput).filter((one) => one !== undefined);
+  const outputs = outputsIn(plain, texts);
   const parts = { plots: [], usedIds: used, hasMath: false, language: "en" as const };
   return code + (outputs.length > 0 ? `<div class="outputs">${renderOutputs(outputs, parts)}</div>` : "");
 }

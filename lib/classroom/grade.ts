@@ -5,6 +5,7 @@ import { dirname, resolve, sep } from "node:path";
 import { checkKernel, type Notebook, textOf } from "../notebook/notebook.ts";
 import type { Failure } from "../notebook/report.ts";
 import { codeCells, run, withoutOutputs } from "../notebook/run.ts";
+import type { Language } from "../texts/index.ts";
 import { literally } from "../util/pattern.ts";
 import { type Assignment, type Judge, serveCode } from "./assignment.ts";
 import type { Verdict } from "./border/judge.ts";
@@ -15,6 +16,7 @@ import type { Isolation } from "./isolation.ts";
 import { releaseNotebook } from "./release.ts";
 import type { Sandbox } from "./sandbox.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
+import { languageOf } from "./speech.ts";
 
 /** What an exercise got. */
 export interface ExerciseGrade {
@@ -26,6 +28,8 @@ export interface ExerciseGrade {
   cases: (CheckCase & { hidden?: boolean })[];
   /** Why there is no result, or not a whole one. */
   reason?: string;
+  /** What to read again, where a case fails. */
+  read?: string;
 }
 
 /** What a notebook got. */
@@ -43,6 +47,8 @@ export interface Grade {
   /** How much was run: the cells that the exercises need, or all. */
   ran: "needed" | "all" | "nothing";
   seconds: number;
+  /** The language of the notebook, and so of what its student is told. */
+  language?: Language;
   /** The notebook with what its cells put out. */
   notebook?: Notebook;
 }
@@ -137,6 +143,7 @@ export async function gradeNotebook(
     isolation: sandboxes.isolation,
     ran,
     seconds: Math.round((performance.now() - started) / 10) / 100,
+    language: languageOf(submission),
     notebook: student.notebook,
   });
 }
@@ -436,7 +443,16 @@ function gradesOf(
       : why && (cases.length === 0 || verdict.missing.length > 0)
         ? `${trouble ?? ""}${trouble ? "; " : ""}${why}`
         : trouble;
-    return { name, passed, points: Math.round(of * share * 100) / 100, of, cases, ...(reason && { reason }) };
+    const read = passed ? undefined : found.find((one) => one.read)?.read;
+    return {
+      name,
+      passed,
+      points: Math.round(of * share * 100) / 100,
+      of,
+      cases,
+      ...(reason && { reason }),
+      ...(read && { read }),
+    };
   });
 }
 

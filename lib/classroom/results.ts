@@ -1,5 +1,7 @@
 // What a teacher takes away: a student's result, and results as tables that nobody's name can turn into a program.
+import type { Texts } from "../texts/index.ts";
 import type { Grade } from "./grade.ts";
+import { sayIn } from "./speech.ts";
 
 /** A student's result. */
 export interface Result {
@@ -124,7 +126,7 @@ export function readMarks(text: string): Map<string, Mark> {
 }
 
 /** A result as Gradescope reads it (results.json of an autograder). */
-export function gradescopeOf({ grade, marks, points, of, late }: Result): object {
+export function gradescopeOf({ grade, marks, points, of, late }: Result, texts?: Texts): object {
   return {
     score: points,
     ...(late && { output: `${late.days} day(s) late: ${Math.round(100 * late.factor)} % of the points` }),
@@ -147,6 +149,7 @@ export function gradescopeOf({ grade, marks, points, of, late }: Result): object
               ({ name, passed, message }) =>
                 `${passed ? "✓" : "✗"} ${[name, message].filter(Boolean).join(": ")}`,
             ),
+          one.read && sayIn(texts, `Read again: ${one.read}`),
         ]
           .filter(Boolean)
           .join("\n"),

@@ -2,6 +2,7 @@
 import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { checkResultsIn } from "../classroom/own-checks.ts";
+import { caseIn, languageOf, sayIn, textsFor } from "../classroom/speech.ts";
 import { readNotebook } from "../notebook/notebook.ts";
 import { run as runNotebook } from "../notebook/run.ts";
 import { checkNumber } from "../util/check.ts";
@@ -35,21 +36,24 @@ export async function run(args: string[]): Promise<number> {
     });
     if (report.status === "invalid") throw new Error(report.failure!.message);
     const { results, missing } = await checkResultsIn(notebook);
+    const texts = textsFor(languageOf(source), dirname(resolve(path)));
+    const say = (text: string) => sayIn(texts, text);
     const solved = results.filter(({ passed }) => passed).length;
-    console.log(`${path}: ${solved} of ${results.length + missing.length} solved`);
+    console.log(`${path}: ${say(`${solved} of ${results.length + missing.length} solved`)}`);
     for (const { name, passed, cases, read } of results) {
       console.log(`  ${passed ? "✓" : "✗"} ${name}`);
-      for (const one of cases) {
+      for (const english of cases) {
+        const one = texts ? caseIn(english, texts) : english;
         if (!one.passed)
           console.log(
             `      ${[one.name, one.message].filter(Boolean).join(": ").replaceAll("\n", "\n      ")}`,
           );
       }
-      if (read) console.log(`      read again: ${read}`);
+      if (read) console.log(`      ${say(`read again: ${read}`)}`);
     }
-    for (const { name, reason } of missing) console.log(`  ✗ ${name}\n      ${reason}`);
+    for (const { name, reason } of missing) console.log(`  ✗ ${name}\n      ${say(reason)}`);
     for (const { cell, name, message } of report.failures ?? []) {
-      console.log(`  cell ${cell} failed: ${[name, message].filter(Boolean).join(": ")}`);
+      console.log(`  ${say(`cell ${cell} failed: ${[name, message].filter(Boolean).join(": ")}`)}`);
     }
     all &&= missing.length === 0 && solved === results.length;
   }

@@ -1,11 +1,14 @@
 // `slimlab grade`: a class's submissions, each in a sandbox; grades, feedback and reports into a folder.
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { readAssignment } from "../classroom/assignment.ts";
 import { chooseIsolation } from "../classroom/choose-isolation.ts";
 import { gradeClass } from "../classroom/class.ts";
 import type { Result } from "../classroom/results.ts";
+import { gradeIn, languageOf, textsFor } from "../classroom/speech.ts";
 import { findSubmissions, harmless } from "../classroom/submissions.ts";
 import { queueAddress } from "../queue/index.ts";
+import type { Texts } from "../texts/index.ts";
 import { checkNumber } from "../util/check.ts";
 import { untilInterrupted } from "../util/interrupt.ts";
 import { progress } from "../util/progress.ts";
@@ -74,7 +77,8 @@ export async function run(args: string[]): Promise<number> {
   const assignment = await readAssignment(values.original);
   const submissions = await findSubmissions(positionals, { original: values.original });
   if (submissions.length === 0) throw new Error(`there are no submissions in ${positionals.join(", ")}`);
-  const results = await withProgress((signal, onResult) =>
+  const texts = textsFor(languageOf(assignment.notebook), dirname(resolve(values.original)));
+  const results = await withProgress(texts, (signal, onResult) =>
     gradeClass(submissions, assignment, {
       ...(values.out !== undefined && { out: values.out }),
       ...(values.json !== undefined && { json: values.json }),
@@ -105,6 +109,7 @@ export async function run(args: string[]): Promise<number> {
 }
 
 function withProgress(
+  texts: Texts | undefined,
   work: (
     signal: AbortSignal,
     onResult: (result: Result, done: number, total: number) => void,
@@ -115,7 +120,7 @@ function withProgress(
     try {
       return await work(signal, (result, done, total) => {
         if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-        console.log(describeResult(result));
+        console.log(describeResult(result, texts));
         bar ??= progress("grading", total);
         bar.update(done, result.student);
       });
@@ -126,7 +131,8 @@ function withProgress(
 }
 
 /** A result for the terminal; nothing in it is more than text. */
-export function describeResult({ student, points, of, late, grade }: Result): string {
+export function describeResult({ student, points, of, late, grade: english }: Result, texts?: Texts): string {
+  const grade = gradeIn(english, texts);
   const lines = [`${student}: ${points} of ${of}${late ? ` (${late.days} day(s) late)` : ""}`];
   if (grade.reason) return `${lines[0]}: ${harmless(grade.reason)}`;
   for (const { name, passed, cases, reason } of grade.exercises) {

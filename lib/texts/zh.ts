@@ -132,6 +132,27 @@ export const zh: Table = {
   "{s} should have {n} elements, got {n2}": "{s}应有 {n} 个元素，得到的是 {n2} 个",
   "the value": "该值",
 
+  // slimlab check and grade
+  "read again: {s}": "重读：{s}",
+  "{n} of {n2} solved": "完成 {n} / {n2}",
+  "its cell failed: {x}": "所在单元出错：{x}",
+  "its cell did not run, or does not show the check's result": "所在单元没有运行，或没有显示检查结果",
+  "cell {n} failed: {x}": "第 {n} 个单元出错：{x}",
+  "Cell {n}: {x}": "第 {n} 个单元：{x}",
+  "cell {n} cannot be read as TypeScript": "第 {n} 个单元不是有效的 TypeScript",
+  "its check was not reached": "没有执行到它的检查",
+  "it was not reached": "没有执行到",
+  "BorderError: {s}": "{s}",
+  "there is no {x}": "没有 {x}",
+  "it took more than {n} s": "用时超过 {n} 秒",
+  "Error: it took more than {n} s": "用时超过 {n} 秒",
+  "an earlier call took too long": "前面的调用用时太长",
+  "the notebook's process did not answer: {s}": "笔记本的进程没有回答：{s}",
+  "the student's process is gone": "学生的进程已不存在",
+  "it used more than {n} MiB of memory": "使用的内存超过 {n} MiB",
+  "it used more than {n} processes": "使用的进程超过 {n} 个",
+  "it could not be graded: {x}": "无法评分：{x}",
+
   // Data sets and networks that ship
   "T-shirt/top": "T 恤/上衣",
   Trouser: "裤子",

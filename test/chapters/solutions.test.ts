@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { assignmentOf } from "../../lib/classroom/assignment.ts";
 import { leakIn, nbgraderSource, secretsOf, studentEdition } from "../../lib/classroom/release.ts";
 import { isSolution, solutionsIn, solvedSource } from "../../lib/classroom/solutions.ts";
+import { sayIn, textsFor } from "../../lib/classroom/speech.ts";
 import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { codeCells } from "../../lib/notebook/run.ts";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -15,6 +16,26 @@ const chapters = (await findChapters(join(packageRoot, "notebooks"))).filter(({ 
 const unsolved = new Set(["4.1-b", "4.1-c"]);
 
 describe("the workbook's exercises", () => {
+  for (const { path, slug, language } of chapters) {
+    it(`${language} ${slug}: every check says which of the chapter's sections to read again, in its language`, async () => {
+      const { cells } = await readNotebook(path);
+      const prose = cells
+        .filter(({ cell_type }) => cell_type === "markdown")
+        .map(({ source }) => textOf(source));
+      const sections = prose.flatMap((text) => [...text.matchAll(/^##+ (.*)$/gm)].map(([, title]) => title));
+      const texts = textsFor(language);
+      for (const { cell_type, id, source } of cells) {
+        if (cell_type !== "code" || !id?.startsWith("exercise") || !textOf(source).includes("check("))
+          continue;
+        const code = textOf(source);
+        const read = /\bread: ("(?:[^"\\]|\\.)*")/.exec(code)?.[1];
+        assert.ok(read, `nothing to read again: ${code}`);
+        const said = sayIn(texts, JSON.parse(read));
+        assert.ok(sections.includes(said), `${slug} has no section ${JSON.stringify(said)}`);
+      }
+    });
+  }
+
   for (const { path, slug, language } of chapters) {
     it(`${language} ${slug}: every exercise has a solution, and none of it is left in the students' edition`, async () => {
       const notebook = await readNotebook(path);

@@ -189,6 +189,16 @@ describe("a student's own check", function () {
       assert.match(stdout, /✗ b\n {6}its cell failed: Error: mine/);
       await save(join(folder, "w.ipynb"), notebook(...perfect()));
       assert.equal((await slimlab(folder, ["check", "w.ipynb"])).code, 0);
+      const chinese = notebook(...cells);
+      chinese.metadata.slimlab = { language: "zh" };
+      await save(join(folder, "w.ipynb"), chinese);
+      await save(join(folder, "texts", "w.json"), JSON.stringify({ Doubling: "加倍", doubles: "翻倍" }));
+      const own = await slimlab(folder, ["check", "w.ipynb"]);
+      assert.match(
+        own.stdout,
+        /^w\.ipynb: 完成 0 \/ 2\n {2}✗ a\n {6}翻倍: 该值应为 6.*得到的是 3\n {6}重读：加倍\n/,
+      );
+      assert.match(own.stdout, /✗ b\n {6}所在单元出错：Error: mine/);
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -263,6 +273,23 @@ describe("a class in numbers", () => {
     );
     assert.ok(likenesses(students)[0].share > 0.9);
     assert.deepEqual(prints(cellA("return -1; // your turn")), [], "what was handed out is nobody's");
+  });
+
+  it("a student's page says what to read again, in the language of his notebook", () => {
+    const grade: Grade = { ...result("a", [0]).grade, language: "zh" };
+    grade.exercises[0].read = "Step 1: score";
+    grade.exercises[0].reason = "there is no double; cell 3 failed: Error: mine";
+    grade.exercises[0].cases = [{ name: "conv1", passed: false, message: "the value should be 2, got 3" }];
+    const html = feedbackPage({ student: "a", notes: [] }, grade);
+    assert.match(html, /<html lang="zh-Hans">/);
+    assert.match(html, /该值应为 2，得到的是 3[\s\S]*重读：第一步：评分/);
+    assert.match(html, /没有 double；第 3 个单元出错：Error: mine/);
+    const english = feedbackPage({ student: "a", notes: [] }, { ...grade, language: "en" });
+    assert.match(english, /Read again: Step 1: score/);
+    // A line that is made to fit every form of text costs no time.
+    const long = `${"the value should be ".repeat(5000)}2, got 3`;
+    grade.exercises[0].cases = [{ name: long, passed: false, message: long }];
+    assert.ok(feedbackPage({ student: "a", notes: [] }, grade).includes("the value should be the value"));
   });
 
   it("a student's page shows hidden tests by their verdict alone", () => {

@@ -17,7 +17,7 @@ import {
 
 /** What one exercise cell came to. */
 export interface Verdict {
-  checks: { name: string; cases: CheckCase[] }[];
+  checks: { name: string; cases: CheckCase[]; read?: string }[];
   /** Why the cell ended before its end. */
   error?: string;
   /** Names that the student's notebook does not have, or whose value cannot be had, each with the reason. */
@@ -91,7 +91,8 @@ class Judge {
       error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
     }
     const checks = [];
-    for (const result of await Promise.all(found)) checks.push({ name: result.name, cases: result.cases });
+    for (const { name, cases, read } of await Promise.all(found))
+      checks.push({ name, cases, ...(read && { read }) });
     delete globals[checkListener];
     this.#deadline = performance.now() + 10_000;
     this.#request({ op: "drop" });
