@@ -310,6 +310,8 @@ const javascript: Record<string, Case[]> = {
     [["x = 010; x"], 8],
     [["'use strict'; notDeclared = 5"], "ReferenceError: notDeclared is not defined"],
     [["{ a: 1, b: 2 }"], { a: 1, b: 2 }],
+    [["{ a: 1, b: 2 }.b"], 2],
+    [["{ 'a': [1, 2] }['a'].map((x) => x + 1)"], [2, 3]],
   ],
   "a function in a block is the cell's, and its name can be declared anew": [
     [["if (true) { function g() { return 1 } }", "g()"], 1],

@@ -61,6 +61,15 @@ export const knownKinds: { name: string; reason: string; fits(difference: Differ
     fits: ({ source, asCell }) => asCell.ends === "error" && /\b(this|globalThis|delete)\b/.test(source),
   },
   {
+    name: "a for-in loop's first value",
+    reason:
+      "`for (var x = 0 in o)` is read by scripts for the sake of old pages; a cell's `var`s are assignments",
+    fits: ({ source, asItIs, asCell }) =>
+      asCell.ends === "SyntaxError" &&
+      asItIs.ends !== "SyntaxError" &&
+      /\(\s*var\s[^;)]*=[^;)]*\bin\b/.test(source),
+  },
+  {
     name: "HTML's comments",
     reason: "`<!--` and `-->` are comments in scripts only; a cell is read as a module is",
     fits: ({ source }) => /<!--|-->/.test(source),

@@ -433,7 +433,7 @@ describe("kernel: types for cells", function () {
         "namespace f { export const k = 2 }",
         "f() + f.k",
       ],
-      "an object": ["{ a: 1, b: 2 }", "// two\n{ a: 1, b: [2], }"],
+      "an object": ["{ a: 1, b: 2 }", "// two\n{ a: 1, b: [2], }", "{ a: 1, b: 2 }.b.toFixed()"],
       "a shell's first line": ["#!/usr/bin/env node\nconst sh: number = 1", "sh + 1"],
       this: ["this", "typeof this"],
       "TypeScript's own test of narrowing by calls": [

@@ -110,7 +110,8 @@ export function parseCell(source: string, options: SyntaxOptions): CellTree {
   if (startsWithBrace(source)) {
     try {
       const expression = parseExpression(source, settings) as Expression;
-      if (expression.type === "ObjectExpression") {
+      // (What is no program otherwise may go on behind the object: `{ a: 1 }.a`.)
+      if (!tree || expression.type === "ObjectExpression") {
         const { start, end } = expression;
         const statement = { type: "ExpressionStatement", expression, start, end } as Statement;
         return { body: [statement], directives: [], bareObject: true, jsx: false };
