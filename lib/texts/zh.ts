@@ -199,4 +199,10 @@ export const zh: Table = {
   "backend: {x} (TensorFlow.js {x2}); npm run native installs the native one":
     "计算后端：{x}（TensorFlow.js {x2}）；npm run native 可安装原生后端",
   "backend: {x}": "计算后端：{x}",
+
+  // How kernels lie in memory (slimlab/runtime)
+  floats: "浮点数",
+  "sparse floats": "稀疏浮点数",
+  codes: "编码",
+  "sparse codes": "稀疏编码",
 };
