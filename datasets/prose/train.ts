@@ -101,7 +101,7 @@ function loss(inputs: tf.Tensor1D, targets: tf.Tensor1D): tf.Scalar {
   return tf.losses.softmaxCrossEntropy(tf.oneHot(targets, vocabulary), logits) as tf.Scalar;
 }
 
-const { train, test } = await loadProse();
+const { train, validation } = await loadProse();
 const tokens = letterTexts(train, train.length)[0];
 const optimizer = tf.train.adam(0.004, 0.9, 0.99);
 const variables = [...weights.values()];
@@ -131,4 +131,4 @@ for (const [name, shape] of llamaShapes(smallConfig))
   });
 await writeGguf(path, llamaMetadata(smallConfig, "slimlab small"), tensors);
 const model = await openSmallModel();
-console.log("test", await perplexityOf(model, letterTexts(test, 128)));
+console.log("validation", await perplexityOf(model, letterTexts(validation, 128)));

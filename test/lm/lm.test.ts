@@ -216,7 +216,7 @@ describe("language models", function () {
 
   it("the small model that ships is what its README says", async () => {
     const model = await openSmallModel();
-    const { perplexity } = await perplexityOf(model, letterTexts((await loadProse()).test, 128));
+    const { perplexity } = await perplexityOf(model, letterTexts((await loadProse()).validation, 128));
     assert.ok(Math.abs(perplexity - 6.15) < 0.01, `${perplexity}`);
     await model.close();
   });
