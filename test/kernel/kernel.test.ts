@@ -224,6 +224,10 @@ describe("kernel: a session over the sockets", () => {
       const browser = errorOf(await run("// @ts-nocheck\nlocalStorage.getItem('a')"));
       if (browser.ename === "ReferenceError")
         assert.match(plain(browser.traceback), /runs in Node and not in the browser/);
+      const python = errorOf(await run("// @ts-nocheck\nsorted([2, 1])"));
+      assert.match(plain(python.traceback), /Python's sorted is here: xs\.toSorted/);
+      const lacking = errorOf(await run("require('@nobody/has-this/part')"));
+      assert.match(plain(lacking.traceback), /"npm install @nobody\/has-this" does it/);
     });
     it("keeps the calls that wait in a stack", async () => {
       await run("async function load() { await null; throw new Error('bad data') }");

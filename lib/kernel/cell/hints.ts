@@ -18,7 +18,7 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
   ],
   [/^cd\s+([\w@./~-]+)\s*$/, ([, folder]) => `process.chdir(${JSON.stringify(folder)}) changes the folder`],
   [
-    /^(npm|npx|yarn|pnpm|bun|deno|pip|conda|node|git|ls|cd|pwd|cat|mkdir)\s+[\w@./~-].*/,
+    /^(npm|npx|yarn|pnpm|bun|deno|pip|conda|node|git|ls|cd|pwd|cat|mkdir|echo|rm|cp|mv|curl|wget|sudo|apt)\s+[\w@./~"'$-].*/,
     ([line, program]) =>
       program === "pip" || program === "conda"
         ? `${program} installs Python's packages; npm packages are installed in a terminal: npm install NAME`
@@ -33,7 +33,7 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
     () => "This is Python; a function here is: function name(x) { … }, or (x) => …",
   ],
   [
-    /^(if|elif|else|for|while|try|except|with|class)\b[^{]*:\s*(#.*)?$/,
+    /^(if|elif|else|for|while|try|except|with|class)\b(?!\s*\()[^{]*:\s*([\w#].*)?$/,
     ([, word]) =>
       `This is Python; here it is: ${
         {
@@ -43,6 +43,12 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
         }[word] ?? (word === "class" ? "class Name { … }" : "if (condition) { … } else { … }")
       }`,
   ],
+  [
+    /[[(]\s*[^\])]*\bfor\s+\w+(\s*,\s*\w+)*\s+in\s+/,
+    () => "This is Python; a list of a list is made by xs.map((x) => …) and xs.filter((x) => …)",
+  ],
+  [/^print\s+["'`\w]/, () => "It is written console.log(…)"],
+  [/(^|[=(,])\s*[frb]["']/, () => `Texts with values in them are written \`… \${value} …\``],
   [/^console\.(log|error|info)\s+["'`\w]/, ([, name]) => `Calls have parentheses: console.${name}(…)`],
 ];
 
@@ -87,6 +93,7 @@ const names: Record<string, string> = {
   True: "it is written true",
   False: "it is written false",
   None: "it is written null or undefined",
+  elif: "it is written else if",
   self: "it is written this, or globalThis",
   np: "numeric arrays are Float32Array and its like, or tensors of @tensorflow/tfjs",
   pd: "tables are danfojs-node's",
@@ -97,6 +104,33 @@ const names: Record<string, string> = {
     'with this folder\'s tsconfig.json, JSX makes its elements with React: import React from "react", or have "jsx": "react-jsx"',
   localStorage: 'the cell runs in Node and not in the browser: files keep data, with "node:fs"',
 };
+
+/** Python's functions. Their names may as well be those of a cell that has not been run. */
+const python: Record<string, string> = {
+  str: `String(x), and in texts \`… \${x} …\``,
+  int: "Math.trunc(x), and of a text Number(x)",
+  float: "Number(x)",
+  bool: "Boolean(x)",
+  dict: "an object, { a: 1 }, or a Map",
+  list: "Array.from(xs)",
+  tuple: "a list, [a, b]",
+  sorted: "xs.toSorted((a, b) => a - b)",
+  reversed: "xs.toReversed()",
+  enumerate: "xs.entries()",
+  zip: "xs.map((x, i) => [x, ys[i]])",
+  sum: "xs.reduce((sum, x) => sum + x, 0)",
+  abs: "Math.abs(x)",
+  round: "Math.round(x)",
+  isinstance: "x instanceof Class, or typeof x",
+  help: "Shift+Tab, with the cursor on a name",
+  exit: "in the notebook's menu, which ends the kernel",
+  quit: "in the notebook's menu, which ends the kernel",
+};
+
+/** What stands for a function of Python's, where nobody has declared one of that name. */
+export function insteadOfPythons(name: string): string | undefined {
+  return Object.hasOwn(python, name) ? `Python's ${name} is here: ${python[name]}` : undefined;
+}
 
 /** What to write instead of a name that nobody has declared. */
 export function hintForName(name: string): string | undefined {

@@ -2,7 +2,7 @@
 import { inspect, isOwnCode, originalPlace } from "#platform";
 import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
-import { hintForName } from "../cell/hints.ts";
+import { hintForName, insteadOfPythons } from "../cell/hints.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
 
 interface CellSource {
@@ -183,8 +183,14 @@ function explain(
   const lines = `${red(errorName(error))}${message ? `: ${message}` : ""}`.split("\n");
   if (typeof error.note === "string") lines.push(error.note);
   const unknown = /^([\p{ID_Start}$_][\p{ID_Continue}$]*) is not defined$/u.exec(message)?.[1];
-  const hint = unknown && errorName(error) === "ReferenceError" ? hintForName(unknown) : undefined;
+  const hint =
+    unknown && errorName(error) === "ReferenceError"
+      ? (hintForName(unknown) ?? insteadOfPythons(unknown))
+      : undefined;
   if (hint) lines.push(hint);
+  const lacking =
+    (error as { code?: unknown }).code === "MODULE_NOT_FOUND" && /'([^'.:/][^':]*)'/.exec(message);
+  if (lacking) lines.push(`Is it installed? "npm install ${packageOf(lacking[1])}" does it.`);
   const inCell = frames.map(placeOfFrame).find((place) => place !== undefined);
   const place = inCell ?? (thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column));
   if (place) lines.push(...placeLines(place));
@@ -214,6 +220,11 @@ function propertiesOf(error: Error): string[] {
   const shown = ["name", "message", "stack", "cause", "errors", "note"];
   const own = Object.entries(error).filter(([name]) => !shown.includes(name));
   return own.length > 0 ? inspect(Object.fromEntries(own), { depth: 1, maxArrayLength: 10 }).split("\n") : [];
+}
+
+/** The package that a specifier names. */
+function packageOf(specifier: string): string {
+  return /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? specifier;
 }
 
 function explainAny(value: unknown, depth: number, seen: Set<unknown>): string[] {

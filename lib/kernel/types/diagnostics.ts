@@ -1,6 +1,6 @@
 // TypeScript's problems as a cell's: which are none in a notebook, what they say, and what to do about them.
 import type { CellCode } from "../cell/code.ts";
-import { asSentence, hintForLine, hintForName } from "../cell/hints.ts";
+import { asSentence, hintForLine, hintForName, insteadOfPythons } from "../cell/hints.ts";
 import { jsxHint } from "../cell/jsx.ts";
 import { clean, offsetIn, type Range } from "./text.ts";
 
@@ -103,8 +103,11 @@ export function cleaned(
   let message = clean(diagnostic.message);
   const { code, line, column } = diagnostic;
   const name = /'([^']+)'/.exec(message)?.[1] ?? "";
+  const text = source.split("\n")[line - 1] ?? "";
+  // `!ls -la` is arithmetic to TypeScript.
+  if ((code === 2362 || code === 2363) && /^\s*!\s*\w+\s+-/.test(text))
+    message += ` ${asSentence(hintForLine(text)!)}`;
   if (code === 2304 || code === 2584 || code === 2582 || code === 2580) {
-    const text = source.split("\n")[line - 1] ?? "";
     const isAssigned =
       text.slice(0, column - 1).trim() === "" && /^\s*=[^=]/.test(text.slice(column - 1 + name.length));
     const hint =
@@ -115,6 +118,8 @@ export function cleaned(
     if (hint) message = `${message.replace(/'\. .*$/s, "'.")} ${asSentence(hint)}`;
     else if (code === 2304) message += " Has the cell that declares it been run?";
   }
+  const pythons = code === 2304 || code === 2552 ? insteadOfPythons(name) : undefined;
+  if (pythons) message += ` ${pythons}`;
   if (code === 2448 && isEarlier(name))
     message += ` An earlier cell's ${name} is out of reach where the cell declares ${name} anew: leave out let or const, or take another name.`;
   const module =
