@@ -229,6 +229,19 @@ describe("kernel: a session over the sockets", () => {
       const lacking = errorOf(await run("require('@nobody/has-this/part')"));
       assert.match(plain(lacking.traceback), /"npm install @nobody\/has-this" does it/);
     });
+    it("shows nothing of the compiler in a stack", async () => {
+      const code = `// @ts-nocheck
+const same = (value) => value;
+@same class Decorated { m() { throw new Error("in m"); } }
+try { new Decorated().m(); } catch (error) { console.log(error.stack); }
+{ using r = { [Symbol.dispose]() { throw new Error("in dispose"); } } }`;
+      const result = await run(code);
+      const stack = result.outputs.map((one) => (one.output_type === "stream" ? one.text : "")).join("");
+      assert.match(stack, /^Error: in m\n {4}at (?:Decorated\.)?m \(Cell \[\d+\]:3:37\)\n {4}at Cell \[\d+\]:4:23\n$/);
+      const frames = plain(errorOf(result).traceback).match(/^ +at .*$/gm);
+      assert.equal(frames?.length, 2, frames?.join("\n"));
+      assert.match(frames[1], /^ +at Cell \[\d+\]:5:\d+$/);
+    });
     it("keeps the calls that wait in a stack", async () => {
       await run("async function load() { await null; throw new Error('bad data') }");
       await run("async function train() { await load() }");

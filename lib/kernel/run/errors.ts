@@ -61,11 +61,13 @@ export function nameCellsInStacks(): void {
   Error.prepareStackTrace = (error, sites) => {
     const lines: string[] = [];
     let belowCell = false;
-    for (const site of sites) {
+    for (const [index, site] of sites.entries()) {
       const file = site.getFileName() || site.getScriptNameOrSourceURL?.() || "";
       const internal = isInternal(file);
-      if (cells.has(file)) belowCell = true;
-      else if (belowCell && internal) continue;
+      if (cells.has(file)) {
+        belowCell = true;
+        if (isCompilers(site, sites[index + 1])) continue;
+      } else if (belowCell && internal) continue;
       const text = String(site);
       const line = site.getLineNumber();
       const column = site.getColumnNumber();
@@ -78,7 +80,8 @@ export function nameCellsInStacks(): void {
       const where = `${place.file}:${place.line}:${place.column}`;
       // V8's text is `name (file:line:column)`, or the place alone.
       const open = text.lastIndexOf(` (${file}`);
-      const name = open > 0 ? text.slice(0, open) : "";
+      // (`_a` is the compiler's name for a class that it puts together.)
+      const name = open > 0 ? text.slice(0, open).replace(/^((?:async )?)_[a-z]\d*\./, "$1") : "";
       lines.push(
         name && !/^(async )?(eval at )?(<anonymous>|eval)$/.test(name)
           ? `    at ${name} (${where})`
@@ -94,6 +97,14 @@ export function nameCellsInStacks(): void {
     const limit = typeof Error.stackTraceLimit === "number" ? Error.stackTraceLimit : Infinity;
     return [head, ...lines.slice(0, Math.max(0, limit - kernelFrames))].join("\n");
   };
+}
+
+/** Whether a frame is one of the compiler's helpers, which stand in the cell and are not the person's. */
+function isCompilers(site: NodeJS.CallSite, caller: NodeJS.CallSite | undefined): boolean {
+  const helper =
+    /^__(callDispose|using|decorateElement|decorateClass|runInitializers|typeError|accessCheck|private\w+)$/;
+  const isHelper = (each: NodeJS.CallSite | undefined) => helper.test(each?.getFunctionName() ?? "");
+  return isHelper(site) || (site.getFunctionName() === "next" && isHelper(caller));
 }
 
 /** An error that the kernel itself makes, with its own name and no stack. */
