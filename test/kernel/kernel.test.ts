@@ -237,7 +237,10 @@ try { new Decorated().m(); } catch (error) { console.log(error.stack); }
 { using r = { [Symbol.dispose]() { throw new Error("in dispose"); } } }`;
       const result = await run(code);
       const stack = result.outputs.map((one) => (one.output_type === "stream" ? one.text : "")).join("");
-      assert.match(stack, /^Error: in m\n {4}at (?:Decorated\.)?m \(Cell \[\d+\]:3:37\)\n {4}at Cell \[\d+\]:4:23\n$/);
+      assert.match(
+        stack,
+        /^Error: in m\n {4}at (?:Decorated\.)?m \(Cell \[\d+\]:3:37\)\n {4}at Cell \[\d+\]:4:23\n$/,
+      );
       const frames = plain(errorOf(result).traceback).match(/^ +at .*$/gm);
       assert.equal(frames?.length, 2, frames?.join("\n"));
       assert.match(frames[1], /^ +at Cell \[\d+\]:5:\d+$/);
