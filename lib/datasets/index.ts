@@ -12,17 +12,30 @@ export {
 export { type LongRun, longRun, longRunFolder } from "./long-run.ts";
 export { loadProse, type Prose } from "./prose.ts";
 export {
+  type Arrays,
+  arraysOf,
+  type Field,
+  floatsOf,
+  isSplit,
+  like,
+  type Measure,
+  type Numbers,
+  type Samples,
+  type Target,
+  type Task,
+  take,
+  tasks,
+  viewOf,
+} from "./samples.ts";
+export {
   type Dataset,
-  decidingImages,
+  decidingSamples,
   divide,
   type JudgedData,
   type Labels,
-  labelsLike,
   type Pixels,
   type Scaling,
   type Split,
   subset,
-  take,
   toFloat,
-  viewOf,
 } from "./split.ts";

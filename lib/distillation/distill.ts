@@ -2,14 +2,17 @@
 // (A. Romero et al., "FitNets", ICLR 2015), several teachers, and self-distillation (T. Furlanello et al., "Born again
 // neural networks", ICML 2018). Any teacher, any student, as long as they tell the same classes apart.
 
-import { type Split, toFloat } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import {
   ensureBackend,
+  feedOf,
   firstOf,
   type History,
+  type Inputs,
+  imagesOf,
   type LossInputs,
-  logitsOf,
   movedImages,
+  outputsOf,
   predict,
   type TrainOptions,
   tf,
@@ -72,7 +75,7 @@ export interface TeacherTable {
 export async function distill(
   student: tf.LayersModel,
   teacher: tf.LayersModel | readonly tf.LayersModel[],
-  data: Split,
+  data: Samples,
   options: DistillOptions = {},
 ): Promise<History> {
   const { temperature = 4, mixing = 0.9, teacherWeights, hints = [], tabulate, table, ...training } = options;
@@ -83,6 +86,7 @@ export async function distill(
   checkNumber("mixing", mixing, 0, 1);
   checkInteger("number of teachers", teachers.length, 1);
   const classes = student.outputs[0].shape.at(-1) as number;
+  for (const model of [student, ...teachers]) checkTells(model, data);
   for (const { name, outputs } of teachers) {
     if (outputs[0].shape.at(-1) === classes) continue;
     throw new RangeError(
@@ -102,15 +106,17 @@ export async function distill(
   const watched = [...new Set(guides.map(({ studentOutput }) => studentOutput))];
   const probe = tf.model({ inputs: student.inputs, outputs: [student.outputs[0], ...watched] });
   let features: tf.Tensor[] = [];
-  const forward = (x: tf.Tensor, training?: boolean): tf.Tensor2D => {
-    const [logits, ...others] = logitsOf(probe, x, { training }) as unknown as tf.Tensor[];
+  const forward = (x: Inputs, training?: boolean): tf.Tensor => {
+    const [logits, ...others] = outputsOf(probe, x, { training, scores: 1 });
     features = others;
-    return logits as tf.Tensor2D;
+    return logits;
   };
   const loss = (inputs: LossInputs): tf.Scalar => {
     let total = softLoss(inputs, soft(inputs), classes, temperature, mixing);
     for (const guide of guides) {
-      total = total.add(guide.loss(features[watched.indexOf(guide.studentOutput)], inputs.x)) as tf.Scalar;
+      total = total.add(
+        guide.loss(features[watched.indexOf(guide.studentOutput)], inputs.inputs),
+      ) as tf.Scalar;
     }
     return total;
   };
@@ -135,7 +141,7 @@ export async function distill(
 export async function selfDistill(
   teacher: tf.LayersModel,
   build: (generation: number) => tf.LayersModel,
-  data: Split,
+  data: Samples,
   { generations = 1, ...options }: DistillOptions & { generations?: number } = {},
 ): Promise<tf.LayersModel[]> {
   checkInteger("generations", generations, 1);
@@ -181,11 +187,13 @@ export interface TabulateOptions {
  */
 export async function tabulateTeachers(
   teachers: readonly tf.LayersModel[],
-  data: Split,
+  data: Samples,
   { shift = 0, temperature = 4, teacherWeights, signal }: TabulateOptions = {},
 ): Promise<TeacherTable> {
   checkInteger("number of teachers", teachers.length, 1);
-  checkInteger("shift", shift, 0, Math.min(data.height, data.width) - 1);
+  const images = shift === 0 ? undefined : imagesOf(data, "shift");
+  checkInteger("shift", shift, 0, images ? Math.min(images.height, images.width) - 1 : 0);
+  for (const teacher of teachers) checkTells(teacher, data);
   const classes = teachers[0].outputs[0].shape.at(-1) as number;
   const combine = combiner(classes, { temperature, teacherWeights });
   const side = 2 * shift + 1;
@@ -193,7 +201,7 @@ export async function tabulateTeachers(
   const all = Uint32Array.from({ length: data.count }, (_, i) => i);
   for (let place = 0; place < side * side; place++) {
     const move = [Math.floor(place / side) - shift, (place % side) - shift];
-    const moved = shift === 0 ? data : movedImages(data, all, () => move);
+    const moved = images ? movedImages(images, all, () => move) : data;
     const logits: Float32Array[] = [];
     for (const teacher of teachers) logits.push((await predict(teacher, moved, { signal })).logits);
     places.push(combine(logits));
@@ -212,17 +220,17 @@ function combiner(classes: number, { temperature = 4, teacherWeights }: Tabulate
 /** Asks the teachers in each batch. */
 function askedAnew(teachers: readonly tf.LayersModel[], classes: number, options: TabulateOptions) {
   const combine = combiner(classes, options);
-  return ({ x }: LossInputs): tf.Tensor2D =>
+  return ({ x, inputs }: LossInputs): tf.Tensor2D =>
     tf.tidy(() => {
       const logits = teachers.map(
-        (teacher) => logitsOf(teacher, fitted(x, teacher)).dataSync() as Float32Array,
+        (teacher) => outputsOf(teacher, fitted(inputs, teacher))[0].dataSync() as Float32Array,
       );
       return tf.tensor2d(combine(logits), [x.shape[0], classes]);
     });
 }
 
 /** Looks up what the teachers have said. */
-function lookedUp({ places, ...table }: TeacherTable, data: Split, shift: number, classes: number) {
+function lookedUp({ places, ...table }: TeacherTable, data: Samples, shift: number, classes: number) {
   checkInteger("table.classes", table.classes, classes, classes);
   checkInteger("table.shift", table.shift, shift, shift);
   const side = 2 * shift + 1;
@@ -251,7 +259,7 @@ class Guide {
     hint: Hint,
     student: tf.LayersModel,
     teachers: readonly tf.LayersModel[],
-    data: Split,
+    data: Samples,
     seed: number,
   ) {
     const teacher = teachers[checkInteger("hint.teacher", hint.teacher ?? 0, 0, teachers.length - 1)];
@@ -266,16 +274,16 @@ class Guide {
     // Features come in any unit: their mean square over a few images makes hints of all layers comparable.
     this.#scale = tf.tidy(() => {
       const few = firstOf(data, Math.min(64, data.count));
-      const x = tf.tensor(toFloat(few), [few.count, ...student.inputs[0].shape.slice(1)] as number[]);
-      const meanSquare = this.#features(x).square().mean().dataSync()[0];
+      const { x } = feedOf(student, few).batch(0, few.count);
+      const meanSquare = this.#features([x].flat()).square().mean().dataSync()[0];
       return meanSquare > 0 ? 1 / meanSquare : 1;
     });
   }
 
   /** Mean squared difference, relative to the teacher's mean square. */
-  loss(studentFeatures: tf.Tensor, x: tf.Tensor): tf.Tensor {
-    const wanted = this.#features(x);
-    const given = studentFeatures.reshape([x.shape[0], -1]).matMul(this.map);
+  loss(studentFeatures: tf.Tensor, inputs: readonly tf.Tensor[]): tf.Tensor {
+    const wanted = this.#features(inputs);
+    const given = studentFeatures.reshape([inputs[0].shape[0], -1]).matMul(this.map);
     return given
       .sub(wanted)
       .square()
@@ -283,8 +291,9 @@ class Guide {
       .mul(this.#scale * this.#weight);
   }
 
-  #features(x: tf.Tensor): tf.Tensor2D {
-    return (this.#teacher.apply(fitted(x, this.#teacher)) as tf.Tensor).reshape([x.shape[0], -1]);
+  #features(inputs: readonly tf.Tensor[]): tf.Tensor2D {
+    const found = this.#teacher.apply(fitted(inputs, this.#teacher)) as tf.Tensor;
+    return found.reshape([inputs[0].shape[0], -1]);
   }
 
   dispose(): void {
@@ -293,8 +302,22 @@ class Guide {
 }
 
 /** The same images in the shape that another model wants: rows of pixels or pictures. */
-function fitted(x: tf.Tensor, model: tf.LayersModel): tf.Tensor {
-  return x.reshape([x.shape[0], ...(model.inputs[0].shape.slice(1) as number[])]);
+function fitted(inputs: readonly tf.Tensor[], model: tf.LayersModel): Inputs {
+  const shaped = inputs.map((x, i) => {
+    const wanted = model.inputs[i].shape.slice(1);
+    return wanted.includes(null) ? x : x.reshape([x.shape[0], ...(wanted as number[])]);
+  });
+  return shaped.length === 1 ? shaped[0] : shaped;
+}
+
+/** Throws for a model that does not tell classes apart: soft targets are probabilities of these. */
+function checkTells(model: tf.LayersModel, data: Samples): void {
+  const { outputs } = feedOf(model, data);
+  if (outputs.length > 1 || outputs[0].task !== "classes" || outputs[0].shape.length > 1)
+    throw new RangeError(
+      `distillation needs networks with one output, a row of class scores: ${model.name} has ` +
+        outputs.map(({ name, task, shape }) => `${name}, ${task} of ${shape.join(" x ")}`).join("; "),
+    );
 }
 
 function outputOf(model: tf.LayersModel, argument: string, name: string): tf.SymbolicTensor {

@@ -20,6 +20,7 @@ export interface ActivationGrid {
  */
 export interface ActivationGrids {
   input?: ActivationGrid;
+  inputs?: Record<string, ActivationGrid>;
   layers: Record<string, ActivationGrid>;
 }
 
@@ -37,6 +38,7 @@ export function checkNodes(
 /** All grids by name, that of the input last; throws a RangeError for one that is not of 8 bits. */
 export function byteGrids(activations: ActivationGrids | undefined): [name: string, grid: ActivationGrid][] {
   const grids = Object.entries(activations?.layers ?? {});
+  grids.push(...Object.entries(activations?.inputs ?? {}));
   if (activations?.input) grids.push(["input", activations.input]);
   for (const [name, { kind, low, high }] of grids)
     if (kind !== "fixed" || high - low > 255 || high - low < 254 || low < -128 || high > 255)
@@ -53,7 +55,10 @@ export function gridAfter(
   activations: ActivationGrids | undefined,
   known: ReadonlyMap<string, ActivationGrid>,
 ): ActivationGrid | undefined {
-  const own = node.kind === "input" ? activations?.input : activations?.layers[node.name];
+  const own =
+    node.kind === "input"
+      ? (activations?.inputs?.[node.name] ?? activations?.input)
+      : activations?.layers[node.name];
   if (own) return own;
   return findKind(node.kind)!.grid(viewOf(graph, node)) === "new" ? undefined : known.get(node.inputs[0]);
 }

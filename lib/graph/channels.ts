@@ -2,7 +2,8 @@
 // a network is traced to the unit (a filter or a neuron) that makes it; units that are added to one another are one.
 // The idea is DepGraph's (Fang et al., "DepGraph: Towards Any Structural Pruning", 2023).
 import type { Graph, GraphNode } from "./graph.ts";
-import { type AxisMeaning, type Flow, findKind, hasSoftmax, type NodeView, viewOf } from "./kinds.ts";
+import type { AxisMeaning, Flow, NodeView } from "./kind.ts";
+import { findKind, hasSoftmax, viewOf } from "./kinds.ts";
 
 /** Units that can be pruned only as one: the filters or neurons of one layer, or of several whose outputs are added. */
 export interface Group {

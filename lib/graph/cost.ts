@@ -2,7 +2,8 @@
 import { costOf as analyse, type LayerShape, type ModelCost } from "../analysis/index.ts";
 import { elements } from "../util/shape.ts";
 import { type Graph, producersOf } from "./graph.ts";
-import { findKind, type Kind, viewOf } from "./kinds.ts";
+import type { Kind } from "./kind.ts";
+import { findKind, viewOf } from "./kinds.ts";
 
 /**
  * The layers of a network in an order in which it can be computed, for `costOf` of slimlab/analysis. An input counts as a

@@ -10,7 +10,8 @@ import {
   sharedNodes,
   weightValues,
 } from "./graph.ts";
-import { activationOf, channelsLast, findKind, outputAxesOf, type Product, viewOf } from "./kinds.ts";
+import type { Product } from "./kind.ts";
+import { activationOf, channelsLast, findKind, outputAxesOf, viewOf } from "./kinds.ts";
 
 /** What {@link foldBatchNorms} made. */
 export interface Folded {

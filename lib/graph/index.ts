@@ -17,31 +17,33 @@ export {
 } from "./graph.ts";
 export {
   type AxisMeaning,
-  activationOf,
   axisMeanings,
-  channelsLast,
   type Flow,
-  findKind,
   flows,
   type GridUse,
   grids,
-  hasSoftmax,
   type IntegerKind,
   integerSteps,
   type Kind,
+  type NodeView,
+  type Product,
+  products,
+  type Scaling,
+  scalings,
+  type WeightRole,
+} from "./kind.ts";
+export {
+  activationOf,
+  channelsLast,
+  findKind,
+  hasSoftmax,
   type KindOptions,
   kindNameOf,
   type LayerKind,
   layerKinds,
-  type NodeView,
   outputAxesOf,
-  type Product,
-  products,
   registerKind,
-  type Scaling,
-  scalings,
   viewOf,
-  type WeightRole,
 } from "./kinds.ts";
 export {
   activationPlaces,
@@ -50,6 +52,7 @@ export {
   fusedWith,
   type KernelPlace,
   kernelPlaces,
+  outputShapeOf,
   uncovered,
 } from "./questions.ts";
-export { elementwiseFunctions, outputShapeOf, reductions, type Shape } from "./shapes.ts";
+export { elementwiseFunctions, reductions, type Shape } from "./shapes.ts";

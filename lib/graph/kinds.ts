@@ -4,135 +4,19 @@
 import { checkOneOf, shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { type Attributes, type Graph, type GraphNode, shapeOf } from "./graph.ts";
-
-/** A node with the shapes of what it reads and writes, without the batch: all that a kind's answers depend on. */
-export interface NodeView {
-  name: string;
-  kind: string;
-  attributes: Attributes;
-  inputs: readonly (readonly number[])[];
-  output: readonly number[];
-  /** Shapes of the weights, by role. */
-  weights: Readonly<Record<string, readonly number[]>>;
-}
-
-/**
- * What becomes of the units (filters, neurons) on the last axis:
- * - `source`: they come from outside and stay;
- * - `make`: the layer has units of its own, which read all that come in (with a softmax these stay: they compete);
- * - `pass`: each incoming channel becomes one, or a few in a row;
- * - `spread`: channels are laid out side by side, once for each place (flatten);
- * - `join`: the units of all inputs meet one to one (sums and products of branches);
- * - `concatenate`: the inputs' units stand one after the other;
- * - `block`: unit and outcome are not one to one (softmax, layer normalisation, a permutation): the units that go in, and
- *   those that come out, must stay.
- */
-export const flows = ["source", "make", "pass", "spread", "join", "concatenate", "block"] as const;
-export type Flow = (typeof flows)[number];
-
-/** How a layer's kernel meets its input. */
-export const products = [
-  "none",
-  /** Rows of features times [in, out]. */
-  "matrix",
-  /** Patches times [..., in, out]. */
-  "convolution",
-  /** Each channel's patches times its own filters. */
-  "depthwise",
-  /** As the gradient of a convolution. */
-  "transposed",
-  /** A depthwise convolution, then one of 1 x 1. */
-  "separable",
-  /** A row of a table. */
-  "lookup",
-  /** Once a time step, on the input and on the state. */
-  "recurrent",
-  /** In a way that only the kind itself knows. */
-  "other",
-] as const;
-export type Product = (typeof products)[number];
-
-/**
- * What a positive factor on a channel does in a layer: `weighted` layers can take it into their weights, it goes
- * `through` others channel by channel, and it `stops` where the layer would compute something else.
- */
-export const scalings = ["weighted", "through", "stops"] as const;
-export type Scaling = (typeof scalings)[number];
-
-/**
- * Where a layer's outputs lie when its inputs lie on a grid of activations: on a `new` one, on the `same`, or between its
- * levels as `means` of them.
- */
-export const grids = ["new", "same", "means"] as const;
-export type GridUse = (typeof grids)[number];
-
-/** A step of an integer network that a kind becomes, or `none`. */
-export const integerSteps = [
-  "none",
-  "identity",
-  "flatten",
-  "dense",
-  "conv2d",
-  "depthwiseConv2d",
-  "maxPool2d",
-  "averagePool2d",
-  "globalAveragePool2d",
-  "pad2d",
-  "add",
-  "concatenate",
-  "relu",
-  "batchNorm",
-] as const;
-export type IntegerKind = (typeof integerSteps)[number];
-
-/** What one index of an axis of a weight stands for. */
-export const axisMeanings = [
-  /** An incoming channel. */
-  "in",
-  /** An outgoing channel. */
-  "out",
-  /** One of the filters of a channel: with `in`, an outgoing channel. */
-  "multiplier",
-  /** A place of a window. */
-  "place",
-  /** A gate of a unit: several for each outgoing channel. */
-  "gate",
-  /** A row of a table. */
-  "entry",
-  /** Shared by all. */
-  "shared",
-] as const;
-export type AxisMeaning = (typeof axisMeanings)[number];
-
-/** What a weight is. */
-export interface WeightRole {
-  axes: readonly AxisMeaning[];
-  /** Whether it is a kernel: what pruning, quantization and clustering work on. Biases, scales and statistics are not. */
-  kernel: boolean;
-  /** Indices in a row that belong to one incoming channel; 1 by default. */
-  inRepeat?: number;
-}
-
-/** All that is to be said of a kind of layer. */
-export interface Kind {
-  /** Its class in TensorFlow.js. */
-  tfjs: string;
-  flow(view: NodeView): Flow;
-  product: Product;
-  /** The role of each weight that a layer of this kind has; undefined for one that is not known. */
-  weight(view: NodeView, role: string): WeightRole | undefined;
-  /** Multiply-accumulates for one example; undefined where they cannot be told. Element-wise work counts as none. */
-  macs(view: NodeView): number | undefined;
-  /** Whether the output can take the place of the input. */
-  inPlace: boolean;
-  /** Whether inference hands on the values as they are. */
-  identity(view: NodeView): boolean;
-  scaling(view: NodeView): Scaling;
-  grid(view: NodeView): GridUse;
-  integer: IntegerKind;
-  /** Whether it draws random numbers in training. */
-  random: boolean;
-}
+import {
+  type AxisMeaning,
+  type Flow,
+  flows,
+  grids,
+  integerSteps,
+  type Kind,
+  type NodeView,
+  products,
+  scalings,
+  type WeightRole,
+} from "./kind.ts";
+import * as shapes from "./shapes.ts";
 
 /** The kinds that are built in, by the names that nodes of a graph have: those of TensorFlow.js's layer functions. */
 export const layerKinds = [
@@ -265,6 +149,7 @@ const plain: Omit<Kind, "tfjs"> = {
   grid: always("new"),
   integer: "none",
   random: false,
+  shape: undefined,
 };
 
 function kind(tfjs: string, differences: Partial<Omit<Kind, "tfjs">> = {}): Kind {
@@ -282,13 +167,14 @@ function convolution(tfjs: string, rank: number, more: Partial<Kind> = {}): Kind
   });
 }
 
-function transposed(tfjs: string, rank: number): Kind {
+function transposed(tfjs: string, rank: number, more: Partial<Kind> = {}): Kind {
   const places = new Array<AxisMeaning>(rank).fill("place");
   return convolution(tfjs, rank, {
     product: "transposed",
     weight: roles({ kernel: kernelOf(...places, "out", "in"), bias: perUnit }),
     // Each input place meets the whole kernel.
     macs: (view) => perPlace(view, spatial(view, view.inputs[0]), ["kernel"]),
+    ...more,
   });
 }
 
@@ -319,12 +205,13 @@ function randomly(tfjs: string, more: Partial<Kind> = {}): Kind {
     identity: always(true),
     grid: always("same"),
     random: true,
+    shape: shapes.same,
     ...more,
   });
 }
 
 function merging(tfjs: string, more: Partial<Kind> = {}): Kind {
-  return kind(tfjs, { flow: always("join"), ...more });
+  return kind(tfjs, { flow: always("join"), shape: shapes.broadcast, ...more });
 }
 
 /** A weight of a number for each channel; along axes that are shared it has one for all, and nothing to take away. */
@@ -385,6 +272,7 @@ function innerOf(view: NodeView): [Kind | undefined, NodeView] {
 const table: Record<LayerKind, Kind> = {
   input: kind("InputLayer", { flow: always("source"), grid: always("same"), integer: "identity" }),
   dense: kind("Dense", {
+    shape: shapes.dense,
     flow: makes,
     product: "matrix",
     weight: roles({ kernel: kernelOf("in", "out"), bias: perUnit }),
@@ -394,14 +282,16 @@ const table: Record<LayerKind, Kind> = {
   }),
   conv1d: convolution("Conv1D", 1),
   conv2d: convolution("Conv2D", 2, {
+    shape: shapes.conv2d,
     // Rows behind a flattened [c, h, w] come in another order than equalization counts them.
     scaling: (view) => (channelsLast(view) ? "weighted" : "stops"),
     integer: "conv2d",
   }),
   conv3d: convolution("Conv3D", 3),
-  conv2dTranspose: transposed("Conv2DTranspose", 2),
+  conv2dTranspose: transposed("Conv2DTranspose", 2, { shape: shapes.conv2dTranspose }),
   conv3dTranspose: transposed("Conv3DTranspose", 3),
   separableConv2d: kind("SeparableConv2D", {
+    shape: shapes.separableConv2d,
     flow: makes,
     product: "separable",
     weight: (view, role) => {
@@ -417,6 +307,7 @@ const table: Record<LayerKind, Kind> = {
     macs: (view) => perPlace(view, placesOf(view), ["depthwiseKernel", "pointwiseKernel"]),
   }),
   depthwiseConv2d: kind("DepthwiseConv2D", {
+    shape: shapes.depthwiseConv2d,
     flow: passes,
     product: "depthwise",
     weight: roles({ depthwiseKernel: kernelOf("place", "place", "in", "multiplier"), bias: perUnit }),
@@ -455,16 +346,19 @@ const table: Record<LayerKind, Kind> = {
     },
   }),
   batchNormalization: kind("BatchNormalization", {
+    shape: shapes.same,
     flow: (view) => (isLast(view.attributes.axis, view.output.length) ? "pass" : "block"),
     weight: roles({ gamma: perUnit, beta: perUnit, movingMean: perUnit, movingVariance: perUnit }),
     inPlace: true,
     integer: "batchNorm",
   }),
   layerNormalization: kind("LayerNormalization", {
+    shape: shapes.same,
     flow: always("block"),
     weight: roles({ gamma: perUnit, beta: perUnit }),
   }),
   activation: kind("Activation", {
+    shape: shapes.same,
     flow: passes,
     inPlace: true,
     identity: (view) => activationOf(view) === "linear",
@@ -473,32 +367,39 @@ const table: Record<LayerKind, Kind> = {
     integer: "relu",
   }),
   reLU: kind("ReLU", {
+    shape: shapes.same,
     inPlace: true,
     // ReLU6 and its like clip at a fixed height.
     scaling: (view) => ((view.attributes.maxValue ?? null) === null ? "through" : "stops"),
     grid: always("same"),
     integer: "relu",
   }),
-  leakyReLU: kind("LeakyReLU", { inPlace: true }),
-  elu: kind("ELU"),
+  leakyReLU: kind("LeakyReLU", { inPlace: true, shape: shapes.same }),
+  elu: kind("ELU", { shape: shapes.same }),
   prelu: kind("PReLU", {
+    shape: shapes.same,
     weight: (view, role) => (role === "alpha" ? perLastAxis(view, role) : undefined),
   }),
-  thresholdedReLU: kind("ThresholdedReLU"),
-  softmax: kind("Softmax", { flow: always("block"), inPlace: true }),
+  thresholdedReLU: kind("ThresholdedReLU", { shape: shapes.same }),
+  softmax: kind("Softmax", { flow: always("block"), inPlace: true, shape: shapes.same }),
   maxPooling1d: pooling("MaxPooling1D", { grid: always("same"), scaling: always("stops") }),
-  maxPooling2d: pooling("MaxPooling2D", { grid: always("same"), integer: "maxPool2d" }),
+  maxPooling2d: pooling("MaxPooling2D", { grid: always("same"), integer: "maxPool2d", shape: shapes.pooled }),
   maxPooling3d: pooling("MaxPooling3D", { grid: always("same"), scaling: always("stops") }),
   averagePooling1d: pooling("AveragePooling1D", { grid: always("means"), scaling: always("stops") }),
-  averagePooling2d: pooling("AveragePooling2D", { grid: always("means"), integer: "averagePool2d" }),
+  averagePooling2d: pooling("AveragePooling2D", {
+    grid: always("means"),
+    integer: "averagePool2d",
+    shape: shapes.pooled,
+  }),
   averagePooling3d: pooling("AveragePooling3D", { grid: always("means"), scaling: always("stops") }),
   globalMaxPooling1d: pooling("GlobalMaxPooling1D", { grid: always("same"), scaling: always("stops") }),
-  globalMaxPooling2d: pooling("GlobalMaxPooling2D", { grid: always("same") }),
+  globalMaxPooling2d: pooling("GlobalMaxPooling2D", { grid: always("same"), shape: shapes.channelsOnly }),
   globalAveragePooling1d: pooling("GlobalAveragePooling1D", {
     grid: always("means"),
     scaling: always("stops"),
   }),
   globalAveragePooling2d: pooling("GlobalAveragePooling2D", {
+    shape: shapes.channelsOnly,
     grid: always("means"),
     integer: "globalAveragePool2d",
   }),
@@ -508,6 +409,7 @@ const table: Record<LayerKind, Kind> = {
   maximum: merging("Maximum"),
   minimum: merging("Minimum"),
   concatenate: kind("Concatenate", {
+    shape: shapes.concatenate,
     flow: (view) => (isLast(view.attributes.axis, view.output.length) ? "concatenate" : "block"),
     integer: "concatenate",
   }),
@@ -527,17 +429,24 @@ const table: Record<LayerKind, Kind> = {
   gaussianDropout: randomly("GaussianDropout", { inPlace: false }),
   gaussianNoise: randomly("GaussianNoise", { inPlace: false }),
   flatten: kind("Flatten", {
+    shape: shapes.flat,
     flow: (view) => (channelsLast(view) ? "spread" : "block"),
     inPlace: true,
     scaling: (view) => (channelsLast(view) ? "through" : "stops"),
     grid: always("same"),
     integer: "flatten",
   }),
-  reshape: kind("Reshape", { flow: always("block"), inPlace: true, grid: always("same") }),
-  permute: kind("Permute", { flow: always("block"), grid: always("same") }),
+  reshape: kind("Reshape", {
+    flow: always("block"),
+    inPlace: true,
+    grid: always("same"),
+    shape: shapes.reshape,
+  }),
+  permute: kind("Permute", { flow: always("block"), grid: always("same"), shape: shapes.permute }),
   repeatVector: kind("RepeatVector", { flow: always("block"), grid: always("same") }),
   masking: kind("Masking", { flow: always("block"), grid: always("same") }),
   zeroPadding2d: kind("ZeroPadding2D", {
+    shape: shapes.zeroPadding2d,
     flow: passes,
     scaling: always("through"),
     grid: always("same"),
@@ -545,29 +454,33 @@ const table: Record<LayerKind, Kind> = {
   }),
   cropping2D: kind("Cropping2D", { flow: passes, grid: always("same") }),
   upSampling2d: kind("UpSampling2D", {
+    shape: shapes.upSampling2d,
     flow: passes,
     grid: (view) => ((view.attributes.interpolation ?? "nearest") === "nearest" ? "same" : "new"),
   }),
-  rescaling: kind("Rescaling", { flow: always("block"), inPlace: true }),
+  rescaling: kind("Rescaling", { flow: always("block"), inPlace: true, shape: shapes.same }),
   resizing: kind("Resizing", { flow: always("block") }),
   centerCrop: kind("CenterCrop", { flow: always("block"), grid: always("same") }),
   categoryEncoding: kind("CategoryEncoding", { flow: always("block") }),
   randomWidth: kind("RandomWidth", { flow: always("block"), random: true }),
-  hardSwish: kind("HardSwish", { inPlace: true }),
-  hardSigmoid: kind("HardSigmoid", { inPlace: true }),
-  clip: kind("Clip", { inPlace: true }),
-  elementwise: kind("Elementwise", { inPlace: true }),
+  hardSwish: kind("HardSwish", { inPlace: true, shape: shapes.same }),
+  hardSigmoid: kind("HardSigmoid", { inPlace: true, shape: shapes.same }),
+  clip: kind("Clip", { inPlace: true, shape: shapes.same }),
+  elementwise: kind("Elementwise", { inPlace: true, shape: shapes.same }),
   affine: kind("Affine", {
+    shape: shapes.same,
     weight: perLastAxis,
   }),
   subtract: merging("Subtract"),
   divide: merging("Divide"),
   reduce: kind("Reduce", {
+    shape: shapes.reduce,
     flow: (view) => (keepsLast(view.attributes.axes, view.inputs[0].length) ? "pass" : "block"),
     grid: (view) =>
       view.attributes.function === "mean" ? "means" : view.attributes.function === "sum" ? "new" : "same",
   }),
   pad: kind("Pad", {
+    shape: shapes.pad,
     flow: (view) => {
       const [before, after] = (view.attributes.paddings as number[][]).at(-1) ?? [0, 0];
       return before === 0 && after === 0 ? "pass" : "block";
@@ -575,16 +488,26 @@ const table: Record<LayerKind, Kind> = {
     grid: (view) => (view.attributes.value ? "new" : "same"),
   }),
   slice: kind("Slice", {
+    shape: shapes.slice,
     flow: (view) => (view.inputs[0].at(-1) === view.output.at(-1) ? "pass" : "block"),
     scaling: always("through"),
     grid: always("same"),
   }),
   resize: kind("Resize", {
+    shape: shapes.resize,
     flow: always("pass"),
     grid: (view) => (view.attributes.interpolation === "nearest" ? "same" : "new"),
   }),
-  depthToSpace: kind("DepthToSpace", { flow: always("block"), grid: always("same") }),
-  spaceToDepth: kind("SpaceToDepth", { flow: always("block"), grid: always("same") }),
+  depthToSpace: kind("DepthToSpace", {
+    flow: always("block"),
+    grid: always("same"),
+    shape: shapes.depthToSpace,
+  }),
+  spaceToDepth: kind("SpaceToDepth", {
+    flow: always("block"),
+    grid: always("same"),
+    shape: shapes.spaceToDepth,
+  }),
 };
 
 const registered = new Map<string, Kind>();

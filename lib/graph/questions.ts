@@ -1,14 +1,26 @@
 // Questions about a network that more than one algorithm asks, answered from its graph and the table of kinds.
+import { shown } from "../util/check.ts";
 import { consumersOf, type Graph, type GraphNode, producersOf, sharedNodes } from "./graph.ts";
-import {
-  activationOf,
-  findKind,
-  hasSoftmax,
-  type NodeView,
-  type Scaling,
-  viewOf,
-  type WeightRole,
-} from "./kinds.ts";
+import type { NodeView, Scaling, WeightRole } from "./kind.ts";
+import { activationOf, findKind, hasSoftmax, viewOf } from "./kinds.ts";
+import { fail, type Shape, type ShapedLayer, text } from "./shapes.ts";
+
+/**
+ * The shape of what a layer gives out.
+ *
+ * @param layer of a kind that readers of networks make: convolutional, dense, pooling, merging and element-wise ones
+ * @param inputs without the batch, as is the result
+ * @throws RangeError for shapes that the layer cannot have, or a kind whose shape is not known here
+ */
+export function outputShapeOf(layer: ShapedLayer, inputs: readonly Shape[]): (number | null)[] {
+  const rule = findKind(layer.kind)?.shape;
+  if (!rule)
+    throw new RangeError(`kind of ${layer.name} must be one whose shape is known, got ${shown(layer.kind)}`);
+  const shape = rule(layer, inputs);
+  if (shape.some((size) => size !== null && !(Number.isSafeInteger(size) && size > 0)))
+    fail(layer, `an output of shape ${text(shape)}: its input is ${inputs.map(text).join(", ")}`);
+  return shape;
+}
 
 /** A weight that pruning, quantization and clustering work on. */
 export interface KernelPlace {
@@ -145,15 +157,23 @@ function endsIn(graph: Graph, consumers: Map<string, GraphNode[]>, node: GraphNo
   return (hasSoftmax(next) || kind.identity(viewOf(graph, next))) && endsIn(graph, consumers, next);
 }
 
-/** The activation that is the last to shape an output, and its node; layers that only hand on are seen through. */
+/**
+ * The activation that is the last to shape an output, and its node; layers that only hand on are seen through.
+ *
+ * @returns `alone`: whether nothing but these layers reads it
+ */
 export function finalActivation(
   graph: Graph,
   output = graph.outputs[0],
-): { node: string; activation: string } {
+): { node: string; activation: string; alone: boolean } {
   const producers = producersOf(graph);
+  const consumers = consumersOf(graph);
   let node = producers.get(output)!;
+  let alone = !consumers.has(output);
   // A network may be nothing but its input.
-  while (node.inputs.length === 1 && findKind(node.kind)?.identity(viewOf(graph, node)))
+  while (node.inputs.length === 1 && findKind(node.kind)?.identity(viewOf(graph, node))) {
+    alone &&= consumers.get(node.inputs[0])!.length === 1;
     node = producers.get(node.inputs[0])!;
-  return { node: node.name, activation: hasSoftmax(node) ? "softmax" : activationOf(node) };
+  }
+  return { node: node.name, activation: hasSoftmax(node) ? "softmax" : activationOf(node), alone };
 }

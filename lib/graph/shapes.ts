@@ -1,6 +1,5 @@
 // The shape of what a layer gives out, from its settings and the shapes of what it reads: what a reader of networks asks
 // before any layer is made. Shapes are without the batch; null is a size that is not known.
-import { shown } from "../util/check.ts";
 import type { Attributes } from "./graph.ts";
 
 export type Shape = readonly (number | null)[];
@@ -36,14 +35,15 @@ export interface ShapedLayer {
   weights: Readonly<Record<string, readonly number[]>>;
 }
 
-type Rule = (layer: ShapedLayer, inputs: readonly Shape[]) => (number | null)[];
+/** How a kind says it; in the table of kinds, for each that readers of networks make. */
+export type ShapeRule = (layer: ShapedLayer, inputs: readonly Shape[]) => (number | null)[];
 
 const pair = (value: unknown, fallback: number | readonly number[]): number[] => {
   const [a, b = a] = [value ?? fallback].flat() as number[];
   return [a, b];
 };
 
-const same: Rule = (_, [input]) => [...input];
+export const same: ShapeRule = (_, [input]) => [...input];
 
 /** Places that windows take along an axis. */
 function windows(size: number | null, window: number, stride: number, dilation: number, padding: unknown) {
@@ -70,13 +70,13 @@ const kernelSize = (role: string) => (layer: ShapedLayer) => [...layer.weights[r
 const depthwiseChannels = ({ weights }: ShapedLayer) =>
   weights.depthwiseKernel[2] * weights.depthwiseKernel[3];
 
-const pooled = windowed(
+export const pooled = windowed(
   ({ attributes }) => pair(attributes.poolSize, 2),
   (_, input) => input[2],
 );
 
 /** Shapes that meet with sizes of 1 stretched. */
-const broadcast: Rule = (layer, inputs) => {
+export const broadcast: ShapeRule = (layer, inputs) => {
   const length = Math.max(...inputs.map((shape) => shape.length));
   return Array.from({ length }, (_, axis) => {
     let size: number | null = 1;
@@ -93,9 +93,9 @@ const broadcast: Rule = (layer, inputs) => {
 const product = (shape: Shape): number | null =>
   shape.reduce<number | null>((all, size) => (all === null || size === null ? null : all * size), 1);
 
-const text = (shape: Shape) => `[${shape.map((size) => size ?? "?").join(", ")}]`;
+export const text = (shape: Shape) => `[${shape.map((size) => size ?? "?").join(", ")}]`;
 
-function fail(layer: ShapedLayer, problem: string): never {
+export function fail(layer: ShapedLayer, problem: string): never {
   throw new RangeError(`${layer.name} (${layer.kind}) cannot have ${problem}`);
 }
 
@@ -103,7 +103,7 @@ function rank(layer: ShapedLayer, input: Shape, expected: number): void {
   if (input.length !== expected) fail(layer, `an input of shape ${text(input)}`);
 }
 
-const reshape: Rule = (layer, [input]) => {
+export const reshape: ShapeRule = (layer, [input]) => {
   const target = [...(layer.attributes.targetShape as (number | null)[])];
   const total = product(input);
   const open = target.findIndex((size) => size === null || size === -1);
@@ -119,8 +119,8 @@ const reshape: Rule = (layer, [input]) => {
   return target.with(open, size);
 };
 
-const flat: Rule = (_, [input]) => [product(input)];
-const lastOnly: Rule = (layer, [input]) => {
+export const flat: ShapeRule = (_, [input]) => [product(input)];
+export const channelsOnly: ShapeRule = (layer, [input]) => {
   rank(layer, input, 3);
   return [input[2]];
 };
@@ -129,131 +129,88 @@ function times(size: number | null, factor: number): number | null {
   return size === null ? null : size * factor;
 }
 
-const rules: Record<string, Rule> = {
-  dense: ({ weights }, [input]) => [...input.slice(0, -1), weights.kernel[1]],
-  conv2d: windowed(kernelSize("kernel"), ({ weights }) => weights.kernel[3]),
-  depthwiseConv2d: windowed(kernelSize("depthwiseKernel"), depthwiseChannels),
-  separableConv2d: windowed(kernelSize("depthwiseKernel"), ({ weights }) => weights.pointwiseKernel[3]),
-  conv2dTranspose: (layer, [input]) => {
-    rank(layer, input, 3);
-    const [high, wide, channels] = layer.weights.kernel;
-    const strides = pair(layer.attributes.strides, 1);
-    const places = [high, wide].map((window, i) =>
-      input[i] === null
-        ? null
-        : input[i] * strides[i] +
-          (layer.attributes.padding === "same" ? 0 : Math.max(0, window - strides[i])),
-    );
-    return [...places, channels];
-  },
-  maxPooling2d: pooled,
-  averagePooling2d: pooled,
-  globalMaxPooling2d: lastOnly,
-  globalAveragePooling2d: lastOnly,
-  add: broadcast,
-  multiply: broadcast,
-  maximum: broadcast,
-  minimum: broadcast,
-  average: broadcast,
-  subtract: broadcast,
-  divide: broadcast,
-  concatenate: (layer, inputs) => {
-    const axis = Number(layer.attributes.axis ?? -1);
-    const at = axis < 0 ? axis + inputs[0].length : axis - 1;
-    for (const shape of inputs)
-      if (shape.length !== inputs[0].length || shape.some((n, i) => i !== at && n !== inputs[0][i]))
-        fail(layer, `inputs of shapes ${inputs.map(text).join(", ")}`);
-    const sum = inputs.reduce<number | null>((all, shape) => {
-      const size = shape[at];
-      return all === null || size === null ? null : all + size;
-    }, 0);
-    return [...inputs[0]].with(at, sum);
-  },
-  flatten: flat,
-  reshape,
-  permute: ({ attributes }, [input]) => (attributes.dims as number[]).map((axis) => input[axis - 1]),
-  zeroPadding2d: ({ attributes }, [input]) => {
-    const [[top, bottom], [left, right]] = attributes.padding as number[][];
-    const more = (size: number | null, by: number) => (size === null ? null : size + by);
-    return [more(input[0], top + bottom), more(input[1], left + right), input[2]];
-  },
-  upSampling2d: ({ attributes }, [input]) => {
-    const [high, wide] = pair(attributes.size, 2);
-    return [times(input[0], high), times(input[1], wide), input[2]];
-  },
-  reduce: ({ attributes }, [input]) => {
-    const axes = attributes.axes as number[];
-    const kept = input.map((size, axis) => (axes.includes(axis) ? 1 : size));
-    return attributes.keepDims ? kept : kept.filter((_, axis) => !axes.includes(axis));
-  },
-  pad: ({ attributes }, [input]) =>
-    (attributes.paddings as number[][]).map(([before, after], axis) => {
-      const size = input[axis];
-      return size === null ? null : size + before + after;
-    }),
-  slice: ({ attributes }, [input]) => {
-    const { begin, end, strides } = attributes as Record<string, number[]>;
-    return input.map((_, axis) => Math.max(0, Math.ceil((end[axis] - begin[axis]) / strides[axis])));
-  },
-  resize: ({ attributes }, [input]) => [...(attributes.size as number[]), input[2]],
-  depthToSpace: (layer, [input]) => {
-    const block = Number(layer.attributes.blockSize);
-    rank(layer, input, 3);
-    const channels = Number(input[2]) / block ** 2;
-    if (!Number.isInteger(channels)) fail(layer, `${input[2]} channels and blocks of ${block}`);
-    return [times(input[0], block), times(input[1], block), channels];
-  },
-  spaceToDepth: (layer, [input]) => {
-    const block = Number(layer.attributes.blockSize);
-    rank(layer, input, 3);
-    const places = input.slice(0, 2).map((size) => (size === null ? null : size / block));
-    if (places.some((size) => size !== null && !Number.isInteger(size)))
-      fail(layer, `an input of shape ${text(input)} and blocks of ${block}`);
-    return [...places, times(input[2], block ** 2)];
-  },
+export const dense: ShapeRule = ({ weights }, [input]) => [...input.slice(0, -1), weights.kernel[1]];
+
+export const conv2d: ShapeRule = windowed(kernelSize("kernel"), ({ weights }) => weights.kernel[3]);
+
+export const depthwiseConv2d: ShapeRule = windowed(kernelSize("depthwiseKernel"), depthwiseChannels);
+
+export const separableConv2d: ShapeRule = windowed(
+  kernelSize("depthwiseKernel"),
+  ({ weights }) => weights.pointwiseKernel[3],
+);
+
+export const conv2dTranspose: ShapeRule = (layer, [input]) => {
+  rank(layer, input, 3);
+  const [high, wide, channels] = layer.weights.kernel;
+  const strides = pair(layer.attributes.strides, 1);
+  const places = [high, wide].map((window, i) =>
+    input[i] === null
+      ? null
+      : input[i] * strides[i] + (layer.attributes.padding === "same" ? 0 : Math.max(0, window - strides[i])),
+  );
+  return [...places, channels];
 };
 
-/** Kinds that give out the shape that they read. */
-const unchanged = new Set([
-  "activation",
-  "reLU",
-  "leakyReLU",
-  "elu",
-  "prelu",
-  "thresholdedReLU",
-  "softmax",
-  "batchNormalization",
-  "layerNormalization",
-  "dropout",
-  "spatialDropout1d",
-  "alphaDropout",
-  "gaussianDropout",
-  "gaussianNoise",
-  "rescaling",
-  "hardSwish",
-  "hardSigmoid",
-  "clip",
-  "elementwise",
-  "affine",
-]);
+export const concatenate: ShapeRule = (layer, inputs) => {
+  const axis = Number(layer.attributes.axis ?? -1);
+  const at = axis < 0 ? axis + inputs[0].length : axis - 1;
+  for (const shape of inputs)
+    if (shape.length !== inputs[0].length || shape.some((n, i) => i !== at && n !== inputs[0][i]))
+      fail(layer, `inputs of shapes ${inputs.map(text).join(", ")}`);
+  const sum = inputs.reduce<number | null>((all, shape) => {
+    const size = shape[at];
+    return all === null || size === null ? null : all + size;
+  }, 0);
+  return [...inputs[0]].with(at, sum);
+};
 
-/**
- * The shape of what a layer gives out.
- *
- * @param layer of a kind that readers of networks make: convolutional, dense, pooling, merging and element-wise ones
- * @param inputs without the batch, as is the result
- * @throws RangeError for shapes that the layer cannot have, or a kind whose shape is not known here
- */
-export function outputShapeOf(layer: ShapedLayer, inputs: readonly Shape[]): (number | null)[] {
-  const rule = unchanged.has(layer.kind)
-    ? same
-    : Object.hasOwn(rules, layer.kind)
-      ? rules[layer.kind]
-      : undefined;
-  if (!rule)
-    throw new RangeError(`kind of ${layer.name} must be one whose shape is known, got ${shown(layer.kind)}`);
-  const shape = rule(layer, inputs);
-  if (shape.some((size) => size !== null && !(Number.isSafeInteger(size) && size > 0)))
-    fail(layer, `an output of shape ${text(shape)}: its input is ${inputs.map(text).join(", ")}`);
-  return shape;
-}
+export const permute: ShapeRule = ({ attributes }, [input]) =>
+  (attributes.dims as number[]).map((axis) => input[axis - 1]);
+
+export const zeroPadding2d: ShapeRule = ({ attributes }, [input]) => {
+  const [[top, bottom], [left, right]] = attributes.padding as number[][];
+  const more = (size: number | null, by: number) => (size === null ? null : size + by);
+  return [more(input[0], top + bottom), more(input[1], left + right), input[2]];
+};
+
+export const upSampling2d: ShapeRule = ({ attributes }, [input]) => {
+  const [high, wide] = pair(attributes.size, 2);
+  return [times(input[0], high), times(input[1], wide), input[2]];
+};
+
+export const reduce: ShapeRule = ({ attributes }, [input]) => {
+  const axes = attributes.axes as number[];
+  const kept = input.map((size, axis) => (axes.includes(axis) ? 1 : size));
+  return attributes.keepDims ? kept : kept.filter((_, axis) => !axes.includes(axis));
+};
+
+export const pad: ShapeRule = ({ attributes }, [input]) =>
+  (attributes.paddings as number[][]).map(([before, after], axis) => {
+    const size = input[axis];
+    return size === null ? null : size + before + after;
+  });
+
+export const slice: ShapeRule = ({ attributes }, [input]) => {
+  const { begin, end, strides } = attributes as Record<string, number[]>;
+  return input.map((_, axis) => Math.max(0, Math.ceil((end[axis] - begin[axis]) / strides[axis])));
+};
+
+export const resize: ShapeRule = ({ attributes }, [input]) => [...(attributes.size as number[]), input[2]];
+
+export const depthToSpace: ShapeRule = (layer, [input]) => {
+  const block = Number(layer.attributes.blockSize);
+  rank(layer, input, 3);
+  const channels = Number(input[2]) / block ** 2;
+  if (!Number.isInteger(channels)) fail(layer, `${input[2]} channels and blocks of ${block}`);
+  return [times(input[0], block), times(input[1], block), channels];
+};
+
+export const spaceToDepth: ShapeRule = (layer, [input]) => {
+  const block = Number(layer.attributes.blockSize);
+  rank(layer, input, 3);
+  const places = input.slice(0, 2).map((size) => (size === null ? null : size / block));
+  if (places.some((size) => size !== null && !Number.isInteger(size)))
+    fail(layer, `an input of shape ${text(input)} and blocks of ${block}`);
+  return [...places, times(input[2], block ** 2)];
+};

@@ -1,7 +1,7 @@
 // §3.2.1, item 3, layer by layer: what automatic quantization measures of each layer at each width, and how it rounds the
 // layers one after the other.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { sharedNodes } from "../graph/index.ts";
 import {
   addSamples,
@@ -22,10 +22,10 @@ import {
 import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
 import type { Attempt } from "./auto-quantize.ts";
-import { softmaxRows } from "./evaluate.ts";
 import { networkOf } from "./graph.ts";
 import { evenRows, hasStatistics, inputStatisticsOf, rowsOf } from "./input-statistics.ts";
 import { Replay, type ReplayOptions } from "./replay.ts";
+import { divergenceOf, type Output } from "./tasks.ts";
 import type { tf } from "./tf.ts";
 import { type Kernel, setBiases, setWeights } from "./weights.ts";
 
@@ -33,8 +33,10 @@ import { type Kernel, setBiases, setWeights } from "./weights.ts";
 export interface Work {
   model: tf.LayersModel;
   /** What GPTQ and bias correction learn from, and what everything is measured on. */
-  fit: Split;
-  held: Split;
+  fit: Samples;
+  held: Samples;
+  /** What the network's outputs are for. */
+  outputs: readonly Output[];
   /** In the order in which they run. */
   kernels: Kernel[];
   /** Names of layers that are used more than once. */
@@ -113,7 +115,7 @@ export async function candidatesOf(work: Work, told: Told): Promise<Record<strin
       const measure = async (i: number): Promise<number> => {
         const candidate = candidates[i];
         setWeights(model, { [name]: dequantize(quantizeOn(candidate.grid, weights[name])) });
-        candidate.cost = divergence(reference, await replay.outputs(), held.count);
+        candidate.cost = divergenceOf(work.outputs, reference, await replay.outputs());
         told((k + 0.5) / kernels.length, `${name} in ${widths[i]} bits`);
         return candidate.cost;
       };
@@ -223,7 +225,7 @@ export async function placeLayers(
           : choices;
       [placed[name]] = await best(leading, 1, async (choice) => {
         putPlaced(model, { [name]: choice });
-        return divergence(reference, await now.outputs(), held.count);
+        return divergenceOf(work.outputs, reference, await now.outputs());
       });
       putPlaced(model, { [name]: placed[name] });
       told((k + 1) / kernels.length, `${name} rounded`);
@@ -298,7 +300,7 @@ async function momentsOf(
   { model, shared, options }: Work,
   replay: Replay,
   kernel: Kernel,
-  split: Split,
+  split: Samples,
 ): Promise<InputStatistics | undefined> {
   if (!hasStatistics(kernel)) return undefined;
   const { name, layerName } = kernel;
@@ -325,7 +327,7 @@ async function meanOf(replay: Replay, kernel: Kernel): Promise<Float64Array> {
 async function* rowsInto(
   replay: Replay,
   { layer, shape }: Kernel,
-  split?: Split,
+  split?: Samples,
 ): AsyncGenerator<Float32Array> {
   const size = elements(shape.slice(0, -1));
   for await (const { values, shape: input } of replay.inputs()) {
@@ -359,21 +361,4 @@ function errorOf(before: Float32Array, after: Float32Array, statistics: InputSta
   return statistics
     ? outputError(before, after, statistics)
     : quantizationError(before, after).mse * before.length;
-}
-
-/** Mean Kullback-Leibler divergence between what two networks predict, in nats an image; of several outputs, their sum. */
-export function divergence(
-  expected: readonly Float32Array[],
-  found: readonly Float32Array[],
-  count: number,
-): number {
-  let sum = 0;
-  for (const [o, logits] of expected.entries()) {
-    const [p, q] = [softmaxRows(logits, count), softmaxRows(found[o], count)];
-    for (let i = 0; i < p.length; i++) {
-      // Probabilities are float32: what has gone under in one is taken as the smallest that has not.
-      if (p[i] > 0) sum += p[i] * Math.log(p[i] / Math.max(q[i], 1e-30));
-    }
-  }
-  return Math.max(0, sum / count);
 }

@@ -5,14 +5,13 @@
 // Bits a layer by measured sensitivity: Dong et al., "HAWQ", 2019, with the divergence of the outputs in place of
 // curvature.
 
-import { type Split, viewOf } from "../datasets/index.ts";
+import { type Samples, viewOf } from "../datasets/index.ts";
 import { paretoAllocations, type Quantized, quantizedBytes } from "../quantization/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
 import {
   type Candidate,
   candidatesOf,
-  divergence,
   inRunningOrder,
   type Placed,
   placeLayers,
@@ -20,9 +19,9 @@ import {
   relativeErrors,
   type Work,
 } from "./auto-layers.ts";
-import { checkSplit } from "./batches.ts";
+import { feedOf } from "./batches.ts";
 import { equalizeModel } from "./equalize.ts";
-import { type Evaluation, evaluate, predict } from "./evaluate.ts";
+import { evaluate, rawOutputs } from "./evaluate.ts";
 import {
   type ActivationQuantizers,
   type CalibrateOptions,
@@ -33,6 +32,7 @@ import {
   quantizedForward,
   trainQuantized,
 } from "./quantize.ts";
+import { divergenceOf, type Evaluation } from "./tasks.ts";
 import type { tf } from "./tf.ts";
 import type { TrainOptions } from "./train.ts";
 import { biasesOf, setBiases, setWeights, weightsOf } from "./weights.ts";
@@ -59,7 +59,7 @@ export interface AutoQuantizeOptions {
   /** Quantizes activations too, calibrated with these options; default not at all. */
   activations?: CalibrateOptions;
   /** Measures accuracy on these images; default: the calibration images. */
-  validation?: Split;
+  validation?: Samples;
   /** Kernels that stay floats; none by default. Their bytes count towards the budget. */
   keepFloat?: KeepFloat;
   /** Images at a time; by default what the model's activations leave room for. */
@@ -71,7 +71,7 @@ export interface AutoQuantizeOptions {
   /** Ends the work; the model is then as before. */
   signal?: AbortSignal;
   /** Trains through quantization at the end, on these images, with these options of `train`. */
-  fineTune?: { data: Split; options?: Omit<TrainOptions, "forward"> };
+  fineTune?: { data: Samples; options?: Omit<TrainOptions, "forward"> };
 }
 
 /** What was decided for one layer. */
@@ -133,7 +133,7 @@ export interface AutoQuantized {
  */
 export async function autoQuantize(
   model: tf.LayersModel,
-  calibration: Split,
+  calibration: Samples,
   budget: QuantizationBudget,
   options: AutoQuantizeOptions = {},
 ): Promise<AutoQuantized> {
@@ -153,7 +153,7 @@ export async function autoQuantize(
     throw new RangeError(`budget must be { bytes } or { accuracyFloor }, got ${JSON.stringify(budget)}`);
   if (budget.bytes !== undefined) checkNumber("budget.bytes", budget.bytes, 0);
   else checkNumber("budget.accuracyFloor", budget.accuracyFloor, 0, 1);
-  checkSplit(model, calibration);
+  const { outputs } = feedOf(model, calibration);
   checkInteger("the number of calibration images", calibration.count, 3);
   const widths = [...bits].sort((a, b) => a - b);
   const third = Math.floor(calibration.count / 3);
@@ -178,6 +178,7 @@ export async function autoQuantize(
       model,
       fit,
       held,
+      outputs,
       ...inRunningOrder(model, kernels),
       weights: weightsOf(model),
       biases: biasesOf(model),
@@ -290,7 +291,7 @@ export async function autoQuantize(
 /** Equalizes, and takes it back where per-tensor rounding does not disturb the predictions less with it. */
 async function tryEqualization(
   model: tf.LayersModel,
-  held: Split,
+  held: Samples,
   options: { batchSize?: number; signal?: AbortSignal },
   width: number,
   log: string[],
@@ -298,13 +299,10 @@ async function tryEqualization(
   const [weights, biases] = [weightsOf(model), biasesOf(model)];
   const bits = Math.max(2, width);
   const forward = quantizedForward(model, { weights: { bits, perChannel: false, range: "mse" } });
-  const reference = await predict(model, held, options);
+  const feed = feedOf(model, held);
+  const reference = await rawOutputs(model, feed, options);
   const divergenceNow = async () =>
-    divergence(
-      [reference.logits],
-      [(await predict(model, held, { ...options, forward })).logits],
-      held.count,
-    );
+    divergenceOf(feed.outputs, reference, await rawOutputs(model, feed, { ...options, forward }));
   const plain = await divergenceNow();
   const pairs = equalizeModel(model);
   if (pairs.length === 0) {

@@ -1,36 +1,169 @@
-// From packed images to the tensors a model takes.
+// From samples to the tensors that a model takes, and what its outputs should be.
 
-import { labelsLike, type Pixels, type Split, toFloat, viewOf } from "../datasets/index.ts";
-import { pixelsLike } from "../datasets/split.ts";
-import { checkInteger } from "../util/check.ts";
+import {
+  type Arrays,
+  arraysOf,
+  type Field,
+  floatsOf,
+  isSplit,
+  like,
+  type Samples,
+  type Split,
+  viewOf,
+} from "../datasets/index.ts";
+import { producersOf } from "../graph/index.ts";
+import { checkFinite, checkInteger, checkLength, shown } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
 import { networkOf } from "./graph.ts";
+import type { Inputs } from "./logits.ts";
+import { checkTargets, type Output, outputsFor, type TargetValues } from "./tasks.ts";
 import { tf } from "./tf.ts";
 
-/** A part of a data set in the shape its first layer wants: pixels in [0, 1], labels as they are. */
+/** Samples in the shapes that a model wants: pixels in [0, 1], and what the outputs should be, as it is. */
 export interface Batch {
-  x: tf.Tensor;
+  /** One tensor; of a model with several inputs, one for each. */
+  x: Inputs;
+  /** For each output; undefined where the samples do not say. */
+  targets: (TargetValues | undefined)[];
+  /** Those of the first output where they are class numbers, else none. */
   labels: Int32Array;
 }
 
-/** Throws unless `split` fits `model`: the pixels of an image, and at least one image. */
-export function checkSplit(model: tf.LayersModel, split: Split): void {
-  const shape = inputShape(model);
-  const pixels = split.height * split.width * split.channels;
-  const wanted = elements(shape);
-  if (pixels !== wanted) {
+/** Samples that fit a model. */
+export interface Feed {
+  readonly count: number;
+  /** What each output is for. */
+  readonly outputs: readonly Output[];
+  readonly arrays: Arrays;
+  /** The samples `indices[from..to)`; all of them in order without `indices`. */
+  batch(from: number, to: number, indices?: ArrayLike<number>): Batch;
+}
+
+export interface FeedOptions {
+  /** Whether the samples must say what each output should be; default no. */
+  judged?: boolean;
+}
+
+/**
+ * Brings a model and samples together.
+ *
+ * @throws RangeError unless they fit: an array for each input, of its shape, finite, tokens that are in the vocabulary; at
+ *   least one sample; targets of the outputs' shapes and range
+ */
+export function feedOf(model: tf.LayersModel, samples: Samples, { judged = false }: FeedOptions = {}): Feed {
+  const arrays = arraysOf(samples);
+  const { count } = arrays;
+  checkInteger(`the number of ${isSplit(samples) ? "images" : "samples"}`, count, 1);
+  if (!Array.isArray(arrays.inputs))
     throw new RangeError(
-      `${model.name} takes images of ${shape.join(" x ")}, got ${split.height} x ${split.width} x ${split.channels}`,
+      `samples must be a split of images or { inputs, targets, count }, got ${shown(samples)}`,
     );
-  }
-  if (split.images.length !== split.count * pixels || split.labels.length !== split.count) {
+  const shapes = inputShapes(model, samples);
+  const outputs = outputsFor(networkOf(model).graph, outputShapes(model, shapes), arrays.targets, count);
+  if (judged) checkTargets(model.name, outputs, arrays.targets);
+  const types = model.inputs.map(({ dtype }) => (dtype === "int32" ? "int32" : "float32"));
+  return {
+    count,
+    outputs,
+    arrays,
+    batch(from, to, indices) {
+      const chosen = indices ? Array.prototype.slice.call(indices, from, to) : undefined;
+      const part = chosen ? arrays : viewOf(arrays, from, to);
+      const x = part.inputs.map((field, i) =>
+        tf.tensor(floatsOf(field, part.count, chosen), [to - from, ...shapes[i]], types[i]),
+      );
+      const targets = outputs.map((_, o) => targetsOf(part, o, chosen));
+      const labels =
+        outputs[0].task === "classes" && targets[0] ? Int32Array.from(targets[0]) : new Int32Array();
+      return { x: x.length === 1 ? x[0] : x, targets, labels };
+    },
+  };
+}
+
+function targetsOf({ targets, count }: Arrays, o: number, chosen?: number[]): TargetValues | undefined {
+  const values = targets?.[o]?.values;
+  if (!values || !chosen) return values;
+  const size = values.length / count;
+  const picked = like(values, chosen.length * size);
+  for (const [i, from] of chosen.entries())
+    picked.set(values.subarray(from * size, (from + 1) * size), i * size);
+  return picked;
+}
+
+/** The shapes in which a model takes samples; sizes that it leaves open are the samples' own. */
+function inputShapes(model: tf.LayersModel, samples: Samples): number[][] {
+  const { inputs, count, targets } = arraysOf(samples);
+  const names = inputNames(model);
+  if (inputs.length !== model.inputs.length)
     throw new RangeError(
-      `a split of ${split.count} images of ${pixels} pixels must hold ${split.count * pixels} pixels and ` +
-        `${split.count} labels, got ${split.images.length} and ${split.labels.length}`,
+      `${model.name} has ${model.inputs.length} inputs (${names.join(", ")}), got ` +
+        `${isSplit(samples) ? "a split of images" : `arrays for ${inputs.length}`}: give samples as { inputs, targets, count }`,
     );
-  }
-  checkInteger("the number of images", split.count, 1);
+  return inputs.map((field, i) => {
+    const wanted = model.inputs[i].shape.slice(1);
+    const size = elements(field.shape);
+    const open = wanted.includes(null);
+    const fits = open
+      ? wanted.length === field.shape.length && wanted.every((d, k) => d === null || d === field.shape[k])
+      : elements(wanted as number[]) === size;
+    if (!fits)
+      throw new RangeError(
+        isSplit(samples)
+          ? `${model.name} takes images of ${wanted.join(" x ")}, got ${field.shape.join(" x ")}`
+          : `${model.name} takes ${names[i]} of ${wanted.map((d) => d ?? "any").join(" x ")}, got ${field.shape.join(" x ")}`,
+      );
+    if (isSplit(samples)) {
+      const labels = targets![0].values!;
+      if (field.values.length !== count * size || labels.length !== count)
+        throw new RangeError(
+          `a split of ${count} images of ${size} pixels must hold ${count * size} pixels and ` +
+            `${count} labels, got ${field.values.length} and ${labels.length}`,
+        );
+    } else checkLength(`values of input ${names[i]}`, field.values, count * size);
+    checkNumbers(model, names[i], i, field);
+    return open ? [...field.shape] : (wanted as number[]);
+  });
+}
+
+/** The names of a model's input layers: those of their tensors TensorFlow.js makes unique in the process. */
+export function inputNames(model: tf.LayersModel): string[] {
+  const { graph } = networkOf(model);
+  const producers = producersOf(graph);
+  return graph.inputs.map((tensor) => producers.get(tensor)!.name);
+}
+
+/** Throws for numbers that are none, and for tokens that an embedding does not know: TensorFlow.js would read something else. */
+function checkNumbers(model: tf.LayersModel, name: string, input: number, { values }: Field): void {
+  if (values instanceof Float32Array) checkFinite(`values of input ${name}`, values);
+  const { graph } = networkOf(model);
+  const tensor = graph.inputs[input];
+  const lookups = graph.nodes.filter(({ kind, inputs }) => kind === "embedding" && inputs[0] === tensor);
+  if (lookups.length === 0) return;
+  if (values instanceof Uint8Array)
+    throw new RangeError(
+      `tokens of ${name} must be whole numbers in an Int32Array or Uint16Array, got bytes, which stand for numbers from 0 to 1`,
+    );
+  const limit = Math.min(...lookups.map(({ attributes }) => Number(attributes.inputDim)));
+  const wrong = (values as Int32Array).findIndex(
+    (token) => !Number.isInteger(token) || token < 0 || token >= limit,
+  );
+  if (wrong >= 0)
+    throw new RangeError(
+      `tokens of ${name} must be whole numbers from 0 to ${limit - 1}, got ${values[wrong]} at index ${wrong}`,
+    );
+}
+
+/** The shapes of what a model gives for one sample. */
+function outputShapes(model: tf.LayersModel, inputs: readonly number[][]): number[][] {
+  const known = model.outputs.map(({ shape }) => shape.slice(1));
+  if (!known.some((shape) => shape.includes(null))) return known as number[][];
+  const given = inputs.map((shape) => [1, ...shape]);
+  // A Sequential keeps its graph in a model of its own.
+  const { model: inner = model } = model as tf.LayersModel & { model?: tf.LayersModel };
+  const found = inner.computeOutputShape(given.length === 1 ? given[0] : given);
+  const all = (Array.isArray(found[0]) ? found : [found]) as tf.Shape[];
+  return all.map((shape) => shape.slice(1).map((size) => size ?? 1));
 }
 
 /** The shape of one input of a model with one input, without the batch dimension. */
@@ -41,24 +174,6 @@ export function inputShape(model: tf.LayersModel): number[] {
     if (size === null) throw new RangeError(`${model.name} must have inputs of a fixed shape`);
     return size;
   });
-}
-
-/** The number of classes: the size of a model's one output. */
-export function classCount(model: tf.LayersModel): number {
-  const shape = model.outputs.length === 1 ? model.outputs[0].shape : [];
-  if (shape.length !== 2 || shape[1] === null)
-    throw new RangeError(`${model.name} must have one output, a row of class scores per image`);
-  return shape[1];
-}
-
-/** Throws unless every label is one of the model's classes. */
-export function checkLabels(model: tf.LayersModel, split: Split): void {
-  const classes = classCount(model);
-  const wrong = split.labels.findIndex((label) => label >= classes);
-  if (wrong >= 0)
-    throw new RangeError(
-      `${model.name} has ${classes} classes, got label ${split.labels[wrong]} at image ${wrong}`,
-    );
 }
 
 // A batch's activations all stay until it is through, and the WASM backend's memory never shrinks.
@@ -105,23 +220,19 @@ export function withAdvice<T>(model: tf.LayersModel, batchSize: number, run: () 
   }
 }
 
-/** Gathers the images `indices[from..to)` of a split (all of them in order without `indices`). */
-export function batchOf(
-  split: Split,
-  shape: number[],
-  from: number,
-  to: number,
-  indices?: ArrayLike<number>,
-): Batch {
-  const chosen = indices ? Array.prototype.slice.call(indices, from, to) : undefined;
-  const part = chosen ? split : viewOf(split, from, to);
-  const labels = Int32Array.from(chosen ?? part.labels, chosen && ((index) => split.labels[index]));
-  return { x: tf.tensor(toFloat(part, chosen), [to - from, ...shape]), labels };
+/** The first `count` samples, as views of them. */
+export function firstOf<S extends Samples>(samples: S, count: number): S {
+  return viewOf(samples, 0, checkInteger("count", count, 1, samples.count));
 }
 
-/** The first `count` images of a split, as views of it. */
-export function firstOf<Images extends Pixels>(split: Split<Images>, count: number): Split<Images> {
-  return viewOf(split, 0, checkInteger("count", count, 1, split.count));
+/**
+ * Samples as images.
+ *
+ * @throws RangeError for arrays: what moves pixels must know where they lie
+ */
+export function imagesOf(samples: Samples, what: string): Split {
+  if (!isSplit(samples)) throw new RangeError(`${what} needs images with labels, got arrays`);
+  return samples;
 }
 
 /**
@@ -151,8 +262,8 @@ export function movedImages(
 ): Split {
   const { height, width, channels } = split;
   const pixels = height * width * channels;
-  const images = pixelsLike(split.images, indices.length * pixels);
-  const labels = labelsLike(split.labels, indices.length);
+  const images = like(split.images, indices.length * pixels);
+  const labels = like(split.labels, indices.length);
   for (let i = 0; i < indices.length; i++) {
     const [down, right] = moveOf(i);
     const source = indices[i] * pixels;

@@ -1,32 +1,50 @@
 // How far a compressed network is from the one it came from, where there are no labels: do both name the same class, how
-// far are their probabilities apart, and in which layer does it go wrong.
+// far are their probabilities or values apart, and in which layer does it go wrong.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { activationPlaces } from "../graph/index.ts";
 import { checkOneOf } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkSplit, classCount, inputShape, withAdvice } from "./batches.ts";
-import { argMax } from "./evaluate.ts";
+import { batchSizeFor, feedOf, withAdvice } from "./batches.ts";
 import { layersOf, networkOf } from "./graph.ts";
-import { logitsOf } from "./logits.ts";
+import { type Forward, outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
+import { decidedBy, divergenceOf, type Output, shownBy, Tally } from "./tasks.ts";
 import { tf } from "./tf.ts";
 import { probedLayers } from "./weights.ts";
 
-/** How two networks differ on the same images. */
+/** How two networks differ on the same samples. */
 export interface Comparison {
-  /** Share of images for which both name the same class, 0 to 1. */
+  /**
+   * Share of samples for which both name the same class, 0 to 1. Of labels, the share of equal ones; of values, R² with the
+   * reference's as what should be; of several outputs, the mean.
+   */
   agreement: number;
-  /** Mean Kullback-Leibler divergence from the reference's probabilities to the other's, in nats an image. */
+  /**
+   * Mean Kullback-Leibler divergence from the reference's probabilities to the other's, in nats a sample. Of values, that of
+   * normal distributions around them, as wide as the reference's outputs are; of several outputs, the sum.
+   */
   divergence: number;
-  /** The largest difference between two probabilities. */
+  /** The largest difference between two probabilities, or values. */
   largest: number;
-  /** Mean squared difference of the class scores before softmax. */
+  /** Mean squared difference of the class scores before softmax, or of the outputs. */
   mse: number;
+  /** Each output by itself, where there are several. */
+  outputs?: OutputComparison[];
   /** Layer by layer, in the order in which they run: where it goes wrong. */
   layers: LayerComparison[];
   count: number;
+}
+
+/** How one output differs. */
+export interface OutputComparison {
+  name: string;
+  agreement: number;
+  divergence: number;
+  largest: number;
+  mse: number;
 }
 
 /** How the outputs of one layer differ. */
@@ -45,72 +63,83 @@ export interface CompareOptions {
    */
   layers?: readonly string[];
   /** Replaces the other's own way from images to logits, as in `evaluate`; its layers show what they put out before it is rounded. */
-  forward?: (x: tf.Tensor) => tf.Tensor2D;
+  forward?: Forward;
   /** Images at a time; by default what the activations of both leave room for. */
   batchSize?: number;
   signal?: AbortSignal;
 }
 
 /**
- * Compares a network with one that was made of it: without labels, image by image and layer by layer.
+ * Compares a network with one that was made of it: without targets, sample by sample and layer by layer.
  *
  * @param reference the network as it was
  * @param other what compression has made of it; may be the same model, with `forward`
- * @param split images; labels do not matter
- * @throws RangeError for networks of different numbers of classes, and layers that one of them does not have
+ * @param samples images or arrays; labels do not matter
+ * @throws RangeError for networks whose outputs differ in number or shape, and layers that one of them does not have
  */
 export async function compareModels(
   reference: tf.LayersModel,
   other: tf.LayersModel,
-  split: Split,
+  samples: Samples,
   { forward, signal, ...options }: CompareOptions = {},
 ): Promise<Comparison> {
-  for (const model of [reference, other]) checkSplit(model, split);
-  const classes = classCount(reference);
-  if (classCount(other) !== classes)
+  // What the outputs are for, the reference says: the other's last layer may be one that gives plain scores.
+  const [feed, otherFeed] = [feedOf(reference, samples), feedOf(other, samples)];
+  const { outputs, count } = feed;
+  const shapes = [feed, otherFeed].map((one) => one.outputs.map(({ shape }) => shape.join(" x ")).join(", "));
+  if (shapes[0] !== shapes[1])
     throw new RangeError(
-      `${other.name} must have ${classes} classes, as ${reference.name} has, got ${classCount(other)}`,
+      outputs.length === 1 && otherFeed.outputs.length === 1 && outputs[0].task === "classes"
+        ? `${other.name} must have ${outputs[0].width} classes, as ${reference.name} has, got ${otherFeed.outputs[0].width}`
+        : `${other.name} must have outputs of ${shapes[0]}, as ${reference.name} has, got ${shapes[1]}`,
     );
   await ensureBackend();
   const names = comparable(reference, other, options.layers);
   const [left, right] = [probedLayers(reference, names), probedLayers(other, names)];
   const sums = new Map(names.map((name) => [name, { signal: 0, noise: 0, count: 0 }]));
-  const total = { agreement: 0, divergence: 0, largest: 0, mse: 0 };
   const batchSize = Math.min(
     batchSizeFor(reference, options.batchSize, 128, 2),
     batchSizeFor(other, options.batchSize, 128, 2),
   );
-  const shape = inputShape(reference);
-  for (let from = 0; from < split.count; from += batchSize) {
+  const whole = () => outputs.map(({ shape }) => new Float32Array(elements(shape) * count));
+  const [expected, found] = [whole(), whole()];
+  const put = (all: Float32Array[], tensors: tf.Tensor[], from: number) => {
+    for (const [o, tensor] of tensors.entries())
+      all[o].set(tensor.dataSync() as Float32Array, (all[o].length / count) * from);
+  };
+  for (let from = 0; from < count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batchSize);
+    const to = Math.min(count, from + batchSize);
     withAdvice(reference, batchSize, () =>
       tf.tidy(() => {
-        const { x } = batchOf(split, shape, from, to);
         const seen = new Map<string, Float32Array>();
         const keep = (name: string, _: tf.Tensor, output: tf.Tensor) => {
           // The JavaScript backend hands out its own array.
           seen.set(name, Float32Array.from(output.dataSync()));
         };
-        const expected = withProbes(left, "output", {}, keep, () => logitsOf(reference, x)).dataSync();
+        const { x } = feed.batch(from, to);
+        put(
+          expected,
+          withProbes(left, "output", {}, keep, () => outputsOf(reference, x)),
+          from,
+        );
         const compare = (name: string, _: tf.Tensor, output: tf.Tensor) =>
           addTo(sums.get(name)!, seen.get(name)!, output.dataSync());
-        const y = x.reshape([to - from, ...inputShape(other)]);
-        const found = withProbes(right, "output", {}, compare, () =>
-          forward ? forward(y) : logitsOf(other, y),
-        ).dataSync();
-        for (let i = 0; i < expected.length; i += classes)
-          addRow(total, expected.subarray(i, i + classes), found.subarray(i, i + classes));
+        // The same numbers in the shapes that the other takes: rows of pixels or pictures.
+        const { x: y } = otherFeed.batch(from, to);
+        put(
+          found,
+          withProbes(right, "output", {}, compare, () =>
+            forward ? [forward(y)].flat() : outputsOf(other, y),
+          ),
+          from,
+        );
       }),
     );
     await nextTurn();
   }
-  const { count } = split;
   return {
-    agreement: total.agreement / count,
-    divergence: Math.max(0, total.divergence / count),
-    largest: total.largest,
-    mse: total.mse / (count * classes),
+    ...compareOutputs(outputs, expected, found),
     layers: names.map((layer) => {
       const { signal: power, noise, count: numbers } = sums.get(layer)!;
       return {
@@ -120,6 +149,42 @@ export async function compareModels(
       };
     }),
     count,
+  };
+}
+
+/** {@link compareModels} of outputs that are known already. */
+export function compareOutputs(
+  outputs: readonly Output[],
+  expected: readonly Float32Array[],
+  found: readonly Float32Array[],
+): Omit<Comparison, "layers" | "count"> {
+  const each = outputs.map((output, o) => comparedOutput(output, expected[o], found[o]));
+  const mean = (of: (one: OutputComparison) => number) =>
+    each.reduce((sum, one) => sum + of(one), 0) / each.length;
+  return {
+    agreement: mean(({ agreement }) => agreement),
+    divergence: each.reduce((sum, { divergence }) => sum + divergence, 0),
+    largest: Math.max(...each.map(({ largest }) => largest)),
+    mse: mean(({ mse }) => mse),
+    ...(each.length > 1 ? { outputs: each } : {}),
+  };
+}
+
+function comparedOutput(output: Output, expected: Float32Array, found: Float32Array): OutputComparison {
+  const tally = new Tally([output]);
+  tally.add([found], [decidedBy(output, expected)]);
+  const [p, q] = [shownBy(output, expected), shownBy(output, found)];
+  let [largest, squares] = [0, 0];
+  for (let i = 0; i < p.length; i++) {
+    largest = Math.max(largest, Math.abs(p[i] - q[i]));
+    squares += (expected[i] - found[i]) ** 2;
+  }
+  return {
+    name: output.name,
+    agreement: tally.result(1).accuracy,
+    divergence: divergenceOf([output], [expected], [found]),
+    largest,
+    mse: squares / expected.length,
   };
 }
 
@@ -147,27 +212,4 @@ function addTo(
     sum.noise += (expected[i] - found[i]) ** 2;
   }
   sum.count += expected.length;
-}
-
-/** Adds one image's class scores to what has been found. */
-function addRow(
-  total: { agreement: number; divergence: number; largest: number; mse: number },
-  expected: ArrayLike<number>,
-  found: ArrayLike<number>,
-): void {
-  if (argMax(expected) === argMax(found)) total.agreement++;
-  const [p, q] = [logSoftmax(expected), logSoftmax(found)];
-  for (let c = 0; c < p.length; c++) {
-    total.divergence += Math.exp(p[c]) * (p[c] - q[c]);
-    total.largest = Math.max(total.largest, Math.abs(Math.exp(p[c]) - Math.exp(q[c])));
-    total.mse += (expected[c] - found[c]) ** 2;
-  }
-}
-
-/** Logarithms of the probabilities that class scores stand for. */
-export function logSoftmax(row: ArrayLike<number>): Float64Array {
-  const most = row[argMax(row)];
-  let sum = 0;
-  for (let i = 0; i < row.length; i++) sum += Math.exp(row[i] - most);
-  return Float64Array.from(row, (z) => z - most - Math.log(sum));
 }

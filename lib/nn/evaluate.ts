@@ -1,139 +1,145 @@
-// How good a model is, and what it says of each image.
+// How good a model is, and what it says of each sample.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples, Task } from "../datasets/index.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
+import { batchSizeFor, type Feed, feedOf, withAdvice } from "./batches.ts";
+import { type Forward, outputsOf } from "./logits.ts";
 import {
-  batchOf,
-  batchSizeFor,
-  checkLabels,
-  checkSplit,
-  classCount,
-  inputShape,
-  withAdvice,
-} from "./batches.ts";
-import { logitsOf } from "./logits.ts";
+  decidedBy,
+  type Evaluation,
+  measured,
+  type Output,
+  shownBy,
+  Tally,
+  type TargetValues,
+} from "./tasks.ts";
 import { tf } from "./tf.ts";
 import { checkWeightsFinite } from "./weights.ts";
 
-/** What {@link evaluate} found. */
-export interface Evaluation {
-  /** Mean cross-entropy, in nats. */
-  loss: number;
-  /** Share of images whose largest class score is the label's, 0 to 1. */
-  accuracy: number;
-  /** Images classified right, of `count`. */
-  correct: number;
-  count: number;
-}
-
 export interface EvaluateOptions {
-  /** Images at a time: only memory and speed depend on it. By default what the model's activations leave room for, up to 250. */
+  /** Samples at a time: only memory and speed depend on it. By default what the model's activations leave room for, up to 250. */
   batchSize?: number;
   /** Replaces the model's own way from images [batch, ...] to logits [batch, classes], for a simulated deployment. */
-  forward?: (x: tf.Tensor) => tf.Tensor2D;
+  forward?: Forward;
   signal?: AbortSignal;
 }
 
 /**
- * Loss and accuracy of a model on a split.
+ * Loss and accuracy of a model on samples: images with labels, or arrays for any inputs and outputs.
  *
  * @throws RangeError when a weight is NaN or infinite, or a label is no class of the model's, Error when an output is: accuracy would then say nothing
  */
 export async function evaluate(
   model: tf.LayersModel,
-  split: Split,
+  samples: Samples,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
-  let loss = 0;
-  let correct = 0;
-  checkSplit(model, split);
-  checkLabels(model, split);
-  for await (const { from, logits, classes } of logitBatches(model, split, options)) {
-    for (let i = 0; i * classes < logits.length; i++) {
-      const row = logits.subarray(i * classes, (i + 1) * classes);
-      const label = split.labels[from + i];
-      const best = argMax(row);
-      if (best === label) correct++;
-      let sum = 0;
-      for (const z of row) sum += Math.exp(z - row[best]);
-      loss += Math.log(sum) + row[best] - row[label];
-    }
+  const feed = feedOf(model, samples, { judged: true });
+  const tally = new Tally(feed.outputs);
+  const { measure } = feed.arrays;
+  const all = measure && wholeOf(feed);
+  for await (const { from, found, targets } of outputBatches(model, feed, options)) {
+    tally.add(found, targets as TargetValues[]);
+    if (all) put(all, found, feed.outputs, from);
   }
-  return { loss: loss / split.count, accuracy: correct / split.count, correct, count: split.count };
+  const result = tally.result(feed.count);
+  if (!all) return result;
+  return { ...result, accuracy: measured(measure, feed.outputs, all, feed.arrays), measure: measure.name };
 }
 
-/** What {@link predict} says, image by image. */
-export interface Prediction {
-  /** The class with the largest score; bytes, as labels are, up to 256 classes. */
+/** What a model says in one of its outputs, sample by sample. */
+export interface PredictedOutput {
+  name: string;
+  task: Task;
+  /** Of what it gives for one sample. */
+  shape: readonly number[];
+  /** count x shape: probabilities where these are classes or labels, else the values. */
+  values: Float32Array;
+  /** `classes`: one a row of scores. `labels`: 0 or 1 for each number. Empty where outputs are values. */
   classes: Uint8Array | Int32Array;
-  /** count x classes, row-major: probabilities, each row adds up to 1. */
+}
+
+/** What {@link predict} says, sample by sample; of a model with several outputs, of the first, and of all in `outputs`. */
+export interface Prediction {
+  /** The class with the largest score; bytes, as labels are, up to 256 classes. Empty where outputs are values. */
+  classes: Uint8Array | Int32Array;
+  /** count x classes, row-major: probabilities, each row adds up to 1. What the output gives where it is no row of class scores. */
   probabilities: Float32Array;
   /** count x classes, row-major: the scores before softmax. */
   logits: Float32Array;
+  outputs: PredictedOutput[];
 }
 
-/** Classifies the images of a split; throws as {@link evaluate} does. */
+/** What a model says of samples; throws as {@link evaluate} does. */
 export async function predict(
   model: tf.LayersModel,
-  split: Split,
+  samples: Samples,
   options: EvaluateOptions = {},
 ): Promise<Prediction> {
-  const width = classCount(model);
-  const result: Prediction = {
-    classes: width > 256 ? new Int32Array(split.count) : new Uint8Array(split.count),
-    probabilities: new Float32Array(0),
-    logits: new Float32Array(split.count * width),
-  };
-  for await (const { from, logits, classes } of logitBatches(model, split, options)) {
-    result.logits.set(logits, from * classes);
-    for (let i = 0; i * classes < logits.length; i++) {
-      const row = logits.subarray(i * classes, (i + 1) * classes);
-      result.classes[from + i] = argMax(row);
-    }
-  }
-  result.probabilities = softmaxRows(result.logits, split.count);
-  return result;
+  const feed = feedOf(model, samples);
+  const all = await rawOutputs(model, feed, options);
+  const outputs = feed.outputs.map((output, o) => predicted(output, all[o]));
+  const [{ classes, values }] = outputs;
+  return { classes, probabilities: values, logits: all[0], outputs };
 }
 
-/** The softmax of each of `count` rows. */
-export function softmaxRows(logits: Float32Array, count: number): Float32Array {
-  const classes = logits.length / count;
-  const probabilities = new Float32Array(logits.length);
-  for (let i = 0; i < logits.length; i += classes) {
-    const row = logits.subarray(i, i + classes);
-    const most = row[argMax(row)];
-    let sum = 0;
-    for (const z of row) sum += Math.exp(z - most);
-    for (let c = 0; c < classes; c++) probabilities[i + c] = Math.exp(row[c] - most) / sum;
-  }
-  return probabilities;
+function predicted(output: Output, found: Float32Array): PredictedOutput {
+  const { name, task, shape, width } = output;
+  const bytes = task === "labels" || width <= 256;
+  const decided = task === "values" ? [] : decidedBy(output, found);
+  const classes = bytes ? Uint8Array.from(decided) : Int32Array.from(decided);
+  return { name, task, shape, values: shownBy(output, found), classes };
 }
 
-async function* logitBatches(
+/** All that a model gives, one array an output, class scores before softmax. */
+export async function rawOutputs(
   model: tf.LayersModel,
-  split: Split,
+  feed: Feed,
+  options: EvaluateOptions = {},
+): Promise<Float32Array[]> {
+  const all = wholeOf(feed);
+  for await (const { from, found } of outputBatches(model, feed, options))
+    put(all, found, feed.outputs, from);
+  return all;
+}
+
+const sizeOf = ({ shape }: Output) => shape.reduce((product, length) => product * length, 1);
+const wholeOf = ({ outputs, count }: Feed) =>
+  outputs.map((output) => new Float32Array(sizeOf(output) * count));
+
+function put(
+  all: readonly Float32Array[],
+  found: readonly Float32Array[],
+  outputs: readonly Output[],
+  from: number,
+): void {
+  for (const [o, output] of outputs.entries()) all[o].set(found[o], from * sizeOf(output));
+}
+
+async function* outputBatches(
+  model: tf.LayersModel,
+  feed: Feed,
   { forward, signal, ...options }: EvaluateOptions,
-): AsyncGenerator<{ from: number; logits: Float32Array; classes: number }> {
+): AsyncGenerator<{ from: number; found: Float32Array[]; targets: (TargetValues | undefined)[] }> {
   const batchSize = batchSizeFor(model, options.batchSize, 250);
-  checkSplit(model, split);
   await ensureBackend();
   checkWeightsFinite(model);
-  const shape = inputShape(model);
-  for (let from = 0; from < split.count; from += batchSize) {
+  for (let from = 0; from < feed.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batchSize);
-    const output = withAdvice(model, batchSize, () =>
-      tf.tidy(() => {
-        const { x } = batchOf(split, shape, from, to);
-        return forward ? forward(x) : logitsOf(model, x);
-      }),
-    );
-    const logits = (await output.data()) as Float32Array;
-    const classes = output.shape[1];
-    output.dispose();
-    checkOutputs(model, logits);
-    yield { from, logits, classes };
+    const { tensors, targets } = withAdvice(model, batchSize, () => {
+      let targets: (TargetValues | undefined)[] = [];
+      const tensors = tf.tidy(() => {
+        const batch = feed.batch(from, Math.min(feed.count, from + batchSize));
+        ({ targets } = batch);
+        return forward ? [forward(batch.x)].flat() : outputsOf(model, batch.x);
+      });
+      return { tensors, targets };
+    });
+    const found = (await Promise.all(tensors.map((tensor) => tensor.data()))) as Float32Array[];
+    tf.dispose(tensors);
+    for (const values of found) checkOutputs(model, values);
+    yield { from, found, targets };
     // Let interrupts and other timers have their turn.
     await nextTurn();
   }
@@ -144,11 +150,4 @@ function checkOutputs(model: tf.LayersModel, logits: Float32Array): void {
     if (!Number.isFinite(value))
       throw new Error(`${model.name} gives ${value} for a class score: its weights are far too large`);
   }
-}
-
-/** The index of the largest number, the first one of equals. */
-export function argMax(row: ArrayLike<number>): number {
-  let best = 0;
-  for (let i = 1; i < row.length; i++) if (row[i] > row[best]) best = i;
-  return best;
 }

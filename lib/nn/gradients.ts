@@ -1,12 +1,13 @@
 // First derivatives of the loss, by weight and by activation, for the scores of sections 3.1.1 to 3.1.3.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkLabels, checkSplit, inputShape } from "./batches.ts";
-import { crossEntropy, logitsOf, withoutSoftmax } from "./logits.ts";
+import { batchSizeFor, feedOf } from "./batches.ts";
+import { asScores, outputsOf, withoutSoftmax } from "./logits.ts";
 import { type Watch, withProbes } from "./probe.ts";
+import { lossOf, type TargetValues } from "./tasks.ts";
 import { tf } from "./tf.ts";
 import { kernelLayers, kernelsOf, probedLayers } from "./weights.ts";
 
@@ -17,33 +18,31 @@ export interface GradientOptions {
 }
 
 /**
- * The gradient of the mean cross-entropy over a split, by kernel: layer name to one number per weight.
+ * The gradient of the mean loss over samples, by kernel: layer name to one number per weight.
  * Layers such as dropout and batch normalisation behave as in inference.
  */
 export async function gradientsOf(
   model: tf.LayersModel,
-  split: Split,
+  samples: Samples,
   { signal, ...options }: GradientOptions = {},
 ): Promise<Record<string, Float32Array>> {
   const batchSize = batchSizeFor(model, options.batchSize, 128, 2);
-  checkSplit(model, split);
-  checkLabels(model, split);
+  const feed = feedOf(model, samples, { judged: true });
   await ensureBackend();
-  const shape = inputShape(model);
   const kernels = kernelsOf(model);
   const variables = kernels.map(({ variable }) => variable.read() as tf.Variable);
   const sums = variables.map((variable) => new Float64Array(variable.size));
-  for (let from = 0; from < split.count; from += batchSize) {
+  for (let from = 0; from < feed.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batchSize);
+    const to = Math.min(feed.count, from + batchSize);
     tf.tidy(() => {
-      const { x, labels } = batchOf(split, shape, from, to);
+      const { x, targets } = feed.batch(from, to);
       const { grads } = tf.variableGrads(
-        () => crossEntropy(logitsOf(model, x), tf.tensor1d(labels, "int32")),
+        () => lossOf(feed.outputs, outputsOf(model, x), targets as TargetValues[]),
         variables,
       );
       variables.forEach((variable, i) => {
-        addTo(sums[i], grads[variable.name].dataSync(), (to - from) / split.count);
+        addTo(sums[i], grads[variable.name].dataSync(), (to - from) / feed.count);
       });
     });
     await nextTurn();
@@ -61,7 +60,7 @@ export interface Activations {
   values: Float32Array;
   /** [count, ...output shape]. */
   shape: number[];
-  /** When asked for: the gradient of each image's own cross-entropy with regard to `values`. */
+  /** When asked for: the gradient of each sample's own loss with regard to `values`. */
   gradients?: Float32Array;
 }
 
@@ -70,32 +69,30 @@ export interface Activations {
  *
  * @param names of layers, "base/conv1" inside a nested model; those with a kernel without it
  * @throws RangeError for a layer that is used more than once: it has no one output
- * @param options `gradients: true` adds the gradients of each image's cross-entropy with regard to the outputs
+ * @param options `gradients: true` adds the gradients of each sample's loss with regard to the outputs
  */
 export async function activationsOf(
   model: tf.LayersModel,
-  split: Split,
+  samples: Samples,
   names: string[] = [...kernelLayers(model).keys()],
   { gradients = false, signal, ...options }: GradientOptions & { gradients?: boolean } = {},
 ): Promise<Record<string, Activations>> {
   const batchSize = batchSizeFor(model, options.batchSize, 128, gradients ? 2 : 1);
-  checkSplit(model, split);
-  if (gradients) checkLabels(model, split);
+  const feed = feedOf(model, samples, { judged: gradients });
   const layers = probedLayers(model, names);
   await ensureBackend();
-  const shape = inputShape(model);
   const result: Record<string, Activations> = {};
   for (const [name, layer] of layers) {
     const output = (layer.outputShape as (number | null)[]).slice(1).map((size) => size ?? 1);
-    const size = split.count * elements(output);
-    result[name] = { values: new Float32Array(size), shape: [split.count, ...output] };
+    const size = feed.count * elements(output);
+    result[name] = { values: new Float32Array(size), shape: [feed.count, ...output] };
     if (gradients) result[name].gradients = new Float32Array(size);
   }
-  for (let from = 0; from < split.count; from += batchSize) {
+  for (let from = 0; from < feed.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batchSize);
+    const to = Math.min(feed.count, from + batchSize);
     tf.tidy(() => {
-      const { x, labels } = batchOf(split, shape, from, to);
+      const { x, targets } = feed.batch(from, to);
       const put = (name: string, part: "values" | "gradients", tensor: tf.Tensor) => {
         result[name][part]!.set(tensor.dataSync() as Float32Array, (tensor.size / (to - from)) * from);
       };
@@ -105,16 +102,13 @@ export async function activationsOf(
         withProbes(layers, "output", {}, watch, () => model.apply(x));
         return;
       }
-      const oneHot = tf.oneHot(tf.tensor1d(labels, "int32"), model.outputs[0].shape[1]!);
       // Without softmax the last layer's outputs are the logits: that is where its gradient is well conditioned.
       const loss = (...probes: tf.Tensor[]) =>
         withoutSoftmax(model, () =>
           withProbes(layers, "output", byName(names, probes), watch, () => {
-            const logits = model.apply(x) as tf.Tensor2D;
-            // The sum, not the mean: each image's gradient is then that of its own loss.
-            return tf.sum(
-              tf.losses.softmaxCrossEntropy(oneHot, logits, undefined, 0, tf.Reduction.NONE),
-            ) as tf.Scalar;
+            const found = asScores(model, [model.apply(x) as tf.Tensor | tf.Tensor[]].flat());
+            // The sum, not the mean: each sample's gradient is then that of its own loss.
+            return tf.mul(lossOf(feed.outputs, found, targets as TargetValues[]), to - from) as tf.Scalar;
           }),
         );
       const zeros = names.map((name) => tf.zeros([to - from, ...result[name].shape.slice(1)]));

@@ -1,18 +1,19 @@
 // 3.1.1, second order: the diagonal of the loss's Hessian, for Optimal Brain Damage (LeCun, Denker and Solla, 1989).
 // It is computed as the generalised Gauss-Newton matrix (Schraudolph, 2002).
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { channelsLast, findKind, type Product } from "../graph/index.ts";
 import { checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkLabels, checkSplit, classCount, inputShape } from "./batches.ts";
+import { batchSizeFor, feedOf } from "./batches.ts";
 import type { GradientOptions } from "./gradients.ts";
 import { kindOf } from "./graph.ts";
 import { im2colTransposed } from "./kernels/conv.ts";
-import { withoutSoftmax } from "./logits.ts";
+import { asScores, withoutSoftmax } from "./logits.ts";
 import { type Watch, withProbes } from "./probe.ts";
+import type { Output, TargetValues } from "./tasks.ts";
 import { tf } from "./tf.ts";
 import { type Kernel, kernelsOf, probedLayers } from "./weights.ts";
 
@@ -41,26 +42,28 @@ export interface HessianOptions extends GradientOptions {
  */
 export async function hessianDiagonalOf(
   model: tf.LayersModel,
-  split: Split,
+  samples: Samples,
   { method = "gauss-newton", signal, ...options }: HessianOptions = {},
 ): Promise<Record<string, Float32Array>> {
   const batchSize = batchSizeFor(model, options.batchSize, 64, 2);
   checkOneOf("method", method, hessianMethods);
-  checkSplit(model, split);
-  checkLabels(model, split);
+  const feed = feedOf(model, samples, { judged: true });
+  if (feed.outputs.length > 1)
+    throw new RangeError(
+      `${model.name} must have one output for the Hessian's diagonal, got ${feed.outputs.length}`,
+    );
+  const [output] = feed.outputs;
   await ensureBackend();
-  const shape = inputShape(model);
-  const classes = classCount(model);
   const kernels = kernelsOf(model);
   const accumulators = new Map(kernels.map((kernel) => [kernel.layerName, squaredGradients(kernel)]));
   const layers = probedLayers(model, accumulators.keys());
   const names = [...layers.keys()];
   const sums = kernels.map(({ shape }) => new Float64Array(elements(shape)));
-  for (let from = 0; from < split.count; from += batchSize) {
+  for (let from = 0; from < feed.count; from += batchSize) {
     signal?.throwIfAborted();
-    const to = Math.min(split.count, from + batchSize);
+    const to = Math.min(feed.count, from + batchSize);
     tf.tidy(() => {
-      const { x, labels } = batchOf(split, shape, from, to);
+      const { x, targets } = feed.batch(from, to);
       const inputs = new Map<string, tf.Tensor>();
       const outputShapes = new Map<string, number[]>();
       const forward = (watch: Watch, probes: tf.Tensor[]) =>
@@ -70,9 +73,9 @@ export async function hessianDiagonalOf(
             "linear",
             Object.fromEntries(names.map((name, i) => [name, probes[i]])),
             watch,
-            () => model.apply(x),
+            () => asScores(model, [model.apply(x) as tf.Tensor])[0],
           ),
-        ) as tf.Tensor2D;
+        );
       const watch: Watch = (name, input, output) => {
         inputs.set(name, tf.keep(tf.tidy(() => accumulators.get(name)!.prepare(input))));
         outputShapes.set(name, output.shape);
@@ -80,12 +83,12 @@ export async function hessianDiagonalOf(
       const logits = forward(watch, []);
       const zeros = names.map((name) => tf.zeros(outputShapes.get(name)!));
       const gradients = tf.grads((...probes) => forward(() => {}, probes));
-      for (const direction of directions(method, logits, labels, classes)) {
+      for (const direction of directions(method, logits, targets[0]!, output)) {
         tf.tidy(() => {
           const deltas = gradients(zeros, direction);
           deltas.forEach((delta, i) => {
             const squares = accumulators.get(names[i])!.square(inputs.get(names[i])!, delta).dataSync();
-            for (let j = 0; j < squares.length; j++) sums[i][j] += squares[j] / split.count;
+            for (let j = 0; j < squares.length; j++) sums[i][j] += squares[j] / feed.count;
           });
         });
       }
@@ -97,22 +100,34 @@ export async function hessianDiagonalOf(
 }
 
 /**
- * Directions in logit space whose outer products add up to the matrix in the middle: diag(p) - p p^T is the sum over
- * classes c of p_c (e_c - p)(e_c - p)^T, so each class gives sqrt(p_c) (e_c - p); for Fisher the label's e_c - p alone.
+ * Directions in the space of the outputs whose outer products add up to the matrix in the middle. Of class scores, diag(p) -
+ * p p^T is the sum over classes c of p_c (e_c - p)(e_c - p)^T, so each class gives sqrt(p_c) (e_c - p); for Fisher the
+ * label's e_c - p alone. Of values, whose loss is their mean squared error, it is 2/n times the identity.
  */
 function directions(
   method: HessianMethod,
-  logits: tf.Tensor2D,
-  labels: Int32Array,
-  classes: number,
-): tf.Tensor2D[] {
-  const p = tf.softmax(logits);
-  if (method === "fisher") return [tf.sub(tf.oneHot(tf.tensor1d(labels, "int32"), classes), p)];
-  const images = labels.length;
-  return Array.from({ length: classes }, (_, c) => {
-    const one = tf.oneHot(tf.fill([images], c, "int32"), classes);
-    const root = tf.sqrt(tf.slice(p, [0, c], [images, 1]));
-    return tf.mul(root, tf.sub(one, p)) as tf.Tensor2D;
+  found: tf.Tensor,
+  target: TargetValues,
+  { name, task, shape, width }: Output,
+): tf.Tensor[] {
+  if (task === "labels" || shape.length !== 1)
+    throw new RangeError(
+      `the Hessian's diagonal is known for one row of class scores, or of values, a sample: got ${name}, ` +
+        `${task} of ${shape.join(" x ")}`,
+    );
+  const samples = target.length / (task === "classes" ? 1 : width);
+  const one = (c: number) => tf.oneHot(tf.fill([samples], c, "int32"), width);
+  if (task === "values") {
+    if (method === "fisher")
+      return [tf.mul(2 / width, tf.sub(found, tf.tensor(Float32Array.from(target), found.shape)))];
+    return Array.from({ length: width }, (_, c) => tf.mul(Math.sqrt(2 / width), one(c)));
+  }
+  const p = tf.softmax(found);
+  if (method === "fisher")
+    return [tf.sub(tf.oneHot(tf.tensor1d(Int32Array.from(target), "int32"), width), p)];
+  return Array.from({ length: width }, (_, c) => {
+    const root = tf.sqrt(tf.slice(p, [0, c], [samples, 1]));
+    return tf.mul(root, tf.sub(one(c), p));
   });
 }
 

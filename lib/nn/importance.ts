@@ -1,7 +1,7 @@
 // §3.1 on models: scores of weights, filters and neurons from a network and real images. What is computed here are
 // only the scores' inputs: weights, gradients, curvature, activations.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { findKind } from "../graph/index.ts";
 import {
   activeShare,
@@ -60,7 +60,7 @@ export type WeightScorer =
  */
 export async function scoresOf(
   model: tf.LayersModel,
-  split: Split | undefined,
+  split: Samples | undefined,
   score: WeightScore | WeightScorer = "magnitude",
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
@@ -195,7 +195,7 @@ const byUnit: Record<UnitScore, { needs: readonly UnitNeed[]; of: (unit: UnitDat
  */
 export function filterScoresOf(
   model: tf.LayersModel,
-  split: Split | undefined,
+  split: Samples | undefined,
   score: UnitScore | UnitScorer = "l1",
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
@@ -211,7 +211,7 @@ export function filterScoresOf(
  */
 export function neuronScoresOf(
   model: tf.LayersModel,
-  split: Split | undefined,
+  split: Samples | undefined,
   score: UnitScore | UnitScorer = "meanActivation",
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
@@ -240,7 +240,7 @@ export function unitGroups(model: tf.LayersModel, units: UnitKind): Group[] {
 export async function unitScoresOf(
   model: tf.LayersModel,
   groups: Group[],
-  split: Split | undefined,
+  split: Samples | undefined,
   score: UnitScore | UnitScorer,
   options: { signal?: AbortSignal } = {},
 ): Promise<Scores> {
@@ -306,7 +306,7 @@ function unitsLast(kernels: Kernel[], values: Record<string, Float32Array>): Flo
   return parts.length === 1 ? parts[0] : Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
-function needed(split: Split | undefined, score: string): Split {
+function needed(split: Samples | undefined, score: string): Samples {
   if (split === undefined) throw new RangeError(`score "${score}" needs images, got none: give a split`);
   return split;
 }

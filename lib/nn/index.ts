@@ -19,19 +19,36 @@ export {
   ensureBackend,
   useBackend,
 } from "./backend.ts";
-export { type Batch, batchOf, firstOf, inputShape, movedImages } from "./batches.ts";
+export {
+  type Batch,
+  type Feed,
+  type FeedOptions,
+  feedOf,
+  firstOf,
+  imagesOf,
+  inputShape,
+  movedImages,
+} from "./batches.ts";
 export {
   type CompareOptions,
   type Comparison,
   compareModels,
+  compareOutputs,
   type LayerComparison,
-  logSoftmax,
+  type OutputComparison,
 } from "./compare.ts";
 export { loadDanfo } from "./danfo.ts";
 export { type FoldedUnits, foldDeadUnits } from "./dead-units.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
 export { type EqualizedPair, equalizeModel } from "./equalize.ts";
-export { type EvaluateOptions, type Evaluation, evaluate, type Prediction, predict } from "./evaluate.ts";
+export {
+  type EvaluateOptions,
+  evaluate,
+  type PredictedOutput,
+  type Prediction,
+  predict,
+  rawOutputs,
+} from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
 export { foldBatchNorms } from "./fold.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
@@ -55,7 +72,7 @@ export { evaluateInteger, integerNetworkOf } from "./integer-network.ts";
 export { type LatencyOptions, latencyOf } from "./latency.ts";
 export { layerShapesOf } from "./layers.ts";
 export { LearnedSteps } from "./learned-steps.ts";
-export { crossEntropy, logitsOf } from "./logits.ts";
+export { type Forward, type Inputs, logitsOf, outputsOf } from "./logits.ts";
 export {
   type ConvMethod,
   convMethods,
@@ -120,6 +137,16 @@ export {
 export { type UnitOrders, unitOrders } from "./sort-units.ts";
 export { loadStored, storedOf } from "./stored.ts";
 export { type Keep, maskGroups, pruneGroups } from "./surgery.ts";
+export {
+  crossEntropy,
+  decidedBy,
+  type Evaluation,
+  logSoftmax,
+  type Output,
+  type OutputEvaluation,
+  shownBy,
+  type TargetValues,
+} from "./tasks.ts";
 export { tf } from "./tf.ts";
 export {
   type EarlyStopping,

@@ -1,16 +1,16 @@
 // §3.2.1, item 3: what goes into the layers of a model, as GPTQ and bias correction want to know it.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { channelsLast, findKind } from "../graph/index.ts";
 import { addSamples, emptyStatistics, type InputStatistics, patches } from "../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
+import { batchSizeFor, feedOf } from "./batches.ts";
 import { kindOf } from "./graph.ts";
 import { windowOf } from "./integer-network.ts";
-import { logitsOf } from "./logits.ts";
+import { outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type Kernel, kernelsOf } from "./weights.ts";
@@ -24,7 +24,7 @@ import { type Kernel, kernelsOf } from "./weights.ts";
  */
 export async function inputStatisticsOf(
   model: tf.LayersModel,
-  data: Split,
+  data: Samples,
   {
     rows = 4096,
     layers: names,
@@ -34,7 +34,7 @@ export async function inputStatisticsOf(
 ): Promise<Record<string, InputStatistics>> {
   checkInteger("rows", rows, 1);
   const batchSize = batchSizeFor(model, options.batchSize, 128);
-  checkSplit(model, data);
+  const feed = feedOf(model, data);
   await ensureBackend();
   const all = kernelsOf(model);
   for (const name of names ?? []) {
@@ -56,12 +56,11 @@ export async function inputStatisticsOf(
     }
     statistics[name] = emptyStatistics(elements(shape.slice(0, -1)));
   }
-  const shape = inputShape(model);
   for (let from = 0; from < data.count; from += batchSize) {
     signal?.throwIfAborted();
     const to = Math.min(data.count, from + batchSize);
     tf.tidy(() => {
-      const { x } = batchOf(data, shape, from, to);
+      const { x } = feed.batch(from, to);
       const watch = (name: string, input: tf.Tensor): void => {
         const values = input.dataSync() as Float32Array;
         const layer = layers.get(name)!;
@@ -69,7 +68,7 @@ export async function inputStatisticsOf(
         const all = rowsOf(layer, values, input.shape);
         addSamples(statistics[name], evenRows(all, size, Math.ceil((rows * (to - from)) / data.count)));
       };
-      withProbes(layers, "output", {}, watch, () => logitsOf(model, x));
+      withProbes(layers, "output", {}, watch, () => outputsOf(model, x));
     });
     await nextTurn();
   }

@@ -1,6 +1,6 @@
 // §3.2.2 applied to models: a quantized model as a network that runs in whole numbers from its first step to its last.
 
-import { type Split, toFloat, viewOf } from "../datasets/index.ts";
+import { arraysOf, floatsOf, type Samples, viewOf } from "../datasets/index.ts";
 import {
   activationOf,
   channelsLast,
@@ -27,9 +27,9 @@ import {
   type Window,
 } from "../quantization/index.ts";
 import { checkInteger } from "../util/check.ts";
-import { argMax, type Evaluation } from "./evaluate.ts";
 import { networkOf } from "./graph.ts";
 import type { ActivationQuantizer, ActivationQuantizers } from "./quantize.ts";
+import { type Evaluation, Tally } from "./tasks.ts";
 import type { tf } from "./tf.ts";
 import { biasesOf } from "./weights.ts";
 
@@ -326,29 +326,36 @@ export function windowOf(config: Readonly<Record<string, unknown>>, sizeName: st
 }
 
 /**
- * Loss and accuracy of an integer network on a split.
+ * Loss and accuracy of an integer network on samples for one input and one output.
  *
- * @param options `batchSize` images at a time, default 250; `threads` that share each product, default 1
+ * @param options `batchSize` samples at a time, default 250; `threads` that share each product, default 1
  */
 export function evaluateInteger(
   network: IntegerNetwork,
-  split: Split,
+  samples: Samples,
   { batchSize = 250, threads = 1 }: { batchSize?: number; threads?: number } = {},
 ): Evaluation {
   checkInteger("batchSize", batchSize, 1);
-  let correct = 0;
-  let loss = 0;
-  for (let from = 0; from < split.count; from += batchSize) {
-    const to = Math.min(split.count, from + batchSize);
-    const images = toFloat(viewOf(split, from, to));
-    const { values, shape } = runInteger(network, images, to - from, threads);
-    for (let i = 0; i < to - from; i++) {
-      const row = values.subarray(i * shape[0], (i + 1) * shape[0]);
-      const label = split.labels[from + i];
-      const best = argMax(row);
-      if (best === label) correct++;
-      loss += Math.log(row.reduce((sum, z) => sum + Math.exp(z - row[best]), 0)) + row[best] - row[label];
-    }
+  const { inputs, targets, count } = arraysOf(samples);
+  const values = targets?.[0]?.values;
+  if (inputs.length !== 1 || targets?.length !== 1 || !values)
+    throw new RangeError(
+      "an integer network is judged by samples with one input and the targets of one output",
+    );
+  let tally: Tally | undefined;
+  for (let from = 0; from < count; from += batchSize) {
+    const to = Math.min(count, from + batchSize);
+    const part = viewOf(arraysOf(samples), from, to);
+    const found = runInteger(network, floatsOf(part.inputs[0], to - from), to - from, threads);
+    tally ??= new Tally([
+      {
+        name: "output",
+        task: values instanceof Float32Array ? "values" : "classes",
+        shape: found.shape,
+        width: found.shape.at(-1)!,
+      },
+    ]);
+    tally.add([found.values], [part.targets![0].values!]);
   }
-  return { loss: loss / split.count, accuracy: correct / split.count, correct, count: split.count };
+  return tally!.result(count);
 }

@@ -1,11 +1,12 @@
 // How long models take, side by side.
 
 import { type Latency, type MeasureOptions, measureLatencies } from "../analysis/index.ts";
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { checkOneOf } from "../util/check.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkSplit, inputShape } from "./batches.ts";
-import { crossEntropy, logitsOf } from "./logits.ts";
+import { type Batch, type Feed, feedOf } from "./batches.ts";
+import { outputsOf } from "./logits.ts";
+import { lossOf, type TargetValues } from "./tasks.ts";
 import { tf } from "./tf.ts";
 
 /** What is timed. */
@@ -19,7 +20,7 @@ export interface LatencyOptions extends Pick<MeasureOptions, "runs" | "signal"> 
 }
 
 /**
- * Times models on one batch, all images of `split` at once, in turns. Nothing is trained.
+ * Times models on one batch, all `samples` at once, in turns. Nothing is trained.
  *
  * @param models by name
  * @throws RangeError if an image does not fit a model, or runs is not a whole number from 1
@@ -27,37 +28,42 @@ export interface LatencyOptions extends Pick<MeasureOptions, "runs" | "signal"> 
  */
 export async function latencyOf(
   models: Record<string, tf.LayersModel>,
-  split: Split,
+  samples: Samples,
   { pass = "forward", ...options }: LatencyOptions = {},
 ): Promise<Record<string, Latency>> {
   checkOneOf("pass", pass, passes);
-  for (const model of Object.values(models)) checkSplit(model, split);
-  await ensureBackend();
-  const batches = Object.entries(models).map(
-    ([name, model]) => [name, model, batchOf(split, inputShape(model), 0, split.count)] as const,
+  const feeds = Object.entries(models).map(
+    ([name, model]) => [name, model, feedOf(model, samples, { judged: pass === "backward" })] as const,
   );
+  await ensureBackend();
+  const batches = feeds.map(([name, model, feed]) => ({
+    name,
+    model,
+    feed,
+    batch: feed.batch(0, feed.count),
+  }));
   try {
-    const works = batches.map(([name, model, { x, labels }]) => [
+    const works = batches.map(({ name, model, feed, batch }) => [
       name,
-      () => (pass === "forward" ? forward(model, x) : backward(model, x, labels)),
+      () => (pass === "forward" ? forward(model, batch) : backward(model, feed, batch)),
     ]);
     return await measureLatencies(Object.fromEntries(works), options);
   } finally {
-    for (const [, , { x }] of batches) x.dispose();
+    for (const { batch } of batches) tf.dispose(batch.x);
   }
 }
 
-function forward(model: tf.LayersModel, x: tf.Tensor): void {
+function forward(model: tf.LayersModel, { x }: Batch): void {
   // Reading the result waits for it. A tidy that returned it would search it for tensors, number by number.
   tf.tidy(() => {
-    (model.apply(x) as tf.Tensor).dataSync();
+    for (const tensor of [model.apply(x) as tf.Tensor | tf.Tensor[]].flat()) tensor.dataSync();
   });
 }
 
-function backward(model: tf.LayersModel, x: tf.Tensor, labels: Int32Array): void {
+function backward(model: tf.LayersModel, { outputs }: Feed, { x, targets }: Batch): void {
   const variables = model.trainableWeights.map((weight) => weight.read() as tf.Variable);
   tf.tidy(() => {
-    const loss = () => crossEntropy(logitsOf(model, x), tf.tensor1d(labels, "int32"));
+    const loss = () => lossOf(outputs, outputsOf(model, x), targets as TargetValues[]);
     for (const gradient of Object.values(tf.variableGrads(loss, variables).grads)) gradient.dataSync();
   });
 }

@@ -1,9 +1,20 @@
-// A model's class scores before softmax. Losses, distillation and second derivatives start there: the logarithm of a
-// softmax that has already been rounded to 0 or 1 has lost its gradient.
+// A model's outputs with class scores before softmax. Losses, distillation and second derivatives start there: the logarithm
+// of a softmax that has already been rounded to 0 or 1 has lost its gradient.
 
 import { finalActivation, sharedNodes } from "../graph/index.ts";
 import { networkOf } from "./graph.ts";
 import { tf } from "./tf.ts";
+
+/** What a model reads: one tensor, or one for each of its inputs. */
+export type Inputs = tf.Tensor | tf.Tensor[];
+
+/**
+ * From what goes into a model to what comes out, class scores before softmax: in place of a model's own way. A model with
+ * several inputs gets an array, one with several outputs gives one.
+ */
+export type Forward = {
+  bivarianceHack(x: Inputs, training?: boolean): tf.Tensor | tf.Tensor[];
+}["bivarianceHack"];
 
 /** The part of a layer that these functions reach into. */
 interface LastLayer extends tf.layers.Layer {
@@ -11,58 +22,99 @@ interface LastLayer extends tf.layers.Layer {
 }
 
 /**
- * The outputs of `model` before its final softmax: [batch, classes]. The softmax is found through nested models and through
- * layers that only hand on, such as dropout. A model without one is taken to give logits already.
+ * The outputs of `model` before its final softmax: [batch, classes], of a model with several outputs all of them. The softmax
+ * is found through nested models and through layers that only hand on, such as dropout. A model without one is taken to give
+ * logits, or whatever else it is for, already.
  *
  * @param training whether layers such as dropout and batch normalisation behave as in training
- * @throws RangeError for a model that ends in a sigmoid: its outputs are probabilities, and no row of class scores
  */
-export function logitsOf(model: tf.LayersModel, x: tf.Tensor, { training = false } = {}): tf.Tensor2D {
-  return withoutSoftmax(model, () => model.apply(x, { training }) as tf.Tensor2D);
+export function logitsOf(
+  model: tf.LayersModel,
+  x: Inputs,
+  options: { training?: boolean } = {},
+): tf.Tensor2D {
+  const outputs = outputsOf(model, x, options);
+  return (outputs.length === 1 ? outputs[0] : outputs) as tf.Tensor2D;
 }
 
-/** Runs `run` while the model's final softmax, if it has one, lets everything through unchanged. */
-export function withoutSoftmax<T>(model: tf.LayersModel, run: () => T): T {
-  const last = endOf(model) as LastLayer | undefined;
-  if (!last) return run();
+/**
+ * All outputs of a model, class scores before softmax.
+ *
+ * @param options `scores`: only so many of the outputs can be class scores; the others are given as they are
+ */
+export function outputsOf(
+  model: tf.LayersModel,
+  x: Inputs,
+  { training = false, scores }: { training?: boolean; scores?: number } = {},
+): tf.Tensor[] {
+  const run = () => [model.apply(x, { training }) as tf.Tensor | tf.Tensor[]].flat();
+  return asScores(model, withoutSoftmax(model, run, scores), scores);
+}
+
+/** Runs `run` while the final softmax of each output lets everything through unchanged, where nothing else reads it. */
+export function withoutSoftmax<T>(model: tf.LayersModel, run: () => T, scores?: number): T {
+  const undo: (() => void)[] = [];
+  try {
+    const layers = new Set(
+      endsOf(model)
+        .slice(0, scores)
+        .flatMap(({ softmax }) => softmax ?? []),
+    );
+    for (const layer of layers) undo.push(letThrough(layer));
+    return run();
+  } finally {
+    for (const step of undo) step();
+  }
+}
+
+/** Outputs of a run {@link withoutSoftmax}: those whose softmax had to stay become logits by their logarithm. */
+export function asScores(model: tf.LayersModel, outputs: tf.Tensor[], scores?: number): tf.Tensor[] {
+  const ends = endsOf(model).slice(0, scores);
+  if (!ends.some(({ stays }) => stays)) return outputs;
+  return outputs.map((output, o) => (ends[o]?.stays ? tf.log(tf.maximum(output, 1e-30)) : output));
+}
+
+function letThrough(last: LastLayer): () => void {
   if (last.activation) {
     const { activation } = last;
     last.activation = linear;
-    try {
-      return run();
-    } finally {
+    return () => {
       last.activation = activation;
-    }
+    };
   }
   const { call } = last;
   const own = Object.hasOwn(last, "call");
   last.call = (inputs) => (Array.isArray(inputs) ? inputs[0] : inputs);
-  try {
-    return run();
-  } finally {
+  return () => {
     if (own) last.call = call;
     else delete (last as Partial<LastLayer>).call;
-  }
+  };
 }
 
-const ends = new WeakMap<tf.LayersModel, { layers: number; softmax: tf.layers.Layer | undefined }>();
+/** How an output ends. */
+interface End {
+  /** The layer of its softmax, which nothing else reads. */
+  softmax?: tf.layers.Layer;
+  /** Whether it ends in a softmax that other layers read, or one that is used more than once. */
+  stays: boolean;
+}
 
-/** The layer of a model's final softmax. Walking the graph takes longer than a small network does, so it is kept. */
-function endOf(model: tf.LayersModel): tf.layers.Layer | undefined {
+const ends = new WeakMap<tf.LayersModel, { layers: number; ends: End[] }>();
+
+/** How each output of a model ends. Walking the graph takes longer than a small network does, so it is kept. */
+function endsOf(model: tf.LayersModel): End[] {
   const known = ends.get(model);
   // Layers may be added to a Sequential.
-  if (known?.layers === model.layers.length) return known.softmax;
+  if (known?.layers === model.layers.length) return known.ends;
   const { graph, layers } = networkOf(model);
-  const { activation, node } = finalActivation(graph);
-  if (activation === "sigmoid")
-    throw new RangeError(
-      `${model.name} must end in softmax or in plain class scores, got ${node}, whose sigmoid gives each class a probability of its own`,
-    );
-  if (activation === "softmax" && sharedNodes(graph).has(node))
-    throw new RangeError(`${node}, whose softmax ends ${model.name}, must be used once`);
-  const softmax = activation === "softmax" ? layers.get(node) : undefined;
-  ends.set(model, { layers: model.layers.length, softmax });
-  return softmax;
+  const shared = sharedNodes(graph);
+  const found = graph.outputs.map((output): End => {
+    const { activation, node, alone } = finalActivation(graph, output);
+    if (activation !== "softmax") return { stays: false };
+    return alone && !shared.has(node) ? { softmax: layers.get(node), stays: false } : { stays: true };
+  });
+  ends.set(model, { layers: model.layers.length, ends: found });
+  return found;
 }
 
 // "linear" is a fused activation that adds nothing, so the layer keeps its fast path.
@@ -70,11 +122,3 @@ const linear = {
   apply: (x: tf.Tensor) => x,
   getClassName: () => "linear",
 } as unknown as NonNullable<LastLayer["activation"]>;
-
-/** Mean cross-entropy of logits against class numbers, in nats. */
-export function crossEntropy(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar {
-  return tf.tidy(() => {
-    const oneHot = tf.oneHot(labels, logits.shape[1]);
-    return tf.losses.softmaxCrossEntropy(oneHot, logits) as tf.Scalar;
-  });
-}

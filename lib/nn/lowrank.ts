@@ -2,7 +2,7 @@
 // The last of them keeps the layer's name, bias and activation, so whatever refers to its output still does.
 
 import { costOf } from "../analysis/index.ts";
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { findKind } from "../graph/index.ts";
 import {
   breakEvenRank,
@@ -34,11 +34,11 @@ import { joinFloats } from "../util/join.ts";
 import { progress } from "../util/progress.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkSplit, firstOf, inputShape } from "./batches.ts";
+import { batchSizeFor, feedOf, firstOf } from "./batches.ts";
 import { evaluate } from "./evaluate.ts";
 import { kindOf, layersOf } from "./graph.ts";
 import { layerShapesOf } from "./layers.ts";
-import { logitsOf } from "./logits.ts";
+import { outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { type Part, rebuild } from "./rebuild.ts";
 import { tf } from "./tf.ts";
@@ -76,11 +76,11 @@ export interface FactorizeOptions {
   /** The layers that may be replaced; by default every dense layer and 2-D convolution. */
   layers?: readonly string[];
   /** Images that show `forInputs` what the layers really see; labels do not matter. */
-  data?: Split;
+  data?: Samples;
   /** How many of `data` are looked at; default 500. */
   images?: number;
   /** Judges the accuracy for `accuracyFloor`. */
-  test?: Split;
+  test?: Samples;
   /** Seed of randomized SVD and CP; default 1. */
   seed?: number;
   /** Shows a progress bar on standard error. */
@@ -254,7 +254,7 @@ async function factorizeBy(
   }
   const { test } = options;
   if (!test) throw new RangeError("accuracyFloor needs images to judge the accuracy on: give test");
-  checkSplit(model, test);
+  feedOf(model, test, { judged: true });
   // A tenth of the budget's levels: each costs an evaluation, and accuracy is no finer than its test.
   const share = (rank: number) => energyAt((rank * levels) / floorLevels);
   await eachInTurn(factorizable, options, first, (candidate) => candidate.at(share(floorLevels >> 1)));
@@ -619,7 +619,7 @@ async function inputsOf(
   if (dense !== "forInputs" && planned.length === 0) return {};
   if (!data) throw new RangeError("forInputs needs images that show what the layers see: give data");
   checkInteger("images", most, 1);
-  checkSplit(model, data);
+  feedOf(model, data);
   const wanted = plan ? planned.map(([name]) => name) : layers;
   const watched = new Map(
     kernelsOf(model)
@@ -627,18 +627,19 @@ async function inputsOf(
       .map(({ name, layer }) => [name, layer]),
   );
   const images = firstOf(data, Math.min(most, data.count));
+  const feed = feedOf(model, images);
   const seen = new Map<string, Float32Array[]>([...watched.keys()].map((name) => [name, []]));
   const batchSize = batchSizeFor(model, undefined, 100);
   for (let from = 0; from < images.count; from += batchSize) {
     signal?.throwIfAborted();
     tf.tidy(() => {
-      const { x } = batchOf(images, inputShape(model), from, Math.min(images.count, from + batchSize));
+      const { x } = feed.batch(from, Math.min(images.count, from + batchSize));
       withProbes(
         watched,
         "output",
         {},
         (name, input) => seen.get(name)!.push(Float32Array.from(input.dataSync())),
-        () => logitsOf(model, x),
+        () => outputsOf(model, x),
       );
     });
   }

@@ -1,7 +1,7 @@
 // §3.1 on models: the loop of §3.1.4 with training in it, for weights (masks), for filters and neurons (surgery), and
 // the merging of neurons that say the same. Scores and strategies are lib/pruning's.
 
-import { decidingImages, type JudgedData, type Split } from "../datasets/split.ts";
+import { decidingSamples, type JudgedData, type Samples } from "../datasets/index.ts";
 import { findKind } from "../graph/index.ts";
 import {
   duplicateNeurons,
@@ -124,7 +124,7 @@ export async function pruneIteratively(
       async fineTune(masks, step) {
         await train(model, data.train, { ...training(step), masks });
       },
-      evaluate: async () => (await evaluate(model, decidingImages(data))).accuracy,
+      evaluate: async () => (await evaluate(model, decidingSamples(data))).accuracy,
       save: () => copyWeights(model),
       restore: (state) => restoreWeights(model, state),
     },
@@ -223,7 +223,7 @@ export async function pruneUnitsIteratively(
           made.add(current.model);
           await train(current.model, data.train, training(step));
         },
-        evaluate: async () => (await evaluate(current.model, decidingImages(data))).accuracy,
+        evaluate: async () => (await evaluate(current.model, decidingSamples(data))).accuracy,
         // Each step makes a model of its own, so the state needs no copy.
         save: () => current,
         restore: (state) => {
@@ -246,7 +246,7 @@ export async function pruneUnitsIteratively(
 }
 
 /** Checks what both loops share, and puts it in the terms of iterativePrune. */
-function loopOf(data: { train: Split }, options: PruneLoopOptions) {
+function loopOf(data: { train: Samples }, options: PruneLoopOptions) {
   const { strategy = "globalSparsity", sparsity, accuracyFloor, fineTune, refine, onStep, signal } = options;
   checkOneOf("strategy", strategy, sparsityStrategies);
   if (sparsity === undefined && accuracyFloor === undefined) {
@@ -302,7 +302,7 @@ export interface MergeUnitsOptions {
  */
 export async function mergeUnits(
   model: tf.LayersModel,
-  split: Split,
+  split: Samples,
   { units = "neurons", tolerance = 0.05, signal }: MergeUnitsOptions = {},
 ): Promise<{ model: tf.LayersModel; merges: Record<string, Merge[]> }> {
   checkNumber("tolerance", tolerance, 0, 1);

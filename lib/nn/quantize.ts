@@ -2,8 +2,8 @@
 // network that runs in integers. The algorithms are slimlab/quantization's; this file puts them where a model's weights
 // and activations are.
 
-import type { Split } from "../datasets/index.ts";
-import { activationPlaces, findKind, type GridUse } from "../graph/index.ts";
+import type { Samples } from "../datasets/index.ts";
+import { activationPlaces, consumersOf, findKind, type GridUse } from "../graph/index.ts";
 import {
   type ActivationGrid,
   binarize,
@@ -37,9 +37,9 @@ import { joinFloats } from "../util/join.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
+import { batchSizeFor, feedOf, inputNames } from "./batches.ts";
 import { kindOf, layersOf, networkOf } from "./graph.ts";
-import { logitsOf } from "./logits.ts";
+import { type Inputs, logitsOf, outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type History, type TrainOptions, train } from "./train.ts";
@@ -224,9 +224,11 @@ export const activationKinds = [
   "ternary",
 ] as const satisfies ActivationQuantizer["kind"][];
 
-/** Quantizers for a model's input and for the outputs of its layers, by name; a layer without one keeps its floats. */
+/** Quantizers for a model's inputs and for the outputs of its layers, by name; a layer without one keeps its floats. */
 export interface ActivationQuantizers {
   input?: ActivationQuantizer;
+  /** Those of a network with several inputs, by the input's name. */
+  inputs?: Record<string, ActivationQuantizer>;
   layers: Record<string, ActivationQuantizer>;
 }
 
@@ -240,7 +242,7 @@ export interface CalibrateOptions extends Partial<ObserverOptions> {
    * the logits have none.
    */
   layers?: string[];
-  /** Whether the input gets a quantizer too (always fixed point); default true. */
+  /** Whether inputs get a quantizer too (always fixed point), but for tokens, which are no amounts; default true. */
   input?: boolean;
   /** Images at a time; by default what the model's activations leave room for, up to 128. */
   batchSize?: number;
@@ -249,38 +251,42 @@ export interface CalibrateOptions extends Partial<ObserverOptions> {
 /**
  * Chooses quantizers for activations by showing the model calibration data (§3.2.2).
  *
- * @param data a few hundred images are usually enough
+ * @param data a few hundred samples are usually enough
  */
 export async function calibrateActivations(
   model: tf.LayersModel,
-  data: Split,
+  data: Samples,
   options: CalibrateOptions = {},
 ): Promise<ActivationQuantizers> {
   const { kind = "fixed", bits = 8, batchSize: given, input = true, layers, ...observing } = options;
   checkOneOf("kind", kind, activationKinds);
   const batchSize = batchSizeFor(model, given, 128);
-  checkSplit(model, data);
+  const feed = feedOf(model, data);
   const names = layers ?? activationPlaces(networkOf(model).graph);
   const all = layersOf(model);
   for (const name of names) checkOneOf("layer", name, [...all.keys()]);
   const watched = new Map(names.map((name) => [name, all.get(name)!]));
   await ensureBackend();
   const observers = new Map(names.map((name) => [name, createObserver({ ...observing, bits })]));
-  const inputObserver = createObserver({ ...observing, bits: kind === "fixed" ? bits : 8 });
+  const seenInputs = (input ? amountsOf(model) : []).map((one) => ({
+    ...one,
+    observer: createObserver({ ...observing, bits: kind === "fixed" ? bits : 8 }),
+  }));
   // Thresholds need the values themselves: an even sample of them, the same share of every batch.
   const samples = new Map(names.map((name) => [name, [] as Float32Array[]]));
-  const shape = inputShape(model);
   for (let from = 0; from < data.count; from += batchSize) {
     tf.tidy(() => {
-      const { x } = batchOf(data, shape, from, Math.min(data.count, from + batchSize));
-      if (input) inputObserver.observe(x.dataSync() as Float32Array);
+      const { x } = feed.batch(from, Math.min(data.count, from + batchSize));
+      const tensors = [x].flat();
+      for (const { place, observer } of seenInputs)
+        observer.observe(tensors[place].dataSync() as Float32Array);
       const watch = (name: string, _input: tf.Tensor, output: tf.Tensor): void => {
         const values = output.dataSync() as Float32Array;
         const step = Math.max(1, Math.ceil(((values.length / batchSize) * data.count) / 1e6));
         if (kind === "fixed") observers.get(name)!.observe(values);
         else samples.get(name)!.push(values.filter((_, i) => i % step === 0));
       };
-      withProbes(watched, "output", {}, watch, () => logitsOf(model, x));
+      withProbes(watched, "output", {}, watch, () => outputsOf(model, x));
     });
     await nextTurn();
   }
@@ -289,7 +295,10 @@ export async function calibrateActivations(
     return { kind: "fixed", scale: grid.scale, zeroPoint: grid.zeroPoint, ...codeRange(grid) };
   };
   const result: ActivationQuantizers = { layers: {} };
-  if (input) result.input = fixed(inputObserver);
+  if (model.inputs.length === 1) {
+    if (seenInputs.length > 0) result.input = fixed(seenInputs[0].observer);
+  } else if (seenInputs.length > 0)
+    result.inputs = Object.fromEntries(seenInputs.map(({ name, observer }) => [name, fixed(observer)]));
   for (const name of names) {
     if (kind === "fixed") {
       result.layers[name] = fixed(observers.get(name)!);
@@ -299,6 +308,16 @@ export async function calibrateActivations(
     result.layers[name] = { kind, ...(kind === "binary" ? binaryThreshold(all) : ternaryThreshold(all)) };
   }
   return result;
+}
+
+/** The inputs of a model that are amounts, and no tokens, which an embedding looks up. */
+function amountsOf(model: tf.LayersModel): { name: string; place: number }[] {
+  const { graph } = networkOf(model);
+  const consumers = consumersOf(graph);
+  return inputNames(model).flatMap((name, place) => {
+    const readers = consumers.get(graph.inputs[place]);
+    return readers?.some(({ kind }) => findKind(kind)?.product === "lookup") ? [] : [{ name, place }];
+  });
 }
 
 /** What the values, or means of levels, become, and the lowest and the highest level there are. */
@@ -377,12 +396,14 @@ export interface SimulationOptions {
 export function quantizedForward(
   model: tf.LayersModel,
   { weights, activations }: SimulationOptions,
-): (x: tf.Tensor) => tf.Tensor2D {
+): (x: Inputs) => tf.Tensor2D {
   const layers = layersOf(model);
   const kernels = weights ? compressedKernels(model, weights.keepFloat) : [];
   for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, [...layers.keys()]);
   for (const name of Object.keys(weights?.layers ?? {}))
     checkOneOf("layer", name, Object.keys(shapesOf(model)));
+  const inputs = inputNames(model);
+  for (const name of Object.keys(activations?.inputs ?? {})) checkOneOf("input", name, inputs);
   const uses = new Map([...layers].map(([name, layer]) => [name, gridUseOf(layer)]));
   const quantizeActivations = (x: tf.Tensor, quantizer: ActivationQuantizer, mean = false): tf.Tensor =>
     throughQuantizer(x, (values) => {
@@ -425,10 +446,14 @@ export function quantizedForward(
           else delete (layer as Partial<Layer>).call;
         });
       }
-      if (!activations?.input) return logitsOf(model, x);
-      const input = quantizeActivations(x, activations.input);
-      grids.set(input.id, activations.input);
-      return logitsOf(model, input);
+      const placed = [x].flat().map((tensor, i) => {
+        const grid = activations?.inputs?.[inputs[i]] ?? activations?.input;
+        if (!grid) return tensor;
+        const input = quantizeActivations(tensor, grid);
+        grids.set(input.id, grid);
+        return input;
+      });
+      return logitsOf(model, placed.length === 1 ? placed[0] : placed);
     } finally {
       for (const step of undo.reverse()) step();
     }
@@ -457,7 +482,7 @@ function gridUseOf(layer: Layer): GridUse {
  */
 export async function trainQuantized(
   model: tf.LayersModel,
-  data: Split,
+  data: Samples,
   simulation: SimulationOptions & { weights: ModelWeightOptions },
   options: Omit<TrainOptions, "forward"> = {},
 ): Promise<QuantizedWeights & { history: History }> {

@@ -1,15 +1,15 @@
 // A network that runs on the same examples over and over while its layers change one after the other: what stands before
 // the changed layer is computed once and kept, so that a run costs what comes after it.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { consumersOf, fusedWith, type GraphNode } from "../graph/index.ts";
 import { joinFloats } from "../util/join.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, inputShape, withAdvice } from "./batches.ts";
+import { batchSizeFor, type Feed, feedOf, withAdvice } from "./batches.ts";
 import { networkOf } from "./graph.ts";
-import { logitsOf, withoutSoftmax } from "./logits.ts";
+import { asScores, type Inputs, outputsOf, withoutSoftmax } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 
@@ -37,7 +37,7 @@ export interface ReplayOptions {
  */
 export class Replay {
   readonly #model: tf.LayersModel;
-  readonly #split: Split;
+  readonly #feed: Feed;
   readonly #options: ReplayOptions;
   readonly #nodes: readonly GraphNode[];
   readonly #layers: Map<string, tf.layers.Layer>;
@@ -52,10 +52,10 @@ export class Replay {
   readonly #whole: boolean;
   #at = 0;
 
-  constructor(model: tf.LayersModel, split: Split, options: ReplayOptions = {}) {
+  constructor(model: tf.LayersModel, samples: Samples, options: ReplayOptions = {}) {
     const { graph, layers } = networkOf(model);
     this.#model = model;
-    this.#split = split;
+    this.#feed = feedOf(model, samples);
     this.#options = options;
     this.#nodes = graph.nodes;
     this.#layers = layers;
@@ -76,8 +76,8 @@ export class Replay {
       ]),
     );
     const batchSize = batchSizeFor(model, options.batchSize, 128);
-    for (let from = 0; from < split.count; from += batchSize)
-      this.#strands.push({ from, to: Math.min(split.count, from + batchSize), at: 0, live: undefined });
+    for (let from = 0; from < samples.count; from += batchSize)
+      this.#strands.push({ from, to: Math.min(samples.count, from + batchSize), at: 0, live: undefined });
   }
 
   /** Goes on to the first use of a layer, with today's weights. */
@@ -146,25 +146,29 @@ export class Replay {
   /** The network's outputs before softmax, one array an output, with the weights that layers have now. */
   async outputs(): Promise<Float32Array[]> {
     const all = this.#results.map(
-      (name) => new Float32Array((this.#sizes.get(name)! / 4) * this.#split.count),
+      (name) => new Float32Array((this.#sizes.get(name)! / 4) * this.#feed.count),
     );
     for (const strand of this.#strands) {
       if (this.#whole) {
         const found = tf.tidy(() =>
-          [logitsOf(this.#model, this.#batch(strand))]
-            .flat()
-            .map((tensor) => Float32Array.from(tensor.dataSync())),
+          outputsOf(this.#model, this.#batch(strand)).map((tensor) => Float32Array.from(tensor.dataSync())),
         );
         for (const [i, values] of found.entries())
-          all[i].set(values, (all[i].length / this.#split.count) * strand.from);
+          all[i].set(values, (all[i].length / this.#feed.count) * strand.from);
         await this.#turn();
         continue;
       }
       const kept = strand.live;
       const live = kept ? new Map(kept) : this.#start(strand, 0);
       this.#run(live, range(kept ? strand.at : 0, this.#nodes.length), kept);
-      for (const [i, name] of this.#results.entries())
-        all[i].set(live.get(name)!.dataSync() as Float32Array, (this.#sizes.get(name)! / 4) * strand.from);
+      const found = tf.tidy(() =>
+        asScores(
+          this.#model,
+          this.#results.map((name) => live.get(name)!),
+        ).map((tensor) => Float32Array.from(tensor.dataSync())),
+      );
+      for (const [i, values] of found.entries())
+        all[i].set(values, (this.#sizes.get(this.#results[i])! / 4) * strand.from);
       for (const [name, tensor] of live) if (kept?.get(name) !== tensor) tensor.dispose();
       await this.#turn();
     }
@@ -186,8 +190,8 @@ export class Replay {
     strand.at = to;
   }
 
-  #batch({ from, to }: Strand): tf.Tensor {
-    return batchOf(this.#split, inputShape(this.#model), from, to).x;
+  #batch({ from, to }: Strand): Inputs {
+    return this.#feed.batch(from, to).x;
   }
 
   /** What goes into, or comes out of, the layer that was last gone on to, in a run of the whole. */
@@ -200,14 +204,15 @@ export class Replay {
         seen ??= { values: Float32Array.from(tensor.dataSync()), shape: tensor.shape };
       };
       const layer = new Map([[name, this.#layers.get(name)!]]);
-      withProbes(layer, "output", {}, watch, () => logitsOf(this.#model, this.#batch(strand)));
+      withProbes(layer, "output", {}, watch, () => outputsOf(this.#model, this.#batch(strand)));
     });
     return seen!;
   }
 
   /** A batch from its beginning to a node. */
   #start(strand: Strand, node: number): Map<string, tf.Tensor> {
-    const live = new Map<string, tf.Tensor>([[this.#inputs[0], this.#batch(strand)]]);
+    const tensors = [this.#batch(strand)].flat();
+    const live = new Map(this.#inputs.map((name, i) => [name, tensors[i]]));
     this.#run(live, range(0, node));
     return live;
   }

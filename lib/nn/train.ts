@@ -1,18 +1,19 @@
 // The training loop, small enough to read: seeded order, one gradient step a batch, masks that hold, a clear end.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
 import { findKind } from "../graph/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
 import { seeded, shuffle } from "../util/random.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, checkLabels, checkSplit, inputShape, shiftImages } from "./batches.ts";
-import { argMax, type Evaluation, evaluate } from "./evaluate.ts";
+import { feedOf, imagesOf, shiftImages } from "./batches.ts";
+import { evaluate } from "./evaluate.ts";
 import { kindOf, layersOf } from "./graph.ts";
 import { adamStepName, FastAdam } from "./kernels/adam.ts";
-import { crossEntropy, logitsOf } from "./logits.ts";
+import { type Forward, type Inputs, outputsOf } from "./logits.ts";
 import { SparseDense } from "./sparse-dense.ts";
+import { type Evaluation, lossOf as meanLoss, Tally, type TargetValues } from "./tasks.ts";
 import { tf } from "./tf.ts";
 import { checkMasks, checkWeightsFinite, kernelsOf, weightsOf } from "./weights.ts";
 
@@ -28,13 +29,18 @@ const optimizers: Record<OptimizerName, (rate: number) => tf.Optimizer> = {
 
 /** What a loss function may look at. All tensors belong to the training loop, which disposes of them. */
 export interface LossInputs {
-  /** [batch, classes]: what the model gave, before softmax. */
+  /** [batch, classes]: what the model gave, before softmax; of several outputs, the first. */
   logits: tf.Tensor2D;
-  /** [batch]: class numbers. */
+  /** [batch]: class numbers; empty where the first output has none. */
   labels: tf.Tensor1D;
-  /** [batch, ...]: the images the model saw. */
+  /** All outputs, class scores before softmax, and what they should be. */
+  outputs: readonly tf.Tensor[];
+  targets: readonly TargetValues[];
+  /** [batch, ...]: the images the model saw; of several inputs, the first. */
   x: tf.Tensor;
-  /** The images' places in the split. */
+  /** All inputs. */
+  inputs: readonly tf.Tensor[];
+  /** The samples' places in the data. */
   indices: Uint32Array;
   /** With `shift`: how far each image was moved down and to the right, in pairs. */
   shifts?: Int8Array;
@@ -77,7 +83,7 @@ export interface TrainOptions {
   /** Fixes the order of the images and their shifts. */
   seed?: number;
   /** Evaluated after each epoch. */
-  validation?: Split;
+  validation?: Samples;
   earlyStopping?: EarlyStopping;
   /** By layer name, 1 = kept, 0 = pruned: pruned weights are 0 after every step. */
   masks?: Record<string, Uint8Array>;
@@ -94,8 +100,8 @@ export interface TrainOptions {
    * From images to logits, for training through a quantizer and the like; by default the model. Validation uses it too,
    * without `training`.
    */
-  forward?: (x: tf.Tensor, training?: boolean) => tf.Tensor2D;
-  /** What to make small; by default the mean cross-entropy with the labels. */
+  forward?: Forward;
+  /** What to make small; by default the mean cross-entropy with class numbers, the mean squared error with values. */
   loss?: (inputs: LossInputs) => tf.Scalar;
   /** Trained along with the model: what belongs to the loss or the forward pass, not to the model. */
   variables?: tf.Variable[];
@@ -143,7 +149,8 @@ export interface History {
 }
 
 /**
- * Trains a model in place on the cross-entropy of its class scores.
+ * Trains a model in place on the cross-entropy of its class scores; on the mean squared error of values, the cross-entropy of
+ * labels, and the sum of these where it has several outputs.
  *
  * The same seed gives the same numbers: bit for bit on one backend, and within about 1e-3 of the loss after an epoch
  * on another, since backends add in other orders.
@@ -152,7 +159,7 @@ export interface History {
  */
 export async function train(
   model: tf.LayersModel,
-  data: Split,
+  data: Samples,
   options: TrainOptions = {},
 ): Promise<History> {
   const {
@@ -163,18 +170,19 @@ export async function train(
     validation,
     earlyStopping,
   } = options;
-  const { masks = {}, shift = 0, loss: lossOf = defaultLoss, onGradients, signal } = options;
+  const { masks = {}, shift = 0, onGradients, signal } = options;
   const rate = options.learningRate ?? (name === "adam" ? 0.001 : 0.01);
-  const forward = options.forward ?? ((x: tf.Tensor, training?: boolean) => logitsOf(model, x, { training }));
+  const forward = options.forward ?? ((x: Inputs, training?: boolean) => outputsOf(model, x, { training }));
   checkInteger("epochs", epochs, 0);
   checkInteger("batchSize", batchSize, 1);
-  checkInteger("shift", shift, 0, Math.min(data.height, data.width) - 1);
   checkOneOf("optimizer", name, optimizerNames);
   if (typeof rate === "number") checkNumber("learningRate", rate, 0);
-  checkSplit(model, data);
-  checkLabels(model, data);
+  const feed = feedOf(model, data, { judged: true });
+  const images = shift === 0 ? undefined : imagesOf(data, "shift");
+  checkInteger("shift", shift, 0, images ? Math.min(images.height, images.width) - 1 : 0);
+  const lossOf = options.loss ?? (({ outputs, targets }) => meanLoss(feed.outputs, outputs, targets));
   checkMasks(model, masks);
-  if (validation) checkSplit(model, validation);
+  if (validation) feedOf(model, validation, { judged: true });
   if (earlyStopping) checkEarlyStopping(earlyStopping, validation);
   await ensureBackend();
 
@@ -188,7 +196,6 @@ export async function train(
   const order = Uint32Array.from({ length: data.count }, (_, i) => i);
   const batches = Math.ceil(data.count / batchSize);
   const dropouts = dropoutsOf(model);
-  const shape = inputShape(model);
   const bar = options.progress ? progress(`training ${model.name}`, epochs * batches) : undefined;
   const best = new Best(model, earlyStopping);
   const sparse = options.sparse ? new SparseDense(model) : undefined;
@@ -196,21 +203,34 @@ export async function train(
   const history: History = { epochs: [], bestEpoch: 0, stoppedEarly: false };
 
   /** One step on the images `order[from..to)`. */
-  const step = (from: number, to: number): { loss: number; correct: number } =>
+  const step = (from: number, to: number, tally: Tally): number =>
     tf.tidy(() => {
       const indices = order.slice(from, to);
       const shifts = shift > 0 ? new Int8Array(2 * indices.length) : undefined;
-      const split = shift > 0 ? shiftImages(data, indices, shift, random, shifts) : data;
-      const batch = shift > 0 ? batchOf(split, shape, 0, to - from) : batchOf(split, shape, from, to, order);
-      const labels = tf.tensor1d(batch.labels, "int32");
-      let correct = 0;
+      const { x, labels, targets } = images
+        ? feedOf(model, shiftImages(images, indices, shift, random, shifts)).batch(0, to - from)
+        : feed.batch(from, to, order);
+      const inputs = [x].flat();
+      const known = { labels: tf.tensor1d(labels, "int32"), targets: targets as TargetValues[] };
       const { value, grads } = tf.variableGrads(() => {
-        const logits = forward(batch.x, true);
-        correct = countCorrect(logits, batch.labels);
-        return lossOf({ logits, labels, x: batch.x, indices, ...(shifts ? { shifts } : {}) });
+        const outputs = [forward(x, true)].flat();
+        tally.add(
+          outputs.map((output) => output.dataSync() as Float32Array),
+          known.targets,
+        );
+        const logits = outputs[0] as tf.Tensor2D;
+        return lossOf({
+          ...known,
+          logits,
+          outputs,
+          x: inputs[0],
+          inputs,
+          indices,
+          ...(shifts ? { shifts } : {}),
+        });
       }, variables);
       const loss = value.dataSync()[0];
-      if (!Number.isFinite(loss)) return { loss, correct };
+      if (!Number.isFinite(loss)) return loss;
       // A masked weight starts at 0 and its gradient is 0, so momentum and Adam's moments stay 0 with it.
       const gradients = onGradients ? onGradients(grads) : grads;
       for (const [variable, mask] of maskTensors)
@@ -219,7 +239,7 @@ export async function train(
       optimizer.applyGradients(gradients);
       // What was pruned on the way has moments that are not 0, and would drift; FastAdam has forgotten them.
       if (options.remask && !isFastAdam(optimizer)) holdAtZero(maskTensors);
-      return { loss, correct };
+      return loss;
     });
 
   try {
@@ -230,7 +250,7 @@ export async function train(
       const start = performance.now();
       shuffle(order, random);
       let lossSum = 0;
-      let correct = 0;
+      const tally = new Tally(feed.outputs);
       for (let batch = 0; batch < batches; batch++) {
         signal?.throwIfAborted();
         const steps = (epoch - 1) * batches + batch;
@@ -239,9 +259,9 @@ export async function train(
         for (const { layer } of dropouts) layer.seed = 1 + Math.floor(random() * 2 ** 31);
         const from = batch * batchSize;
         const to = Math.min(data.count, from + batchSize);
-        const result = step(from, to);
-        if (!Number.isFinite(result.loss)) {
-          throw diverged(`the loss is ${result.loss} in batch ${batch + 1}`, epoch, optimizer);
+        const loss = step(from, to, tally);
+        if (!Number.isFinite(loss)) {
+          throw diverged(`the loss is ${loss} in batch ${batch + 1}`, epoch, optimizer);
         }
         if (options.remask && (steps + 1) % options.remask.every === 0) {
           const look = lookInto(model, optimizer, (steps + 1) / (epochs * batches));
@@ -255,17 +275,16 @@ export async function train(
             if (isFastAdam(optimizer)) optimizer.forget(byVariable(model, next));
           }
         }
-        lossSum += result.loss * (to - from);
-        correct += result.correct;
-        options.onBatch?.({ epoch, batch: batch + 1, batches, loss: result.loss });
-        bar?.update(steps + 1, `epoch ${epoch}/${epochs} loss ${result.loss.toFixed(4)}`);
+        lossSum += loss * (to - from);
+        options.onBatch?.({ epoch, batch: batch + 1, batches, loss });
+        bar?.update(steps + 1, `epoch ${epoch}/${epochs} loss ${loss.toFixed(4)}`);
         // Let interrupts and other timers have their turn.
         await nextTurn();
       }
       const result: EpochResult = {
         epoch,
         loss: lossSum / data.count,
-        accuracy: correct / data.count,
+        accuracy: tally.result(data.count).accuracy,
         seconds: (performance.now() - start) / 1000,
       };
       if (validation)
@@ -291,19 +310,6 @@ export async function train(
     (optimizer as unknown as { c?: tf.Tensor }).c?.dispose();
     tf.dispose([...maskTensors.values()]);
   }
-}
-
-function defaultLoss({ logits, labels }: LossInputs): tf.Scalar {
-  return crossEntropy(logits, labels);
-}
-
-function countCorrect(logits: tf.Tensor2D, labels: Int32Array): number {
-  const values = logits.dataSync();
-  const classes = logits.shape[1];
-  let correct = 0;
-  for (let i = 0; i < labels.length; i++)
-    if (argMax(values.subarray(i * classes, (i + 1) * classes)) === labels[i]) correct++;
-  return correct;
 }
 
 /**
@@ -386,7 +392,7 @@ function diverged(what: string, epoch: number, optimizer: tf.Optimizer): Error {
   return new Error(`training diverged in epoch ${epoch}: ${what}. Lower learningRate (${learningRate})`);
 }
 
-function checkEarlyStopping(options: EarlyStopping, validation: Split | undefined): void {
+function checkEarlyStopping(options: EarlyStopping, validation: Samples | undefined): void {
   if (!validation) throw new RangeError("earlyStopping needs a validation split: pass { validation }");
   checkInteger("patience", options.patience, 1);
   checkOneOf("metric", options.metric ?? "loss", stoppingMetrics);

@@ -3,14 +3,14 @@
 
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
-import { cacheFolder, type Labels, type Pixels, type Split } from "../datasets/index.ts";
-import { decidingImages } from "../datasets/split.ts";
+import { cacheFolder, decidingSamples, isSplit, type Numbers, type Samples } from "../datasets/index.ts";
 import {
   type ActivationQuantizers,
   type Compression,
   type Evaluation,
   ensureBackend,
   evaluate,
+  type Forward,
   layerShapesOf,
   loadDanfo,
   loadPretrained,
@@ -96,7 +96,7 @@ export class RecipeResult {
     compression: Compression;
     activations?: ActivationQuantizers;
     /** From images to logits, where activations are quantized: for `evaluate` and `train`. */
-    forward?: (x: tf.Tensor) => tf.Tensor2D;
+    forward?: Forward;
   }> {
     const state = await stateOf(this.slim);
     const forward = forwardOf(state);
@@ -108,10 +108,10 @@ export class RecipeResult {
    *
    * @returns share of them classified right, their mean cross-entropy, and how many are right
    */
-  async evaluate(split: Split): Promise<Evaluation> {
+  async evaluate(samples: Samples): Promise<Evaluation> {
     const state = await stateOf(this.slim);
     try {
-      return await evaluate(state.model, split, { forward: forwardOf(state) });
+      return await evaluate(state.model, samples, { forward: forwardOf(state) });
     } finally {
       state.model.dispose();
     }
@@ -235,7 +235,7 @@ export async function runFrom(
     await add(undefined, async () => {
       const start = performance.now();
       const state = await stateOf(original);
-      const entry = await measure(state, original, decidingImages(data), signal);
+      const entry = await measure(state, original, decidingSamples(data), signal);
       state.model.dispose();
       return { entry: { ...entry, seconds: secondsSince(start), note: "" }, bytes: original };
     });
@@ -293,7 +293,7 @@ export async function runFrom(
         ...state.compression,
         ...(state.activations ? { meta: { activations: state.activations } } : {}),
       });
-      const entry = await measure(state, bytes, decidingImages(data), signal);
+      const entry = await measure(state, bytes, decidingSamples(data), signal);
       return { entry: { ...entry, seconds, note, ...(more === undefined ? {} : { details: more }) }, bytes };
     } finally {
       state.model.dispose();
@@ -329,7 +329,7 @@ async function stateOf(slim: Uint8Array): Promise<State> {
 async function measure(
   state: State,
   slim: Uint8Array,
-  images: Split,
+  images: Samples,
   signal: AbortSignal | undefined,
 ): Promise<Omit<Entry, "seconds" | "note">> {
   const { accuracy, loss } = await evaluate(state.model, images, { signal, forward: forwardOf(state) });
@@ -343,23 +343,41 @@ async function measure(
   return { accuracy, loss, bytes: slim.length, parameters, macs, sparsity: zeros / count };
 }
 
-const bytesOf = ({ buffer, byteOffset, byteLength }: Labels | Pixels): Uint8Array =>
+const bytesOf = ({ buffer, byteOffset, byteLength }: Numbers): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
 
-/** SHA-256 of what a split holds. */
-export function hashOfSplit(split: Split): string {
-  const { count, height, width, channels, scaling } = split;
+/** SHA-256 of what samples hold, and of what they are judged by. */
+export function hashOfSamples(samples: Samples): string {
+  if (isSplit(samples)) {
+    const { count, height, width, channels, scaling } = samples;
+    return hash(
+      `${count} ${height} ${width} ${channels}${scaling ? canonical(scaling) : ""}`,
+      bytesOf(samples.images),
+      bytesOf(samples.labels),
+    );
+  }
+  const { inputs, targets = [], count, measure } = samples;
   return hash(
-    `${count} ${height} ${width} ${channels}${scaling ? canonical(scaling) : ""}`,
-    bytesOf(split.images),
-    bytesOf(split.labels),
+    String(count),
+    ...inputs.flatMap(({ values, shape, scaling }) => [
+      `input ${kindOfArray(values)} ${shape.join(" ")} ${scaling ? canonical(scaling) : ""}`,
+      bytesOf(values),
+    ]),
+    ...targets.flatMap(({ task, values }) => [
+      `target ${task ?? ""} ${values ? kindOfArray(values) : ""}`,
+      values ? bytesOf(values) : "",
+    ]),
+    // A function is known by its text: what it reaches beside it is not seen.
+    measure ? `measure ${measure.name} ${measure.of}` : "",
   );
 }
+
+const kindOfArray = (values: Numbers): string => Object.prototype.toString.call(values);
 
 function hashOf({ train, test, validation }: PipelineData): string {
   // Test images have no part in what a recipe makes, unless they serve for its decisions.
   const deciding = validation ?? test;
-  return hash(hashOfSplit(train), deciding ? hashOfSplit(deciding) : "");
+  return hash(hashOfSamples(train), deciding ? hashOfSamples(deciding) : "");
 }
 
 const secondsSince = (start: number): number => (performance.now() - start) / 1000;

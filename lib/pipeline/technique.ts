@@ -1,7 +1,7 @@
 // §2.3 What a technique is to a recipe: a name, fields that can be checked, and what it does to a model that earlier steps
 // have already worked on. And what several techniques share: training that holds, layers by name, images to look at.
 
-import { decidingImages, type JudgedData, type Split } from "../datasets/split.ts";
+import { decidingSamples, type JudgedData, type Samples } from "../datasets/index.ts";
 import {
   type Compression,
   evaluate,
@@ -114,7 +114,7 @@ export const strategyOfSparsity: Check = (name, value, step) =>
 
 /** Accuracy and loss of a state on the images that decide. */
 export function judge(state: State, data: PipelineData, signal?: AbortSignal) {
-  return evaluate(state.model, decidingImages(data), { signal, forward: forwardOf(state) });
+  return evaluate(state.model, decidingSamples(data), { signal, forward: forwardOf(state) });
 }
 
 /** Trains on the labels; what earlier steps did holds. */
@@ -190,9 +190,9 @@ export function amountFor(field: string, amount: PerLayer, layer: string): numbe
   return amount[layer];
 }
 
-/** The first images of a split, for scores and calibration. */
-export function someOf(split: Split, images = 500): Split {
-  return firstOf(split, Math.min(images, split.count));
+/** The first samples, for scores and calibration. */
+export function someOf(samples: Samples, images = 500): Samples {
+  return firstOf(samples, Math.min(images, samples.count));
 }
 
 /** A mask for each of the scores' layers, all kept where there is none yet. */

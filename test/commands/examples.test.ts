@@ -2,9 +2,15 @@ import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { classesOf, loadExamples, scalingOf } from "../../lib/commands/compress/examples.ts";
+import {
+  classesOf,
+  type ExampleOptions,
+  loadExamples as load,
+  scalingOf,
+} from "../../lib/commands/compress/examples.ts";
 import { bytesFrom, shareFrom } from "../../lib/commands/compress/goal.ts";
 import { findPictures, readPictures } from "../../lib/commands/compress/pictures.ts";
+import type { Split } from "../../lib/datasets/index.ts";
 import { decodeNpy, decodeNpz, writeSafetensors } from "../../lib/formats/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 
@@ -17,6 +23,16 @@ interface Fixture {
   columns: string;
   complex: string;
 }
+
+/** For a network of one input and one row of class scores. */
+const loadExamples = (shape: number[], classes: number, options: ExampleOptions) =>
+  load(
+    {
+      inputs: [{ name: "in", shape, tokens: false }],
+      outputs: [{ name: "out", shape: [classes], activation: "softmax" }],
+    },
+    options,
+  );
 
 const bytesOf = (base64: string) => Uint8Array.from(Buffer.from(base64, "base64"));
 
@@ -110,10 +126,10 @@ describe("what slimlab compress looks at", () => {
 
   it("arrays are told apart by their shapes and names", async () => {
     await writeFile(at("a.npz"), bytesOf(fixture.npz));
-    const { split, labelled } = await loadExamples([3], 3, { data: at("a.npz") });
+    const { samples, labelled } = await loadExamples([3], 3, { data: at("a.npz") });
     assert.equal(labelled, true);
-    assert.deepEqual([...split.labels], [1, 2]);
-    assert.ok(split.images instanceof Float32Array);
+    assert.deepEqual([...(samples as Split).labels], [1, 2]);
+    assert.ok((samples as Split).images instanceof Float32Array);
     await assert.rejects(
       loadExamples([3], 2, { data: at("a.npz") }),
       /label 1 must be .* from 0 to 1, got 2/,
@@ -130,10 +146,10 @@ describe("what slimlab compress looks at", () => {
       scaling: { mean: 0, deviation: 2 },
     });
     assert.deepEqual(
-      [bytes.labelled, bytes.split.count, bytes.split.scaling],
+      [bytes.labelled, bytes.samples.count, (bytes.samples as Split).scaling],
       [false, 2, { mean: 0, deviation: 2 }],
     );
-    assert.deepEqual([...bytes.split.images], [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert.deepEqual([...(bytes.samples as Split).images], [1, 2, 3, 4, 5, 6, 7, 8]);
     await assert.rejects(loadExamples([4], 3, { data: at("c.npy") }), /--data must be a file, .*ENOENT/);
     await assert.rejects(
       loadExamples([4], 3, { data: "c.csv" }),

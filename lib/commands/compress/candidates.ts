@@ -13,6 +13,8 @@ export interface Situation {
   epochs?: number;
   /** Whether what counts is a file for an engine, whose kernels have 8 bits. */
   forEngine: boolean;
+  /** Whether the network tells classes apart, as distillation needs it; others train on their targets. */
+  tells?: boolean;
 }
 
 // Below that many images training learns them by heart.
@@ -34,7 +36,11 @@ export function candidates(situation: Situation): Recipe[] {
   const epochs = epochsFor(situation);
   const quantized = (bits: number) =>
     ({ technique: "quantize", bits, range: bits < 8 ? "mse" : "max" }) as const;
-  const repair = { technique: "distill", epochs, decay: "cosine" } as const;
+  const repair = {
+    technique: situation.tells === false ? "fineTune" : "distill",
+    epochs,
+    decay: "cosine",
+  } as const;
   if (situation.forEngine) {
     const taken = [0.25, 0.5, 0.75].flatMap((sparsity): Recipe[] => [
       [{ technique: "pruneNeurons", sparsity }, repair, quantized(8)],

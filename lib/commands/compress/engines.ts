@@ -1,5 +1,5 @@
 // Files for engines, run by them: what each answers against our own simulation of it, and how long an image takes.
-import { type Split, toFloat, viewOf } from "../../datasets/index.ts";
+import { arraysOf, floatsOf, type Samples, viewOf } from "../../datasets/index.ts";
 import { type EngineRun, fuseActivations, MissingEngineError, runWithEngine } from "../../formats/index.ts";
 import { finalActivation } from "../../graph/index.ts";
 import { graphOf, logSoftmax, modelOf, predict, quantizedForward, type tf } from "../../nn/index.ts";
@@ -9,7 +9,7 @@ import type { WrittenFile } from "./targets.ts";
 /** What an engine made of a file. */
 export interface Checked {
   engine: string;
-  /** The largest difference between its probabilities and those of our simulation. */
+  /** The largest difference between its probabilities or values and those of our simulation. */
   difference: number;
   /** How many images were compared. */
   images: number;
@@ -27,20 +27,27 @@ const timed = 15;
 export async function checkedByEngine(
   file: WrittenFile,
   model: tf.LayersModel,
-  images: Split,
+  images: Samples,
   signal?: AbortSignal,
 ): Promise<{ checked?: Checked; time?: RunTime; note?: string }> {
   if (!file.engine) return {};
   const { bytes, activations } = file.engine;
   const some = viewOf(images, 0, Math.min(most, images.count));
-  const shape = model.inputs[0].shape.slice(1) as number[];
-  const values = toFloat(some);
+  const inputs = arraysOf(some).inputs.map((field, i) => {
+    const wanted = model.inputs[i].shape.slice(1);
+    const shape = wanted.includes(null) ? [...field.shape] : (wanted as number[]);
+    return { shape, values: floatsOf(field, some.count) };
+  });
+  const of = (count: number) =>
+    inputs.map(({ shape, values }) => ({
+      shape: [count, ...shape],
+      values: values.subarray(0, (values.length / some.count) * count),
+    }));
   let run: EngineRun;
   let single: EngineRun;
   try {
-    run = await runWithEngine(bytes, [{ shape: [some.count, ...shape], values }]);
-    const first = { shape: [1, ...shape], values: values.subarray(0, values.length / some.count) };
-    single = await runWithEngine(bytes, [first], { repeat: timed + 2 });
+    run = await runWithEngine(bytes, of(some.count));
+    single = await runWithEngine(bytes, of(1), { repeat: timed + 2 });
   } catch (error) {
     if (error instanceof MissingEngineError) return { note: error.message };
     return { note: `the engine refuses it: ${(error as Error).message}` };
@@ -48,19 +55,21 @@ export async function checkedByEngine(
   const graph = fuseActivations(graphOf(model));
   const fused = modelOf(graph);
   try {
-    const { probabilities } = await predict(fused, some, {
+    const { outputs } = await predict(fused, some, {
       signal,
       ...(activations ? { forward: quantizedForward(fused, { activations }) } : {}),
     });
-    const [output] = run.outputs;
-    const classes = output.values.length / some.count;
-    const isSoftmax = finalActivation(graph).activation === "softmax";
     let difference = 0;
-    for (let from = 0; from < output.values.length; from += classes) {
-      const row = output.values.subarray(from, from + classes);
-      const found = isSoftmax ? row : logSoftmax(row).map(Math.exp);
-      for (let c = 0; c < classes; c++)
-        difference = Math.max(difference, Math.abs(found[c] - probabilities[from + c]));
+    for (const [o, { task, shape, values }] of outputs.entries()) {
+      const given = run.outputs[o].values;
+      const width = shape.at(-1) ?? 1;
+      const scores = task === "classes" && finalActivation(graph, graph.outputs[o]).activation !== "softmax";
+      for (let from = 0; from < given.length; from += width) {
+        const row = given.subarray(from, from + width);
+        const found = scores ? logSoftmax(row).map(Math.exp) : row;
+        for (let c = 0; c < width; c++)
+          difference = Math.max(difference, Math.abs(found[c] - values[from + c]));
+      }
     }
     const times = single.milliseconds.slice(2).sort((a, b) => a - b);
     return {

@@ -1,14 +1,20 @@
 // What `slimlab compress` works with: pictures in folders, arrays from a file, or a data set that slimlab knows, each
 // brought into what the network takes.
 import { readFile } from "node:fs/promises";
-import { extname } from "node:path";
-import { datasetNames, type Labels, loadDataset, type Scaling, type Split } from "../../datasets/index.ts";
-import { decodeNpy, decodeNpz, openSafetensors } from "../../formats/index.ts";
-import { readBytes } from "../../platform/node.ts";
+import {
+  datasetNames,
+  isSplit,
+  type Labels,
+  loadDataset,
+  type Samples,
+  type Scaling,
+  type Split,
+} from "../../datasets/index.ts";
 import { checkInteger, shown } from "../../util/check.ts";
 import { progress } from "../../util/progress.ts";
 import { elements } from "../../util/shape.ts";
-import { type Fit, findPictures, readPictures, type Size } from "./pictures.ts";
+import { evenPlaces, isClassifier, type Ports, samplesFrom, sizeOf } from "./arrays.ts";
+import { type Fit, findPictures, readPictures } from "./pictures.ts";
 
 /** Where examples come from, and how they become numbers. */
 export interface ExampleOptions {
@@ -26,45 +32,49 @@ export interface ExampleOptions {
 
 /** Examples; without labels all of these are 0, and nobody looks at them. */
 export interface Examples {
-  split: Split;
+  samples: Samples;
   labelled: boolean;
   /** What a reader should know: labels that could not be used, arrays left out. */
   notes: string[];
   /** Where a data set has parts of its own: what to learn from, to decide by and to be judged by. */
-  parts?: { train: Split; validation: Split; test: Split };
+  parts?: { train: Samples; validation: Samples; test: Samples };
 }
 
 /**
  * Loads examples for a network.
  *
- * @param shape what the network takes, without the batch
- * @param classes how many it tells apart
+ * @param ports what the network reads and gives
  * @throws Error that names the argument, what it is and what is allowed
  */
 export async function loadExamples(
-  shape: readonly number[],
-  classes: number,
+  ports: Ports,
   options: ExampleOptions,
   signal?: AbortSignal,
 ): Promise<Examples> {
   const { images, data, scaling } = options;
   if ((images === undefined) === (data === undefined))
     throw new Error("give exactly one of --images FOLDER and --data FILE");
-  const found =
-    images !== undefined
-      ? await fromPictures(images, shape, classes, options, signal)
-      : (datasetNames as readonly string[]).includes(data!)
-        ? await fromDataset(data!)
-        : await fromArrays(data!, shape, classes, options);
-  const withScaling = (split: Split): Split => ({ ...split, ...(scaling ? { scaling } : {}) });
-  const { split, parts } = found;
-  if (elements([split.height, split.width, split.channels]) !== elements(shape))
+  const named = data !== undefined && (datasetNames as readonly string[]).includes(data);
+  if (!named && data !== undefined) return samplesFrom(data, ports, options);
+  const { inputs, outputs } = ports;
+  if (!isClassifier(ports))
     throw new Error(
-      `${data ?? images} holds examples of ${split.height} x ${split.width} x ${split.channels}, the network takes ${shape.join(" x ")}`,
+      `${named ? `the data set ${data}` : "--images"} is for a network with one input and one row of class scores, this one has ` +
+        `${inputs.map(({ name }) => name).join(", ")} and ${outputs.map(({ name }) => name).join(", ")}: give --data FILE.npz with an array for each`,
+    );
+  const [{ shape }] = inputs;
+  const found = named
+    ? await fromDataset(data)
+    : await fromPictures(images!, shape, outputs[0].shape[0], options, signal);
+  const withScaling = (samples: Samples): Samples => ({ ...samples, ...(scaling ? { scaling } : {}) });
+  const { samples, parts } = found;
+  if (isSplit(samples) && elements([samples.height, samples.width, samples.channels]) !== elements(shape))
+    throw new Error(
+      `${data ?? images} holds examples of ${samples.height} x ${samples.width} x ${samples.channels}, the network takes ${shape.join(" x ")}`,
     );
   return {
     ...found,
-    split: withScaling(split),
+    samples: withScaling(samples),
     ...(parts && {
       parts: {
         train: withScaling(parts.train),
@@ -75,16 +85,9 @@ export async function loadExamples(
   };
 }
 
-/** Height, width and channels: of pictures as they are, of anything else as one row. */
-function sizeOf(shape: readonly number[]): Size {
-  if (shape.length === 3) return { height: shape[0], width: shape[1], channels: shape[2] };
-  if (shape.length === 2) return { height: shape[0], width: shape[1], channels: 1 };
-  return { height: 1, width: elements(shape), channels: 1 };
-}
-
 async function fromDataset(name: string): Promise<Examples> {
   const { train, validation, test } = await loadDataset(name);
-  return { split: train, labelled: true, notes: [], parts: { train, validation, test } };
+  return { samples: train, labelled: true, notes: [], parts: { train, validation, test } };
 }
 
 async function fromPictures(
@@ -99,7 +102,7 @@ async function fromPictures(
   const size =
     shape.length > 1 || !Number.isInteger(side) ? sizeOf(shape) : { height: side, width: side, channels: 1 };
   const all = await findPictures(folder);
-  const pictures = evenly(all, limit);
+  const pictures = evenPlaces(all.length, limit).map((i) => all[i]);
   const bar = progress("reading pictures", pictures.length);
   let images: Uint8Array;
   try {
@@ -121,7 +124,7 @@ async function fromPictures(
   if (pictures.length < all.length) notes.push(`${pictures.length} of ${all.length} pictures, evenly chosen`);
   const labels = numbers ?? new Uint8Array(pictures.length);
   return {
-    split: { images, labels, count: pictures.length, ...size },
+    samples: { images, labels, count: pictures.length, ...size } satisfies Split,
     labelled: numbers !== undefined,
     notes,
   };
@@ -172,101 +175,6 @@ export function classesOf(
 function labelsOf(numbers: ArrayLike<number>, classes: number): Labels {
   for (let i = 0; i < numbers.length; i++) checkInteger(`label ${i}`, numbers[i], 0, classes - 1);
   return classes <= 256 ? Uint8Array.from(numbers) : Int32Array.from(numbers);
-}
-
-const imageNames = ["images", "x", "x_train", "X", "data", "arr_0"];
-const labelNames = ["labels", "y", "y_train", "Y", "targets", "arr_1"];
-
-/** Arrays of a file, of which one are the inputs and one may be labels. */
-async function fromArrays(
-  file: string,
-  shape: readonly number[],
-  classes: number,
-  { limit }: ExampleOptions,
-): Promise<Examples> {
-  const arrays = await arraysOf(file);
-  const size = elements(shape);
-  const fitting = [...arrays].filter(
-    ([, array]) => array.shape.length > 1 && elements(array.shape.slice(1)) === size,
-  );
-  const [name, inputs] =
-    fitting.find(([one]) => imageNames.includes(one)) ?? (fitting.length === 1 ? fitting[0] : []);
-  if (!name || !inputs) {
-    const there = [...arrays].map(([one, array]) => `${one} [${array.shape.join(", ")}]`).join(", ");
-    throw new Error(
-      `--data must hold one array of examples x ${shape.join(" x ")}, or one called ${imageNames.join(", ")}; ${file} has ${there}`,
-    );
-  }
-  const { values } = inputs;
-  if (values instanceof Int32Array)
-    throw new Error(
-      `${name} in ${file} must be bytes (0 to 255) or floats, got whole numbers of more than a byte`,
-    );
-  const all = inputs.shape[0];
-  const chosen = evenly(
-    Array.from({ length: all }, (_, i) => i),
-    limit,
-  );
-  const images =
-    values instanceof Uint8Array
-      ? new Uint8Array(chosen.length * size)
-      : new Float32Array(chosen.length * size);
-  for (const [i, from] of chosen.entries())
-    images.set(values.subarray(from * size, (from + 1) * size), i * size);
-  const given = [...arrays].find(
-    ([one, array]) => labelNames.includes(one) && elements(array.shape) === all,
-  )?.[1];
-  const notes = chosen.length < all ? [`${chosen.length} of ${all} examples, evenly chosen`] : [];
-  const labels = given
-    ? labelsOf(
-        chosen.map((i) => given.values[i]),
-        classes,
-      )
-    : new Uint8Array(chosen.length);
-  return {
-    split: { images, labels, count: chosen.length, ...sizeOf(shape) },
-    labelled: given !== undefined,
-    notes,
-  };
-}
-
-interface Numbers {
-  shape: readonly number[];
-  values: Uint8Array | Int32Array | Float32Array;
-}
-
-async function arraysOf(file: string): Promise<Map<string, Numbers>> {
-  const ending = extname(file).toLowerCase();
-  if (![".npy", ".npz", ".safetensors"].includes(ending))
-    throw new Error(
-      `--data must be an .npy, .npz or .safetensors file or one of ${datasetNames.join(", ")}, got ${shown(file)}`,
-    );
-  const missing = (error: NodeJS.ErrnoException): never => {
-    if (error.code === undefined) throw error;
-    throw new Error(`--data must be a file, got ${file}: ${error.code}`, { cause: error });
-  };
-  if (ending === ".safetensors") {
-    const source = await openSafetensors(file).catch(missing);
-    try {
-      const arrays = new Map<string, Numbers>();
-      for (const [name, { dtype, shape }] of source.tensors)
-        arrays.set(name, {
-          shape,
-          values: dtype === "U8" ? new Uint8Array(await source.bytes(name)) : await source.floats(name),
-        });
-      return arrays;
-    } finally {
-      await source.close();
-    }
-  }
-  const bytes = await readBytes(file).catch(missing);
-  return ending === ".npz" ? decodeNpz(bytes, file) : new Map([["arr_0", decodeNpy(bytes, file)]]);
-}
-
-/** At most so many of a list, from all of it evenly. */
-function evenly<T>(list: readonly T[], limit: number | undefined): T[] {
-  if (limit === undefined || list.length <= limit) return [...list];
-  return Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]);
 }
 
 /**

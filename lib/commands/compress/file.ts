@@ -7,6 +7,7 @@ import type { Language } from "../../notebook/notebook.ts";
 import { writeFileAtomic } from "../../platform/node.ts";
 import { slimlabVersion } from "../../util/version.ts";
 import { openModelFile } from "../files.ts";
+import { portsOf } from "./arrays.ts";
 import { checkedByEngine } from "./engines.ts";
 import { type ExampleOptions, loadExamples } from "./examples.ts";
 import type { Goal } from "./goal.ts";
@@ -50,11 +51,10 @@ export async function compressFile(
       `${path} holds no network that can be compressed as a whole: slimlab convert changes .${opened.format} files`,
     );
   const { model, compression } = opened;
-  const { inputShape, classCount } = await import("../../nn/batches.ts");
   // A network that was compressed before knows how its inputs are made.
   const kept = "meta" in opened ? (opened.meta as { scaling?: Scaling } | undefined)?.scaling : undefined;
   const asked = { ...from, ...((from.scaling ?? kept) ? { scaling: from.scaling ?? kept } : {}) };
-  const examples = await loadExamples(inputShape(model), classCount(model), asked, signal);
+  const examples = await loadExamples(portsOf(model), asked, signal);
   const work = await compress({ model, ...(compression ? { compression } : {}) }, examples, {
     goal: options.goal,
     target: targets[0],
@@ -66,7 +66,7 @@ export async function compressFile(
   const state = await work.result.load();
   try {
     await mkdir(out, { recursive: true });
-    const { scaling } = examples.split;
+    const { scaling } = asked;
     const meta = {
       ...("meta" in opened ? opened.meta : {}),
       ...(state.activations ? { activations: state.activations } : {}),
@@ -90,14 +90,14 @@ export async function compressFile(
       if (time) engineTimes.push(time);
     }
     const runners: Runner[] = [
-      modelRunner("TensorFlow.js, original", model),
-      modelRunner("TensorFlow.js, compressed", state.model),
+      modelRunner("TensorFlow.js, original", model, work.parts.decide),
+      modelRunner("TensorFlow.js, compressed", state.model, work.parts.decide),
     ];
     const notes = [...(("notes" in opened ? opened.notes : undefined) ?? []), ...examples.notes];
     if (!state.activations)
       try {
         const stored = storedOf(state.model, state.compression);
-        runners.push({ name: "slimlab/runtime", run: (image) => stored.run(image), bytes: stored.bytes });
+        runners.push({ name: "slimlab/runtime", run: ([image]) => stored.run(image), bytes: stored.bytes });
       } catch (error) {
         notes.push((error as Error).message);
       }

@@ -1,7 +1,7 @@
 // How long one image takes, before and after, side by side.
 import { measureLatencies } from "../../analysis/index.ts";
-import { type Split, toFloat, viewOf } from "../../datasets/index.ts";
-import { tf } from "../../nn/index.ts";
+import { arraysOf, floatsOf, type Samples, viewOf } from "../../datasets/index.ts";
+import { feedOf, tf } from "../../nn/index.ts";
 
 /** A way to run the network, and its time. */
 export interface RunTime {
@@ -13,34 +13,39 @@ export interface RunTime {
   bytes?: number;
 }
 
-/** A way to run one image. */
+/** A way to run one sample. */
 export interface Runner {
   name: string;
-  run: (image: Float32Array) => unknown;
+  /** @param inputs the numbers of each input */
+  run: (inputs: Float32Array[]) => unknown;
   bytes?: number;
 }
 
 /** A TensorFlow.js model as a runner. */
-export function modelRunner(name: string, model: tf.LayersModel): Runner {
-  const shape = [1, ...(model.inputs[0].shape.slice(1) as number[])];
+export function modelRunner(name: string, model: tf.LayersModel, samples: Samples): Runner {
+  const { x } = feedOf(model, viewOf(samples, 0, 1)).batch(0, 1);
+  const shapes = [x].flat().map((tensor) => tensor.shape);
+  tf.dispose(x);
   return {
     name,
-    run: (image) =>
+    run: (inputs) =>
       tf.tidy(() => {
-        (model.apply(tf.tensor(image, shape)) as tf.Tensor).dataSync();
+        const tensors = inputs.map((values, i) => tf.tensor(values, shapes[i]));
+        const found = model.apply(tensors.length === 1 ? tensors[0] : tensors) as tf.Tensor | tf.Tensor[];
+        for (const tensor of [found].flat()) tensor.dataSync();
       }),
     bytes: 4 * model.countParams(),
   };
 }
 
-/** Times runners on the first image of a split, in turns. */
+/** Times runners on the first sample, in turns. */
 export async function timesOf(
   runners: readonly Runner[],
-  images: Split,
+  samples: Samples,
   signal?: AbortSignal,
 ): Promise<RunTime[]> {
-  const image = toFloat(viewOf(images, 0, 1));
-  const works = Object.fromEntries(runners.map(({ name, run }) => [name, () => run(image)]));
+  const first = arraysOf(viewOf(samples, 0, 1)).inputs.map((field) => floatsOf(field, 1));
+  const works = Object.fromEntries(runners.map(({ name, run }) => [name, () => run(first)]));
   const times = await measureLatencies(works, { runs: 15, warmup: 2, signal });
   return runners.map(({ name, bytes }) => ({
     name,

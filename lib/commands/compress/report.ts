@@ -1,12 +1,13 @@
 // The report of `slimlab compress`: what was tried, what was chosen and why, where the error arises and where the bytes are.
 import { type Report, type ReportPart, renderReport } from "../../book/report.ts";
+import { isSplit } from "../../datasets/index.ts";
 import type { AutoQuantizeRow, Compression } from "../../nn/index.ts";
 import type { Language } from "../../notebook/notebook.ts";
 import { bars, lines, scatter } from "../../plots/index.ts";
 import { elements } from "../../util/shape.ts";
 import type { RunTime } from "./latency.ts";
 import type { WrittenFile } from "./targets.ts";
-import { reportWords, size } from "./words.ts";
+import { size, wordsOf } from "./words.ts";
 import type { Attempt, Work } from "./work.ts";
 
 /** All that the report is made of. */
@@ -32,7 +33,7 @@ export function reportOf(input: ReportInput, language: Language): Promise<string
 
 function contentOf(input: ReportInput, language: Language): Report {
   const { work, name } = input;
-  const t = reportWords[language];
+  const t = wordsFor(work, language);
   const sections = [
     { heading: t.recommendation, parts: recommendation(input, language) },
     { heading: t.front, parts: frontParts(work, language) },
@@ -56,10 +57,12 @@ function contentOf(input: ReportInput, language: Language): Report {
   return { language, title: t.title(name), summary: summaryOf(input, language), sections };
 }
 
+const wordsFor = ({ parts }: Work, language: Language) => wordsOf(language, isSplit(parts.decide));
+
 const code = (text: string) => `\`${text}\``;
 
 function summaryOf({ work }: ReportInput, language: Language): string {
-  const t = reportWords[language];
+  const t = wordsFor(work, language);
   const { chosen, original, labelled, judged, comparison, goal, met } = work;
   const text = t.summary({
     name: "",
@@ -67,6 +70,7 @@ function summaryOf({ work }: ReportInput, language: Language): string {
     from: original.bytes,
     to: chosen.bytes,
     labelled,
+    measure: original.accuracy.measure,
     before: judged?.before.accuracy ?? original.accuracy.accuracy,
     after: judged?.after.accuracy ?? chosen.accuracy,
     agreement: judged?.agreement ?? comparison.agreement,
@@ -83,7 +87,7 @@ function summaryOf({ work }: ReportInput, language: Language): string {
 }
 
 function recommendation({ work, notes }: ReportInput, language: Language): ReportPart[] {
-  const t = reportWords[language];
+  const t = wordsFor(work, language);
   const { chosen, front, original, folded, goal, attempts, judged } = work;
   const larger = front.filter(
     ({ bytes, divergence }) => bytes > chosen.bytes && divergence < chosen.divergence,
@@ -94,7 +98,9 @@ function recommendation({ work, notes }: ReportInput, language: Language): Repor
   if (next) list.push(t.next(code(next.label), next.bytes - chosen.bytes, next.divergence));
   if (goal.kind === "budget") list.push(t.tryFloor);
   if (count < 1000)
-    list.push(t.fewImages(count, Math.max(1 / count, 2 * Math.sqrt((accuracy * (1 - accuracy)) / count))));
+    list.push(
+      t.fewImages(count, Math.max(1 / count, 2 * Math.sqrt(Math.max(0, accuracy * (1 - accuracy)) / count))),
+    );
   if (
     goal.kind !== "recipe" &&
     !attempts.some(({ recipe }) => recipe.some(({ technique }) => technique === "distill"))
@@ -107,8 +113,9 @@ function recommendation({ work, notes }: ReportInput, language: Language): Repor
   return [{ markdown: [...list, ...notes].map((line) => `- ${line}`).join("\n") }];
 }
 
-function frontParts({ attempts, front, chosen, labelled, target }: Work, language: Language): ReportPart[] {
-  const t = reportWords[language];
+function frontParts(work: Work, language: Language): ReportPart[] {
+  const { attempts, front, chosen, labelled, target } = work;
+  const t = wordsFor(work, language);
   const whole = attempts.filter(({ error }) => error === undefined);
   const point = ({ bytes, divergence }: Attempt) => ({ x: bytes, y: Math.max(divergence, 1e-7) });
   const isChosen = (one: Attempt) => one.label === chosen.label;
@@ -144,7 +151,7 @@ function frontParts({ attempts, front, chosen, labelled, target }: Work, languag
   const head = [
     t.recipe,
     t.bytes,
-    t.accuracy(labelled),
+    t.accuracy(labelled, work.original.accuracy.measure),
     ...(labelled ? [t.agreement] : []),
     t.divergence,
     t.seconds,
@@ -167,7 +174,7 @@ function bytesByLayer({ slimParts }: Work): Map<string, number> {
 }
 
 function layerTable({ work, shapes, compression }: ReportInput, language: Language): ReportPart {
-  const t = reportWords[language];
+  const t = wordsFor(work, language);
   const bytes = bytesByLayer(work);
   const sqnr = new Map(work.comparison.layers.map((one) => [one.layer, one.sqnr]));
   const details = work.result.details.flatMap(
@@ -203,8 +210,9 @@ function layerTable({ work, shapes, compression }: ReportInput, language: Langua
   return { head: [t.layer, t.weights, t.kept, t.form, t.bytes, t.sqnr, t.why], rows };
 }
 
-function errorParts({ comparison }: Work, language: Language): ReportPart[] {
-  const t = reportWords[language];
+function errorParts(work: Work, language: Language): ReportPart[] {
+  const { comparison } = work;
+  const t = wordsFor(work, language);
   const layers = comparison.layers.filter(({ sqnr }) => Number.isFinite(sqnr));
   if (layers.length === 0) return [];
   const worst = layers.reduce((a, b) => (b.sqnr < a.sqnr ? b : a));
@@ -225,7 +233,7 @@ function errorParts({ comparison }: Work, language: Language): ReportPart[] {
 }
 
 function sizesFigure(work: Work, language: Language) {
-  const t = reportWords[language];
+  const t = wordsFor(work, language);
   const all = [...bytesByLayer(work)]
     .map(([layer, bytes]) => [layer === "" ? t.header : layer, bytes] as const)
     .sort(([, a], [, b]) => b - a);
@@ -245,8 +253,8 @@ function sizesFigure(work: Work, language: Language) {
   });
 }
 
-function filesTable({ files }: ReportInput, language: Language): ReportPart {
-  const t = reportWords[language];
+function filesTable({ work, files }: ReportInput, language: Language): ReportPart {
+  const t = wordsFor(work, language);
   return {
     head: [t.file, t.bytes, t.engine, t.difference, t.notes],
     rows: files.map(({ path, bytes, notes, checked }) => [
@@ -259,8 +267,8 @@ function filesTable({ files }: ReportInput, language: Language): ReportPart {
   };
 }
 
-function timesTable({ times }: ReportInput, language: Language): ReportPart {
-  const t = reportWords[language];
+function timesTable({ work, times }: ReportInput, language: Language): ReportPart {
+  const t = wordsFor(work, language);
   return {
     head: [t.runBy, t.median, t.p90, t.memory],
     rows: times.map(({ name, median, p90, bytes }) => [

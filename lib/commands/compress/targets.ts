@@ -1,6 +1,6 @@
 // The files that `slimlab compress` writes: one network in the formats of several programs.
 import { join } from "node:path";
-import type { Split } from "../../datasets/index.ts";
+import type { Samples } from "../../datasets/index.ts";
 import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
@@ -82,7 +82,7 @@ function encodeForEngine(
 async function gridsFor(
   target: TargetName,
   model: tf.LayersModel,
-  images: Split,
+  images: Samples,
 ): Promise<ActivationQuantizers> {
   const graph = fuseActivations(graphOf(model));
   const fused = modelOf(graph);
@@ -107,7 +107,7 @@ export async function writeTarget(
   compressed: Compressed,
   slim: Uint8Array,
   folder: string,
-  { integers, images }: { integers: boolean; images: Split },
+  { integers, images }: { integers: boolean; images: Samples },
 ): Promise<WrittenFile> {
   const path = join(folder, fileNames[target]);
   const notes: string[] = [];

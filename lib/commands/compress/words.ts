@@ -18,6 +18,8 @@ export interface Facts {
   from: number;
   to: number;
   labelled: boolean;
+  /** What is called accuracy, where it is not the share of right classes. */
+  measure?: string;
   /** Accuracy before and after, or agreement. */
   before: number;
   after: number;
@@ -30,12 +32,20 @@ export interface Facts {
 
 const en = {
   title: (name: string) => `${name}, compressed`,
-  summary: ({ label, from, to, labelled, before, after, agreement, divergence, images, fair }: Facts) =>
-    `**${size(from)} became ${size(to)}, ${short(from / to)} times less**, by ${label}. ` +
-    (labelled
-      ? `On ${images} images ${fair ? "that no decision has seen" : "that the choice was made by"} ${percent(after)} are right, ${percent(before)} before.`
-      : `There are no labels: on ${images} images ${fair ? "that no decision has seen" : "that the choice was made by"} it names the original's class for ${percent(agreement)}.`) +
-    ` Its probabilities diverge from the original's by ${short(divergence)} nats an image.`,
+  summary: (facts: Facts) => {
+    const { label, from, to, labelled, measure, before, after, agreement, divergence, images, fair } = facts;
+    const where = `${images} images ${fair ? "that no decision has seen" : "that the choice was made by"}`;
+    const before_ = `${percent(before)} before`;
+    return (
+      `**${size(from)} became ${size(to)}, ${short(from / to)} times less**, by ${label}. ` +
+      (!labelled
+        ? `There are no labels: on ${where} it ${measure ? "agrees with the original to" : "names the original's class for"} ${percent(agreement)}${measure ? ` (${measure})` : ""}.`
+        : measure
+          ? `On ${where} ${measure} is ${percent(after)}, ${before_}.`
+          : `On ${where} ${percent(after)} are right, ${before_}.`) +
+      ` Its ${measure ? "outputs" : "probabilities"} diverge from the original's by ${short(divergence)} nats an image.`
+    );
+  },
   notMet: {
     budget: (bytes: number, reached: number) =>
       `**The budget of ${size(bytes)} is not met**: the smallest that was made has ${size(reached)}.`,
@@ -52,7 +62,8 @@ const en = {
   tried: "tried",
   chosen: "chosen",
   recipe: "recipe",
-  accuracy: (labelled: boolean): string => (labelled ? "accuracy" : "agreement"),
+  accuracy: (labelled: boolean, measure?: string): string =>
+    labelled ? (measure ?? "accuracy") : "agreement",
   agreement: "agreement",
   layers: "Layer by layer",
   layersText:
@@ -129,14 +140,20 @@ function reasonZh(why: string): string {
     .join("；");
 }
 
+const measureZh = (measure: string) =>
+  measure
+    .replace(/^mean of (.*)$/, "$1的平均")
+    .replaceAll("accuracy", "正确率")
+    .replace(" and ", "与");
+
 const zh: typeof en = {
   title: (name) => `${name} 的压缩报告`,
-  summary: ({ label, from, to, labelled, before, after, agreement, divergence, images, fair }) =>
+  summary: ({ label, from, to, labelled, measure, before, after, agreement, divergence, images, fair }) =>
     `**由 ${size(from)} 降到 ${size(to)}，缩小到 1/${short(from / to)}**，方法是 ${label}。` +
     (labelled
-      ? `在${fair ? "未参与任何决策的" : "用于挑选方案的"} ${images} 张图像上，正确率为 ${percent(after)}，压缩前为 ${percent(before)}。`
-      : `数据没有标签：在${fair ? "未参与任何决策的" : "用于挑选方案的"} ${images} 张图像上，有 ${percent(agreement)} 与原网络判为同一类。`) +
-    `输出概率与原网络的散度为每张图像 ${short(divergence)} nat。`,
+      ? `在${fair ? "未参与任何决策的" : "用于挑选方案的"} ${images} 张图像上，${measure ? measureZh(measure) : "正确率"}为 ${percent(after)}，压缩前为 ${percent(before)}。`
+      : `数据没有标签：在${fair ? "未参与任何决策的" : "用于挑选方案的"} ${images} 张图像上，${measure ? `与原网络的一致程度为 ${percent(agreement)}（${measureZh(measure)}）` : `有 ${percent(agreement)} 与原网络判为同一类`}。`) +
+    `输出${measure ? "" : "概率"}与原网络的散度为每张图像 ${short(divergence)} nat。`,
   notMet: {
     budget: (bytes, reached) => `**没有达到 ${size(bytes)} 的预算**：得到的最小文件为 ${size(reached)}。`,
     drop: (share, reached) =>
@@ -152,7 +169,7 @@ const zh: typeof en = {
   tried: "尝试过",
   chosen: "选中",
   recipe: "方案",
-  accuracy: (labelled) => (labelled ? "正确率" : "一致率"),
+  accuracy: (labelled, measure) => (labelled ? (measure ? measureZh(measure) : "正确率") : "一致率"),
   agreement: "一致率",
   layers: "逐层情况",
   layersText:
@@ -206,4 +223,27 @@ const zh: typeof en = {
   seconds: "用时 (s)",
 };
 
-export const reportWords: Record<Language, typeof en> = { en, zh };
+/** What samples are called that are no pictures. */
+const asSamples: Record<Language, (text: string) => string> = {
+  en: (text) => text.replaceAll("an image", "a sample").replaceAll("image", "sample"),
+  zh: (text) => text.replaceAll("张图像", "个样本").replaceAll("图像", "样本"),
+};
+
+type Entry = string | ((...args: never[]) => string);
+
+/** The words of a report; `pictures`: whether the samples are. */
+export function wordsOf(language: Language, pictures: boolean): typeof en {
+  const words = { en, zh }[language];
+  if (pictures) return words;
+  const change = asSamples[language];
+  const changed = (entry: Entry): Entry =>
+    typeof entry === "string" ? change(entry) : (...args) => change(entry(...args));
+  return Object.fromEntries(
+    Object.entries(words).map(([name, entry]) => [
+      name,
+      typeof entry === "object"
+        ? Object.fromEntries(Object.entries(entry).map(([key, one]) => [key, changed(one as Entry)]))
+        : changed(entry as Entry),
+    ]),
+  ) as typeof en;
+}

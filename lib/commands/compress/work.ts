@@ -1,18 +1,21 @@
 // The work of `slimlab compress`: tries recipes, each step kept as it is done, measures what came of each, and chooses.
 import { costOf, paretoFront } from "../../analysis/index.ts";
 import { slimParts } from "../../coding/index.ts";
-import { divide, type Split } from "../../datasets/index.ts";
+import { arraysOf, divide, isSplit, type Samples } from "../../datasets/index.ts";
 import {
   type Comparison,
   type Compression,
   compareModels,
+  compareOutputs,
+  decidedBy,
   type Evaluation,
   evaluate,
+  feedOf,
   foldBatchNorms,
   layerShapesOf,
-  logSoftmax,
-  type Prediction,
-  predict,
+  type Output,
+  rawOutputs,
+  shownBy,
   slimOf,
   type tf,
 } from "../../nn/index.ts";
@@ -64,11 +67,11 @@ interface Tried extends Attempt {
 
 /** The parts of the examples, and what each is for. */
 export interface Parts {
-  train: Split;
+  train: Samples;
   /** What attempts are measured on and chosen by. */
-  decide: Split;
+  decide: Samples;
   /** What no decision has seen; undefined where there are too few images. */
-  judge: Split | undefined;
+  judge: Samples | undefined;
 }
 
 /** All that came of it. */
@@ -102,15 +105,15 @@ const enoughToJudge = 300;
  *
  * @throws RangeError for fewer than 6
  */
-export function partsOf({ split, parts }: Pick<Examples, "split" | "parts">, seed: number): Parts {
+export function partsOf({ samples, parts }: Pick<Examples, "samples" | "parts">, seed: number): Parts {
   if (parts) return { train: parts.train, decide: parts.validation, judge: parts.test };
-  if (split.count < 6) throw new RangeError(`there must be at least 6 examples, got ${split.count}`);
-  if (split.count < enoughToJudge) {
-    const [decide, train] = divide(split, Math.floor(split.count / 3), seed);
+  if (samples.count < 6) throw new RangeError(`there must be at least 6 examples, got ${samples.count}`);
+  if (samples.count < enoughToJudge) {
+    const [decide, train] = divide(samples, Math.floor(samples.count / 3), seed);
     return { train, decide, judge: undefined };
   }
-  const fifth = Math.floor(split.count / 5);
-  const [judge, rest] = divide(split, fifth, seed);
+  const fifth = Math.floor(samples.count / 5);
+  const [judge, rest] = divide(samples, fifth, seed);
   const [decide, train] = divide(rest, fifth, seed + 1);
   return { train, decide, judge };
 }
@@ -134,13 +137,16 @@ export async function compress(
   const parts = partsOf(labelled, seed);
   const data = { train: parts.train, validation: parts.decide };
   const before = await evaluate(given.model, parts.decide, { signal });
-  const reference = await predict(given.model, parts.decide, { signal });
+  const feed = feedOf(given.model, parts.decide);
+  const reference = await rawOutputs(given.model, feed, { signal });
   const { macs } = costOf(layerShapesOf(model));
   const situation: Situation = {
     images: parts.train.count,
     macs,
     epochs: options.epochs,
     forEngine: isForEngine(target),
+    tells:
+      feed.outputs.length === 1 && feed.outputs[0].task === "classes" && feed.outputs[0].shape.length === 1,
   };
   const tried: Tried[] = [];
   const fixed = goal.kind === "recipe" ? [goal.recipe] : candidates(situation);
@@ -183,13 +189,14 @@ export async function compress(
     }
     const state = await result.load();
     try {
-      const found = await predict(state.model, parts.decide, { forward: state.forward, signal });
+      const looking = { forward: state.forward, signal };
+      const found = await rawOutputs(state.model, feedOf(state.model, parts.decide), looking);
       const bytes = target === "slim" ? result.slim.length : sizeOfTarget(target, state);
       const { accuracy } = result.rows.at(-1)!;
       return done({
         bytes,
         accuracy,
-        ...distance(reference, found, parts.decide.labels),
+        ...distance(feed.outputs, reference, found, targetsOf(parts.decide)),
         rows: result.rows,
         result,
       });
@@ -265,24 +272,29 @@ async function spendBudget(bytes: number, attempt: (recipe: Recipe) => Promise<T
   }
 }
 
-/** How far predictions are from the original's on the same images. */
+const targetsOf = (samples: Samples) => arraysOf(samples).targets!.map(({ values }) => values!);
+
+/** How far outputs are from the original's for the same samples. */
 export function distance(
-  reference: Pick<Prediction, "classes" | "logits" | "probabilities">,
-  found: Pick<Prediction, "classes" | "logits" | "probabilities">,
-  labels: ArrayLike<number>,
+  outputs: readonly Output[],
+  reference: readonly Float32Array[],
+  found: readonly Float32Array[],
+  targets: readonly ArrayLike<number>[],
 ): Pick<Attempt, "agreement" | "divergence" | "doubt"> {
-  const count = labels.length;
-  const width = reference.logits.length / count;
-  let [same, divergence, doubt] = [0, 0, 0];
-  for (let i = 0; i < count; i++) {
-    if (reference.classes[i] === found.classes[i]) same++;
-    doubt += reference.probabilities[i * width + labels[i]] - found.probabilities[i * width + labels[i]];
-    const [p, q] = [reference, found].map(({ logits }) =>
-      logSoftmax(logits.subarray(i * width, (i + 1) * width)),
-    );
-    for (let c = 0; c < width; c++) divergence += Math.exp(p[c]) * (p[c] - q[c]);
-  }
-  return { agreement: same / count, divergence: Math.max(0, divergence / count), doubt: doubt / count };
+  const { agreement, divergence } = compareOutputs(outputs, reference, found);
+  const doubts = outputs.map((output, o) => {
+    const [p, q] = [reference[o], found[o]].map((values) => shownBy(output, values));
+    const { length } = targets[o];
+    let lost = 0;
+    for (let i = 0; i < length; i++) {
+      if (output.task === "classes") {
+        const place = i * output.width + targets[o][i];
+        lost += p[place] - q[place];
+      } else if (output.task === "labels") lost += targets[o][i] ? p[i] - q[i] : q[i] - p[i];
+    }
+    return lost / length;
+  });
+  return { agreement, divergence, doubt: doubts.reduce((sum, one) => sum + one, 0) / doubts.length };
 }
 
 /** The attempt that meets the goal best, or comes nearest to it. */
@@ -302,7 +314,7 @@ export function choose<A extends Pick<Attempt, "bytes" | "accuracy" | "divergenc
     if (fitting.length === 0) return { chosen: least(whole, ({ bytes }) => bytes), met: false };
     // Accuracies closer than chance are equal: then the one nearest to the original.
     const best = Math.max(...fitting.map(({ accuracy }) => accuracy));
-    const noise = Math.sqrt((best * (1 - best)) / before.count);
+    const noise = Math.sqrt(Math.max(0, best * (1 - best)) / before.count);
     const equals = fitting.filter(({ accuracy }) => accuracy >= best - noise);
     return { chosen: least(equals, ({ divergence }) => divergence), met: true };
   }
@@ -314,12 +326,24 @@ export function choose<A extends Pick<Attempt, "bytes" | "accuracy" | "divergenc
   return { chosen: least(fitting, ({ bytes }) => bytes), met: true };
 }
 
-/** Examples without labels get the original's: what is then called accuracy is agreement with it. */
+/** Examples without targets get what the original says: what is then called accuracy is agreement with it. */
 async function namedByOriginal(
   model: tf.LayersModel,
   examples: Examples,
   signal?: AbortSignal,
 ): Promise<Examples> {
-  const { classes } = await predict(model, examples.split, { signal });
-  return { ...examples, split: { ...examples.split, labels: classes } };
+  const { samples } = examples;
+  const feed = feedOf(model, samples);
+  const raw = await rawOutputs(model, feed, { signal });
+  const targets = feed.outputs.map((output, o) => {
+    const decided = decidedBy(output, raw[o]);
+    if (output.task === "values") return { task: output.task, values: Float32Array.from(decided) };
+    return { task: output.task, values: Int32Array.from(decided) };
+  });
+  return {
+    ...examples,
+    samples: isSplit(samples)
+      ? { ...samples, labels: targets[0].values as Int32Array }
+      : { ...samples, targets },
+  };
 }

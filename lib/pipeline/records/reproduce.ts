@@ -24,7 +24,7 @@ import { writeFileAtomic } from "../../util/files.ts";
 import { slimlabVersion } from "../../util/version.ts";
 import { hash } from "../cache.ts";
 import type { Recipe } from "../recipe.ts";
-import { hashOfSplit, runFrom } from "../run.ts";
+import { hashOfSamples, runFrom } from "../run.ts";
 import {
   type Experiment,
   type ExperimentName,
@@ -253,7 +253,7 @@ async function firstHere(names: readonly string[]): Promise<Dataset> {
 function describe({ name, train, validation, test }: Dataset): Results["data"] {
   return {
     name,
-    sha256: hash(...[train, validation, test].map(hashOfSplit)),
+    sha256: hash(...[train, validation, test].map(hashOfSamples)),
     train: train.count,
     validation: validation.count,
     test: test.count,

@@ -1,7 +1,7 @@
 // §3.3 in a recipe: low-rank factors in place of layers. Factors of a sparse matrix are dense, so masks of replaced layers
 // end here; what was quantized or clustered stays so.
 
-import { decidingImages } from "../../datasets/split.ts";
+import { decidingSamples } from "../../datasets/split.ts";
 import {
   type Compression,
   type ConvMethod,
@@ -60,7 +60,7 @@ export const factorize: Technique<Factorize> = {
       ...options,
       ...(layers ? { layers: layersOf(model, layers) } : {}),
       data: data.train,
-      test: decidingImages(data),
+      test: decidingSamples(data),
       seed,
       onProgress: progress,
       signal,

@@ -1,6 +1,6 @@
 // §3.2.1, item 3, in a recipe: bits and granularity for each layer as its measured sensitivity allows.
 
-import { decidingImages } from "../../datasets/split.ts";
+import { decidingSamples } from "../../datasets/split.ts";
 import { type Attempt, attempts, autoQuantize } from "../../nn/index.ts";
 import { listOf, number, oneOf, share, whole } from "../fields.ts";
 import { project } from "../hold.ts";
@@ -50,7 +50,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
         gptq,
         equalization,
         biasCorrection,
-        validation: decidingImages(data),
+        validation: decidingSamples(data),
         onProgress: progress,
         signal,
         ...(activations === undefined ? {} : { activations: { bits: activations } }),
