@@ -18,8 +18,8 @@ ${readable}.
 
 What it may look at:
   --images FOLDER  PNG and JPEG files; folders in it are classes, in their order or named by number
-  --data FILE      .npy, .npz or .safetensors with examples x the network's input, labels as "y" or "labels";
-                   or a data set: ${datasetNames.join(", ")}
+  --data FILE      .npy, .npz or .safetensors with examples x the network's input, labels or values as "y" or "labels";
+                   of several inputs and outputs, an array for each, by the names of their layers; or a data set: ${datasetNames.join(", ")}
   --classes FILE   a class name a line, in the network's order: which folder is which
   Labels are optional. Without them, agreement with the original is what counts.
 

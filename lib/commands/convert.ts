@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { parseArgs } from "node:util";
-import { loadDataset, subset } from "../datasets/index.ts";
+import { datasetNames, loadDataset, subset } from "../datasets/index.ts";
 import {
   compressOnnx,
   encodeGraphAsOnnx,
@@ -47,7 +47,8 @@ the file's size. A .gguf file of the llama family goes into .onnx, too.
 
   --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8, int4 (.onnx, .tflite);
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
-  --data NAME      .onnx, .tflite: quantize activations, too, calibrated on this data set: mnist-10k, mnist, fashion-mnist
+  --data DATA      .onnx, .tflite: quantize activations, too, calibrated on a data set (mnist-10k, mnist, fashion-mnist), or
+                   on an .npy, .npz or .safetensors file with an array for each input
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules
   --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out
@@ -351,11 +352,15 @@ async function calibrate(
   if (data === undefined) return {};
   checkInteger("--images", images, 1);
   const { calibrateActivations, modelOf } = await import("../nn/index.ts");
-  const { train } = await loadDataset(data);
+  const { portsOf, samplesFrom } = await import("./compress/arrays.ts");
   const scheme = target === "tensorrt" ? ({ scheme: "symmetric", signed: true } as const) : {};
   const model = modelOf(graph);
   try {
-    const activations = await calibrateActivations(model, subset(train, Math.min(images, train.count)), {
+    const examples = (datasetNames as readonly string[]).includes(data)
+      ? (await loadDataset(data)).train
+      : (await samplesFrom(data, portsOf(model), {})).samples;
+    const some = subset(examples, Math.min(images, examples.count));
+    const activations = await calibrateActivations(model, some, {
       ...scheme,
       layers: layersWithGrids(graph),
     });

@@ -158,12 +158,11 @@ function checkNumbers(model: tf.LayersModel, name: string, input: number, { valu
 function outputShapes(model: tf.LayersModel, inputs: readonly number[][]): number[][] {
   const known = model.outputs.map(({ shape }) => shape.slice(1));
   if (!known.some((shape) => shape.includes(null))) return known as number[][];
-  const given = inputs.map((shape) => [1, ...shape]);
-  // A Sequential keeps its graph in a model of its own.
-  const { model: inner = model } = model as tf.LayersModel & { model?: tf.LayersModel };
-  const found = inner.computeOutputShape(given.length === 1 ? given[0] : given);
-  const all = (Array.isArray(found[0]) ? found : [found]) as tf.Shape[];
-  return all.map((shape) => shape.slice(1).map((size) => size ?? 1));
+  return tf.tidy(() => {
+    const zeros = inputs.map((shape) => tf.zeros([1, ...shape]));
+    const found = model.apply(zeros.length === 1 ? zeros[0] : zeros) as tf.Tensor | tf.Tensor[];
+    return [found].flat().map(({ shape }) => shape.slice(1));
+  });
 }
 
 /** The shape of one input of a model with one input, without the batch dimension. */

@@ -2,7 +2,7 @@
 // far are their probabilities or values apart, and in which layer does it go wrong.
 
 import type { Samples } from "../datasets/index.ts";
-import { activationPlaces } from "../graph/index.ts";
+import { activationPlaces, sharedNodes } from "../graph/index.ts";
 import { checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
@@ -59,7 +59,7 @@ export interface LayerComparison {
 export interface CompareOptions {
   /**
    * The layers to compare, by their name in both; default: where an engine stores activations, as far as both networks
-   * have a layer of that name. An empty list compares none.
+   * have a layer of that name and use it once. An empty list compares none.
    */
   layers?: readonly string[];
   /** Replaces the other's own way from images to logits, as in `evaluate`; its layers show what they put out before it is rounded. */
@@ -195,7 +195,11 @@ function comparable(reference: tf.LayersModel, other: tf.LayersModel, asked?: re
     checkOneOf("layer", name, [...left.keys()]);
     checkOneOf("layer", name, [...right.keys()]);
   }
-  return asked ? [...asked] : activationPlaces(networkOf(reference).graph).filter((name) => right.has(name));
+  if (asked) return [...asked];
+  // What is used more than once has no one output to compare.
+  const graphs = [reference, other].map((model) => networkOf(model).graph);
+  const [mine, its] = graphs.map(sharedNodes);
+  return activationPlaces(graphs[0]).filter((name) => right.has(name) && !mine.has(name) && !its.has(name));
 }
 
 function addTo(

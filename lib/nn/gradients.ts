@@ -30,6 +30,7 @@ export async function gradientsOf(
   const feed = feedOf(model, samples, { judged: true });
   await ensureBackend();
   const kernels = kernelsOf(model);
+  if (kernels.length === 0) return {};
   const variables = kernels.map(({ variable }) => variable.read() as tf.Variable);
   const sums = variables.map((variable) => new Float64Array(variable.size));
   for (let from = 0; from < feed.count; from += batchSize) {

@@ -55,6 +55,7 @@ export async function hessianDiagonalOf(
   const [output] = feed.outputs;
   await ensureBackend();
   const kernels = kernelsOf(model);
+  if (kernels.length === 0) return {};
   const accumulators = new Map(kernels.map((kernel) => [kernel.layerName, squaredGradients(kernel)]));
   const layers = probedLayers(model, accumulators.keys());
   const names = [...layers.keys()];

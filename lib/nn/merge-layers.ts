@@ -1,12 +1,13 @@
 // §2.1 Structural redundancy: a whole layer removed. The layer that read it learns to do without, by least squares over what
 // both have seen; no gradient is computed.
 
-import type { Split } from "../datasets/index.ts";
+import type { Samples } from "../datasets/index.ts";
+import { consumersOf } from "../graph/index.ts";
 import { leastSquares } from "../lowrank/index.ts";
 import { ensureBackend } from "./backend.ts";
-import { batchOf, batchSizeFor, checkSplit, inputShape } from "./batches.ts";
-import { kindOf, layerNamed } from "./graph.ts";
-import { logitsOf } from "./logits.ts";
+import { batchSizeFor, feedOf } from "./batches.ts";
+import { kindOf, layerNamed, networkOf } from "./graph.ts";
+import { outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { layerLike, rebuild } from "./rebuild.ts";
 import { tf } from "./tf.ts";
@@ -26,26 +27,28 @@ export interface WithoutLayer {
  * that comes nearest to what it computed before its activation (§2.1).
  *
  * @param name of the layer to remove; a dense layer with one reader, which is dense too
- * @param data images to fit by
+ * @param data samples to fit by
  * @param options `damping` of the least squares, see `leastSquares`
  * @throws RangeError for a layer that is not such a one
  */
 export async function removeDense(
   model: tf.LayersModel,
   name: string,
-  data: Split,
+  data: Samples,
   { damping, signal, ...options }: { damping?: number; batchSize?: number; signal?: AbortSignal } = {},
 ): Promise<WithoutLayer> {
   const layer = layerNamed(model, name);
-  const readers = layer.outboundNodes.map(({ outboundLayer }) => outboundLayer);
-  const [reader] = readers;
+  const { graph, layers } = networkOf(model);
+  const node = graph.nodes.find((one) => one.name === name)!;
+  const readers = consumersOf(graph).get(node.outputs[0]) ?? [];
+  const reader = layers.get(readers[0]?.name)!;
   if (kindOf(layer) !== "dense")
     throw new RangeError(`layer must be dense, got ${name}, a ${layer.getClassName()}`);
-  if (readers.length !== 1 || kindOf(reader) !== "dense")
+  if (readers.length !== 1 || readers[0].kind !== "dense")
     throw new RangeError(
       `${name} must be read by one dense layer, got ${readers.map((one) => one.name).join(", ") || "none"}`,
     );
-  checkSplit(model, data);
+  const feed = feedOf(model, data);
   await ensureBackend();
   const inputs = (layer.inboundNodes[0].inputShapes[0] as number[]).at(-1)!;
   const outputs = (reader.outputShape as number[]).at(-1)!;
@@ -53,7 +56,6 @@ export async function removeDense(
   const y = new Float32Array(data.count * outputs);
   const watched = new Map([layer, reader].map((one) => [one.name, one]));
   const batchSize = batchSizeFor(model, options.batchSize, 128);
-  const shape = inputShape(model);
   for (let from = 0; from < data.count; from += batchSize) {
     signal?.throwIfAborted();
     const to = Math.min(data.count, from + batchSize);
@@ -62,7 +64,7 @@ export async function removeDense(
         if (at === name) x.set(input.dataSync() as Float32Array, from * inputs);
         else y.set(linearOf(reader, input).dataSync() as Float32Array, from * outputs);
       };
-      withProbes(watched, "output", {}, watch, () => logitsOf(model, batchOf(data, shape, from, to).x));
+      withProbes(watched, "output", {}, watch, () => outputsOf(model, feed.batch(from, to).x));
     });
   }
   const fit = leastSquares(x, y, inputs, outputs, { damping });

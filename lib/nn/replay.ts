@@ -69,15 +69,29 @@ export class Replay {
     for (const [i, { inputs }] of graph.nodes.entries())
       for (const name of inputs) this.#lastUse.set(name, i);
     for (const name of graph.outputs) this.#lastUse.set(name, graph.nodes.length);
+    const open = Object.values(graph.tensors).some(({ shape }) => shape.includes(null));
+    const shapes = open ? this.#shapesSeen() : graph.tensors;
     this.#sizes = new Map(
-      Object.entries(graph.tensors).map(([name, { shape }]) => [
-        name,
-        4 * elements(shape.map((d) => d ?? 1)),
-      ]),
+      Object.entries(shapes).map(([name, { shape }]) => [name, 4 * elements(shape as number[])]),
     );
     const batchSize = batchSizeFor(model, options.batchSize, 128);
     for (let from = 0; from < samples.count; from += batchSize)
       this.#strands.push({ from, to: Math.min(samples.count, from + batchSize), at: 0, live: undefined });
+  }
+
+  /** The shapes that tensors of open sizes have for these samples: seen in a run of one of them. */
+  #shapesSeen(): Record<string, { shape: number[] }> {
+    return tf.tidy(() => {
+      const tensors = [this.#feed.batch(0, 1).x].flat();
+      const live = new Map(this.#inputs.map((name, i) => [name, tensors[i]]));
+      for (const { name, kind, inputs, outputs } of this.#nodes) {
+        if (kind === "input") continue;
+        const given = inputs.map((tensor) => live.get(tensor)!);
+        const made = this.#layers.get(name)!.apply(given.length === 1 ? given[0] : given);
+        for (const [o, tensor] of ([made].flat() as tf.Tensor[]).entries()) live.set(outputs[o], tensor);
+      }
+      return Object.fromEntries([...live].map(([name, { shape }]) => [name, { shape: shape.slice(1) }]));
+    });
   }
 
   /** Goes on to the first use of a layer, with today's weights. */

@@ -192,6 +192,7 @@ export async function train(
   const variables = model.trainableWeights
     .map((weight) => weight.read() as tf.Variable)
     .concat(options.variables ?? []);
+  if (variables.length === 0) throw new RangeError(`${model.name} has no weights that can be trained`);
   const random = seeded(seed);
   const order = Uint32Array.from({ length: data.count }, (_, i) => i);
   const batches = Math.ceil(data.count / batchSize);

@@ -187,9 +187,14 @@ function halfScale(scale: number): number {
  * @throws RangeError for another number of values and for NaN or infinite ones
  */
 export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOptions = {}): Quantized {
+  checkFinite("values", values);
+  return finiteOn(grid, values, options);
+}
+
+/** {@link quantizeOn} of values that are known to be finite. */
+function finiteOn(grid: Grid, values: Float32Array, options: RoundingOptions): Quantized {
   const { rounding = "nearest", seed = 0 } = options;
   checkOneOf("rounding", rounding, roundings);
-  checkFinite("values", values);
   const { outer, channels, inner, group } = layoutOf(grid);
   checkLength("values", values, outer * channels * inner);
   const codes = emptyCodes(values.length, grid.bits, grid.signed);
@@ -240,7 +245,8 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
  * @throws RangeError for options out of range, NaN or infinite values
  */
 export function quantize(values: Float32Array, options: GridOptions & RoundingOptions): Quantized {
-  return quantizeOn(chooseGrid(values, options), values, options);
+  // The grid has been chosen of finite values only.
+  return finiteOn(chooseGrid(values, options), values, options);
 }
 
 /** The values that codes stand for: s·(q − z) (§3.2.1). */

@@ -47,13 +47,13 @@ export * from "./learned-steps.ts";
 export * from "./number-formats.ts";
 export * from "./observers.ts";
 export { type Codes, type Codes8, pack, packedBytes, unpack } from "./packing.ts";
+export { quantile } from "./quantile.ts";
 export {
   chooseRange,
   codeRange,
   gridOf,
   isSignGrid,
   type Levels,
-  quantile,
   type RangeMethod,
   rangeMethods,
   type Scheme,

@@ -2,10 +2,11 @@
 //
 // The trade: a wide range clips nothing but its steps are coarse; a narrow one clips the few large values and gives
 // the many small ones finer steps.
-import { checkFinite, checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
+import { checkOneOf } from "../util/check.ts";
 import { instantiateWasm } from "../util/wasm.ts";
 import gridErrorCode from "./grid-error.wasm.js";
 import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
+import { quantile } from "./quantile.ts";
 import { roundEven } from "./rounding.ts";
 
 /** How the range is chosen: see `chooseRange`. */
@@ -143,7 +144,7 @@ const rangeBy: Record<RangeMethod, (extent: Extent) => [min: number, max: number
         Math.max(0, quantile(values, percentile / 100)),
       ];
     }
-    const alpha = quantile(values.map(Math.abs), percentile / 100);
+    const alpha = quantile(values, percentile / 100, { absolute: true });
     return [-alpha, alpha];
   },
   mse({ values, min, max, levels }) {
@@ -236,50 +237,4 @@ function searchShare(errors: (shares: number[]) => number[], start = 1): number 
   const around = best([start, ...Array.from({ length: 64 }, (_, i) => (i + 1) / 64)]);
   const finer = Array.from({ length: 33 }, (_, i) => around + (i - 16) / (64 * 17));
   return best([around, ...finer.filter((share) => share > 0 && share <= 1)]);
-}
-
-/**
- * The value below which the share `q` of `values` lies, interpolated between neighbours as NumPy does.
- *
- * @param values finite numbers, at least one
- * @param q from 0 to 1
- */
-export function quantile(values: Float32Array, q: number): number {
-  checkInteger("number of values", values.length, 1);
-  checkNumber("q", q, 0, 1);
-  checkFinite("values", values);
-  const scratch = values.slice();
-  const position = q * (scratch.length - 1);
-  const lower = Math.floor(position);
-  select(scratch, lower);
-  if (lower === position) return scratch[lower];
-  let next = Number.POSITIVE_INFINITY;
-  for (let i = lower + 1; i < scratch.length; i++) next = Math.min(next, scratch[i]);
-  return scratch[lower] + (next - scratch[lower]) * (position - lower);
-}
-
-/** Puts the k-th smallest element in place k, smaller ones before it (Hoare's quickselect, median of three). */
-function select(values: Float32Array, k: number): void {
-  let left = 0;
-  let right = values.length - 1;
-  while (left < right) {
-    const a = values[left];
-    const b = values[(left + right) >> 1];
-    const c = values[right];
-    const pivot = Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
-    let i = left;
-    let j = right;
-    while (i <= j) {
-      while (values[i] < pivot) i++;
-      while (values[j] > pivot) j--;
-      if (i <= j) {
-        const swap = values[i];
-        values[i++] = values[j];
-        values[j--] = swap;
-      }
-    }
-    if (k <= j) right = j;
-    else if (k >= i) left = i;
-    else return;
-  }
 }

@@ -71,6 +71,83 @@ describe("slimlab compress", function () {
   }
   const json = async (...names: string[]) => JSON.parse(await readFile(at(...names), "utf8"));
 
+  it("arrays for several inputs and outputs, with targets and without", async () => {
+    const { layers } = tf;
+    const glorot = (seed: number) => ({ kernelInitializer: tf.initializers.glorotUniform({ seed }) });
+    const tokens = tf.input({ shape: [4], name: "tokens" });
+    const amounts = tf.input({ shape: [3], name: "amounts" });
+    const words = layers.embedding({ name: "words", inputDim: 9, outputDim: 6 }).apply(tokens);
+    const both = layers
+      .concatenate()
+      .apply([layers.flatten().apply(words), amounts] as tf.SymbolicTensor[]) as tf.SymbolicTensor;
+    const hidden = layers.dense({ name: "hidden", units: 24, activation: "relu", ...glorot(1) }).apply(both);
+    const outputs = [
+      layers.dense({ name: "kind", units: 3, activation: "softmax", ...glorot(2) }),
+      layers.dense({ name: "price", units: 1, ...glorot(3) }),
+    ].map((layer) => layer.apply(hidden) as tf.SymbolicTensor);
+    await saveModel(tf.model({ name: "shop", inputs: [tokens, amounts], outputs }), at("shop"));
+    const count = 60;
+    const numbers = (size: number, of: (i: number) => number) =>
+      Float32Array.from({ length: size * count }, (_, i) => of(i));
+    const arrays = {
+      tokens: { dtype: "F32", shape: [count, 4], values: () => numbers(4, (i) => (i * 7) % 9) },
+      amounts: { dtype: "F32", shape: [count, 3], values: () => numbers(3, (i) => Math.sin(i)) },
+    } as const;
+    const targets = {
+      kind: { dtype: "F32", shape: [count], values: () => numbers(1, (i) => i % 3) },
+      price: { dtype: "F32", shape: [count, 1], values: () => numbers(1, (i) => Math.cos(i)) },
+    } as const;
+    await writeSafetensors(at("shop.safetensors"), { ...arrays, ...targets });
+    await writeSafetensors(at("bare.safetensors"), arrays);
+    await writeFile(at("steps.json"), JSON.stringify([{ technique: "quantize", bits: 6 }]));
+    const steps = ["--recipe", at("steps.json")];
+    const given = await compress(
+      at("shop"),
+      "--data",
+      at("shop.safetensors"),
+      ...steps,
+      "--out",
+      at("shop-out"),
+    );
+    assert.equal(given.code, 0);
+    const report = await json("shop-out", "report.json");
+    assert.equal(report.labelled, true);
+    assert.equal(report.original.measure, "mean of accuracy and R²");
+    assert.deepEqual(
+      report.comparison.outputs.map(({ name }: { name: string }) => name),
+      ["kind", "price"],
+    );
+    const html = (await readFile(at("shop-out", "report.html"), "utf8")).replace(/<[^>]*>/g, "");
+    assert.match(html, /On 20 samples that the choice was made by mean of accuracy and R² is/);
+    assert.doesNotMatch(html, /image|NaN|undefined/);
+    // Without targets the network's own outputs are what is to be kept.
+    await compress(
+      ...[
+        at("shop"),
+        "--data",
+        at("bare.safetensors"),
+        "--budget",
+        "2KB",
+        "--epochs",
+        "0",
+        "--out",
+        at("bare-out"),
+      ],
+      ...["--language", "zh"],
+    );
+    const bare = await json("bare-out", "report.json");
+    assert.deepEqual([bare.labelled, bare.original.accuracy, bare.met], [false, 1, true]);
+    assert.match(await readFile(at("bare-out", "report.html"), "utf8"), /个样本/);
+    await assert.rejects(
+      compress(at("shop"), "--data", at("digits.safetensors"), ...steps, "--out", at("no")),
+      /--data must hold an array tokens of examples x 4, for the network's input; .* has images \[90, 28, 28\]/,
+    );
+    await assert.rejects(
+      compress(at("shop"), "--images", at("digits"), ...steps, "--out", at("no")),
+      /--images is for a network with one input and one row of class scores, this one has tokens, amounts and kind, price/,
+    );
+  });
+
   it("pictures in folders, a budget, every format, a report in two languages, and again from its recipe", async () => {
     const { code, printed } = await compress(
       ...[at("tiny"), "--images", at("digits"), "--budget", "9KB", "--out", at("out")],

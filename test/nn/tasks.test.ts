@@ -337,6 +337,51 @@ describe("any task: values, labels, tokens, several inputs and outputs", () => {
     model.dispose();
   });
 
+  it("two towers of the same layers, told apart where they are used once", async () => {
+    const tower = layers.dense({ name: "tower", units: 5, activation: "relu", kernelInitializer: init(1) });
+    const pair = ["left", "right"].map((name) => tf.input({ shape: [3], name }));
+    const both = layers
+      .concatenate({ name: "both" })
+      .apply(pair.map((x) => tower.apply(x) as tf.SymbolicTensor));
+    const same = layers
+      .dense({ name: "same", units: 1, activation: "sigmoid", kernelInitializer: init(2) })
+      .apply(both);
+    const model = tf.model({ name: "siamese", inputs: pair, outputs: same as tf.SymbolicTensor });
+    const { inputs, count } = table(60, 4);
+    const values = inputs[0].values as Float32Array;
+    const samples: Arrays = {
+      inputs: [inputs[0], { values: values.toReversed(), shape: [3] }],
+      targets: [
+        {
+          values: Uint8Array.from({ length: count }, (_, i) =>
+            Number(values[3 * i] > values[3 * (count - i) - 1]),
+          ),
+        },
+      ],
+      count,
+    };
+    const untrained = await evaluate(model, samples);
+    await train(model, samples, { epochs: 60, learningRate: 0.02 });
+    assert.ok((await evaluate(model, samples)).loss < untrained.loss / 2);
+    const { layers: places, divergence } = await compareModels(model, model, samples, {
+      forward: quantizedForward(model, { weights: { bits: 4 } }),
+    });
+    assert.deepEqual(
+      places.map(({ layer }) => layer),
+      ["both"],
+    );
+    assert.ok(divergence > 0);
+    await autoQuantize(model, samples, { bytes: 60 }, { bits: [4, 8] });
+    model.dispose();
+    const empty = tf.sequential({
+      name: "empty",
+      layers: [layers.activation({ activation: "softmax", inputShape: [3] })],
+    });
+    const rows: Arrays = { inputs, targets: [{ values: new Uint8Array(count) }], count };
+    assert.deepEqual([await gradientsOf(empty, rows), await hessianDiagonalOf(empty, rows)], [{}, {}]);
+    await assert.rejects(train(empty, rows), /empty has no weights that can be trained/);
+  });
+
   it("what does not fit is refused by name", async () => {
     const model = mixed();
     const good = mixedSamples(10, 3);

@@ -19,7 +19,7 @@ import {
   roundStochastic,
   unpackQuantized,
 } from "../../lib/quantization/index.ts";
-import { seeded } from "../../lib/util/random.ts";
+import { normal, seeded } from "../../lib/util/random.ts";
 import { fixture, normals } from "./fixture.ts";
 
 const torch = fixture("fixed-point");
@@ -291,6 +291,20 @@ describe("§3.2.1 the choice of range", () => {
       close(-min, absolute);
     }
     assert.equal(quantile(new Float32Array([3, 1, 2, 1, 1, 3]), 0.5), 1.5);
+    // Many numbers are counted by their bits: as sorting says, with ties, both zeros and the ends of a bin.
+    const random = seeded(5);
+    const many = Float32Array.from({ length: 40_001 }, (_, i) =>
+      i % 5 === 0 ? Math.round(3 * normal(random)) : i % 7 === 0 ? -0 : normal(random) * 2 ** ((i % 9) - 4),
+    );
+    for (const absolute of [false, true]) {
+      const sorted = (absolute ? many.map(Math.abs) : many).toSorted();
+      for (const q of [0, 1e-6, 0.001, 0.25, 0.5, 0.5 + 1 / 80_000, 0.75, 0.999, 1 - 1e-6, 1]) {
+        const [place, at] = [q * 40_000, Math.floor(q * 40_000)];
+        const expected = sorted[at] + ((sorted[at + 1] ?? sorted[at]) - sorted[at]) * (place - at);
+        assert.equal(quantile(many, q, { absolute }) + 0, expected + 0, `${q} ${absolute}`);
+      }
+    }
+    assert.equal(quantile(new Float32Array(40_000).fill(-2), 0.4), -2);
     assert.throws(() => quantile(new Float32Array(), 0.5), /number of values must be .* at least 1, got 0/);
     assert.throws(() => quantile(new Float32Array([1]), 1.5), /q must be a number from 0 to 1, got 1.5/);
     for (const wrong of [quantile, (v: Float32Array) => absoluteHistogram(v)])
