@@ -265,6 +265,7 @@ class TensorCoder {
       given as Extract<SlimTensor, { kind: Kind }> | undefined;
     switch (kind) {
       case "dense":
+        if (of<"dense">()?.format !== undefined) throw new NotInVersion2("floats of 16 bits");
         return { kind, shape, values: this.#floats(shape, of<"dense">()?.values, note) };
       case "relative": {
         const entries = of<"relative">()?.entries;

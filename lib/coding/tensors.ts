@@ -6,16 +6,19 @@ import { emptyCodes } from "../quantization/packing.ts";
 import { codeRange, isSignGrid } from "../quantization/range.ts";
 import { checkSparse, type SparseMatrix, toDense } from "../sparse/matrix.ts";
 import { checkInteger, checkLength, checkOneOf } from "../util/check.ts";
-import { fromHalves, toHalves } from "../util/half.ts";
+import { fromHalves, type HalfFormat, halfFormats, halves, toHalves } from "../util/half.ts";
 import { elements } from "../util/shape.ts";
 import { bestGapBits, fromRelative, type RelativeIndex, toRelative } from "./relative-index.ts";
 import { symbolBits } from "./symbols.ts";
 
-/** Every weight as a 32-bit float. */
+/** Every weight as a float of 32 bits, or of 16. */
 export interface DenseTensor {
   kind: "dense";
   shape: number[];
+  /** With a format, numbers that it holds exactly. */
   values: Float32Array;
+  /** Floats of 16 bits; by default they have 32. */
+  format?: HalfFormat;
 }
 
 /** The weights that are not 0, in lines (`slimlab/sparse`). */
@@ -139,6 +142,17 @@ export function takeApart(tensor: SlimTensor): Parts {
   switch (tensor.kind) {
     case "dense":
       checkLength("values", tensor.values, size);
+      if (tensor.format !== undefined) {
+        const { format, values } = tensor;
+        const { to, from } = halves[checkOneOf("format", format, halfFormats)];
+        const codes = to(values);
+        const wrong = from(codes).findIndex((value, i) => !Object.is(value, values[i]));
+        if (wrong >= 0)
+          throw new RangeError(
+            `values must be numbers that ${format} holds exactly, got ${values[wrong]} at index ${wrong}`,
+          );
+        return { fields: { kind, shape, format }, streams: [{ name: "values", numbers: codes }] };
+      }
       return { fields: { kind, shape }, streams: [{ name: "values", numbers: tensor.values }] };
     case "sparse": {
       const { format, rows, cols, values, indices, pointers } = checkSparse(tensor.matrix);
@@ -234,6 +248,15 @@ export function putTogether(fields: Record<string, unknown>, read: StreamReader)
   const size = sizeOf(shape);
   switch (kind) {
     case "dense":
+      if (fields.format !== undefined) {
+        const format = checkOneOf("format", fields.format as HalfFormat, halfFormats);
+        return {
+          kind,
+          shape,
+          format,
+          values: halves[format].from(read.numbers("values", Uint16Array, size)),
+        };
+      }
       return { kind, shape, values: read.numbers("values", Float32Array, size) };
     case "sparse": {
       const { format, rows, cols } = fields as { format: "csr" | "csc"; rows: number; cols: number };

@@ -22,6 +22,7 @@ import {
 } from "../quantization/index.ts";
 import { checkFinite, checkLength, checkOneOf, shown } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
+import type { HalfFormat } from "../util/half.ts";
 import { joinFloats } from "../util/join.ts";
 import { ensureBackend } from "./backend.ts";
 import { buildModel } from "./build.ts";
@@ -37,6 +38,8 @@ export interface Compression {
   masks: Record<string, Uint8Array>;
   quantized: Record<string, Quantized>;
   clustered: Record<string, Pick<Clustered, "codes" | "codebook">>;
+  /** Kernels in floats of 16 bits, by layer name; what is quantized or clustered as well is that. */
+  formats?: Record<string, HalfFormat>;
   /** Biases on a grid, by layer name; others are plain floats. */
   biases?: Record<string, Quantized>;
 }
@@ -84,12 +87,13 @@ export async function loadSlim(path: string): Promise<LoadedSlim> {
 
 /** The bytes of the .slim file that {@link saveSlim} would write. */
 export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {}): Promise<Uint8Array> {
-  const { masks = {}, quantized = {}, clustered = {}, biases = {}, meta, coding, version } = options;
+  const { masks = {}, quantized = {}, clustered = {}, biases = {}, formats = {} } = options;
+  const { meta, coding, version } = options;
   checkWeightsFinite(model);
   checkMasks(model, masks);
   const kernels = kernelsOf(model);
   const names = new Set(kernels.map(({ name }) => name));
-  for (const [what, layers] of Object.entries({ quantized, clustered })) {
+  for (const [what, layers] of Object.entries({ quantized, clustered, formats })) {
     for (const name of Object.keys(layers))
       if (!names.has(name)) {
         throw new RangeError(
@@ -115,7 +119,12 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
         ? bias
           ? { kind: "quantized", quantized: { ...bias, shape } }
           : { kind: "dense", shape, values }
-        : kernelTensor(name, values, shape, masks[name], quantized[name], clustered[name]);
+        : kernelTensor(name, values, shape, {
+            mask: masks[name],
+            quantized: quantized[name],
+            clustered: clustered[name],
+            format: formats[name],
+          });
   }
   const masked = Object.keys(masks);
   const file: SlimModel = {
@@ -161,6 +170,8 @@ export async function modelOfSlim(bytes: Uint8Array, name = "the .slim file"): P
   for (const { name: kernel, variable } of kernelsOf(model)) {
     const tensor = tensors[variable.originalName];
     if (tensor.kind === "quantized") compression.quantized[kernel] = tensor.quantized;
+    if (tensor.kind === "dense" && tensor.format)
+      compression.formats = { ...compression.formats, [kernel]: tensor.format };
     if (tensor.kind === "codebook") {
       const { codes, codebook, mask } = tensor;
       compression.clustered[kernel] = { codes, codebook };
@@ -193,9 +204,17 @@ function kernelTensor(
   layer: string,
   values: Float32Array,
   shape: number[],
-  mask: Uint8Array | undefined,
-  quantized: Quantized | undefined,
-  clustered: Pick<Clustered, "codes" | "codebook"> | undefined,
+  {
+    mask,
+    quantized,
+    clustered,
+    format,
+  }: {
+    mask?: Uint8Array;
+    quantized?: Quantized;
+    clustered?: Pick<Clustered, "codes" | "codebook">;
+    format?: HalfFormat;
+  },
 ): SlimTensor {
   if (quantized && clustered)
     throw new RangeError(`${layer} must be quantized or clustered, not both: the later one counts`);
@@ -217,8 +236,8 @@ function kernelTensor(
     // A layer that is pruned away whole has no centroid left, and no code stands for anything.
     if (codebook.length > 0) return { kind: "codebook", shape, codes, codebook, ...(mask ? { mask } : {}) };
   }
-  const dense: SlimTensor = { kind: "dense", shape, values };
-  if (!mask) return dense;
+  const dense: SlimTensor = { kind: "dense", shape, values, ...(format ? { format } : {}) };
+  if (!mask || format) return dense;
   const { bits } = bestGapBits(values, 32);
   const relative: SlimTensor = { kind: "relative", shape, entries: toRelative(values, bits) };
   return bytesOf(relative) < bytesOf(dense) ? relative : dense;

@@ -216,7 +216,7 @@ export function outputsFor(
     const { node, activation } = finalActivation(graph, tensor);
     const { task: asked, values } = targets?.[o] ?? {};
     if (asked !== undefined) checkOneOf("task", asked, tasks);
-    const task = asked ?? defaultTask(shape, activation, values);
+    const task = asked ?? defaultTask(shape, activation, values, count);
     const output: Output = { name: node, task, shape, width: shape.at(-1) ?? 1 };
     if (task === "classes" && activation === "sigmoid")
       throw new RangeError(
@@ -234,14 +234,20 @@ export function outputsFor(
   });
 }
 
-function defaultTask(shape: readonly number[], activation: string, values: Target["values"]): Task {
+function defaultTask(
+  shape: readonly number[],
+  activation: string,
+  values: Target["values"],
+  count: number,
+): Task {
+  const all = elements(shape);
+  const each = values && values.length / count;
   if (values instanceof Float32Array) return "values";
-  if (activation === "sigmoid") {
-    // One number for several units is a class: that is refused by name.
-    return "labels";
-  }
-  if (values || activation === "softmax") return "classes";
-  return shape.length === 1 && shape[0] > 1 ? "classes" : "values";
+  if (activation === "softmax") return "classes";
+  // One number for several units can only be a class.
+  if (activation === "sigmoid") return each === 1 && all > 1 ? "classes" : "labels";
+  if (each !== undefined) return each === all ? "values" : "classes";
+  return shape.length === 1 && all > 1 ? "classes" : "values";
 }
 
 /**

@@ -1,5 +1,5 @@
 // §2.3 What earlier steps did must outlive later training: pruned weights stay 0, quantized ones stay on their grid,
-// clustered ones stay equal within their cluster.
+// floats of 16 bits are rounded when training ends, clustered ones stay equal within their cluster.
 //
 // - Masks: gradients are multiplied by them (`train`).
 // - Fixed point: straight-through. The forward pass sees weights rounded to the grid of the quantization step; the
@@ -14,6 +14,7 @@ import {
   kernelsOf,
   quantizedForward,
   replaceKernel,
+  roundedTo,
   setBiases,
   setWeights,
   type TrainOptions,
@@ -63,7 +64,10 @@ export async function holding<T>(
 }
 
 /** What training holds, in words. */
-export function heldBy({ compression: { masks, quantized, clustered }, activations }: State): string {
+export function heldBy({
+  compression: { masks, quantized, clustered, formats = {} },
+  activations,
+}: State): string {
   const layers = (entries: object, what: string) => {
     const count = Object.keys(entries).length;
     return count === 0 ? [] : [`${count} ${count === 1 ? "layer" : "layers"} ${what}`];
@@ -72,6 +76,7 @@ export function heldBy({ compression: { masks, quantized, clustered }, activatio
     ...layers(masks, "by masks"),
     ...layers(quantized, "straight through their grid"),
     ...layers(clustered, "by cluster"),
+    ...layers(formats, "rounded to 16 bits at the end"),
     ...(activations ? ["activations quantized"] : []),
   ];
   return held.length === 0 ? "" : `held: ${held.join(", ")}`;
@@ -82,7 +87,7 @@ export function heldBy({ compression: { masks, quantized, clustered }, activatio
  * and moves each centroid to the mean of its weights.
  */
 export function project(state: State): void {
-  const { masks, quantized, clustered } = state.compression;
+  const { masks, quantized, clustered, formats = {} } = state.compression;
   const weights = weightsOf(state.model);
   const changed: Record<string, Float32Array> = {};
   for (const [layer, w] of Object.entries(weights)) {
@@ -100,7 +105,7 @@ export function project(state: State): void {
         codebook,
       };
       changed[layer] = values.map((_, i) => (mask?.[i] === 0 ? 0 : codebook[codes[i]]));
-    }
+    } else if (formats[layer]) changed[layer] = roundedTo(formats[layer], layer, values);
   }
   setWeights(state.model, changed);
   projectBiases(state);

@@ -201,11 +201,12 @@ export function fullMasks(scores: Record<string, ArrayLike<number>>, masks: Mask
 }
 
 /** A copy of the records: masks and codes are replaced and never written into. */
-export function copied({ masks, quantized, clustered, biases }: Compression): Compression {
+export function copied({ masks, quantized, clustered, formats, biases }: Compression): Compression {
   return {
     masks: { ...masks },
     quantized: { ...quantized },
     clustered: { ...clustered },
+    ...(formats ? { formats: { ...formats } } : {}),
     ...(biases ? { biases: { ...biases } } : {}),
   };
 }

@@ -1,6 +1,24 @@
 // float16 (IEEE 754 binary16) and bfloat16, which JavaScript has no typed arrays of: exact one way, rounded to nearest with
 // ties to even the other way, as NumPy and every accelerator do.
 
+/** The floats of 16 bits. */
+export const halfFormats = ["float16", "bfloat16"] as const;
+export type HalfFormat = (typeof halfFormats)[number];
+
+/** Each format's way there and back. */
+export const halves: Readonly<
+  Record<
+    HalfFormat,
+    {
+      to(values: Float32Array): Uint16Array<ArrayBuffer>;
+      from(codes: Uint16Array): Float32Array<ArrayBuffer>;
+    }
+  >
+> = {
+  float16: { to: toHalves, from: fromHalves },
+  bfloat16: { to: toBfloats, from: fromBfloats },
+};
+
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 

@@ -5,13 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { decodeSlim, encodeSlim, slimParts, writeSlim } from "slimlab/coding";
+import { loadDataset } from "slimlab/datasets";
 import {
   type Compression,
   factorizeModel,
+  firstOf,
   lenet300,
   loadPretrained,
   loadSlim,
   modelOfSlim,
+  roundWeights,
   saveSlim,
   scoresOf,
   setWeights,
@@ -20,6 +23,7 @@ import {
   useBackend,
   weightsOf,
 } from "slimlab/nn";
+import { runRecipe } from "slimlab/pipeline";
 import { applyMasks, globalSparsity } from "slimlab/pruning";
 import { clusterWeights, dequantize, type Quantized, quantize, restoreClusters } from "slimlab/quantization";
 
@@ -151,6 +155,70 @@ describe("4 nn/slim: a compressed model in one file", () => {
       });
     }
     model.dispose();
+  });
+
+  it("floats of 16 bits take two bytes, come back as such, and hold through training", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const plain = await slimOf(model);
+    const before = weightsOf(model);
+    for (const [format, places] of [
+      ["bfloat16", 8],
+      ["float16", 11],
+    ] as const) {
+      setWeights(model, before);
+      const { formats, bytes, errors } = roundWeights(model, format);
+      assert.equal(bytes, 2 * 266_200);
+      // Half a unit in the last place of what the fraction keeps.
+      for (const [name, weights] of Object.entries(before)) {
+        const after = weightsOf(model)[name];
+        for (let i = 0; i < weights.length; i++)
+          assert.ok(Math.abs(after[i] - weights[i]) <= Math.abs(weights[i]) * 2 ** -places + 2 ** -25);
+      }
+      assert.ok(errors.fc1.sqnr > 6 * (places - 1));
+      const file = await slimOf(model, { formats });
+      assert.ok(Math.abs(plain.length - file.length - 2 * 266_200) < 0.15 * plain.length, `${file.length}`);
+      const loaded = await modelOfSlim(file);
+      assert.deepEqual(loaded.compression.formats, formats);
+      assert.deepEqual(outputs(loaded.model), outputs(model));
+      loaded.model.dispose();
+    }
+    await assert.rejects(
+      slimOf(model, { formats: { fc1: "bfloat16" } }),
+      /values must be numbers that bfloat16 holds exactly/,
+    );
+    const small = lenet300();
+    setWeights(small, { fc3: weightsOf(small).fc3.map((_, i) => (i === 3 ? 70_000 : 0.1)) });
+    assert.throws(
+      () => roundWeights(small, "float16"),
+      /weights of fc3 must fit into float16, got 70000 at index 3/,
+    );
+    roundWeights(small, "bfloat16");
+    const { train } = await loadDataset("mnist-10k");
+    const few = firstOf(train, 64);
+    const result = await runRecipe(
+      model,
+      { train: few, validation: few },
+      [
+        { technique: "quantize", format: "bfloat16" },
+        { technique: "fineTune", epochs: 1, batchSize: 64 },
+      ],
+      { cache: false },
+    );
+    const { model: tuned, compression } = await result.load();
+    assert.deepEqual(Object.values(compression.formats!), ["bfloat16", "bfloat16", "bfloat16"]);
+    assert.notDeepEqual(weightsOf(tuned).fc2, weightsOf(model).fc2);
+    assert.match(result.rows[2].note, /3 layers rounded to 16 bits at the end/);
+    await assert.rejects(
+      runRecipe(
+        model,
+        { train: few, validation: few },
+        [{ technique: "quantize", format: "float16", range: "mse" }],
+        {
+          cache: false,
+        },
+      ),
+      /range must be left out with format/,
+    );
   });
 
   it("low rank: the factors are layers, each in its own form", async () => {

@@ -88,6 +88,7 @@ function passOn(compression: Compression, replaced: FactorizedLayer[], smaller: 
     delete compression.masks[layer];
     delete compression.quantized[layer];
     delete compression.clustered[layer];
+    delete compression.formats?.[layer];
   }
   const weights = weightsOf(smaller);
   const shapes = shapesOf(smaller);
@@ -103,6 +104,8 @@ function passOn(compression: Compression, replaced: FactorizedLayer[], smaller: 
           axes[part],
         );
       }
+      const format = held.formats?.[layer];
+      if (format) compression.formats = { ...compression.formats, [part]: format };
       if (held.clustered[layer]) {
         const clusters = held.clustered[layer].codebook.length;
         compression.clustered[part] = clusterWeights(weights[part], { clusters });

@@ -13,6 +13,7 @@ import {
   scaleTypes,
   schemes,
 } from "../../quantization/index.ts";
+import { type HalfFormat, halfFormats } from "../../util/half.ts";
 import { flag, layerNames, oneOf, perLayer, whole } from "../fields.ts";
 import { project } from "../hold.ts";
 import { amountFor, axesOf, type Common, layersOf, namedIn, someOf, type Technique } from "../technique.ts";
@@ -20,8 +21,10 @@ import { amountFor, axesOf, type Common, layersOf, namedIn, someOf, type Techniq
 /** §3.2.1, item 1: weights in fixed point, and with `activations` (§3.2.2) what flows between layers too. */
 export interface Quantize extends Common {
   technique: "quantize";
-  /** 1 to 16: one for all, or one for each layer by name. */
-  bits: PerLayer;
+  /** 1 to 16: one for all, or one for each layer by name. Exactly one of `bits` and `format`. */
+  bits?: PerLayer;
+  /** Floats of 16 bits instead of fixed point: no scale, and next to no loss. */
+  format?: HalfFormat;
   /** Default `symmetric`. */
   scheme?: Scheme;
   /** One scale an output, default true. */
@@ -43,9 +46,10 @@ export interface Quantize extends Common {
 
 export const quantize: Technique<Quantize> = {
   name: "quantize",
-  needed: ["bits"],
+  one: ["bits", "format"],
   fields: {
     bits: perLayer(whole(1, 16)),
+    format: oneOf(...halfFormats),
     scheme: oneOf(...schemes),
     perChannel: flag,
     group: whole(1),
@@ -57,13 +61,38 @@ export const quantize: Technique<Quantize> = {
     layers: layerNames,
   },
   async run(state, step, context) {
-    const { bits, scheme, perChannel = true, range, rounding, group, scaleType, activations, images } = step;
+    const {
+      bits,
+      format,
+      scheme,
+      perChannel = true,
+      range,
+      rounding,
+      group,
+      scaleType,
+      activations,
+      images,
+    } = step;
     const layers = layersOf(state.model, step.layers ?? namedIn(bits));
     const { masks, quantized, clustered } = state.compression;
     const shapes = shapesOf(state.model);
     const axes = axesOf(state.model);
     const weights = weightsOf(state.model);
+    if (format !== undefined) {
+      const given = (["scheme", "perChannel", "group", "scaleType", "range", "rounding"] as const).filter(
+        (field) => step[field] !== undefined,
+      );
+      if (given.length > 0)
+        throw new RangeError(`${given.join(", ")} must be left out with format: floats have no grid`);
+      for (const name of layers) {
+        delete quantized[name];
+        delete clustered[name];
+      }
+      const formats = Object.fromEntries(layers.map((name) => [name, format]));
+      state.compression.formats = { ...state.compression.formats, ...formats };
+    }
     for (const name of layers) {
+      if (bits === undefined) break;
       const width = amountFor("bits", bits, name);
       if (width === 1 && (scheme ?? "symmetric") === "symmetric" && masks[name]?.includes(0))
         throw new RangeError(
@@ -88,6 +117,8 @@ export const quantize: Technique<Quantize> = {
         bits: activations,
       });
     }
-    return { note: `${layers.length} layers${activations ? `, activations in ${activations} bits` : ""}` };
+    return {
+      note: `${layers.length} layers${format ? ` in ${format}` : ""}${activations ? `, activations in ${activations} bits` : ""}`,
+    };
   },
 };
