@@ -11,7 +11,7 @@ import {
   type Split,
   viewOf,
 } from "../datasets/index.ts";
-import { producersOf } from "../graph/index.ts";
+import { type Graph, producersOf } from "../graph/index.ts";
 import { checkFinite, checkInteger, checkLength, shown } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
@@ -60,7 +60,7 @@ export function feedOf(model: tf.LayersModel, samples: Samples, { judged = false
       `samples must be a split of images or { inputs, targets, count }, got ${shown(samples)}`,
     );
   const shapes = inputShapes(model, samples);
-  const outputs = outputsFor(networkOf(model).graph, outputShapes(model, shapes), arrays.targets, count);
+  const outputs = outputsFor(graphOf(model), outputShapes(model, shapes), arrays.targets, count);
   if (judged) checkTargets(model.name, outputs, arrays.targets);
   const types = model.inputs.map(({ dtype }) => (dtype === "int32" ? "int32" : "float32"));
   return {
@@ -126,9 +126,21 @@ function inputShapes(model: tf.LayersModel, samples: Samples): number[][] {
   });
 }
 
+const graphs = new WeakMap<tf.LayersModel, { layers: number; graph: Graph }>();
+
+/** A model's graph, kept: training that moves its images asks in every step. */
+function graphOf(model: tf.LayersModel): Graph {
+  const known = graphs.get(model);
+  // Layers may be added to a Sequential.
+  if (known?.layers === model.layers.length) return known.graph;
+  const { graph } = networkOf(model);
+  graphs.set(model, { layers: model.layers.length, graph });
+  return graph;
+}
+
 /** The names of a model's input layers: those of their tensors TensorFlow.js makes unique in the process. */
 export function inputNames(model: tf.LayersModel): string[] {
-  const { graph } = networkOf(model);
+  const graph = graphOf(model);
   const producers = producersOf(graph);
   return graph.inputs.map((tensor) => producers.get(tensor)!.name);
 }
@@ -136,7 +148,7 @@ export function inputNames(model: tf.LayersModel): string[] {
 /** Throws for numbers that are none, and for tokens that an embedding does not know: TensorFlow.js would read something else. */
 function checkNumbers(model: tf.LayersModel, name: string, input: number, { values }: Field): void {
   if (values instanceof Float32Array) checkFinite(`values of input ${name}`, values);
-  const { graph } = networkOf(model);
+  const graph = graphOf(model);
   const tensor = graph.inputs[input];
   const lookups = graph.nodes.filter(({ kind, inputs }) => kind === "embedding" && inputs[0] === tensor);
   if (lookups.length === 0) return;
@@ -193,7 +205,7 @@ export function batchSizeFor(
   if (given !== undefined) return checkInteger("batchSize", given, 1);
   let size = sizes.get(model);
   if (size?.layers !== model.layers.length) {
-    const { nodes, tensors } = networkOf(model).graph;
+    const { nodes, tensors } = graphOf(model);
     const floats = nodes.reduce(
       (sum, { outputs }) =>
         sum + outputs.reduce((n, tensor) => n + elements(tensors[tensor].shape.map((d) => d ?? 1)), 0),
