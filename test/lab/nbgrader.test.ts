@@ -9,7 +9,8 @@ import { run as release } from "../../lib/commands/release.ts";
 import { venvProgram } from "../../lib/install/venv.ts";
 import { type Notebook, textOf } from "../../lib/notebook/notebook.ts";
 import { code, notebook, save } from "../chapters/notebooks.ts";
-import { jupyterEnvironment, needLab } from "./tools.ts";
+import { lookAt } from "./nbgrader-pages.ts";
+import { jupyterEnvironment, needBrowser, needLab } from "./tools.ts";
 
 const source = notebook(
   code('import { check, expectEqual } from "slimlab/classroom";'),
@@ -85,5 +86,14 @@ describe("nbgrader, as PyPI has it", function () {
     const wrong = join(folder, "course/submitted/dan/ps1/ps1.ipynb");
     assert.match(nbgrader("validate", wrong), /VALIDATION FAILED/i);
     assert.match(nbgrader("validate", join(folder, "course/submitted/ann/ps1/ps1.ipynb")), /Success/);
+  });
+
+  it("its pages show our notebooks with their points; in JupyterLab its panel and its button work", async function () {
+    const browser = await needBrowser(this);
+    try {
+      await lookAt(browser, await needLab(this), join(folder, "course"));
+    } finally {
+      await browser.close();
+    }
   });
 });

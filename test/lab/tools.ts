@@ -119,21 +119,22 @@ export class JupyterServer {
         "--ServerApp.base_url=/class/",
         `--IdentityProvider.token=${token}`,
       ],
-      { env: jupyterEnvironment(home), stdio: ["ignore", "pipe", "pipe"] },
+      // nbgrader takes the folder where the server started for its course.
+      { cwd: root, env: jupyterEnvironment(home), stdio: ["ignore", "pipe", "pipe"] },
     );
     const log: string[] = [];
     server.stdout.on("data", (data) => log.push(String(data)));
     server.stderr.on("data", (data) => log.push(String(data)));
     const url = `http://127.0.0.1:${port}/class`;
     const started = new JupyterServer(url, token, server, home, log);
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < 900; i++) {
       if (server.exitCode !== null) throw new Error(`jupyter ${program} ended:\n${started.log}`);
       const answer = await fetch(`${url}/api/status?token=${token}`).catch(() => undefined);
       if (answer?.ok) return started;
       await new Promise((done) => setTimeout(done, 100));
     }
     await started.stop();
-    throw new Error(`jupyter ${program} did not answer in 30 s:\n${started.log}`);
+    throw new Error(`jupyter ${program} did not answer in 90 s:\n${started.log}`);
   }
 
   /** Ends the server and its kernels. */
