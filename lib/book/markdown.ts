@@ -90,10 +90,11 @@ export function renderMarkdown(
       headings.push({ level: Number(token.tag.slice(1)), id, text });
     }
   }
-  // A wide formula scrolls in its own box; a narrow page stays narrow.
+  // A wide formula or line of code scrolls in its own box, with the keyboard too; a narrow page stays narrow.
   const html = md.renderer
     .render(tokens, md.options, {})
-    .replaceAll('<p class="katex-block">', '<p class="katex-block" tabindex="0">');
+    .replaceAll('<p class="katex-block">', '<p class="katex-block" tabindex="0">')
+    .replaceAll("<pre><code", '<pre tabindex="0"><code');
   return {
     html,
     headings,

@@ -10,7 +10,12 @@ const most = 50;
 /** A table of cells that are text already. */
 export function tableOf(head: string[], rows: string[][], caption?: string): TableBundle {
   const line = (tag: string, cells: string[]) =>
-    `<tr>${cells.map((text) => `<${tag}>${escapeHtml(text)}</${tag}>`).join("")}</tr>`;
+    `<tr>${cells
+      .map((text) => {
+        const own = tag === "th" && text === "" ? "td" : tag; // an empty heading heads nothing
+        return `<${own}>${escapeHtml(text)}</${own}>`;
+      })
+      .join("")}</tr>`;
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
   const text = [head, ...rows].map((row) =>
     row
