@@ -135,7 +135,7 @@ export function layoutOf({
 export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
   const levels = levelsOf(options);
   const { shape = [values.length], axis, range = "max", percentile = 99.9, scaleType = "float32" } = options;
-  largestOf(values);
+  checkFinite("values", values);
   checkNumber("percentile", percentile, 50, 100);
   checkOneOf("scaleType", scaleType, scaleTypes);
   if (typeof range === "string") checkOneOf("range", range, rangeMethods);
@@ -175,22 +175,6 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
   };
 }
 
-/** The largest magnitude, by the bits: those of NaN and of infinity are above all others. Throws where there are such. */
-function largestOf(values: Float32Array): number {
-  if (Object.prototype.toString.call(values) !== "[object Float32Array]") {
-    checkFinite("values", values);
-    return Number.POSITIVE_INFINITY;
-  }
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
-  let most = 0;
-  for (let i = 0; i < bits.length; i++) {
-    const magnitude = bits[i] & 0x7fffffff;
-    most = magnitude > most ? magnitude : most;
-  }
-  if (most >= 0x7f800000) checkFinite("values", values);
-  return new Float32Array(Int32Array.of(most).buffer)[0];
-}
-
 /** The nearest scale that float16 has. */
 function halfScale(scale: number): number {
   return Math.min(65504, Math.max(2 ** -24, fromHalf(toHalf(scale))));
@@ -203,7 +187,12 @@ function halfScale(scale: number): number {
  * @throws RangeError for another number of values and for NaN or infinite ones
  */
 export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOptions = {}): Quantized {
-  const largest = largestOf(values);
+  checkFinite("values", values);
+  return finiteOn(grid, values, options);
+}
+
+/** {@link quantizeOn} of values that are known to be finite. */
+function finiteOn(grid: Grid, values: Float32Array, options: RoundingOptions): Quantized {
   const { rounding = "nearest", seed = 0 } = options;
   checkOneOf("rounding", rounding, roundings);
   const { outer, channels, inner, group } = layoutOf(grid);
@@ -212,19 +201,14 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
   const { low, high } = codeRange(grid);
   const sign = isSignGrid(grid);
   const random = rounding === "stochastic" ? seeded(seed) : undefined;
-  // Where all steps are 32-bit integers, these are clipped in a third of the time that doubles take.
-  const whole = largest < 2 ** 30 * grid.scale.reduce((least, scale) => Math.min(least, scale), 1);
   if (inner === 1 && !random && !sign) {
     // The usual kernel, whose last axis has the channels: neighbours have different scales.
     for (let o = 0, at = 0; o < outer; o++) {
       const first = Math.floor(o / group) * channels;
       for (let c = 0; c < channels; c++, at++) {
-        const steps = values[at] / grid.scale[first + c] + roundingShift - roundingShift;
-        const zero = grid.zeroPoint[first + c];
-        if (whole) {
-          const q = (steps | 0) + zero;
-          codes[at] = q < low ? low : q > high ? high : q;
-        } else codes[at] = Math.min(high, Math.max(low, steps + zero));
+        const q =
+          values[at] / grid.scale[first + c] + roundingShift - roundingShift + grid.zeroPoint[first + c];
+        codes[at] = Math.min(high, Math.max(low, q));
       }
     }
     return { ...grid, codes };
@@ -243,14 +227,9 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
       }
     } else if (sign) {
       for (; at < end; at++) codes[at] = values[at] < 0 ? -1 : 1;
-    } else if (whole) {
-      for (; at < end; at++) {
-        // The inlined `roundEven`.
-        const q = ((values[at] / scale + roundingShift - roundingShift) | 0) + zero;
-        codes[at] = q < low ? low : q > high ? high : q;
-      }
     } else {
       for (; at < end; at++) {
+        // The inlined `roundEven`.
         const q = values[at] / scale + roundingShift - roundingShift + zero;
         codes[at] = Math.min(high, Math.max(low, q));
       }
@@ -266,7 +245,8 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
  * @throws RangeError for options out of range, NaN or infinite values
  */
 export function quantize(values: Float32Array, options: GridOptions & RoundingOptions): Quantized {
-  return quantizeOn(chooseGrid(values, options), values, options);
+  // The grid has been chosen of finite values only.
+  return finiteOn(chooseGrid(values, options), values, options);
 }
 
 /** The values that codes stand for: s·(q − z) (§3.2.1). */
