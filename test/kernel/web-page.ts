@@ -142,11 +142,15 @@ const session = {
 };
 export type Session = typeof session;
 
+/** Where a site's worker and modules are; without one, the bare kernel's worker. */
+const { site } = globalThis as { site?: { worker: string; modules: Record<string, string> } };
+
 kernel = startWebKernel({
   worker: () => {
     workers++;
-    return new Worker("cells.js");
+    return site ? new Worker(site.worker, { type: "module" }) : new Worker("cells.js");
   },
+  modules: site?.modules ?? {},
   send: take,
   version: "1.2.3",
 });

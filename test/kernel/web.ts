@@ -1,11 +1,12 @@
 // The browser's kernel in a real browser: bundled, served from this machine, and asked from the tests.
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { build } from "esbuild";
 import type { Browser, Page } from "playwright-core";
 import type { ExecuteResult } from "../../lib/kernel/client.ts";
 import { faultsOf } from "../../lib/kernel/protocol/reference.ts";
+import type { KernelBundle } from "../../lib/site/bundle.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { startBrowser } from "../book/browser.ts";
 import type { Session } from "./web-page.ts";
@@ -24,6 +25,12 @@ async function bundle(entry: string): Promise<string> {
   return outputFiles[0].text;
 }
 
+const types: Record<string, string> = {
+  ".js": "text/javascript",
+  ".json": "application/json",
+  ".wasm": "application/wasm",
+};
+
 /** A page with a kernel. */
 export class WebSession {
   readonly page: Page;
@@ -36,15 +43,27 @@ export class WebSession {
     this.#server = server;
   }
 
-  /** @param isolated the server sends the headers by which page and worker may share memory */
-  static async start(isolated: boolean): Promise<WebSession> {
-    const files: Record<string, [type: string, text: string]> = {
-      "/": ["text/html", `<!doctype html><meta charset="utf-8"><script src="page.js"></script>`],
+  /**
+   * @param isolated the server sends the headers by which page and worker may share memory
+   * @param site the kernel of a site instead of the bare one
+   */
+  static async start(isolated: boolean, site?: KernelBundle): Promise<WebSession> {
+    const own = site && {
+      worker: `kernel/${site.worker}`,
+      modules: Object.fromEntries(Object.entries(site.modules).map(([name, path]) => [name, `kernel/${path}`])),
+    };
+    const files: Record<string, [type: string, content: string | Uint8Array]> = {
+      "/": [
+        "text/html",
+        `<!doctype html><meta charset="utf-8"><script>site = ${JSON.stringify(own)}</script><script src="page.js"></script>`,
+      ],
       "/page.js": ["text/javascript", await bundle("test/kernel/web-page.js")],
       "/cells.js": ["text/javascript", await bundle("lib/kernel/web/worker.js")],
       "/data.json": ["application/json", '{ "answer": 42 }'],
       "/module.mjs": ["text/javascript", "export const here = import.meta.url; export default 'esm';"],
     };
+    for (const [path, bytes] of site?.files ?? [])
+      files[`/kernel/${path}`] = [types[extname(path)] ?? "application/octet-stream", bytes];
     const headers: Record<string, string> = isolated
       ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
       : {};
@@ -52,7 +71,7 @@ export class WebSession {
       const file = files[url ?? ""];
       response.writeHead(file ? 200 : 404, {
         ...headers,
-        "Content-Type": `${file?.[0] ?? "text/plain"}; charset=utf-8`,
+        "Content-Type": file?.[0].startsWith("text/") ? `${file[0]}; charset=utf-8` : (file?.[0] ?? "text/plain"),
       });
       response.end(file?.[1]);
     });

@@ -83,10 +83,26 @@ function start({ modules, base, shared: memory }: Start): void {
   post({ type: "up", globals });
 }
 
-/** What is left of Node's `process` in a browser: a place for settings, and the end of a cell. */
+/** What is left of Node's `process` in a browser: a place for settings, text, and the end of a cell. */
 function process(): object {
   const exit = (code: unknown = 0) => exitCell(scopes, code);
-  return { env: {}, exit, stdout: { write: (text: string) => streams.write("stdout", text) } };
+  const output = (name: "stdout" | "stderr") => ({ write: (text: string) => streams.write(name, text) });
+  // Events of a process never come; that nobody listens is all there is to say.
+  const deaf = () => undefined;
+  return {
+    env: {},
+    argv: [],
+    platform: "browser",
+    versions: {},
+    exit,
+    cwd: () => "/home",
+    stdout: output("stdout"),
+    stderr: output("stderr"),
+    on: deaf,
+    once: deaf,
+    off: deaf,
+    listeners: () => [],
+  };
 }
 
 /** Names that a value has, for completion while no cell runs: nothing of the user's is called. */
