@@ -17,6 +17,10 @@ const commands: Record<string, { summary: string; load: () => Promise<Command> }
     summary: "build the book from run notebooks; --serve shows it",
     load: () => import("./commands/book.ts"),
   },
+  site: {
+    summary: "build the workbook as static files that run in a browser",
+    load: () => import("./commands/site.ts"),
+  },
   check: {
     summary: "run your notebook and say which exercises are solved",
     load: () => import("./commands/check.ts"),

@@ -50,6 +50,8 @@ export interface Shelf {
   hidePaths: HidePaths;
   /** Folder of the executed copies. */
   executed: string;
+  /** Where a chapter can be run in the page, from the book's folder; its path follows. */
+  runAt?: string;
 }
 
 /** The page of a notebook, with the results of its executed copy as far as they are still its own. */
@@ -72,7 +74,7 @@ export async function notebookContent(
     const { notebook, ran, staleFrom } = await withResults(source, join(shelf.executed, name), shelf);
     const html = renderCells(page, notebook, chapter.path, shelf);
     const note = staleFrom > 0 ? t.changed(staleFrom) : ran ? "" : t.notRun;
-    const status = facts(link, staleFrom > 0 ? undefined : report, note, notebook);
+    const status = facts(link, staleFrom > 0 ? undefined : report, note, notebook, shelf.runAt);
     html.splice(Math.min(1, html.length), 0, status);
     page.article = html.join("\n");
   } catch (error) {
@@ -201,12 +203,21 @@ function fold(cell: Cell, html: string, summary: string): string {
 }
 
 /** The line below the title: how long it ran, where it failed, the notebook to take away. */
-function facts(link: PageLink, report: ChapterReport | undefined, note: string, notebook: Notebook): string {
+function facts(
+  link: PageLink,
+  report: ChapterReport | undefined,
+  note: string,
+  notebook: Notebook,
+  runAt: string | undefined,
+): string {
   const t = words[link.language];
+  const [up, folder] = link.language === "en" ? ["", ""] : ["../", `${link.language}/`];
   const cells = codeOf(notebook).filter((cell) => textOf(cell.source).trim()).length;
   const items = [t.cells(cells)];
   if (report && report.status !== "invalid") items.push(t.seconds(Number(report.seconds)));
   items.push(`<a href="${encodeURIComponent(link.slug)}.ipynb" download>${t.download}</a>`);
+  if (runAt)
+    items.push(`<a href="${up}${runAt}${encodeURIComponent(`${folder}${link.slug}.ipynb`)}">${t.run}</a>`);
   const line = `<p class="facts">${items.join(" · ")}</p>`;
   if (report && report.status !== "ok") {
     const { cell, line: at, name, message } = report.failure ?? {};

@@ -4,10 +4,15 @@ import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { RunReport } from "../notebook/report.ts";
-import { type Book, buildBook } from "./site.ts";
+import { type Book, type BookOptions, buildBook } from "./site.ts";
 
 /** Builds the book with what the last run reported. */
-export async function makeBook(notebooks: string, executed: string, output: string): Promise<Book> {
+export async function makeBook(
+  notebooks: string,
+  executed: string,
+  output: string,
+  options: Pick<BookOptions, "runAt"> = {},
+): Promise<Book> {
   const path = join(executed, "run.json");
   let report: RunReport | undefined;
   if (existsSync(path)) {
@@ -17,7 +22,7 @@ export async function makeBook(notebooks: string, executed: string, output: stri
       throw new Error(`${path} is damaged (${(error as Error).message}): slimlab run writes it anew`);
     }
   }
-  return buildBook({ notebooks, executed, output, report });
+  return buildBook({ notebooks, executed, output, report, ...options });
 }
 
 /** What a book lacks, a line each. */

@@ -12,6 +12,7 @@ const types: Record<string, string> = {
   ".css": "text/css; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
   ".json": "application/json",
+  ".wasm": "application/wasm",
   ".ipynb": "application/x-ipynb+json",
   ".woff2": "font/woff2",
   ".png": "image/png",
@@ -28,8 +29,19 @@ function partOf(range: string | undefined, size: number): { start: number; end: 
   return start <= end ? { start, end } : undefined;
 }
 
-/** Serves `folder` on the loopback interface; resolves once it listens. */
-export async function serveFolder(folder: string, port: number): Promise<Server> {
+/** What a page of the book may load. */
+const bookPolicy = { "content-security-policy": `${policy}; frame-ancestors 'none'` };
+
+/**
+ * Serves `folder` on the loopback interface; resolves once it listens.
+ *
+ * @param headers go with each file: by default, what a page of the book may load
+ */
+export async function serveFolder(
+  folder: string,
+  port: number,
+  headers: Record<string, string> = bookPolicy,
+): Promise<Server> {
   const root = await realpath(resolve(folder));
   const server = createServer(async (request, response) => {
     const refuse = (status: number, text: string) => {
@@ -68,7 +80,7 @@ export async function serveFolder(folder: string, port: number): Promise<Server>
       "cache-control": "no-cache",
       "accept-ranges": "bytes",
       "x-content-type-options": "nosniff",
-      "content-security-policy": `${policy}; frame-ancestors 'none'`,
+      ...headers,
       ...(!isWhole && { "content-range": `bytes ${part.start}-${part.end}/${found.size}` }),
     });
     if (request.method === "HEAD" || found.size === 0) return response.end();

@@ -29,6 +29,8 @@ export interface BookOptions {
   /** Folder to write. It is replaced as a whole, once all is ready. */
   output: string;
   report?: RunReport;
+  /** Where a chapter can be run in the page, from the book's folder; its path follows. */
+  runAt?: string;
 }
 
 /** What was built. */
@@ -117,6 +119,7 @@ async function writePages(
     links: new Links(root, new Map(sources.map(({ path, slug }) => [resolve(path), `${slug}.html`]))),
     hidePaths: pathHider([root, resolve(options.notebooks)]),
     executed: options.executed,
+    runAt: options.runAt,
   };
   const report = options.report && shelf.hidePaths(checkedReport(options.report));
   const contents = new Map<Language, Content[]>();

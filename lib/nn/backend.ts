@@ -2,6 +2,7 @@
 // environment.md says what each needs and how fast it is.
 
 import nodeUtil from "node:util";
+import { platformName } from "#platform";
 import { checkOneOf } from "../util/check.ts";
 import { registerCpuKernels, registerNativeKernels, registerWasmKernels } from "./kernels/index.ts";
 import { tf } from "./tf.ts";
@@ -130,7 +131,7 @@ async function loadNative(): Promise<void> {
     requireTfjsNode();
     registerNativeKernels();
   } catch (error) {
-    nativeFailed = true;
+    nativeFailed = platformName === "node"; // A page has nothing to install.
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // The kernel and the library for a browser: one worker script that runs cells, and what cells import, in pieces that are
 // loaded when they are asked for. All of it is one build, so that a room that two others use is there once.
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -67,7 +67,8 @@ module.exports = new Proxy(known, {
 `;
 
 /** Optional packages of Node's: a cell that needs one is told so. */
-const absent = /^(bullmq|ioredis|danfojs-node|onnxruntime-node|@litertjs\/core|@tensorflow\/tfjs-node|esbuild|typescript)$/;
+const absent =
+  /^(bullmq|ioredis|danfojs-node|onnxruntime-node|@litertjs\/core|@tensorflow\/tfjs-node|esbuild|typescript)$/;
 
 /** Files of the library that another takes the place of. */
 const replaced: Record<string, string> = {
@@ -78,7 +79,9 @@ const replaced: Record<string, string> = {
 const forPages: Plugin = {
   name: "for a page",
   setup(build) {
-    const builtin = new RegExp(`^(node:.*|${builtinModules.filter((name) => !name.includes("/")).join("|")})$`);
+    const builtin = new RegExp(
+      `^(node:.*|${builtinModules.filter((name) => !name.includes("/")).join("|")})$`,
+    );
     build.onResolve({ filter: builtin }, ({ path }) => {
       const name = path.replace(/^node:/, "");
       // A package has the name of this module of Node's, and is what it is here.
@@ -88,10 +91,12 @@ const forPages: Plugin = {
     });
     build.onLoad({ filter: /.*/, namespace: "missing" }, () => ({ contents: missing }));
     build.onResolve({ filter: absent }, ({ path }) => ({ path, external: true }));
-    build.onResolve({ filter: /^tensorflow-wasm$/ }, () =>
-      ({ path: fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm/dist/index.js")) }),
-    );
-    build.onResolve({ filter: /^@tensorflow\/tfjs-backend-wasm$/ }, () => ({ path: join(client, "wasm.js") }));
+    build.onResolve({ filter: /^tensorflow-wasm$/ }, () => ({
+      path: fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm/dist/index.js")),
+    }));
+    build.onResolve({ filter: /^@tensorflow\/tfjs-backend-wasm$/ }, () => ({
+      path: join(client, "wasm.js"),
+    }));
     build.onResolve({ filter: /^\.{1,2}\// }, ({ path, resolveDir }) => {
       const other = replaced[join(resolveDir, path)];
       return other ? { path: other } : undefined;
@@ -127,12 +132,16 @@ export interface KernelBundle {
 export async function bundleKernel(): Promise<KernelBundle> {
   const files = new Map<string, Uint8Array>();
   const shipped: Record<string, { url: string; size: number }> = {};
-  for (const path of (await Promise.all(shippedFolders.map((name) => filesIn(join(packageRoot, name))))).flat()) {
+  for (const path of (
+    await Promise.all(shippedFolders.map((name) => filesIn(join(packageRoot, name))))
+  ).flat()) {
     const bytes = await readFile(join(packageRoot, path));
     shipped[path] = { url: path, size: bytes.length };
     files.set(path, bytes);
   }
-  const entries = Object.fromEntries(siteRooms.map((room) => [`rooms/${room}`, join(dist, room, "index.js")]));
+  const entries = Object.fromEntries(
+    siteRooms.map((room) => [`rooms/${room}`, join(dist, room, "index.js")]),
+  );
   const outdir = join(packageRoot, "out");
   const { outputFiles } = await build({
     absWorkingDir: packageRoot,
@@ -155,12 +164,9 @@ export async function bundleKernel(): Promise<KernelBundle> {
   });
   for (const { path, contents } of outputFiles)
     files.set(relative(outdir, path).replaceAll("\\", "/"), contents);
-  const wasm = dirname(fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm/package.json")));
-  for (const name of ["tfjs-backend-wasm-simd.wasm", "tfjs-backend-wasm.wasm"]) {
-    const path = [join(wasm, "wasm-out", name), join(wasm, "dist", name)];
-    const found = await Promise.any(path.map(async (each) => ((await stat(each)), each)));
-    files.set(`wasm/${name}`, await readFile(found));
-  }
+  const wasm = fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm/package.json"));
+  for (const name of ["tfjs-backend-wasm-simd.wasm", "tfjs-backend-wasm.wasm"])
+    files.set(`wasm/${name}`, await readFile(join(dirname(wasm), "dist", name)));
   return {
     files,
     worker: "cells.js",

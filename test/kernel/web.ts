@@ -50,7 +50,9 @@ export class WebSession {
   static async start(isolated: boolean, site?: KernelBundle): Promise<WebSession> {
     const own = site && {
       worker: `kernel/${site.worker}`,
-      modules: Object.fromEntries(Object.entries(site.modules).map(([name, path]) => [name, `kernel/${path}`])),
+      modules: Object.fromEntries(
+        Object.entries(site.modules).map(([name, path]) => [name, `kernel/${path}`]),
+      ),
     };
     const files: Record<string, [type: string, content: string | Uint8Array]> = {
       "/": [
@@ -71,7 +73,9 @@ export class WebSession {
       const file = files[url ?? ""];
       response.writeHead(file ? 200 : 404, {
         ...headers,
-        "Content-Type": file?.[0].startsWith("text/") ? `${file[0]}; charset=utf-8` : (file?.[0] ?? "text/plain"),
+        "Content-Type": file?.[0].startsWith("text/")
+          ? `${file[0]}; charset=utf-8`
+          : (file?.[0] ?? "text/plain"),
       });
       response.end(file?.[1]);
     });

@@ -11,7 +11,10 @@ declare const shippedFiles: Shipped;
 const here = globalThis.location.href;
 files.ship(
   Object.fromEntries(
-    Object.entries(shippedFiles).map(([path, { url, size }]) => [path, { url: new URL(url, here).href, size }]),
+    Object.entries(shippedFiles).map(([path, { url, size }]) => [
+      path,
+      { url: new URL(url, here).href, size },
+    ]),
   ),
 );
 

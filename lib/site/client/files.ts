@@ -46,7 +46,9 @@ export class Files {
 
   /** Tells what the site ships, by paths in the package's folder. */
   ship(shipped: Shipped): void {
-    this.#shipped = Object.fromEntries(Object.entries(shipped).map(([path, one]) => [`${root}/${path}`, one]));
+    this.#shipped = Object.fromEntries(
+      Object.entries(shipped).map(([path, one]) => [`${root}/${path}`, one]),
+    );
     for (const path of Object.keys(this.#shipped)) this.#addFolders(parentOf(path));
   }
 
@@ -83,7 +85,10 @@ export class Files {
     if (!this.isFolder(folder)) throw missing("scandir", folder);
     const inside = folder === "/" ? "/" : `${folder}/`;
     const names = new Set<string>();
-    const all = [...Object.keys(this.#shipped).filter((path) => this.#isShipped(path)), ...this.#written.keys()];
+    const all = [
+      ...Object.keys(this.#shipped).filter((path) => this.#isShipped(path)),
+      ...this.#written.keys(),
+    ];
     for (const path of [...all, ...this.#folders])
       if (path.startsWith(inside) && path !== inside) names.add(path.slice(inside.length).split("/")[0]);
     return [...names].sort();

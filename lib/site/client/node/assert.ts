@@ -1,6 +1,6 @@
 // `node:assert/strict`, whose errors say what was expected and what came.
-import deepEqualOf from "fast-deep-equal/es6/index.js";
 import { inspect } from "#platform";
+import { isDeepStrictEqual } from "./deep-equal.ts";
 
 export interface AssertionDetails {
   message?: string | Error;
@@ -35,47 +35,61 @@ function demand(holds: boolean, details: AssertionDetails, words: () => string):
   throw new AssertionError(details, words());
 }
 
-export const isDeepStrictEqual = (a: unknown, b: unknown): boolean => Object.is(a, b) || deepEqualOf(a, b);
-
 export function ok(value: unknown, message?: Message): asserts value {
-  demand(Boolean(value), { message, actual: value, expected: true, operator: "==" }, () =>
-    `The expression evaluated to a falsy value: ${shown(value)}`,
+  demand(
+    Boolean(value),
+    { message, actual: value, expected: true, operator: "==" },
+    () => `The expression evaluated to a falsy value: ${shown(value)}`,
   );
 }
 
 export function equal(actual: unknown, expected: unknown, message?: Message): void {
-  demand(Object.is(actual, expected), { message, actual, expected, operator: "strictEqual" }, () =>
-    `Expected values to be strictly equal:\n\n${shown(actual)} !== ${shown(expected)}\n`,
+  demand(
+    Object.is(actual, expected),
+    { message, actual, expected, operator: "strictEqual" },
+    () => `Expected values to be strictly equal:\n\n${shown(actual)} !== ${shown(expected)}\n`,
   );
 }
 
 export function notEqual(actual: unknown, expected: unknown, message?: Message): void {
-  demand(!Object.is(actual, expected), { message, actual, expected, operator: "notStrictEqual" }, () =>
-    `Expected "actual" to be strictly unequal to: ${shown(expected)}`,
+  demand(
+    !Object.is(actual, expected),
+    { message, actual, expected, operator: "notStrictEqual" },
+    () => `Expected "actual" to be strictly unequal to: ${shown(expected)}`,
   );
 }
 
 export function deepEqual(actual: unknown, expected: unknown, message?: Message): void {
-  demand(isDeepStrictEqual(actual, expected), { message, actual, expected, operator: "deepStrictEqual" }, () =>
-    `Expected values to be strictly deep-equal:\n\n${shown(actual)}\n\nshould equal\n\n${shown(expected)}\n`,
+  demand(
+    isDeepStrictEqual(actual, expected),
+    { message, actual, expected, operator: "deepStrictEqual" },
+    () =>
+      `Expected values to be strictly deep-equal:\n\n${shown(actual)}\n\nshould equal\n\n${shown(expected)}\n`,
   );
 }
 
 export function notDeepEqual(actual: unknown, expected: unknown, message?: Message): void {
-  demand(!isDeepStrictEqual(actual, expected), { message, actual, expected, operator: "notDeepStrictEqual" }, () =>
-    `Expected "actual" not to be strictly deep-equal to: ${shown(expected)}`,
+  demand(
+    !isDeepStrictEqual(actual, expected),
+    { message, actual, expected, operator: "notDeepStrictEqual" },
+    () => `Expected "actual" not to be strictly deep-equal to: ${shown(expected)}`,
   );
 }
 
 export function match(actual: string, expected: RegExp, message?: Message): void {
-  demand(expected.test(actual), { message, actual, expected, operator: "match" }, () =>
-    `The input did not match the regular expression ${expected}. Input:\n\n${shown(actual)}\n`,
+  demand(
+    expected.test(actual),
+    { message, actual, expected, operator: "match" },
+    () => `The input did not match the regular expression ${expected}. Input:\n\n${shown(actual)}\n`,
   );
 }
 
 export function doesNotMatch(actual: string, expected: RegExp, message?: Message): void {
-  demand(!expected.test(actual), { message, actual, expected, operator: "doesNotMatch" }, () =>
-    `The input was expected to not match the regular expression ${expected}. Input:\n\n${shown(actual)}\n`,
+  demand(
+    !expected.test(actual),
+    { message, actual, expected, operator: "doesNotMatch" },
+    () =>
+      `The input was expected to not match the regular expression ${expected}. Input:\n\n${shown(actual)}\n`,
   );
 }
 
@@ -87,10 +101,15 @@ function check(error: unknown, wanted: Wanted | undefined, message: Message): vo
   if (wanted instanceof RegExp) match(String(error), wanted, message);
   else if (typeof wanted === "function") {
     if (wanted.prototype !== undefined && error instanceof (wanted as new () => object)) return;
-    if (Object.prototype.isPrototypeOf.call(Error, wanted)) throw error;
+    if (wanted === Error || Object.prototype.isPrototypeOf.call(Error, wanted)) {
+      const words = `The error is expected to be an instance of "${wanted.name}". Received ${shown(error)}`;
+      demand(false, { message, actual: error, expected: wanted, operator: "throws" }, () => words);
+    }
     const holds = (wanted as (error: unknown) => unknown)(error) === true;
-    demand(holds, { message, actual: error, expected: wanted, operator: "throws" }, () =>
-      "The validation function is expected to return true.",
+    demand(
+      holds,
+      { message, actual: error, expected: wanted, operator: "throws" },
+      () => "The validation function is expected to return true.",
     );
   } else
     for (const [key, value] of Object.entries(wanted)) {

@@ -6,7 +6,8 @@ import { randomId } from "#platform";
 export const randomUUID = randomId;
 
 export function createHash(name: string) {
-  if (name !== "sha256") throw new Error(`a browser's cells have the hash sha256, got ${JSON.stringify(name)}`);
+  if (name !== "sha256")
+    throw new Error(`a browser's cells have the hash sha256, got ${JSON.stringify(name)}`);
   const hash = sha256.create();
   const self = {
     update(data: string | Uint8Array) {

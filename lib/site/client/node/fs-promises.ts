@@ -1,6 +1,6 @@
 // `node:fs/promises`, as far as cells and the library use it, over the files of the worker.
 import { Buffer } from "buffer";
-import { files, fileError, normal, type Stats } from "../files.ts";
+import { fileError, files, normal, type Stats } from "../files.ts";
 
 type Path = string | URL;
 type Encoding = BufferEncoding | { encoding?: BufferEncoding | null } | null;
@@ -14,7 +14,8 @@ export function decoded(bytes: Uint8Array, options?: Encoding): Buffer | string 
   return encoding ? buffer.toString(encoding) : buffer;
 }
 
-export const readFile = async (path: Path, options?: Encoding) => decoded(await files.read(normal(path)), options);
+export const readFile = async (path: Path, options?: Encoding) =>
+  decoded(await files.read(normal(path)), options);
 
 export const writeFile = async (path: Path, data: string | Uint8Array) => files.write(normal(path), data);
 
@@ -30,7 +31,9 @@ export async function mkdir(path: Path, options: { recursive?: boolean } = {}): 
 }
 
 export async function mkdtemp(prefix: string): Promise<string> {
-  const letters = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => (byte % 36).toString(36)).join("");
+  const letters = Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) =>
+    (byte % 36).toString(36),
+  ).join("");
   const path = normal(prefix + letters);
   files.makeFolder(path);
   return path;
@@ -53,13 +56,16 @@ export async function readdir(path: Path, options: { withFileTypes?: boolean } =
   const folder = normal(path);
   const names = files.list(folder);
   return options.withFileTypes
-    ? names.map((name) => Object.assign(files.stat(normal(`${folder}/${name}`)), { name, parentPath: folder }))
+    ? names.map((name) =>
+        Object.assign(files.stat(normal(`${folder}/${name}`)), { name, parentPath: folder }),
+      )
     : names;
 }
 
 export const rename = async (from: Path, to: Path) => files.move(normal(from), normal(to));
 
-export const copyFile = async (from: Path, to: Path) => files.write(normal(to), await files.read(normal(from)));
+export const copyFile = async (from: Path, to: Path) =>
+  files.write(normal(to), await files.read(normal(from)));
 
 export const utimes = async (path: Path, _: unknown, time: Date | number) =>
   files.setTime(normal(path), Number(time));

@@ -1,5 +1,17 @@
 // `node:path`, as on Linux.
-export { basename, dirname, extname, format, isAbsolute, join, normalize, parse, relative, resolve } from "pathe";
+export {
+  basename,
+  dirname,
+  extname,
+  format,
+  isAbsolute,
+  join,
+  normalize,
+  parse,
+  relative,
+  resolve,
+} from "pathe";
+
 import path from "pathe";
 
 export const sep = "/";

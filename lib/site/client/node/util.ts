@@ -1,6 +1,7 @@
 // `node:util`, as far as cells and the library use it.
-import { isDeepStrictEqual } from "./assert.ts";
+
 import { format, inspect, isPromise, isProxy, stripVTControlCharacters } from "#platform";
+import { isDeepStrictEqual } from "./deep-equal.ts";
 
 export { format, inspect, isDeepStrictEqual, stripVTControlCharacters };
 

@@ -18,7 +18,11 @@ export const inflateRawSync = (bytes: Uint8Array) => asBuffer(fflate.inflateSync
 type Callback = (error: Error | null, bytes?: Buffer) => void;
 
 /** As Node's, whose last argument is called when it is done. */
-export function gunzip(bytes: Uint8Array, options: { maxOutputLength?: number } | Callback, done?: Callback): void {
+export function gunzip(
+  bytes: Uint8Array,
+  options: { maxOutputLength?: number } | Callback,
+  done?: Callback,
+): void {
   const call = typeof options === "function" ? options : done!;
   const limit = (typeof options === "object" && options.maxOutputLength) || Number.MAX_SAFE_INTEGER;
   unpack(bytes, limit).then(

@@ -1,0 +1,172 @@
+// Runs in the browser: the JupyterLite extension that brings the kernel. JupyterLite hands it messages as objects, one after
+// the other as each is taken, and the kernel's own core queues them, so that completion answers while a cell runs.
+import { folder, offer } from "../../install/labextension/container.ts";
+import type { Channel, Message } from "../../kernel/protocol/messages.ts";
+import { startWebKernel, type WebKernel } from "../../kernel/web/kernel.ts";
+import { translatePublished } from "../../texts/outputs.ts";
+import { type Table, Texts } from "../../texts/texts.ts";
+
+/** Put in by ../extension.ts: slimlab's version, the worker's script and the modules, from this script's folder. */
+declare const site: { version: string; worker: string; modules: Record<string, string>; texts: string };
+
+/** A message as JupyterLite has it. */
+type LiteMessage = Omit<Message, "identities" | "buffers"> & {
+  channel: Channel;
+  buffers?: (ArrayBuffer | ArrayBufferView)[];
+};
+
+interface KernelOptions {
+  id: string;
+  name: string;
+  /** The notebook's folder in the site's drive: "RTC:zh". */
+  location: string;
+  sendMessage(message: LiteMessage): void;
+}
+
+interface KernelSpecs {
+  register(options: { spec: object; create(options: KernelOptions): Promise<LiteKernel> }): void;
+}
+
+interface KernelClient {
+  interrupt(id: string): Promise<void>;
+}
+
+interface Signal {
+  emit(value: undefined): void;
+}
+
+const running = new Map<string, LiteKernel>();
+
+const bytesOf = (buffer: ArrayBuffer | ArrayBufferView): Uint8Array =>
+  ArrayBuffer.isView(buffer)
+    ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
+    : new Uint8Array(buffer);
+
+/** Where cells' relative imports start: the site's files, in the notebook's folder. */
+function baseOf(location: string): string {
+  const path = location.replace(/^[^/]*:/, "");
+  return new URL(`../files/${path ? `${path}/` : ""}`, globalThis.location.href).href;
+}
+
+/** Chinese notebooks lie in `zh`: what their cells show is translated as it leaves, as on Node. */
+async function textsFor(location: string): Promise<Texts | undefined> {
+  if (!/(^|[:/])zh$/.test(location)) return undefined;
+  const tables = (await (await fetch(new URL(site.texts, folder))).json()) as Table[];
+  return new Texts(...tables);
+}
+
+class LiteKernel {
+  readonly id: string;
+  readonly name: string;
+  readonly location: string;
+  readonly ready: Promise<void>;
+  readonly disposed: Signal;
+  isDisposed = false;
+  #kernel: WebKernel;
+  #texts: Texts | undefined;
+  /** The client that spoke last: what no request has caused goes to it. */
+  #session = "";
+
+  constructor({ id, name, location, sendMessage }: KernelOptions, disposed: (kernel: LiteKernel) => Signal) {
+    this.id = id;
+    this.name = name;
+    this.location = location;
+    this.disposed = disposed(this);
+    // Texts that cannot be had leave a notebook in English, and the cells run.
+    this.ready = textsFor(location).then(
+      (texts) => {
+        this.#texts = texts;
+      },
+      (error) => console.warn(`slimlab: outputs stay in English: ${(error as Error).message}`),
+    );
+    const modules = Object.entries(site.modules).map(([module, path]) => [
+      module,
+      new URL(path, folder).href,
+    ]);
+    this.#kernel = startWebKernel({
+      worker: () => new Worker(new URL(site.worker, folder), { type: "module" }),
+      modules: Object.fromEntries(modules),
+      base: baseOf(location),
+      version: site.version,
+      send: (channel, { header, parent_header, metadata, content, buffers }) => {
+        const shown =
+          this.#texts && channel === "iopub"
+            ? translatePublished(header.msg_type, content, this.#texts)
+            : content;
+        // JupyterLite finds a message's client by its session.
+        const session = parent_header.session ?? this.#session;
+        sendMessage({
+          channel,
+          header: { ...header, session },
+          parent_header,
+          metadata,
+          content: shown,
+          buffers: buffers.map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
+        });
+      },
+    });
+    running.set(id, this);
+  }
+
+  async handleMessage({ channel, header, parent_header, metadata, content, buffers = [] }: LiteMessage) {
+    this.#session = header.session;
+    if (channel !== "shell" && channel !== "control" && channel !== "stdin") return;
+    const own = buffers.map(bytesOf);
+    this.#kernel.receive(channel, { identities: [], header, parent_header, metadata, content, buffers: own });
+  }
+
+  interrupt(): Promise<boolean> {
+    return this.#kernel.interrupt();
+  }
+
+  dispose(): void {
+    if (this.isDisposed) return;
+    this.isDisposed = true;
+    if (running.get(this.id) === this) running.delete(this.id);
+    this.#kernel.close();
+    this.disposed.emit(undefined);
+  }
+}
+
+const spec = {
+  name: "slimlab",
+  display_name: "TypeScript (slimlab)",
+  language: "typescript",
+  argv: [],
+  resources: { "logo-32x32": `${folder}logo-32x32.png`, "logo-64x64": `${folder}logo-64x64.png` },
+  metadata: { interrupt_mode: "message" },
+};
+
+offer("slimlab-kernel", {
+  "./extension": async (fromLab) => {
+    const { IKernelSpecs, IKernelClient } = (await fromLab("@jupyterlite/services")) as Record<
+      string,
+      unknown
+    >;
+    const { Signal } = (await fromLab("@lumino/signaling")) as { Signal: new (sender: unknown) => Signal };
+    return [
+      {
+        id: "slimlab-kernel:kernel",
+        autoStart: true,
+        requires: [IKernelSpecs],
+        activate: (_: unknown, specs: KernelSpecs) =>
+          specs.register({
+            spec,
+            create: async (options) => new LiteKernel(options, (own) => new Signal(own)),
+          }),
+      },
+      {
+        id: "slimlab-kernel:interrupt",
+        autoStart: true,
+        requires: [IKernelClient],
+        // JupyterLite empties its queue at an interrupt and tells no kernel.
+        activate(_: unknown, client: KernelClient) {
+          const before = client.interrupt.bind(client);
+          client.interrupt = async (id) => {
+            await Promise.all([before(id), running.get(id)?.interrupt()]);
+          };
+        },
+      },
+    ];
+  },
+});

@@ -1,0 +1,162 @@
+// The workbook as a folder of static files: JupyterLite with our kernel, both editions of all chapters, and the book.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { makeBook } from "../book/make.ts";
+import { prepareLab } from "../install/lab.ts";
+import { labextensionFolder } from "../install/labextension/index.ts";
+import { venvProgram } from "../install/venv.ts";
+import { findChapters } from "../notebook/notebook.ts";
+import { writeKernelExtension } from "./extension.ts";
+
+/** A site that was built. */
+export interface Site {
+  folder: string;
+  files: number;
+  bytes: number;
+  /** Whether the book lies beside the notebooks. */
+  hasBook: boolean;
+}
+
+export interface SiteOptions {
+  /** The committed notebooks. */
+  notebooks: string;
+  /** Their executed copies and run.json; where there are none, the site has no book. */
+  executed: string;
+  /** Ends the build; nothing that was there is lost. */
+  signal?: AbortSignal;
+  onProgress?: (what: string) => void;
+}
+
+/** Says that a folder was made here and may be replaced. */
+const ours = "slimlab-site.json";
+
+/**
+ * Builds a site; any web server can serve its folder, under any path.
+ *
+ * @param folder where it goes: a new or empty folder, or that of an older site, which is replaced when the new one is whole
+ * @throws Error when the folder holds something else, or JupyterLite's build fails
+ */
+export async function buildSite(folder: string, options: SiteOptions): Promise<Site> {
+  const { notebooks, executed, signal, onProgress = () => {} } = options;
+  const target = resolve(folder);
+  await checkReplaceable(target);
+  await mkdir(dirname(target), { recursive: true });
+  const work = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
+  try {
+    onProgress("JupyterLite's environment");
+    const venv = await prepareLab();
+    signal?.throwIfAborted();
+    onProgress("the kernel and the library");
+    const extensions = join(work, "extensions");
+    await writeKernelExtension(extensions);
+    const installed = join(venv, "share", "jupyter");
+    await cp(labextensionFolder(installed), join(extensions, "slimlab"), { recursive: true });
+    const widgets = join("@jupyter-widgets", "jupyterlab-manager");
+    await cp(join(installed, "labextensions", widgets), join(extensions, widgets), { recursive: true });
+    signal?.throwIfAborted();
+    onProgress("the notebooks");
+    const contents = join(work, "contents");
+    await copyNotebooks(notebooks, contents);
+    onProgress("JupyterLite");
+    const out = join(work, "site");
+    await buildLite(venv, work, { contents, extensions, out, signal });
+    const hasBook = existsSync(join(executed, "run.json"));
+    if (hasBook) {
+      onProgress("the book");
+      await makeBook(notebooks, executed, join(out, "book"), { runAt: "../notebooks/index.html?path=" });
+      await writeFile(join(out, "index.html"), redirect("book/index.html"));
+    }
+    await writeFile(join(out, ours), `${JSON.stringify({ hasBook })}\n`);
+    signal?.throwIfAborted();
+    await rm(target, { recursive: true, force: true });
+    await rename(out, target);
+    return { folder: target, hasBook, ...(await sizeOf(target)) };
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function checkReplaceable(folder: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  if (!(await stat(folder)).isDirectory()) throw new Error(`${folder} is not a folder`);
+  if (existsSync(join(folder, ours)) || (await readdir(folder)).length === 0) return;
+  throw new Error(`${folder} holds something that slimlab site has not made: name a new or empty folder`);
+}
+
+/** Chapters and the pages beside them, with the pictures that they show; what cells have put out stays behind. */
+async function copyNotebooks(from: string, to: string): Promise<void> {
+  await cp(from, to, {
+    recursive: true,
+    filter: (path) => !basename(path).startsWith(".") && basename(path) !== "texts",
+  });
+  for (const { path } of await findChapters(to)) {
+    const notebook = JSON.parse(await readFile(path, "utf8"));
+    for (const cell of notebook.cells)
+      if (cell.cell_type === "code") Object.assign(cell, { outputs: [], execution_count: null });
+    await writeFile(path, `${JSON.stringify(notebook, null, 1)}\n`);
+  }
+}
+
+const redirect = (to: string) =>
+  `<!doctype html><meta charset="utf-8"><title>slimlab</title><meta http-equiv="refresh" content="0; url=${to}"><a href="${to}">slimlab</a>\n`;
+
+/** JupyterLite's own build, which needs no network. */
+async function buildLite(
+  venv: string,
+  work: string,
+  {
+    contents,
+    extensions,
+    out,
+    signal,
+  }: { contents: string; extensions: string; out: string; signal?: AbortSignal },
+): Promise<void> {
+  const lite = join(work, "lite");
+  await mkdir(lite);
+  const config = {
+    "jupyter-lite-schema-version": 0,
+    "jupyter-config-data": { appName: "slimlab", defaultKernelName: "slimlab" },
+  };
+  await writeFile(join(lite, "jupyter-lite.json"), JSON.stringify(config));
+  await writeFile(
+    join(lite, "overrides.json"),
+    JSON.stringify({
+      "@jupyterlab/apputils-extension:notification": { checkForUpdates: false, fetchNews: "false" },
+    }),
+  );
+  const args = ["lite", "build", "--lite-dir", lite, "--output-dir", out, "--contents", contents];
+  for (const app of ["lab", "notebooks", "tree"]) args.push("--apps", app);
+  args.push(
+    "--no-sourcemaps",
+    "--ignore-sys-prefix",
+    `--FederatedExtensionAddon.extra_labextensions_path=${extensions}`,
+  );
+  await new Promise<void>((done, fail) => {
+    const child = spawn(venvProgram(venv, "jupyter"), args, {
+      cwd: lite,
+      stdio: ["ignore", "pipe", "pipe"],
+      signal,
+    });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+    child.on("error", fail);
+    child.on("close", (code) =>
+      code === 0 ? done() : fail(new Error(`jupyter lite build ended with ${code}:\n${said.slice(-2000)}`)),
+    );
+  });
+}
+
+async function sizeOf(folder: string): Promise<{ files: number; bytes: number }> {
+  let [files, bytes] = [0, 0];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    files++;
+    bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  }
+  return { files, bytes };
+}
