@@ -34,11 +34,14 @@ const types: Record<string, string> = {
 /** A page with a kernel. */
 export class WebSession {
   readonly page: Page;
+  /** What becomes of the next answers, by address: cut short, or the connection broken. */
+  readonly troubles: Map<string, ("short" | "broken")[]>;
   readonly #browser: Browser;
   readonly #server: Server;
 
-  private constructor(page: Page, browser: Browser, server: Server) {
+  private constructor(page: Page, browser: Browser, server: Server, troubles: WebSession["troubles"]) {
     this.page = page;
+    this.troubles = troubles;
     this.#browser = browser;
     this.#server = server;
   }
@@ -69,21 +72,27 @@ export class WebSession {
     const headers: Record<string, string> = isolated
       ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
       : {};
+    const troubles: WebSession["troubles"] = new Map();
     const server = createServer(({ url }, response) => {
       const file = files[url ?? ""];
+      const trouble = troubles.get(url ?? "")?.shift();
+      if (trouble === "broken") {
+        response.destroy();
+        return;
+      }
       response.writeHead(file ? 200 : 404, {
         ...headers,
         "Content-Type": file?.[0].startsWith("text/")
           ? `${file[0]}; charset=utf-8`
           : (file?.[0] ?? "text/plain"),
       });
-      response.end(file?.[1]);
+      response.end(trouble === "short" ? file?.[1].slice(0, 1000) : file?.[1]);
     });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     const browser = await startBrowser();
     const page = await browser.newPage();
     await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    return new WebSession(page, browser, server);
+    return new WebSession(page, browser, server, troubles);
   }
 
   execute(code: string, more: object = {}): Promise<ExecuteResult> {

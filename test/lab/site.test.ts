@@ -1,0 +1,151 @@
+// The workbook's site in a real browser, served as any web server serves files, from a folder deep down: JupyterLite, our
+// kernel in it, chapters in both languages, and the book's way there.
+import assert from "node:assert/strict";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Locator, Page } from "playwright-core";
+import { serveFolder } from "../../lib/book/serve.ts";
+import { buildSite, type Site } from "../../lib/site/index.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+import { menu, needBrowser, needLab, notebook, openPage, screenshot, type WatchedPage } from "./tools.ts";
+
+const cells = [
+  `interface Layer { units: number }
+const layers: Layer[] = [{ units: 300 }, { units: 100 }];
+layers.reduce((sum, { units }) => sum + units, 0)`,
+  `import { lines } from "slimlab/plots"; lines([3, 1, 2], { title: "Three weights" })`,
+  "while (true) {}",
+  `"after " + typeof layers`,
+  "const answer: number = await new Promise((resolve) => setTimeout(() => resolve(42), 10)); answer",
+];
+
+describe("the workbook's site", function () {
+  this.timeout(300_000);
+  let root: string;
+  let site: Site;
+  let server: Server | undefined;
+  let browser: Browser | undefined;
+  let watched: WatchedPage;
+  let base: string;
+
+  before(async function () {
+    await needLab(this, "jupyterlite_core");
+    browser = await needBrowser(this);
+    root = await mkdtemp(join(tmpdir(), "slimlab-site-"));
+    const notebooks = join(root, "notebooks");
+    await mkdir(join(notebooks, "zh"), { recursive: true });
+    for (const folder of ["", "zh"])
+      await copyFile(
+        join(packageRoot, "notebooks", folder, "1.1-why-compress.ipynb"),
+        join(notebooks, folder, "1.1-why-compress.ipynb"),
+      );
+    await writeFile(join(notebooks, "cells.ipynb"), notebook(cells));
+    await mkdir(join(root, "run"));
+    await writeFile(join(root, "run", "run.json"), JSON.stringify({ chapters: [] }));
+    await mkdir(join(root, "www", "deep"), { recursive: true });
+    site = await buildSite(join(root, "www", "deep", "site"), { notebooks, executed: join(root, "run") });
+    server = await serveFolder(join(root, "www"), 0, {});
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/deep/site/`;
+    watched = await openPage(browser, { width: 1280, height: 2200 });
+  });
+  after(async () => {
+    await browser?.close();
+    server?.closeAllConnections();
+    server?.close();
+    if (root) await rm(root, { recursive: true, force: true });
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === "failed") await screenshot(watched.page, "site-failure");
+  });
+
+  const cellAt = (page: Page, index: number): Locator =>
+    page.locator(`.jp-Notebook .jp-Cell[data-windowed-list-index="${index}"]`);
+  const outputOf = (page: Page, index: number): Locator =>
+    cellAt(page, index).locator(".jp-OutputArea-output");
+  const run = async (page: Page, index: number) => {
+    await cellAt(page, index).locator(".cm-content").click();
+    await page.keyboard.press("Control+Enter");
+  };
+
+  it("is a folder of at most 45 MB that asks no other server for anything", () => {
+    assert.ok(site.bytes < 45e6, `${site.bytes} bytes`);
+    assert.ok(site.hasBook);
+  });
+
+  it("the book's page opens its chapter, which runs", async () => {
+    const { page } = watched;
+    await page.goto(`${base}index.html`);
+    await page.waitForURL(/book\/index\.html$/);
+    await page.goto(`${base}book/1.1-why-compress.html`);
+    await page.locator("p.facts a", { hasText: "Open and run this chapter here" }).click();
+    await page.waitForURL(/notebooks\/index\.html\?path=1\.1-why-compress\.ipynb/);
+    await page.locator(".jp-CodeCell").first().waitFor();
+    await menu(page, "Run", "Run All Cells");
+    await page.locator(".js-plotly-plot .main-svg").first().waitFor({ timeout: 120_000 });
+    await screenshot(page, "site-chapter");
+  });
+
+  it("a Chinese chapter speaks Chinese in its figures", async () => {
+    const { page } = watched;
+    await page.goto(`${base}notebooks/index.html?path=zh/1.1-why-compress.ipynb`);
+    await page.locator(".jp-CodeCell").first().waitFor();
+    await menu(page, "Run", "Run All Cells");
+    const title = page.locator(".js-plotly-plot .gtitle").first();
+    await title.waitFor({ timeout: 120_000 });
+    assert.match((await title.textContent()) ?? "", /\p{Script=Han}/u);
+    await screenshot(page, "site-chinese");
+  });
+
+  it("cells of TypeScript run, show charts, wait, and an endless loop is interrupted", async () => {
+    const { page } = watched;
+    await page.goto(`${base}notebooks/index.html?path=cells.ipynb`);
+    await cellAt(page, 0).waitFor();
+    await run(page, 0);
+    await outputOf(page, 0).filter({ hasText: "400" }).waitFor();
+    await run(page, 1);
+    await cellAt(page, 1).locator(".js-plotly-plot .main-svg").first().waitFor({ timeout: 60_000 });
+    await run(page, 2);
+    await cellAt(page, 2).locator(".jp-InputPrompt", { hasText: "[*]" }).waitFor();
+    await menu(page, "Kernel", "Interrupt Kernel");
+    await outputOf(page, 2).filter({ hasText: "KeyboardInterrupt" }).waitFor();
+    await run(page, 3);
+    // A loop that never waits takes the names along, and its message has said so.
+    await outputOf(page, 3).filter({ hasText: "after undefined" }).waitFor();
+    await run(page, 4);
+    await outputOf(page, 4).filter({ hasText: "42" }).waitFor();
+  });
+
+  it("completion answers while a cell runs", async () => {
+    const { page } = watched;
+    await run(page, 2);
+    await cellAt(page, 2).locator(".jp-InputPrompt", { hasText: "[*]" }).waitFor();
+    await menu(page, "Kernel", "Interrupt Kernel");
+    await outputOf(page, 2).filter({ hasText: "KeyboardInterrupt" }).waitFor();
+    await cellAt(page, 4).locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("\nMath.hyp");
+    await page.keyboard.press("Tab");
+    await page.locator(".cm-content", { hasText: "Math.hypot" }).waitFor();
+  });
+
+  it("asked no other server, and no script of ours failed", () => {
+    assert.deepEqual(watched.outside, []);
+    assert.deepEqual(watched.errors, []);
+  });
+
+  it("an older site is replaced, and a folder with anything else is left alone", async () => {
+    const foreign = join(root, "mine");
+    await mkdir(foreign);
+    await writeFile(join(foreign, "thesis.txt"), "text");
+    const options = { notebooks: join(root, "notebooks"), executed: join(root, "run") };
+    await assert.rejects(buildSite(foreign, options), /holds something that slimlab site has not made/);
+    assert.equal(await readFile(join(foreign, "thesis.txt"), "utf8"), "text");
+    const stop = AbortSignal.abort(new Error("stopped"));
+    await assert.rejects(buildSite(site.folder, { ...options, signal: stop }), /stopped/);
+    assert.ok((await readdir(site.folder)).includes("slimlab-site.json"), "the old site is still there");
+    assert.deepEqual(await readdir(join(root, "www", "deep")), ["site"], "nothing is left beside it");
+  });
+});
