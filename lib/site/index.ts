@@ -61,12 +61,14 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
     await copyNotebooks(notebooks, contents);
     onProgress("JupyterLite");
     const out = join(work, "site");
-    await buildLite(venv, work, { contents, extensions, out, signal });
     const hasBook = existsSync(join(executed, "run.json"));
+    await buildLite(venv, work, { contents, extensions, out, hasBook, signal });
+    // Icons in a form that no browser of this decade asks for.
+    for (const name of await readdir(join(out, "build")))
+      if (/^fa-.*\.(svg|eot|ttf)$/.test(name)) await rm(join(out, "build", name));
     if (hasBook) {
       onProgress("the book");
       await makeBook(notebooks, executed, join(out, "book"), { runAt: "../notebooks/index.html?path=" });
-      await writeFile(join(out, "index.html"), redirect("book/index.html"));
     }
     await writeFile(join(out, ours), `${JSON.stringify({ hasBook })}\n`);
     signal?.throwIfAborted();
@@ -99,9 +101,6 @@ async function copyNotebooks(from: string, to: string): Promise<void> {
   }
 }
 
-const redirect = (to: string) =>
-  `<!doctype html><meta charset="utf-8"><title>slimlab</title><meta http-equiv="refresh" content="0; url=${to}"><a href="${to}">slimlab</a>\n`;
-
 /** JupyterLite's own build, which needs no network. */
 async function buildLite(
   venv: string,
@@ -110,14 +109,20 @@ async function buildLite(
     contents,
     extensions,
     out,
+    hasBook,
     signal,
-  }: { contents: string; extensions: string; out: string; signal?: AbortSignal },
+  }: { contents: string; extensions: string; out: string; hasBook: boolean; signal?: AbortSignal },
 ): Promise<void> {
   const lite = join(work, "lite");
   await mkdir(lite);
   const config = {
     "jupyter-lite-schema-version": 0,
-    "jupyter-config-data": { appName: "slimlab", defaultKernelName: "slimlab" },
+    "jupyter-config-data": {
+      appName: "slimlab",
+      defaultKernelName: "slimlab",
+      // Where the site's own index.html leads to. Every other page reads its settings there, so it stays what it is.
+      appUrl: hasBook ? "./book" : "./lab",
+    },
   };
   await writeFile(join(lite, "jupyter-lite.json"), JSON.stringify(config));
   await writeFile(
@@ -130,6 +135,7 @@ async function buildLite(
   for (const app of ["lab", "notebooks", "tree"]) args.push("--apps", app);
   args.push(
     "--no-sourcemaps",
+    "--no-unused-shared-packages",
     "--ignore-sys-prefix",
     `--FederatedExtensionAddon.extra_labextensions_path=${extensions}`,
   );
