@@ -17,6 +17,7 @@ export const siteRooms = [
   "distillation",
   "formats",
   "graph",
+  "lm",
   "lowrank",
   "nn",
   "pipeline",

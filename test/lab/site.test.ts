@@ -70,8 +70,8 @@ describe("the workbook's site", function () {
     await page.keyboard.press("Control+Enter");
   };
 
-  it("is a folder of at most 45 MB that asks no other server for anything", () => {
-    assert.ok(site.bytes < 45e6, `${site.bytes} bytes`);
+  it("is a folder of at most 50 MB that asks no other server for anything", () => {
+    assert.ok(site.bytes < 50e6, `${site.bytes} bytes`);
     assert.ok(site.hasBook);
   });
 
