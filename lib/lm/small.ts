@@ -1,6 +1,6 @@
 // §4.4: the small language model that ships: two blocks, trained by datasets/prose/train.ts on the workbook's own prose. It
 // reads letter by letter, so it needs no tokenizer; everything else of it is as in the large ones.
-import { joinPath, packageRoot } from "#platform";
+import { packageFile } from "#platform";
 import { checkInteger } from "../util/check.ts";
 import { type LlamaConfig, type OpenLlama, openLlama } from "./llama.ts";
 import { textsOf } from "./perplexity.ts";
@@ -21,7 +21,7 @@ export const smallConfig: LlamaConfig = {
 
 /** Opens the small model that ships. */
 export function openSmallModel(): Promise<OpenLlama> {
-  return openLlama(joinPath(packageRoot, "datasets", "prose", "small.gguf"));
+  return openLlama(packageFile("datasets", "prose", "small.gguf"));
 }
 
 /** Letters as token numbers: 0 to 94 are ASCII's printable ones, 95 is the end of a line. */
