@@ -220,7 +220,7 @@ describe("the workbook", function () {
         // The other edition's charts are the same but for their texts: its first and last show that they are drawn there.
         for (const i of chapter.language === "en" ? all : new Set([0, count - 1])) {
           await figures.nth(i).scrollIntoViewIfNeeded();
-          await page.locator("figure.plot.drawn").nth(i).waitFor({ timeout: 60_000 });
+          await figures.nth(i).and(page.locator(".drawn")).waitFor({ timeout: 60_000 });
         }
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
         assert.ok(overflow <= 0, `${chapter.path} scrolls sideways on a phone`);

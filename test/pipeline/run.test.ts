@@ -447,11 +447,11 @@ describe("2.3 pipeline: recipes", () => {
       ],
       /step 2 \(quantize\): bits must be a whole number from 1 to 16, got 0/,
     ],
-    [[{ technique: "quantize" }], /step 1 \(quantize\): bits is missing/],
+    [[{ technique: "quantize" }], /step 1 \(quantize\): give exactly one of bits, format, got none/],
     [[{ technique: "quantize", bits: { fc1: 99 } }], /step 1 \(quantize\): bits\.fc1 must be .* got 99/],
     [
       [{ technique: "quantize", bit: 4 }],
-      /step 1 \(quantize\): there is no field "bit"; there are bits, scheme/,
+      /step 1 \(quantize\): there is no field "bit"; there are bits, format, scheme/,
     ],
     [
       [{ technique: "quantizeAutomatically", accuracyFloor: 0.9, bits: [2, 17] }],
