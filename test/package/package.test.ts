@@ -181,7 +181,7 @@ describe("slimlab as a package", () => {
       .filter(
         (entry) =>
           entry.isDirectory() &&
-          !["util", "install", "commands", "notebook", "book", "platform", "queue", "texts"].includes(
+          !["util", "install", "commands", "notebook", "book", "platform", "queue", "site", "texts"].includes(
             entry.name,
           ),
       )
