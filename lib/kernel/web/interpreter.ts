@@ -235,11 +235,13 @@ export class WebInterpreter implements Interpreter {
   async interrupt(): Promise<boolean> {
     if (this.#runs.size === 0) return true;
     if (this.#memory) Atomics.store(new Int32Array(this.#memory, 0, 2), shared.interrupt, 1);
+    // A cell that asks is in no loop: however busy the machine is, it will hear.
+    const turns = this.#asking ? 20 * patience : patience;
     if (this.#asking) {
       this.#asking = undefined;
       this.#answered(shared.cutOff);
     }
-    const pong = await this.#question((ping) => ({ type: "interrupt", ping }), patience);
+    const pong = await this.#question((ping) => ({ type: "interrupt", ping }), turns);
     if (!pong && this.#runs.size > 0) this.#restart();
     return true;
   }
