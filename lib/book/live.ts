@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadDataset, subset } from "../datasets/index.ts";
 import { packageRoot } from "../util/files.ts";
 import { toHalves } from "../util/half.ts";
+import { elements } from "../util/shape.ts";
 import type { LiveData } from "./client/live/network.ts";
 
 /** The figures. A code cell tagged `live-NAME` gets one below its outputs, where the page's script runs. */
@@ -38,7 +39,7 @@ export async function liveData(): Promise<LiveData> {
   const tensors = weightsManifest
     .flatMap(({ weights }) => weights)
     .map(({ name, shape }) => {
-      const size = shape.reduce((product, n) => product * n, 1);
+      const size = elements(shape);
       const values = toHalves(floats.slice(from, from + size));
       from += size;
       return { name, shape, halves: Buffer.from(values.buffer).toString("base64") };

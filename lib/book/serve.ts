@@ -97,3 +97,24 @@ export async function serveFolder(
     server.listen(port, "127.0.0.1", () => done(server));
   });
 }
+
+/**
+ * Serves `folder` until Ctrl-C.
+ *
+ * @param say hears the address
+ */
+export async function serveUntilInterrupted(
+  folder: string,
+  port: number,
+  say: (address: string) => void,
+  headers?: Record<string, string>,
+): Promise<void> {
+  const server = await serveFolder(folder, port, headers);
+  say(`http://localhost:${(server.address() as AddressInfo).port}/`);
+  await new Promise((done) => {
+    process.once("SIGINT", done);
+    process.once("SIGTERM", done);
+  });
+  server.closeAllConnections();
+  server.close();
+}

@@ -3,14 +3,16 @@
 // work on prose, mathematics, code and charts is done by markdown-it, KaTeX, Lezer and Plotly.
 import { randomBytes } from "node:crypto";
 import { existsSync, realpathSync } from "node:fs";
-import { copyFile, cp, link, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, cp, link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join, posix, relative, resolve, sep } from "node:path";
 import * as esbuild from "esbuild";
 import { type Chapter, findChapters, type Language, languages, textOf } from "../notebook/notebook.ts";
 import type { RunReport } from "../notebook/report.ts";
 import { packageRoot } from "../util/files.ts";
+import { folderSize, replaceFolder } from "../util/folders.ts";
 import { escapeHtml } from "../util/html.ts";
+import { isAlive } from "../util/process.ts";
 import { slimlabVersion } from "../util/version.ts";
 import { type Content, notebookContent, type Shelf, statusNote, textContent } from "./chapter.ts";
 import { decoded, Links } from "./links.ts";
@@ -55,11 +57,8 @@ export async function buildBook(options: BookOptions): Promise<Book> {
     const { pages, brokenLinks, leftOut, report } = await writePages(options, building);
     await writeAssets(building, join(output, "assets"));
     if (report) await writeFile(join(building, "run.json"), `${JSON.stringify(report, null, 2)}\n`);
-    const bytes = await folderSize(building);
-    const old = `${building}.old`;
-    if (existsSync(output)) await rename(output, old);
-    await rename(building, output);
-    await rm(old, { recursive: true, force: true });
+    const { bytes } = await folderSize(building);
+    await replaceFolder(output, building, `${building}.old`);
     return { index: join(output, "index.html"), pages, bytes, brokenLinks, leftOut };
   } finally {
     await rm(building, { recursive: true, force: true });
@@ -76,16 +75,6 @@ async function sweepLeftovers(output: string): Promise<void> {
     const path = join(dirname(output), name);
     if (match[2] && !existsSync(output)) await rename(path, output);
     else await rm(path, { recursive: true, force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
@@ -360,14 +349,4 @@ async function writeAssets(building: string, previous: string): Promise<void> {
     await writeFile(join(assets, "plotly.js"), code);
   }
   await writeFile(join(assets, "plotly.json"), made);
-}
-
-async function folderSize(folder: string): Promise<number> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const sizes = await Promise.all(
-    entries
-      .filter((entry) => entry.isFile())
-      .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

@@ -1,10 +1,9 @@
 // `slimlab book`: run notebooks in, a static site out.
 import { existsSync } from "node:fs";
-import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { howToOpen, makeBook, troublesOf } from "../book/make.ts";
-import { serveFolder } from "../book/serve.ts";
+import { serveUntilInterrupted } from "../book/serve.ts";
 import { defaultNotebooks } from "../notebook/notebook.ts";
 import { checkInteger } from "../util/check.ts";
 
@@ -54,13 +53,8 @@ export async function run(args: string[]): Promise<number> {
     console.log(`Built ${book.pages} pages, ${(book.bytes / 1e6).toFixed(1)} MB. ${howToOpen(book)}`);
   }
   if (port === undefined) return 0;
-  const server = await serveFolder(values.output, port);
-  console.log(`The book is at http://localhost:${(server.address() as AddressInfo).port}/ (Ctrl+C ends)`);
-  await new Promise((done) => {
-    process.once("SIGINT", done);
-    process.once("SIGTERM", done);
-  });
-  server.closeAllConnections();
-  server.close();
+  await serveUntilInterrupted(values.output, port, (address) =>
+    console.log(`The book is at ${address} (Ctrl+C ends)`),
+  );
   return 0;
 }

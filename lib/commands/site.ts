@@ -1,12 +1,12 @@
 // `slimlab site`: the workbook as static files, which run in the reader's browser.
-import type { AddressInfo } from "node:net";
 import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
-import { serveFolder } from "../book/serve.ts";
+import { serveUntilInterrupted } from "../book/serve.ts";
 import { defaultNotebooks } from "../notebook/notebook.ts";
 import { writeKernelExtension } from "../site/extension.ts";
 import { buildSite } from "../site/index.ts";
 import { checkInteger } from "../util/check.ts";
+import { untilInterrupted } from "../util/interrupt.ts";
 
 const help = `Usage: slimlab site DIR [OPTION]...
 
@@ -50,24 +50,18 @@ export async function run(args: string[]): Promise<number> {
     console.log(`The kernel for JupyterLite: ${await writeKernelExtension(folder)}`);
     return 0;
   }
-  const stop = new AbortController();
-  const interrupt = () => stop.abort(new Error("interrupted: nothing was changed"));
-  process.once("SIGINT", interrupt);
   const { notebooks, from: executed } = values;
   const onProgress = (what: string) => console.error(`slimlab site: ${what} …`);
-  const site = await buildSite(folder, { notebooks, executed, signal: stop.signal, onProgress });
-  process.off("SIGINT", interrupt);
+  const site = await untilInterrupted((signal) =>
+    buildSite(folder, { notebooks, executed, signal, onProgress }).catch((cause) => {
+      throw signal.aborted ? new Error("interrupted: nothing was changed", { cause }) : cause;
+    }),
+  );
   const size = `${site.files} files, ${(site.bytes / 1e6).toFixed(1)} MB`;
   const book = site.hasBook ? "" : " (without the book: slimlab start runs the chapters that it shows)";
   console.log(`The site: ${relative(process.cwd(), site.folder) || site.folder}, ${size}${book}`);
   if (port === undefined) return 0;
-  const server = await serveFolder(site.folder, port, isolation);
-  console.log(`It is at http://localhost:${(server.address() as AddressInfo).port}/ (Ctrl+C ends)`);
-  await new Promise((done) => {
-    process.once("SIGINT", done);
-    process.once("SIGTERM", done);
-  });
-  server.closeAllConnections();
-  server.close();
+  const say = (address: string) => console.log(`It is at ${address} (Ctrl+C ends)`);
+  await serveUntilInterrupted(site.folder, port, say, isolation);
   return 0;
 }

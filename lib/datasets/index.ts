@@ -20,6 +20,7 @@ export {
   like,
   type Measure,
   type Numbers,
+  pick,
   type Samples,
   type Target,
   type Task,

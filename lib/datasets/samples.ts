@@ -99,12 +99,19 @@ export function selected<S extends Samples>(samples: S, count: number, part: Sel
 /** The samples at `indices`, in that order. */
 export function take<S extends Samples>(samples: S, indices: ArrayLike<number>): S {
   for (let i = 0; i < indices.length; i++) checkInteger("index", indices[i], 0, samples.count - 1);
-  return selected(samples, indices.length, (values, size) => {
-    const picked = like(values, indices.length * size);
-    for (let i = 0; i < indices.length; i++)
-      picked.set(values.subarray(indices[i] * size, (indices[i] + 1) * size), i * size);
-    return picked;
-  });
+  return selected(samples, indices.length, (values, size) => pick(values, size, indices));
+}
+
+/** What belongs to the samples at `indices`, `size` numbers each. */
+export function pick<Values extends Numbers>(
+  values: Values,
+  size: number,
+  indices: ArrayLike<number>,
+): Values {
+  const picked = like(values, indices.length * size);
+  for (let i = 0; i < indices.length; i++)
+    picked.set(values.subarray(indices[i] * size, (indices[i] + 1) * size), i * size);
+  return picked;
 }
 
 /** Samples `from` to `to`, as views. */

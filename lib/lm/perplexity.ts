@@ -2,6 +2,7 @@
 // had to guess among so many equally likely ones. Differences between two models are taken text by text, which what makes one
 // text harder than another leaves out of their spread.
 import { checkInteger } from "../util/check.ts";
+import { mean, variance } from "../util/statistics.ts";
 import { logitsOneByOne, type PassOptions } from "./forward.ts";
 import type { LlamaModel } from "./llama.ts";
 
@@ -83,11 +84,10 @@ export function lossDifference(first: Perplexity, second: Perplexity): LossDiffe
     throw new RangeError(
       `texts must be the same, and two at least, got ${texts} and ${second.losses.length}`,
     );
-  const each = losses.map((loss, i) => second.losses[i] - loss);
-  const mean = each.reduce((sum, value) => sum + value, 0) / texts;
-  const variance = each.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (texts - 1);
-  const half = studentT(texts - 1) * Math.sqrt(variance / texts);
-  return { mean, low: mean - half, high: mean + half, texts };
+  const each = Array.from(losses, (loss, i) => second.losses[i] - loss);
+  const middle = mean(each);
+  const half = studentT(texts - 1) * Math.sqrt(variance(each) / texts);
+  return { mean: middle, low: middle - half, high: middle + half, texts };
 }
 
 /** The 97.5 % quantile of Student's t, by Hill's expansion around the normal's (within 0.5 % from 3 degrees on). */

@@ -17,6 +17,7 @@ import {
 } from "../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { fromHalves, toHalves } from "../util/half.ts";
+import { transposed } from "../util/transpose.ts";
 import { nextTurn } from "../util/turn.ts";
 import { type BlockWeights, blockOf, embed, type PassOptions, runBlock } from "./forward.ts";
 import {
@@ -233,13 +234,4 @@ class Block {
 function turned(q: Quantized): Quantized {
   const [inputs, outputs] = q.shape;
   return { ...q, codes: transposed(q.codes, inputs, outputs), shape: [outputs, inputs], axis: 0 };
-}
-
-/** The transpose of a row-major rows x cols matrix. */
-function transposed<T extends Float32Array | Quantized["codes"]>(values: T, rows: number, cols: number): T {
-  const out = values.slice() as T;
-  for (let r = 0; r < rows; r += 32)
-    for (let c = 0; c < cols; c++)
-      for (let own = r; own < Math.min(r + 32, rows); own++) out[c * rows + own] = values[own * cols + c];
-  return out;
 }

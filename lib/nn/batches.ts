@@ -7,6 +7,7 @@ import {
   floatsOf,
   isSplit,
   like,
+  pick,
   type Samples,
   type Split,
   viewOf,
@@ -15,7 +16,7 @@ import { type Graph, producersOf } from "../graph/index.ts";
 import { checkFinite, checkInteger, checkLength, shown } from "../util/check.ts";
 import type { Random } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
-import { networkOf } from "./graph.ts";
+import { keptFor, networkOf } from "./graph.ts";
 import type { Inputs } from "./logits.ts";
 import { checkTargets, type Output, outputsFor, type TargetValues } from "./tasks.ts";
 import { tf } from "./tf.ts";
@@ -38,6 +39,8 @@ export interface Feed {
   readonly arrays: Arrays;
   /** The samples `indices[from..to)`; all of them in order without `indices`. */
   batch(from: number, to: number, indices?: ArrayLike<number>): Batch;
+  /** The same for other samples of the same shapes and kinds, which are not looked at again. */
+  like(samples: Samples): Feed;
 }
 
 export interface FeedOptions {
@@ -63,10 +66,11 @@ export function feedOf(model: tf.LayersModel, samples: Samples, { judged = false
   const outputs = outputsFor(graphOf(model), outputShapes(model, shapes), arrays.targets, count);
   if (judged) checkTargets(model.name, outputs, arrays.targets);
   const types = model.inputs.map(({ dtype }) => (dtype === "int32" ? "int32" : "float32"));
-  return {
-    count,
+  const feed = (arrays: Arrays): Feed => ({
+    count: arrays.count,
     outputs,
     arrays,
+    like: (others) => feed(arraysOf(others)),
     batch(from, to, indices) {
       const chosen = indices ? Array.prototype.slice.call(indices, from, to) : undefined;
       const part = chosen ? arrays : viewOf(arrays, from, to);
@@ -78,17 +82,13 @@ export function feedOf(model: tf.LayersModel, samples: Samples, { judged = false
         outputs[0].task === "classes" && targets[0] ? Int32Array.from(targets[0]) : new Int32Array();
       return { x: x.length === 1 ? x[0] : x, targets, labels };
     },
-  };
+  });
+  return feed(arrays);
 }
 
 function targetsOf({ targets, count }: Arrays, o: number, chosen?: number[]): TargetValues | undefined {
   const values = targets?.[o]?.values;
-  if (!values || !chosen) return values;
-  const size = values.length / count;
-  const picked = like(values, chosen.length * size);
-  for (const [i, from] of chosen.entries())
-    picked.set(values.subarray(from * size, (from + 1) * size), i * size);
-  return picked;
+  return values && chosen ? pick(values, values.length / count, chosen) : values;
 }
 
 /** The shapes in which a model takes samples; sizes that it leaves open are the samples' own. */
@@ -126,17 +126,8 @@ function inputShapes(model: tf.LayersModel, samples: Samples): number[][] {
   });
 }
 
-const graphs = new WeakMap<tf.LayersModel, { layers: number; graph: Graph }>();
-
-/** A model's graph, kept: training that moves its images asks in every step. */
-function graphOf(model: tf.LayersModel): Graph {
-  const known = graphs.get(model);
-  // Layers may be added to a Sequential.
-  if (known?.layers === model.layers.length) return known.graph;
-  const { graph } = networkOf(model);
-  graphs.set(model, { layers: model.layers.length, graph });
-  return graph;
-}
+/** A model's graph, kept: walking it takes longer than a small network does. */
+const graphOf = keptFor((model): Graph => networkOf(model).graph);
 
 /** The names of a model's input layers: those of their tensors TensorFlow.js makes unique in the process. */
 export function inputNames(model: tf.LayersModel): string[] {
@@ -189,7 +180,16 @@ export function inputShape(model: tf.LayersModel): number[] {
 
 // A batch's activations all stay until it is through, and the WASM backend's memory never shrinks.
 const bytesAtOnce = 256 * 2 ** 20;
-const sizes = new WeakMap<tf.LayersModel, { layers: number; bytes: number }>();
+
+/** The bytes of all layers' outputs for one sample. */
+const outputBytes = keptFor((model): number => {
+  const { nodes, tensors } = graphOf(model);
+  return nodes.reduce(
+    (sum, { outputs }) =>
+      sum + outputs.reduce((n, tensor) => n + 4 * elements(tensors[tensor].shape.map((d) => d ?? 1)), 0),
+    0,
+  );
+});
 
 /**
  * How many images to take at a time: `given`, or as many as keep the outputs of all layers within 256 MiB, at most `most`.
@@ -203,18 +203,7 @@ export function batchSizeFor(
   copies = 1,
 ): number {
   if (given !== undefined) return checkInteger("batchSize", given, 1);
-  let size = sizes.get(model);
-  if (size?.layers !== model.layers.length) {
-    const { nodes, tensors } = graphOf(model);
-    const floats = nodes.reduce(
-      (sum, { outputs }) =>
-        sum + outputs.reduce((n, tensor) => n + elements(tensors[tensor].shape.map((d) => d ?? 1)), 0),
-      0,
-    );
-    size = { layers: model.layers.length, bytes: 4 * floats };
-    sizes.set(model, size);
-  }
-  return Math.max(1, Math.min(most, Math.floor(bytesAtOnce / (size.bytes * copies))));
+  return Math.max(1, Math.min(most, Math.floor(bytesAtOnce / (outputBytes(model) * copies))));
 }
 
 /** Runs `run`; where the backend's memory ends, the error says what to do. */

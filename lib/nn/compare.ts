@@ -4,10 +4,10 @@
 import type { Samples } from "../datasets/index.ts";
 import { activationPlaces, sharedNodes } from "../graph/index.ts";
 import { checkOneOf } from "../util/check.ts";
-import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchSizeFor, feedOf, withAdvice } from "./batches.ts";
+import { wholeOf } from "./evaluate.ts";
 import { layersOf, networkOf } from "./graph.ts";
 import { type Forward, outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
@@ -101,8 +101,7 @@ export async function compareModels(
     batchSizeFor(reference, options.batchSize, 128, 2),
     batchSizeFor(other, options.batchSize, 128, 2),
   );
-  const whole = () => outputs.map(({ shape }) => new Float32Array(elements(shape) * count));
-  const [expected, found] = [whole(), whole()];
+  const [expected, found] = [wholeOf(feed), wholeOf(feed)];
   const put = (all: Float32Array[], tensors: tf.Tensor[], from: number) => {
     for (const [o, tensor] of tensors.entries())
       all[o].set(tensor.dataSync() as Float32Array, (all[o].length / count) * from);

@@ -1,6 +1,7 @@
 // How good a model is, and what it says of each sample.
 
 import type { Samples, Task } from "../datasets/index.ts";
+import { elements } from "../util/shape.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
 import { batchSizeFor, type Feed, feedOf, withAdvice } from "./batches.ts";
@@ -104,9 +105,9 @@ export async function rawOutputs(
   return all;
 }
 
-const sizeOf = ({ shape }: Output) => shape.reduce((product, length) => product * length, 1);
-const wholeOf = ({ outputs, count }: Feed) =>
-  outputs.map((output) => new Float32Array(sizeOf(output) * count));
+/** Room for all that a model gives, one array an output. */
+export const wholeOf = ({ outputs, count }: Feed): Float32Array[] =>
+  outputs.map(({ shape }) => new Float32Array(elements(shape) * count));
 
 function put(
   all: readonly Float32Array[],
@@ -114,7 +115,7 @@ function put(
   outputs: readonly Output[],
   from: number,
 ): void {
-  for (const [o, output] of outputs.entries()) all[o].set(found[o], from * sizeOf(output));
+  for (const [o, output] of outputs.entries()) all[o].set(found[o], from * elements(output.shape));
 }
 
 async function* outputBatches(

@@ -24,6 +24,20 @@ export interface Network {
   layers: Map<string, Layer>;
 }
 
+/** What follows from a model's structure, found once for each model. */
+export function keptFor<T>(find: (model: tf.LayersModel) => T): (model: tf.LayersModel) => T {
+  const kept = new WeakMap<tf.LayersModel, { layers: number; found: T }>();
+  return (model) => {
+    let known = kept.get(model);
+    // Layers may be added to a Sequential.
+    if (known?.layers !== model.layers.length) {
+      known = { layers: model.layers.length, found: find(model) };
+      kept.set(model, known);
+    }
+    return known.found;
+  };
+}
+
 /** The layers of a model by name, in its order; those of nested models in their place, and not the models themselves. */
 export function layersOf(model: tf.LayersModel): Map<string, Layer> {
   const found = new Map<string, Layer>();

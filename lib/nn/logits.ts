@@ -2,7 +2,7 @@
 // of a softmax that has already been rounded to 0 or 1 has lost its gradient.
 
 import { finalActivation, sharedNodes } from "../graph/index.ts";
-import { networkOf } from "./graph.ts";
+import { keptFor, networkOf } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 /** What a model reads: one tensor, or one for each of its inputs. */
@@ -99,23 +99,16 @@ interface End {
   stays: boolean;
 }
 
-const ends = new WeakMap<tf.LayersModel, { layers: number; ends: End[] }>();
-
 /** How each output of a model ends. Walking the graph takes longer than a small network does, so it is kept. */
-function endsOf(model: tf.LayersModel): End[] {
-  const known = ends.get(model);
-  // Layers may be added to a Sequential.
-  if (known?.layers === model.layers.length) return known.ends;
+const endsOf = keptFor((model): End[] => {
   const { graph, layers } = networkOf(model);
   const shared = sharedNodes(graph);
-  const found = graph.outputs.map((output): End => {
+  return graph.outputs.map((output) => {
     const { activation, node, alone } = finalActivation(graph, output);
     if (activation !== "softmax") return { stays: false };
     return alone && !shared.has(node) ? { softmax: layers.get(node), stays: false } : { stays: true };
   });
-  ends.set(model, { layers: model.layers.length, ends: found });
-  return found;
-}
+});
 
 // "linear" is a fused activation that adds nothing, so the layer keeps its fast path.
 const linear = {

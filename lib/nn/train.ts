@@ -209,7 +209,7 @@ export async function train(
       const indices = order.slice(from, to);
       const shifts = shift > 0 ? new Int8Array(2 * indices.length) : undefined;
       const { x, labels, targets } = images
-        ? feedOf(model, shiftImages(images, indices, shift, random, shifts)).batch(0, to - from)
+        ? feed.like(shiftImages(images, indices, shift, random, shifts)).batch(0, to - from)
         : feed.batch(from, to, order);
       const inputs = [x].flat();
       const known = { labels: tf.tensor1d(labels, "int32"), targets: targets as TargetValues[] };

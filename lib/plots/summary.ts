@@ -1,6 +1,7 @@
 // Quantities apart from marks: what many runs come to, for bars and lines to draw. "Medians with quartiles, by group" is a
 // call of this and of a figure, not a figure of its own.
 import { checkOneOf, shown } from "../util/check.ts";
+import { deviation, mean } from "../util/statistics.ts";
 
 /** What stands for many values. */
 export const middles = ["mean", "median"] as const;
@@ -54,19 +55,12 @@ export function summarize<T extends Samples>(
   };
 }
 
-const mean = (xs: readonly number[]) => xs.reduce((sum, x) => sum + x, 0) / xs.length;
-
 /** The value below which a share of all lies, in between two where it falls there. */
 function quantileOf(xs: readonly number[], share: number): number {
   const sorted = [...xs].sort((a, b) => a - b);
   const at = share * (sorted.length - 1);
   const below = sorted[Math.floor(at)];
   return below + (at - Math.floor(at)) * (sorted[Math.ceil(at)] - below);
-}
-
-function deviation(xs: readonly number[]): number {
-  const middle = mean(xs);
-  return Math.sqrt(xs.reduce((sum, x) => sum + (x - middle) ** 2, 0) / Math.max(1, xs.length - 1));
 }
 
 const middleOf: Record<Middle, (xs: readonly number[]) => number> = {

@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build, type Plugin } from "esbuild";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 import { packageRoot } from "../util/files.ts";
 import { slimlabVersion } from "../util/version.ts";
 
@@ -108,6 +108,19 @@ const forPages: Plugin = {
   },
 };
 
+/** How scripts for a page are built. */
+export const pageBuild: BuildOptions & { write: false } = {
+  bundle: true,
+  write: false,
+  platform: "browser",
+  conditions: ["browser"],
+  target: "es2022",
+  minify: true,
+  keepNames: true,
+  legalComments: "none",
+  logLevel: "error",
+};
+
 /** Folders of the package that the library reads from, each file fetched when it is first read. */
 const shippedFolders = ["datasets"];
 
@@ -149,17 +162,9 @@ export async function bundleKernel(): Promise<KernelBundle> {
     entryPoints: { cells: join(client, "cells.js"), ...entries },
     outdir,
     chunkNames: "parts/[name]-[hash]",
-    bundle: true,
+    ...pageBuild,
     splitting: true,
-    write: false,
     format: "esm",
-    platform: "browser",
-    conditions: ["browser"],
-    target: "es2022",
-    minify: true,
-    keepNames: true,
-    legalComments: "none",
-    logLevel: "error",
     define: { shippedFiles: JSON.stringify(shipped) },
     plugins: [forPages],
   });

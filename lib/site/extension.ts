@@ -7,7 +7,7 @@ import { own, tablesOf } from "../texts/index.ts";
 import { tablesIn } from "../texts/load.ts";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { slimlabVersion } from "../util/version.ts";
-import { bundleKernel } from "./bundle.ts";
+import { bundleKernel, pageBuild } from "./bundle.ts";
 
 /** The extension's name, and its folder's. */
 export const extensionName = "slimlab-kernel";
@@ -38,16 +38,8 @@ export async function writeKernelExtension(folder: string): Promise<string> {
   };
   const { outputFiles } = await build({
     entryPoints: [join(packageRoot, "dist", "lib", "site", "client", "lite.js")],
-    bundle: true,
-    write: false,
+    ...pageBuild,
     format: "iife",
-    platform: "browser",
-    conditions: ["browser"],
-    target: "es2022",
-    minify: true,
-    keepNames: true,
-    legalComments: "none",
-    logLevel: "error",
     define: { site: JSON.stringify(site) },
   });
   const script = outputFiles[0].contents;

@@ -1,13 +1,14 @@
 // The workbook as a folder of static files: JupyterLite with our kernel, both editions of all chapters, and the book.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeBook } from "../book/make.ts";
 import { prepareLab } from "../install/lab.ts";
 import { labextensionFolder } from "../install/labextension/index.ts";
 import { venvProgram } from "../install/venv.ts";
 import { findChapters } from "../notebook/notebook.ts";
+import { folderSize, replaceFolder } from "../util/folders.ts";
 import { writeKernelExtension } from "./extension.ts";
 
 /** A site that was built. */
@@ -72,9 +73,8 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
     }
     await writeFile(join(out, ours), `${JSON.stringify({ hasBook })}\n`);
     signal?.throwIfAborted();
-    await rm(target, { recursive: true, force: true });
-    await rename(out, target);
-    return { folder: target, hasBook, ...(await sizeOf(target)) };
+    await replaceFolder(target, out, join(work, "old"));
+    return { folder: target, hasBook, ...(await folderSize(target)) };
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -155,14 +155,4 @@ async function buildLite(
       code === 0 ? done() : fail(new Error(`jupyter lite build ended with ${code}:\n${said.slice(-2000)}`)),
     );
   });
-}
-
-async function sizeOf(folder: string): Promise<{ files: number; bytes: number }> {
-  let [files, bytes] = [0, 0];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    files++;
-    bytes += (await stat(join(entry.parentPath, entry.name))).size;
-  }
-  return { files, bytes };
 }

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -14,4 +16,26 @@ export function jupyterDataFolder(
     return join(env.JUPYTER_CONFIG_DIR || join(env.USERPROFILE || home, ".jupyter"), "data");
   }
   return join(env.XDG_DATA_HOME || join(home, ".local", "share"), "jupyter");
+}
+
+/** How many files a folder holds, and their bytes. */
+export async function folderSize(folder: string): Promise<{ files: number; bytes: number }> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const sizes = await Promise.all(
+    entries
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size),
+  );
+  return { files: sizes.length, bytes: sizes.reduce((sum, size) => sum + size, 0) };
+}
+
+/**
+ * Puts a folder in the place of another, which goes only when the new one is there.
+ *
+ * @param aside where the old one waits meanwhile, on the same disk
+ */
+export async function replaceFolder(folder: string, by: string, aside: string): Promise<void> {
+  if (existsSync(folder)) await rename(folder, aside);
+  await rename(by, folder);
+  await rm(aside, { recursive: true, force: true });
 }

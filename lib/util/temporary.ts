@@ -4,6 +4,7 @@ import { readlinkSync } from "node:fs";
 import { readdir, rm, stat } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
+import { isAlive } from "./process.ts";
 
 /** Where process ids mean the same: this machine, and on Linux this container. */
 function place(): string {
@@ -32,7 +33,7 @@ export async function leftOver(kind: string): Promise<string[]> {
   const found: string[] = [];
   for (const name of await readdir(top).catch(() => [])) {
     const pid = name.startsWith(kind) ? Number.parseInt(name.slice(kind.length), 10) : 0;
-    if (!pid || runs(pid)) continue;
+    if (!pid || isAlive(pid)) continue;
     const path = join(top, name);
     try {
       // Its process may run where this one cannot see it (another container): after a day it does not.
@@ -47,14 +48,4 @@ export async function leftOver(kind: string): Promise<string[]> {
 /** Removes what {@link leftOver} finds. */
 export async function sweep(kind: string): Promise<void> {
   for (const path of await leftOver(kind)) await rm(path, { recursive: true, force: true }).catch(() => {});
-}
-
-/** Whether a process of this number runs. */
-export function runs(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

@@ -17,18 +17,11 @@ import { clusterWeights, quantize } from "../../lib/quantization/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { seeded } from "../../lib/util/random.ts";
 import type { Row } from "./index.ts";
+import { medianTime } from "./median.ts";
 
 export const title = "Coding (4)";
 
-function median(work: () => unknown, runs = 7): number {
-  work();
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    work();
-    return performance.now() - start;
-  });
-  return times.sort((a, b) => a - b)[runs >> 1];
-}
+const median = (work: () => unknown, runs = 7) => medianTime(work, runs, 1);
 
 /** The trained LeNet-300-100 that ships, by weight name. */
 function trained(): Record<string, { shape: number[]; values: Float32Array }> {

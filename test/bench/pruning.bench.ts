@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { globalSparsity, magnitude } from "../../lib/pruning/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import type { Row } from "./index.ts";
+import { medianTime } from "./median.ts";
 
 export const title = "Pruning (3.1)";
 
@@ -35,16 +36,8 @@ print(json.dumps({"mask": t(partition, 21), "sort": t(sort, 3)}))`;
   }
 }
 
-function median(work: () => unknown, runs: number): number {
-  // Enough for V8 to have compiled JavaScript and WebAssembly for good.
-  for (let i = 0; i < 10; i++) work();
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    work();
-    return performance.now() - start;
-  });
-  return times.sort((a, b) => a - b)[runs >> 1];
-}
+// Ten to begin with: enough for V8 to have compiled JavaScript and WebAssembly for good.
+const median = (work: () => unknown, runs: number) => medianTime(work, runs, 10);
 
 /** The most memory that a process of its own has held while it masked 100 M weights, beyond what Node takes. */
 function peakMegabytes(): number {

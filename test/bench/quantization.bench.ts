@@ -24,18 +24,11 @@ import {
 } from "../../lib/quantization/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import type { Row } from "./index.ts";
+import { medianTime } from "./median.ts";
 
 export const title = "Quantization (3.2)";
 
-function median(work: () => unknown, runs: number): number {
-  for (let i = 0; i < 3; i++) work();
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    work();
-    return performance.now() - start;
-  });
-  return times.sort((a, b) => a - b)[runs >> 1];
-}
+const median = (work: () => unknown, runs: number) => medianTime(work, runs, 3);
 
 /** Runs a Python script on numbers from standard input; nothing where Python or a module is missing. */
 function python<T>(script: string, input: Float32Array): T | undefined {

@@ -9,6 +9,7 @@ import { experimentNames, hasRecord, loadRecord } from "../../lib/pipeline/index
 import { packageRoot } from "../../lib/util/files.ts";
 import { venvPython } from "../python.ts";
 import type { Row } from "./index.ts";
+import { medianTime } from "./median.ts";
 import { storedRows } from "./stored.ts";
 
 export const title = "The records' files (4.3)";
@@ -50,15 +51,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
   }
 }
 
-function median(work: () => unknown, runs = 15): number {
-  for (let i = 0; i < 5; i++) work();
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    work();
-    return performance.now() - start;
-  });
-  return times.sort((a, b) => a - b)[runs >> 1];
-}
+const median = (work: () => unknown, runs = 15) => medianTime(work, runs, 5);
 
 interface Nnc {
   bytes: number;

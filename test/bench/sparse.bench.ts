@@ -11,6 +11,7 @@ import {
 } from "../../lib/sparse/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import type { Row } from "./index.ts";
+import { medianTime } from "./median.ts";
 
 export const title = "Sparse matrices (3.1.1)";
 
@@ -40,15 +41,7 @@ print(json.dumps({"csr": t(sparse.csr_matrix(a)), "csc": t(sparse.csc_matrix(a))
   }
 }
 
-function median(work: () => unknown, runs = 60): number {
-  for (let i = 0; i < 20; i++) work();
-  const times = Array.from({ length: runs }, () => {
-    const start = performance.now();
-    work();
-    return performance.now() - start;
-  });
-  return times.sort((a, b) => a - b)[runs >> 1];
-}
+const median = (work: () => unknown, runs = 60) => medianTime(work, runs, 20);
 
 export async function bench(report: (row: Row) => void): Promise<void> {
   await useBackend();

@@ -6,7 +6,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sweepGraders } from "../../lib/classroom/left-over.ts";
-import { ownPrefix, runs } from "../../lib/util/temporary.ts";
+import { isAlive } from "../../lib/util/process.ts";
+import { ownPrefix } from "../../lib/util/temporary.ts";
 import { code, notebook, save } from "../chapters/notebooks.ts";
 import { until } from "../kernel/waiting.ts";
 import { cellA, handedOut, start } from "./setting.ts";
@@ -52,10 +53,10 @@ await gradeClass(await findSubmissions(["in"]), await readAssignment("original.i
       assert.ok((await folders()).length >= 2, String(await folders()));
       process.kill(grader, "SIGKILL");
       await ended;
-      assert.ok(runs(stay), "nobody takes a detached process along");
+      assert.ok(isAlive(stay), "nobody takes a detached process along");
       await sweepGraders();
       assert.deepEqual(await folders(), []);
-      await until("the process has ended", () => !runs(stay));
+      await until("the process has ended", () => !isAlive(stay));
     } finally {
       await rm(folder, { recursive: true });
     }

@@ -1,4 +1,6 @@
 // The pages' own script: charts, search, copying, colours, the chapters' list on a phone. A page reads well without it.
+import { plainTitle } from "../../plots/plotly.ts";
+import { make, range } from "./dom.ts";
 
 interface Plot {
   data: object[];
@@ -64,13 +66,6 @@ function loadScript(address: string): Promise<void> {
     loading.set(address, promise);
   }
   return promise;
-}
-
-function make<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  properties: Partial<HTMLElementTagNameMap[K]> = {},
-): HTMLElementTagNameMap[K] {
-  return Object.assign(document.createElement(tag), properties);
 }
 
 // --- Charts -------------------------------------------------------------------------------------------------------
@@ -213,61 +208,46 @@ function sliderControl(
 ): HTMLElement {
   const { steps } = slider;
   const name = (slider.currentvalue?.prefix ?? "").replace(/:\s*$/, "");
-  const input = make("input", {
-    type: "range",
-    min: "0",
-    max: String(steps.length - 1),
-    value: String(slider.active ?? 0),
-  });
-  const output = make("output");
-  const show = () => {
-    const step = steps[Number(input.value)];
-    output.textContent = step.label;
-    input.setAttribute("aria-valuetext", step.label);
-  };
-  let waiting = false;
-  input.addEventListener("input", () => {
-    show();
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      const { method, args } = steps[Number(input.value)];
+  const { input, output } = range(
+    { min: 0, max: steps.length - 1, value: slider.active ?? 0 },
+    (at) => steps[at].label,
+    (at) => {
+      const { method, args } = steps[at];
       const changes = args.map((change) => ({ ...change }));
       const title = changes.map((change) => change["title.text"]).find((text) => typeof text === "string");
       for (const change of changes) delete change["title.text"];
-      // Chinese has no space where its lines break: as plainTitle has it, for this script imports nothing.
-      if (title && caption)
-        caption.textContent = String(title)
-          .replace(/([\u2e80-\uffef])<br>(?=[\u2e80-\uffef])|([\u3000-\u303f\uff00-\uffef])<br>/g, "$1$2")
-          .replace(/<br\s*\/?>/g, " ");
+      if (title && caption) caption.textContent = plainTitle({ title });
       if (method !== "skip")
         (window.Plotly![method] as (place: HTMLElement, ...changes: object[]) => void)(place, ...changes);
-    });
-  });
-  show();
+    },
+  );
   input.setAttribute("aria-label", name);
-  const control = make("div", { className: "control" });
-  control.append(`${name} `, output, input);
-  return control;
+  return make("div", { className: "control" }, `${name} `, output, input);
+}
+
+/** Acts on each element once, when a reader comes near it. */
+function whenNear(
+  elements: Iterable<HTMLElement>,
+  rootMargin: string,
+  act: (element: HTMLElement) => Promise<void>,
+): void {
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) {
+        if (!isIntersecting) continue;
+        seen.unobserve(target);
+        act(target as HTMLElement).catch((error) => console.error(error));
+      }
+    },
+    { rootMargin },
+  );
+  for (const element of elements) seen.observe(element);
 }
 
 function watchCharts(): void {
   const figures = document.querySelectorAll<HTMLElement>("figure.plot");
   if (figures.length === 0) return;
-  const start = () => {
-    const seen = new IntersectionObserver(
-      (entries) => {
-        for (const entry of entries) {
-          if (!entry.isIntersecting) continue;
-          seen.unobserve(entry.target);
-          draw(entry.target as HTMLElement).catch((error) => console.error(error));
-        }
-      },
-      { rootMargin: "500px" },
-    );
-    for (const figure of figures) seen.observe(figure);
-  };
+  const start = () => whenNear(figures, "500px", draw);
   // After the first paint: the text comes first, its pictures are there already.
   const idle = window.requestIdleCallback ?? ((work: () => void) => setTimeout(work, 50));
   if (document.readyState === "complete") idle(start);
@@ -275,21 +255,6 @@ function watchCharts(): void {
 }
 
 // --- Live figures: what computes in the page -----------------------------------------------------------------------
-
-function watchLive(): void {
-  const places = document.querySelectorAll<HTMLElement>("div.live");
-  const seen = new IntersectionObserver(
-    (entries) => {
-      for (const entry of entries) {
-        if (!entry.isIntersecting) continue;
-        seen.unobserve(entry.target);
-        mountLive(entry.target as HTMLElement).catch((error) => console.error(error));
-      }
-    },
-    { rootMargin: "300px" },
-  );
-  for (const place of places) seen.observe(place);
-}
 
 async function mountLive(place: HTMLElement): Promise<void> {
   await Promise.all([loadScript(`${root}assets/live-data.js`), loadScript(`${root}assets/live.js`)]);
@@ -531,4 +496,4 @@ setUpMenu();
 setUpCopying();
 setUpSearch();
 watchCharts();
-watchLive();
+whenNear(document.querySelectorAll<HTMLElement>("div.live"), "300px", mountLive);

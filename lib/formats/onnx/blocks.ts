@@ -2,7 +2,7 @@
 //   MatMulNBits (onnxruntime's own operator, com.microsoft): codes of 4 or 8 bits, unpacked while it multiplies
 //   DequantizeLinear with block_size (ONNX from opset 21 on): any engine; onnxruntime fuses it with the product that follows
 // Rows of a matrix are padded to whole groups in the first.
-import type { Quantized } from "../../quantization/index.ts";
+import { pack, type Quantized } from "../../quantization/index.ts";
 import { toHalves } from "../../util/half.ts";
 import type { OnnxNode, OnnxTensor } from "./model.ts";
 
@@ -134,11 +134,11 @@ export function dequantizeBlocks(
   }
   const sides = (across: number) => (turned ? [across, outputs] : [outputs, across]);
   const tensors: OnnxTensor[] = [
-    { name: `${name}/codes`, type, shape: sides(inputs), bytes: packedBytes(codes, q.bits) },
+    { name: `${name}/codes`, type, shape: sides(inputs), bytes: pack(codes, q.bits) },
     { name: `${name}/scales`, type: scales, shape: sides(groups), bytes: scaleBytes(scale, scales) },
   ];
   if (q.zeroPoint.some((zero) => zero !== 0))
-    tensors.push({ name: `${name}/zeros`, type, shape: sides(groups), bytes: packedBytes(zeros, q.bits) });
+    tensors.push({ name: `${name}/zeros`, type, shape: sides(groups), bytes: pack(zeros, q.bits) });
   return {
     tensors,
     node: {
@@ -166,7 +166,7 @@ export function dequantizeChannels(
 ): { node: OnnxNode; tensors: OnnxTensor[] } {
   const type = `${q.signed ? "" : "U"}INT${q.bits}` as "INT4" | "INT8";
   const tensors: OnnxTensor[] = [
-    { name: `${name}/codes`, type, shape, bytes: packedBytes(Int16Array.from(q.codes), q.bits) },
+    { name: `${name}/codes`, type, shape, bytes: pack(q.codes, q.bits) },
     {
       name: `${name}/scales`,
       type: scales,
@@ -186,14 +186,6 @@ export function dequantizeChannels(
       attributes: { axis: 0 },
     },
   };
-}
-
-/** Whole numbers of 8 bits, or of 4 with the first in the low half of a byte. */
-function packedBytes(codes: Int16Array, bits: number): Uint8Array {
-  if (bits === 8) return Uint8Array.from(codes, (code) => code & 255);
-  const bytes = new Uint8Array(Math.ceil(codes.length / 2));
-  for (let i = 0; i < codes.length; i++) bytes[i >> 1] |= (codes[i] & 15) << (4 * (i & 1));
-  return bytes;
 }
 
 /**

@@ -6,6 +6,7 @@ import { dequantize, type Quantized, quantize } from "../../quantization/index.t
 import { checkInteger, checkOneOf } from "../../util/check.ts";
 import { fromBfloats, fromHalves, toHalves } from "../../util/half.ts";
 import { elements } from "../../util/shape.ts";
+import { transposed } from "../../util/transpose.ts";
 import { ProtoWriter } from "../protobuf.ts";
 import { dequantizeBlocks, dequantizeChannels, gatherBlocks, matMulNBits } from "./blocks.ts";
 import { nodeMessage, type OnnxNode, type OnnxTensor, tensorMessage } from "./model.ts";
@@ -267,7 +268,7 @@ class Rewriter {
         scaleType: "float16",
       });
     const own = side === "columns" ? [shape[1], shape[0]] : [...shape];
-    const rows = side === "columns" ? turned(values, shape[0], shape[1]) : values;
+    const rows = side === "columns" ? transposed(values, shape[0], shape[1]) : values;
     return quantize(rows, { bits, scheme, shape: own, axis: 0, group, scaleType: "float16" });
   }
 
@@ -438,13 +439,4 @@ function relativeError(values: Float32Array, q: Quantized, columns: boolean): nu
       size += value ** 2;
     }
   return size === 0 ? 0 : Math.sqrt(error / size);
-}
-
-/** The transpose of a row-major rows x cols matrix. */
-function turned(values: Float32Array, rows: number, cols: number): Float32Array {
-  const out = new Float32Array(values.length);
-  for (let from = 0; from < rows; from += 32)
-    for (let c = 0; c < cols; c++)
-      for (let r = from; r < Math.min(rows, from + 32); r++) out[c * rows + r] = values[r * cols + c];
-  return out;
 }

@@ -4,7 +4,7 @@ import { joinPath, type OpenFile, openFile } from "#platform";
 import { shown } from "../../util/check.ts";
 import { elements } from "../../util/shape.ts";
 import { refuse } from "../error.ts";
-import { readProto } from "../protobuf.ts";
+import { readProto, readVarints } from "../protobuf.ts";
 import { nodeFrom, type OnnxNode, type OnnxTensor, type OnnxType, onnxTypes, tensorFrom } from "./model.ts";
 
 /** Bytes from one place of a file to another. */
@@ -202,9 +202,7 @@ async function tensorAt(window: Window, message: Span, path: string): Promise<Fo
   for await (const { field, wire, integer, content } of fieldsIn(window, message)) {
     if (field === 1 && wire === 0) shape.push(integer);
     else if (field === 1) {
-      // Packed sizes are read as the numbers of a message of their own.
-      const bytes = (await window.at(content.from, content.length)).slice();
-      shape.push(...packed(bytes));
+      shape.push(...readVarints(await window.at(content.from, content.length)));
     } else if (field === 2) code = integer;
     else if (field === 8) name = decoder.decode(await window.at(content.from, content.length));
     else if (field === 9) raw = content;
@@ -228,19 +226,6 @@ async function tensorAt(window: Window, message: Span, path: string): Promise<Fo
   if (raw && raw.length !== length)
     refuse(path, `tensor ${shown(name)} of shape [${shape}] takes ${length} bytes, got ${raw.length}`);
   return raw ? { ...found, bytes: raw } : found;
-}
-
-function packed(bytes: Uint8Array): number[] {
-  const numbers: number[] = [];
-  let [value, shift] = [0, 1];
-  for (const byte of bytes) {
-    value += (byte & 127) * shift;
-    shift *= 128;
-    if (byte >= 128) continue;
-    numbers.push(value);
-    [value, shift] = [0, 1];
-  }
-  return numbers;
 }
 
 /** Where a constant lies that is kept in another file: that must be in the model's folder, or below it. */

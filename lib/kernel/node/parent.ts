@@ -1,4 +1,5 @@
 // Ends a kernel whose launcher has died: it would stay for ever.
+import { isAlive } from "../../util/process.ts";
 
 /** Calls `gone` once when the process that Jupyter's launcher says it is has ended, before this one was up or later. */
 export function watchParent(gone: () => void): void {
@@ -17,13 +18,4 @@ export function watchParent(gone: () => void): void {
     gone();
   }, 1000);
   timer.unref();
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH"; // It may be another user's.
-  }
 }

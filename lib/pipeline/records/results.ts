@@ -1,6 +1,7 @@
 // §4.3 What a record's runs measured, as results.json keeps it, and how two of them are compared.
 
 import type { SlimPart } from "../../coding/index.ts";
+import { deviation, mean } from "../../util/statistics.ts";
 import type { Recipe } from "../recipe.ts";
 import type { Row } from "../run.ts";
 import type { ExperimentName } from "./experiments.ts";
@@ -73,9 +74,7 @@ export interface Results {
 
 /** Mean and sample standard deviation; of one number the latter is 0. */
 export function meanAndSpread(numbers: readonly number[]): { mean: number; spread: number } {
-  const mean = numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
-  const squares = numbers.reduce((sum, x) => sum + (x - mean) ** 2, 0);
-  return { mean, spread: numbers.length > 1 ? Math.sqrt(squares / (numbers.length - 1)) : 0 };
+  return { mean: mean(numbers), spread: deviation(numbers) };
 }
 
 /** A figure of two results. */

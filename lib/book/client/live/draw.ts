@@ -1,9 +1,10 @@
 // Draw a digit: the whole network, and what pruning, quantization and low rank have made of it, answer as it is drawn.
 import { softmaxAt } from "../../../distillation/loss.ts";
 import { reconstruct, svd, truncate } from "../../../lowrank/svd.ts";
+import { make } from "../dom.ts";
 import { pruned, quantized, type Stage } from "./knobs.ts";
 import { answerOf, logitsOf, type Network, withWeights } from "./network.ts";
-import { Bars, Frame, make, slider } from "./parts.ts";
+import { Bars, Frame, slider } from "./parts.ts";
 
 const side = 280;
 

@@ -9,9 +9,10 @@ import { magnitude } from "../../../pruning/weight-scores.ts";
 import { dequantize, quantize, quantizedBytes } from "../../../quantization/fixed-point.ts";
 import { quantizationError } from "../../../quantization/sqnr.ts";
 import { bytesOf, denseBytes, toCsr } from "../../../sparse/matrix.ts";
+import { make } from "../dom.ts";
 import type { Digits, Network } from "./network.ts";
 import { answerOf, logitsOf, rightOf, weightsOf, withWeights } from "./network.ts";
-import { Bars, choice, Frame, make, Picture, slider, tick } from "./parts.ts";
+import { Bars, choice, Frame, Picture, slider, tick } from "./parts.ts";
 import type { Words } from "./words.ts";
 
 /** What a live figure is made of. */

@@ -1,40 +1,9 @@
 // The parts of live figures: a title that says the result, controls, bars, pictures.
-
-export function make<K extends keyof HTMLElementTagNameMap>(
-  tag: K,
-  properties: Partial<HTMLElementTagNameMap[K]> = {},
-  ...children: (Node | string)[]
-): HTMLElementTagNameMap[K] {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
+import { make, range } from "../dom.ts";
 
 /** A slider with its value in words; `onMove` is called once a frame at most. */
-export function slider(
-  name: string,
-  { min, max, step = 1, value }: { min: number; max: number; step?: number; value: number },
-  write: (value: number) => string,
-  onMove: (value: number) => void,
-): HTMLElement {
-  const input = make("input", { type: "range" });
-  Object.assign(input, { min: String(min), max: String(max), step: String(step), value: String(value) });
-  const output = make("output");
-  const show = () => {
-    output.textContent = write(Number(input.value));
-    input.setAttribute("aria-valuetext", output.textContent);
-  };
-  let waiting = false;
-  input.addEventListener("input", () => {
-    show();
-    if (waiting) return;
-    waiting = true;
-    requestAnimationFrame(() => {
-      waiting = false;
-      onMove(Number(input.value));
-    });
-  });
-  show();
+export function slider(name: string, ...moved: Parameters<typeof range>): HTMLElement {
+  const { input, output } = range(...moved);
   return make("label", { className: "control" }, `${name} `, output, input);
 }
 

@@ -1,0 +1,12 @@
+// How benches time a call.
+
+/** The median time of `runs` calls in ms, after `warmUp` of them. */
+export function medianTime(work: () => unknown, runs: number, warmUp: number): number {
+  for (let i = 0; i < warmUp; i++) work();
+  const times = Array.from({ length: runs }, () => {
+    const start = performance.now();
+    work();
+    return performance.now() - start;
+  });
+  return times.sort((a, b) => a - b)[runs >> 1];
+}
