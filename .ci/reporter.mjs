@@ -26,7 +26,15 @@ export default class Reporter extends Mocha.reporters.Spec {
       const suites = runner.suite.suites.filter((suite) => suite.total() > 0);
       for (const { file } of [...suites, ...runner.suite.tests]) write("found", file);
     });
-    runner.on("suite end", (suite) => suite.parent?.root && write("left", suite.file));
+    const begun = new Map();
+    const taken = new Map();
+    runner.on("suite", (suite) => suite.parent?.root && begun.set(suite, Date.now()));
+    runner.on("suite end", (suite) => {
+      if (!suite.parent?.root) return;
+      write("left", suite.file);
+      const name = nameOf(suite.file);
+      taken.set(name, (taken.get(name) ?? 0) + (Date.now() - begun.get(suite)) / 1000);
+    });
     for (const event of ["pass", "fail", "pending"]) {
       runner.on(event, (test, error) => {
         write(event, fileOf(test), {
@@ -37,6 +45,12 @@ export default class Reporter extends Mocha.reporters.Spec {
         if (test.parent?.root && test.type !== "hook") write("left", test.file);
       });
     }
-    runner.once("end", () => write("end"));
+    runner.once("end", () => {
+      write("end");
+      const slow = [...taken].filter(([, seconds]) => seconds >= 10).sort(([, a], [, b]) => b - a);
+      if (slow.length > 0) console.log("  Files of 10 s and more, their hooks included:");
+      for (const [name, seconds] of slow) console.log(`    ${seconds.toFixed(0).padStart(4)} s  ${name}`);
+      console.log();
+    });
   }
 }

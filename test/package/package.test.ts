@@ -258,3 +258,20 @@ describe("packing an unbuilt clone", () => {
     }
   });
 });
+
+describe("the build", () => {
+  it("writes nothing where nothing has changed: kernels that start meanwhile find their files whole", async function () {
+    this.timeout(120_000);
+    const dist = join(packageRoot, "dist");
+    const state = async () => {
+      const paths = await readdir(dist, { recursive: true });
+      const times = await Promise.all(
+        paths.map(async (path) => `${path} ${(await stat(join(dist, path))).mtimeMs}`),
+      );
+      return times.sort();
+    };
+    const before = await state();
+    await run("npm", ["run", "-s", "build"], { cwd: packageRoot });
+    assert.deepEqual(await state(), before);
+  });
+});
