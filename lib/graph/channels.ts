@@ -1,7 +1,7 @@
 // 3.1.2, 3.1.3: what must go together when a filter or neuron goes. Every number on the channel axis of every tensor of
 // a network is traced to the unit (a filter or a neuron) that makes it; units that are added to one another are one.
 // The idea is DepGraph's (Fang et al., "DepGraph: Towards Any Structural Pruning", 2023).
-import type { Graph, GraphNode } from "./graph.ts";
+import { type Graph, type GraphNode, sharedNodes } from "./graph.ts";
 import type { AxisMeaning, Flow, NodeView } from "./kind.ts";
 import { findKind, hasSoftmax, viewOf } from "./kinds.ts";
 
@@ -55,20 +55,19 @@ export interface Dependencies {
 /**
  * Traces every channel of a network to the units that make it. The table of kinds says how channels flow through a layer;
  * what a kind blocks, or no kind covers, keeps its units whole.
- *
- * @throws Error for a layer that is used twice: its one set of weights cannot shrink in two ways
+ * A layer with weights that is used more than once keeps its units, and those that it reads: one set of weights cannot shrink
+ * in two ways.
  */
 export function dependenciesOf(graph: Graph): Dependencies {
   const units = new Units();
   const channels = new Map<string, number[]>();
   const sites: Site[] = [];
+  const shared = sharedNodes(graph);
   for (const node of graph.nodes) {
-    if (node.shares !== undefined)
-      throw new Error(
-        `${node.shares} is used twice in ${graph.name}: a model with shared layers cannot be copied or made smaller here`,
-      );
     const incoming = node.inputs.map((tensor) => channels.get(tensor)!);
-    const site = { node, ...connect(viewOf(graph, node), incoming, units) };
+    const view = viewOf(graph, node);
+    const whole = shared.has(node.name) && Object.keys(view.weights).length > 0;
+    const site = { node, ...connect(view, incoming, units, whole ? "block" : undefined) };
     // A second output, of which no kind says more, is a layer's own.
     for (const [i, tensor] of node.outputs.entries())
       channels.set(tensor, i === 0 ? site.outgoing : units.make(node.name, widthOf(graph, tensor), true));
@@ -118,10 +117,10 @@ class Units {
 }
 
 /** What a layer does with the units that come in. */
-function connect(view: NodeView, incoming: number[][], units: Units): Omit<Site, "node"> {
+function connect(view: NodeView, incoming: number[][], units: Units, told?: Flow): Omit<Site, "node"> {
   const width = view.output.at(-1) ?? 1;
   const only = incoming[0] ?? [];
-  const flow = flowOf(view, incoming, width);
+  const flow = told ?? flowOf(view, incoming, width);
   const axes = Object.keys(view.weights).map((role) => axesOf(view, role));
   switch (flow) {
     case "make":

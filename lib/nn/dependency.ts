@@ -12,9 +12,7 @@ export function groupsOf(model: tf.LayersModel): Group[] {
 
 /**
  * Traces every channel of a model to the units that make it, as the table of layer kinds says; nested models count as the
- * layers inside. `skipped` names the layers of no known kind.
- *
- * @throws Error for a layer that is used twice: its one set of weights cannot shrink in two ways
+ * layers inside. `skipped` names the layers of no known kind; layers with weights that are used more than once stay whole.
  */
 export function dependenciesOf(model: tf.LayersModel): Dependencies {
   return trace(networkOf(model).graph);

@@ -9,7 +9,7 @@ import { writeFileAtomic } from "../util/files.ts";
 import { elements } from "../util/shape.ts";
 import { ensureBackend } from "./backend.ts";
 import { buildModel } from "./build.ts";
-import { modelOf } from "./graph.ts";
+import { checkInputsRead, modelOf } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 /**
@@ -17,6 +17,7 @@ import { tf } from "./tf.ts";
  * whole or not at all, the weights first, and model.json knows their SHA-256: a pair from two savings does not load.
  */
 export async function saveModel(model: tf.LayersModel, folder: string): Promise<void> {
+  checkInputsRead(model);
   let artifacts: tf.io.ModelArtifacts | undefined;
   await model.save(
     tf.io.withSaveHandler(async (all) => {

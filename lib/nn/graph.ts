@@ -110,6 +110,15 @@ export function graphOf(model: tf.LayersModel): Graph {
   return { ...graph, nodes };
 }
 
+/** Throws for an input that nothing reads: TensorFlow.js leaves it out of what it saves, and what comes back takes fewer. */
+export function checkInputsRead(model: tf.LayersModel): void {
+  const { graph } = networkOf(model);
+  const read = new Set([...graph.outputs, ...graph.nodes.flatMap(({ inputs }) => inputs)]);
+  const unread = graph.inputs.find((tensor) => !read.has(tensor));
+  if (unread !== undefined)
+    throw new RangeError(`inputs of ${model.name} must all be read to be saved: nothing reads ${unread}`);
+}
+
 /** Walks a model from its outputs to its inputs. */
 export function networkOf(model: tf.LayersModel): Network {
   const walk = new Walk(model);

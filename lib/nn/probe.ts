@@ -37,7 +37,8 @@ export function withProbes<T>(
         const output = Array.isArray(result) ? result[0] : result;
         const probed = place === "output" ? add(output) : output;
         watch(name, Array.isArray(inputs) ? inputs[0] : inputs, probed);
-        return probed;
+        // The states of a recurrent layer come behind its output.
+        return Array.isArray(result) ? [probed, ...result.slice(1)] : probed;
       };
       undo.push(() => {
         if (own) layer.call = call;

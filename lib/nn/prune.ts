@@ -2,7 +2,7 @@
 // the merging of neurons that say the same. Scores and strategies are lib/pruning's.
 
 import { decidingSamples, type JudgedData, type Samples } from "../datasets/index.ts";
-import { findKind } from "../graph/index.ts";
+import { findKind, sharedNodes } from "../graph/index.ts";
 import {
   duplicateNeurons,
   endlessPlan,
@@ -27,6 +27,7 @@ import { firstOf } from "./batches.ts";
 import { dependenciesOf } from "./dependency.ts";
 import { evaluate } from "./evaluate.ts";
 import { activationsOf } from "./gradients.ts";
+import { networkOf } from "./graph.ts";
 import {
   scoresOf,
   type UnitKind,
@@ -293,7 +294,7 @@ export interface MergeUnitsOptions {
  *
  * Units are compared where the next layer takes them in, after activation, normalisation and pooling. Groups that
  * feed several layers, a layer without bias, one with other inputs besides, a convolution that pads with zeros (there a
- * constant would not be one), or one that is transposed or separable, stay whole.
+ * constant would not be one), or one that is transposed or separable, and what a layer that is used twice hands on, stay whole.
  *
  * @param model stays as it is
  * @param split the images that units are compared on
@@ -307,6 +308,7 @@ export async function mergeUnits(
 ): Promise<{ model: tf.LayersModel; merges: Record<string, Merge[]> }> {
   checkNumber("tolerance", tolerance, 0, 1);
   const { sites, placeOf } = dependenciesOf(model);
+  const shared = sharedNodes(networkOf(model).graph);
   const [weights, biases] = [weightsOf(model), biasesOf(model)];
   const merges: Record<string, Merge[]> = {};
   const keep: Masks = {};
@@ -322,6 +324,8 @@ export async function mergeUnits(
     const rows = ["matrix", "convolution"].includes(findKind(site?.node.kind ?? "")?.product ?? "none");
     if (group.consumers.length !== 1 || !isAlone || pads || !rows || !biases[site.node.name]) continue;
     const source = site.node.inputs[0];
+    // What a shared layer puts out, a ReLU that is used twice, is not looked at by place.
+    if (shared.has(source)) continue;
     const outputs = (await activationsOf(model, split, [source], { signal }))[source].values;
     let found = duplicateNeurons(outputs, group.size, tolerance);
     // If all of them never change, one has to stay for the layers to connect.

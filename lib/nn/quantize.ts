@@ -477,10 +477,11 @@ export function quantizedForward(
         layer.call = (inputs, options) => {
           const result = call.call(layer, inputs, options);
           const output = Array.isArray(result) ? result[0] : result;
+          const whole = (first: tf.Tensor) => (Array.isArray(result) ? [first, ...result.slice(1)] : first);
           const sources = [inputs].flat();
           const given = activations!.layers[name];
           const grid = given ?? (use !== "new" ? grids.get(sources[0].id) : undefined);
-          if (!grid) return output;
+          if (!grid) return result;
           // A layer's output that is its input would be copied later, and its grid lost.
           const placed =
             given || averages
@@ -489,7 +490,7 @@ export function quantizedForward(
                 ? output.clone()
                 : output;
           grids.set(placed.id, grid);
-          return placed;
+          return whole(placed);
         };
         undo.push(() => {
           if (own) layer.call = call;

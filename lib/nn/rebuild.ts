@@ -15,12 +15,12 @@ export interface Part {
 
 /**
  * Builds a new model with the graph of `model`; the old one stays as it is. Nested models come out as the layers inside,
- * with the way to them in their names.
+ * with the way to them in their names. A layer that is used more than once is replaced once, by layers that are shared as it was.
  *
  * @param replace gives the layers, one after the other, to put in the place of a layer; undefined for a copy of it, an
  *   empty list to leave it out: what reads it then reads what it read
  * @returns a Sequential for a Sequential, else a functional model
- * @throws Error for a layer that is used twice, or left out where the model's output would be
+ * @throws Error for a layer that is left out where the model's output would be
  */
 export function rebuild(
   model: tf.LayersModel,
@@ -30,20 +30,19 @@ export function rebuild(
   const made = new Map<string, Layer>();
   const nodes: GraphNode[] = [];
   const weights: Part[] = [];
+  const partsOf = new Map<string, Part[]>();
   const tensors: Record<string, GraphTensor> = {};
   const passed = new Map<string, string>(); // what layers that are left out would have written: what they would have read
   for (const node of graph.nodes) {
-    if (node.shares !== undefined)
-      throw new Error(
-        `${node.shares} is used twice in ${model.name}: a model with shared layers cannot be copied or made smaller here`,
-      );
     for (const tensor of node.outputs) tensors[tensor] = graph.tensors[tensor];
     if (node.kind === "input") {
       nodes.push(node);
       continue;
     }
     const layer = layers.get(node.name)!;
-    const parts = replace(layer, node.name) ?? [copyOf(layer, node.name)];
+    const shared = node.shares === undefined ? undefined : partsOf.get(node.shares)!;
+    const parts = shared ?? replace(layer, node.name) ?? [copyOf(layer, node.name)];
+    partsOf.set(node.name, parts);
     let inputs: readonly string[] = node.inputs.map((tensor) => passed.get(tensor) ?? tensor);
     if (parts.length === 0) {
       for (const tensor of node.outputs) passed.set(tensor, inputs[0]);
@@ -63,7 +62,7 @@ export function rebuild(
         weights: {},
       });
       made.set(`${node.name} ${i}`, part.layer);
-      weights.push(part);
+      if (!shared) weights.push(part);
       inputs = outputs;
     }
   }

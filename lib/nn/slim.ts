@@ -26,6 +26,7 @@ import type { HalfFormat } from "../util/half.ts";
 import { joinFloats } from "../util/join.ts";
 import { ensureBackend } from "./backend.ts";
 import { buildModel } from "./build.ts";
+import { checkInputsRead } from "./graph.ts";
 import { tf } from "./tf.ts";
 import { biasVariables, checkMasks, checkWeightsFinite, kernelsOf } from "./weights.ts";
 
@@ -90,6 +91,7 @@ export async function slimOf(model: tf.LayersModel, options: SaveSlimOptions = {
   const { masks = {}, quantized = {}, clustered = {}, biases = {}, formats = {} } = options;
   const { meta, coding, version } = options;
   checkWeightsFinite(model);
+  checkInputsRead(model);
   checkMasks(model, masks);
   const kernels = kernelsOf(model);
   const names = new Set(kernels.map(({ name }) => name));

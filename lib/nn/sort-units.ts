@@ -34,6 +34,10 @@ export function unitOrders(model: tf.LayersModel): UnitOrders {
       continue;
     }
     const [producer, consumer] = [group.layers[0], group.consumers[0]];
+    if (!weights[producer]) {
+      skipped[group.name] = `${producer} has more than one kernel`;
+      continue;
+    }
     const inputs = new Uint32Array(group.size);
     weights[producer].forEach((value, i) => {
       if (value !== 0) inputs[i % group.size]++;

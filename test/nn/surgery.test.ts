@@ -264,10 +264,19 @@ describe("nn/surgery: smaller models that compute what masked ones do (3.1.2, 3.
     assertSurgeryIsMasking(model);
   });
 
-  it("a layer that is used twice is an error", () => {
+  it("a layer that is used twice keeps its units and those that it reads; one without weights is passed through", () => {
     const shared = layers.dense({ name: "shared", units: 4 });
-    const model = build([4], (input) => apply(shared, apply(shared, input)));
-    assert.throws(() => groupsOf(model), /shared is used twice in net/);
+    const relu = layers.reLU({ name: "relu" });
+    const model = build([3], (input) => {
+      const before = apply(relu, apply(layers.dense({ name: "before", units: 4 }), input));
+      const after = apply(layers.dense({ name: "after", units: 12 }), apply(shared, apply(shared, before)));
+      return apply(layers.dense({ name: "head", units: 2 }), apply(relu, after));
+    });
+    assert.deepEqual(
+      groupsOf(model).map(({ name }) => name),
+      ["after"],
+    );
+    assertSurgeryIsMasking(model);
   });
 
   it("wrong plans are errors in plain words", () => {

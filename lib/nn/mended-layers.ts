@@ -1,0 +1,39 @@
+// What TensorFlow.js 4.22's layers forget or leave out, put right on their classes.
+import { depthwiseConv2d, layers, type Shape, type Tensor4D, tidy } from "#tfjs";
+
+// It forgets a separable convolution's multiplier in its settings: copies and saved models would lose it.
+const separable = Object.getPrototypeOf(
+  Object.getPrototypeOf(layers.separableConv2d({ filters: 1, kernelSize: 1 })),
+);
+const { getConfig } = separable;
+separable.getConfig = function () {
+  return { ...getConfig.call(this), depthMultiplier: this.depthMultiplier };
+};
+
+// Its depthwise layer knows its dilation and computes without.
+const depthwise = Object.getPrototypeOf(layers.depthwiseConv2d({ kernelSize: 1 }));
+const { call, computeOutputShape } = depthwise;
+const dilationOf = (layer: { dilationRate: number | number[] }): [number, number] => {
+  const [high, wide = high] = [layer.dilationRate].flat();
+  return [high, wide];
+};
+depthwise.call = function (inputs: Tensor4D | Tensor4D[], kwargs: object) {
+  const dilation = dilationOf(this);
+  if (dilation.every((rate) => rate === 1) || this.dataFormat === "channelsFirst")
+    return call.call(this, inputs, kwargs);
+  return tidy(() => {
+    const [x] = [inputs].flat();
+    const kernel = this.depthwiseKernel.read();
+    const sums = depthwiseConv2d(x, kernel, this.strides, this.padding, "NHWC", dilation);
+    const shifted = this.useBias ? sums.add(this.bias.read()) : sums;
+    return this.activation ? this.activation.apply(shifted) : shifted;
+  });
+};
+depthwise.computeOutputShape = function (shape: Shape) {
+  const [high, wide] = dilationOf(this);
+  if ((high === 1 && wide === 1) || this.padding === "same" || this.dataFormat === "channelsFirst")
+    return computeOutputShape.call(this, shape);
+  // A window with gaps reaches as far as a larger one.
+  const kernelSize = [this.kernelSize].flat().map((n: number, i: number) => (n - 1) * [high, wide][i] + 1);
+  return computeOutputShape.call(Object.create(this, { kernelSize: { value: kernelSize } }), shape);
+};
