@@ -1,14 +1,16 @@
 // The browser's kernel in a real browser: bundled, served from this machine, and asked from the tests.
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join } from "node:path";
 import { build } from "esbuild";
-import type { Browser, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import type { ExecuteResult } from "../../lib/kernel/client.ts";
+import type { Content } from "../../lib/kernel/protocol/messages.ts";
 import { faultsOf } from "../../lib/kernel/protocol/reference.ts";
 import type { KernelBundle } from "../../lib/site/bundle.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { startBrowser } from "../book/browser.ts";
+import { startFirefox } from "./firefox.ts";
 import type { Session } from "./web-page.ts";
 
 async function bundle(entry: string): Promise<string> {
@@ -31,26 +33,123 @@ const types: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 
+/** Calls of the page's session, where no driver makes them: the page fetches each call and posts what came of it. */
+class Calls {
+  /** What the page runs. */
+  static readonly script = `(async () => {
+  for (;;) {
+    const { id, method, args } = await (await fetch("next", { method: "POST" })).json();
+    const call = async () => (typeof session[method] === "function" ? session[method](...args) : session[method]);
+    call().then((value) => ({ id, value }), (error) => ({ id, error: String(error) }))
+      .then((answer) => fetch("answer", { method: "POST", body: JSON.stringify(answer) }));
+  }
+})();`;
+  #count = 0;
+  readonly #calls: { id: number; method: string; args: unknown[] }[] = [];
+  readonly #answers = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  #asking: ServerResponse | undefined;
+
+  call(method: string, args: unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const id = this.#count++;
+      this.#answers.set(id, { resolve, reject });
+      this.#calls.push({ id, method, args });
+      this.#give();
+    });
+  }
+
+  #give(): void {
+    if (!this.#asking || this.#calls.length === 0) return;
+    this.#asking.end(JSON.stringify(this.#calls.shift()));
+    this.#asking = undefined;
+  }
+
+  /** Answers a request of the script's; false for any other. */
+  async take(request: IncomingMessage, response: ServerResponse): Promise<boolean> {
+    if (request.url === "/next") {
+      this.#asking = response;
+      this.#give();
+      return true;
+    }
+    if (request.url !== "/answer") return false;
+    const { id, value, error } = JSON.parse((await request.toArray()).join(""));
+    const answer = this.#answers.get(id);
+    this.#answers.delete(id);
+    if (error) answer?.reject(new Error(error));
+    else answer?.resolve(value);
+    response.end();
+    return true;
+  }
+}
+
+/** A browser that has opened a page: by its driver, or without one. */
+interface Opened {
+  /** Chromium's page. */
+  page?: Page;
+  call(method: string, args: unknown[]): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+const open: Record<"chromium" | "firefox", (url: string, calls: Calls) => Promise<Opened>> = {
+  async chromium(url) {
+    const browser = await startBrowser();
+    const page = await browser.newPage();
+    await page.goto(url);
+    return {
+      page,
+      call: (method, args) =>
+        page.evaluate(
+          ([method, args]) => {
+            const { session } = globalThis as unknown as { session: Record<string, unknown> };
+            const member = session[method];
+            return typeof member === "function" ? member(...args) : member;
+          },
+          [method, args] as const,
+        ),
+      close: () => browser.close(),
+    };
+  },
+  async firefox(url, calls) {
+    const { stop } = await startFirefox(url);
+    return { call: (method, args) => calls.call(method, args), close: stop };
+  },
+};
+
 /** A page with a kernel. */
 export class WebSession {
-  readonly page: Page;
   /** What becomes of the next answers, by address: cut short, or the connection broken. */
   readonly troubles: Map<string, ("short" | "broken")[]>;
-  readonly #browser: Browser;
+  readonly #opened: Opened;
   readonly #server: Server;
 
-  private constructor(page: Page, browser: Browser, server: Server, troubles: WebSession["troubles"]) {
-    this.page = page;
+  private constructor(opened: Opened, server: Server, troubles: WebSession["troubles"]) {
     this.troubles = troubles;
-    this.#browser = browser;
+    this.#opened = opened;
     this.#server = server;
+  }
+
+  /** Chromium's page, for what its session does not offer. */
+  get page(): Page {
+    if (!this.#opened.page) throw new Error("only Chromium has a driver here");
+    return this.#opened.page;
+  }
+
+  #call<M extends keyof Session>(
+    method: M,
+    ...args: Session[M] extends (...args: infer A) => unknown ? A : []
+  ): Promise<Session[M] extends (...args: never[]) => infer R ? Awaited<R> : Session[M]> {
+    return this.#opened.call(method, args) as never;
   }
 
   /**
    * @param isolated the server sends the headers by which page and worker may share memory
    * @param site the kernel of a site instead of the bare one
    */
-  static async start(isolated: boolean, site?: KernelBundle): Promise<WebSession> {
+  static async start(
+    isolated: boolean,
+    site?: KernelBundle,
+    browser: keyof typeof open = "chromium",
+  ): Promise<WebSession> {
     const own = site && {
       worker: `kernel/${site.worker}`,
       modules: Object.fromEntries(
@@ -60,7 +159,7 @@ export class WebSession {
     const files: Record<string, [type: string, content: string | Uint8Array]> = {
       "/": [
         "text/html",
-        `<!doctype html><meta charset="utf-8"><script>site = ${JSON.stringify(own)}</script><script src="page.js"></script>`,
+        `<!doctype html><meta charset="utf-8"><script>site = ${JSON.stringify(own)}</script><script src="page.js"></script>${browser === "firefox" ? `<script>${Calls.script}</script>` : ""}`,
       ],
       "/page.js": ["text/javascript", await bundle("test/kernel/web-page.js")],
       "/cells.js": ["text/javascript", await bundle("lib/kernel/web/worker.js")],
@@ -73,7 +172,10 @@ export class WebSession {
       ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
       : {};
     const troubles: WebSession["troubles"] = new Map();
-    const server = createServer(({ url }, response) => {
+    const calls = new Calls();
+    const server = createServer(async (request, response) => {
+      if (request.method === "POST" && (await calls.take(request, response))) return;
+      const { url } = request;
       const file = files[url ?? ""];
       const trouble = troubles.get(url ?? "")?.shift();
       if (trouble === "broken") {
@@ -89,66 +191,47 @@ export class WebSession {
       response.end(trouble === "short" ? file?.[1].slice(0, 1000) : file?.[1]);
     });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-    const browser = await startBrowser();
-    const page = await browser.newPage();
-    await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-    return new WebSession(page, browser, server, troubles);
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    return new WebSession(await open[browser](url, calls), server, troubles);
   }
 
-  execute(code: string, more: object = {}): Promise<ExecuteResult> {
-    return this.page.evaluate(
-      ([code, more]) => (globalThis as unknown as { session: Session }).session.execute(code, more),
-      [code, more] as const,
-    );
+  execute(code: string, more: Content = {}): Promise<ExecuteResult> {
+    return this.#call("execute", code, more);
   }
 
-  ask(channel: "shell" | "control", type: string, content: object = {}) {
-    return this.page.evaluate(
-      ([channel, type, content]) =>
-        (globalThis as unknown as { session: Session }).session.ask(channel, type, content),
-      [channel, type, content] as const,
-    );
+  ask(channel: "shell" | "control", type: string, content: Content = {}) {
+    return this.#call("ask", channel, type, content);
   }
 
   /** As the page's `send`. */
-  send(type: string, content: object) {
-    return this.page.evaluate(
-      ([type, content]) => (globalThis as unknown as { session: Session }).session.send(type, content),
-      [type, content] as const,
-    );
+  send(type: string, content: Content) {
+    return this.#call("send", type, content);
   }
 
   /** The cells whose output some text was. */
   parents(text: string) {
-    return this.page.evaluate(
-      (text) => (globalThis as unknown as { session: Session }).session.parents(text),
-      text,
-    );
+    return this.#call("parents", text);
   }
 
   /** Runs a cell and interrupts it when it prints; the time from the interrupt to its end in ms. */
   interrupt(code: string) {
-    return this.page.evaluate(
-      (code) => (globalThis as unknown as { session: Session }).session.interrupt(code),
-      code,
-    );
+    return this.#call("interrupt", code);
   }
 
   /** How many workers have run cells so far. */
   workers(): Promise<number> {
-    return this.page.evaluate(() => (globalThis as unknown as { session: Session }).session.workers);
+    return this.#call("workers");
   }
 
   /** What of the messages so far is not as the protocol's reference says. */
   async faults(): Promise<string[]> {
-    const messages = await this.page.evaluate(() =>
-      (globalThis as unknown as { session: Session }).session.messages(),
-    );
+    const messages = await this.#call("messages");
     return messages.flatMap(({ channel, message }) => faultsOf(message, channel));
   }
 
   async stop(): Promise<void> {
-    await this.#browser.close();
+    await this.#opened.close();
+    this.#server.closeAllConnections();
     await new Promise((done) => this.#server.close(done));
   }
 }

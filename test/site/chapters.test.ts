@@ -4,11 +4,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
 import { lenet300, train, useBackend } from "../../lib/nn/index.ts";
-import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
+import { findChapters } from "../../lib/notebook/notebook.ts";
 import { bundleKernel, type KernelBundle } from "../../lib/site/bundle.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserPath } from "../book/browser.ts";
 import { WebSession } from "../kernel/web.ts";
+import { resultOf, runChapter, training } from "./running.ts";
 
 const quick = ["1.1", "1.2", "3.3.1"];
 
@@ -28,28 +29,16 @@ describe("site: the library on a page", function () {
   });
   afterEach(() => session?.stop());
 
-  const value = async (code: string): Promise<string> => {
-    const { status, content, outputs } = await session.execute(code);
-    assert.equal(status, "ok", `${content.ename}: ${content.evalue}`);
-    const result = outputs.find((output) => output.output_type === "execute_result");
-    return result && "data" in result ? String(result.data["text/plain"]) : "";
-  };
+  const value = (code: string) => resultOf(session, code);
 
   it("chapters run to their ends without an error", async () => {
     const chapters = await findChapters(join(packageRoot, "notebooks"));
     const wanted = (number: string) => process.env.SLIMLAB_SITE === "all" || quick.includes(number);
-    for (const { path, number, language } of chapters) {
-      if (language !== "en" || !wanted(number)) continue; // Both editions have the same code.
+    for (const chapter of chapters) {
+      if (chapter.language !== "en" || !wanted(chapter.number)) continue; // Both editions have the same code.
       await session.stop();
       session = await WebSession.start(false, bundle);
-      const begun = performance.now();
-      for (const [i, cell] of (await readNotebook(path)).cells.entries()) {
-        if (cell.cell_type !== "code") continue;
-        const { status, content } = await session.execute(textOf(cell.source));
-        const expected = cell.metadata.tags?.includes("raises-exception") ? "error" : "ok";
-        assert.equal(status, expected, `${number}, cell ${i + 1}: ${content.ename}: ${content.evalue}`);
-      }
-      console.log(`      ${number}: ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+      await runChapter(session, chapter);
     }
   });
 
@@ -57,13 +46,7 @@ describe("site: the library on a page", function () {
     await useBackend("wasm");
     const { train: all } = await loadDataset("mnist-10k");
     const { epochs } = await train(lenet300(1), subset(all, 512, 1), { epochs: 2, seed: 1 });
-    const there = await value(`
-      import { loadDataset, subset } from "slimlab/datasets";
-      import { lenet300, train, useBackend } from "slimlab/nn";
-      await useBackend("wasm");
-      const { train: all } = await loadDataset("mnist-10k");
-      const { epochs } = await train(lenet300(1), subset(all, 512, 1), { epochs: 2, seed: 1 });
-      epochs.map(({ loss, accuracy }) => [loss, accuracy].join(" ")).join("; ")`);
+    const there = await value(training);
     assert.equal(there, `'${epochs.map(({ loss, accuracy }) => [loss, accuracy].join(" ")).join("; ")}'`);
   });
 

@@ -4,6 +4,7 @@ import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
 import { hintForName, insteadOfPythons } from "../cell/hints.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
+import { callsIn } from "./frames.ts";
 
 interface CellSource {
   title: string;
@@ -54,6 +55,19 @@ const kernelFrames = 12;
  * some packages look for Node's own functions there: only what has called the cell is left out.
  */
 export function nameCellsInStacks(): void {
+  const own = Object.getOwnPropertyDescriptor(Error.prototype, "stack");
+  if (own?.get) {
+    // Firefox: what reads `stack` gets there what V8 would say.
+    const read = own.get;
+    Object.defineProperty(Error.prototype, "stack", {
+      ...own,
+      get(this: Error) {
+        const stack: unknown = read.call(this);
+        return typeof stack === "string" ? asV8Says(this, stack) : stack;
+      },
+    });
+    return;
+  }
   // V8 counts the kernel's own frames below a cell, which would take the place of the calls that the cell has waited for.
   Error.stackTraceLimit += kernelFrames;
   // A cell's first part runs inside the kernel's own calls, which would fill V8's limit: callers that wait go missing.
@@ -88,15 +102,32 @@ export function nameCellsInStacks(): void {
           : `    at ${where}`,
       );
     }
-    let head: string;
-    try {
-      head = Error.prototype.toString.call(error);
-    } catch {
-      head = "Error";
-    }
     const limit = typeof Error.stackTraceLimit === "number" ? Error.stackTraceLimit : Infinity;
-    return [head, ...lines.slice(0, Math.max(0, limit - kernelFrames))].join("\n");
+    return [headOf(error), ...lines.slice(0, Math.max(0, limit - kernelFrames))].join("\n");
   };
+}
+
+/** The first line of a stack. */
+function headOf(error: Error): string {
+  try {
+    return Error.prototype.toString.call(error);
+  } catch {
+    return "Error";
+  }
+}
+
+/** Another engine's stack in V8's words, with places in cells; V8's own stays as it is. */
+function asV8Says(error: Error, stack: string): string {
+  const calls = callsIn(stack);
+  if (!calls) return stack;
+  const lines = calls
+    .filter(({ file }) => !isInternal(file))
+    .map(({ name, file, line, column }) => {
+      const place = mapPlace(file, line, column) ?? { file, line, column };
+      const where = `${place.file}:${place.line}:${place.column}`;
+      return name ? `    at ${name} (${where})` : `    at ${where}`;
+    });
+  return [headOf(error), ...lines].join("\n");
 }
 
 /** Whether a frame is one of the compiler's helpers, which stand in the cell and are not the person's. */
@@ -186,8 +217,7 @@ function explain(
   thrownAt?: Place,
 ): string[] {
   seen.add(error);
-  const stack = typeof error.stack === "string" ? error.stack : "";
-  const frames = stack
+  const frames = asV8Says(error, typeof error.stack === "string" ? error.stack : "")
     .split("\n")
     .filter((line) => /^\s+at /.test(line) && !isInternal(line.replace(/^.*(?: at |\()/, "")));
   const message = String(error.message ?? "");

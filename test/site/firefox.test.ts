@@ -1,0 +1,85 @@
+// The kernel and the site's library in Firefox: the table of cells, an interrupt, chapters, a training to Node's numbers.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
+import { loadDataset, subset } from "../../lib/datasets/index.ts";
+import { lenet300, train, useBackend } from "../../lib/nn/index.ts";
+import { findChapters } from "../../lib/notebook/notebook.ts";
+import { bundleKernel, type KernelBundle } from "../../lib/site/bundle.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+import { cases, runCase } from "../kernel/cases.ts";
+import { firefoxPath } from "../kernel/firefox.ts";
+import { WebSession } from "../kernel/web.ts";
+import { resultOf, runChapter, training } from "./running.ts";
+
+/** Starts Firefox with a kernel before the tests and ends it after them; without a Firefox they are left out. */
+function firefoxKernel(kernel?: () => Promise<KernelBundle>): () => WebSession {
+  let session: WebSession;
+  before(async function () {
+    if (!firefoxPath()) {
+      console.log("      (no Firefox here: skipped)");
+      this.skip();
+    }
+    session = await WebSession.start(false, await kernel?.(), "firefox");
+  });
+  after(() => session?.stop());
+  return () => session;
+}
+
+describe("kernel: cells, in Firefox", function () {
+  this.timeout(120_000);
+  const session = firefoxKernel();
+  for (const each of cases.filter(({ notIn }) => !notIn?.browser && !notIn?.firefox))
+    it(each.name, () => runCase(each, (code) => session().execute(code)));
+
+  it("an error shows its place and the calls that led there, also from a wait, by eval and in print", async () => {
+    await session().execute("function deep(x: any) {\n  return x.y.z;\n}");
+    const { content } = await session().execute(
+      "const late = async () => {\n  await 0;\n  deep({});\n};\nawait late();",
+    );
+    assert.equal(content.ename, "TypeError");
+    const text = stripVTControlCharacters(content.traceback.join("\n"));
+    assert.match(
+      text,
+      /Cell \[\d+\], line 2, [\s\S]*> 2 \| {3}return x\.y\.z[\s\S]*at deep \(Cell[\s\S]*at late \(Cell \[\d+\]:3:/,
+    );
+    const { outputs } = await session().execute("console.log(new RangeError('printed'))");
+    assert.match(JSON.stringify(outputs), /RangeError: printed\\n {4}at Cell \[\d+\]:1:13/);
+    const evaluated = await session().execute("\neval('1 +')");
+    assert.match(stripVTControlCharacters(evaluated.content.traceback.join("\n")), /line 2, column 1/);
+  });
+
+  it("each message is as the protocol's reference says", async () => {
+    assert.deepEqual(await session().faults(), []);
+  });
+});
+
+describe("site: the library in Firefox", function () {
+  this.timeout(300_000);
+  const session = firefoxKernel(bundleKernel);
+
+  it("a loop that never ends is interrupted", async () => {
+    const { result } = await session().interrupt('console.log("runs"); for (;;) {}');
+    assert.equal(result.content.ename, "KeyboardInterrupt");
+    assert.equal(await resultOf(session(), "6 * 7"), "42");
+  });
+
+  it("three chapters run to their ends", async () => {
+    const chapters = await findChapters(join(packageRoot, "notebooks"));
+    for (const chapter of chapters.filter(
+      ({ language, number }) => language === "en" && /^(1\.[12]|3\.3\.1)$/.test(number),
+    )) {
+      // Names of the chapter before go.
+      await session().interrupt('console.log("runs"); for (;;) {}');
+      await runChapter(session(), chapter);
+    }
+  });
+
+  it("a network learns to the same numbers as on Node, to the last digit", async () => {
+    await useBackend("wasm");
+    const { train: all } = await loadDataset("mnist-10k");
+    const { epochs } = await train(lenet300(1), subset(all, 512, 1), { epochs: 2, seed: 1 });
+    const here = epochs.map(({ loss, accuracy }) => [loss, accuracy].join(" ")).join("; ");
+    assert.equal(await resultOf(session(), training), `'${here}'`);
+  });
+});
