@@ -127,7 +127,7 @@ const reportOf = (chapters: Partial<RunReport["chapters"][0]>[]): RunReport => (
 });
 
 describe("the book", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let folder: string;
   let book: string;
   let built: Book;

@@ -16,7 +16,7 @@ import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
 import { browserPath, startBrowser } from "./browser.ts";
 
 describe("live figures", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it("have the network that ships, which answers as TensorFlow.js has it", async () => {
     const { network, digits } = unpack(await liveData());

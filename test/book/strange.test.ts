@@ -57,7 +57,7 @@ const withOutputs = (outputs: unknown, cell: object = {}) => ({
 });
 
 describe("strange notebooks", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let place: Shop;
   beforeEach(async () => {
     place = await shop();

@@ -29,7 +29,7 @@ interface PlotJson {
 }
 
 describe("the workbook", function () {
-  this.timeout(1_800_000);
+  this.timeout(3_600_000);
   let folder: string;
   let chapters: Chapter[];
   let report: RunReport;

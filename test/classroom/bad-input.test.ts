@@ -11,7 +11,7 @@ import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
 import { Bench, cellA, cellB, handedOut, needsSandbox, perfect, slimlab, start } from "./setting.ts";
 
 describe("strange notebooks", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let bench: Bench;
   before(async function () {
     needsSandbox.call(this);

@@ -169,7 +169,7 @@ describe("a class", function () {
 });
 
 describe("a student's own check", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it("says what was expected, what came and what to read again, and why there is no result", async () => {
     const folder = await mkdtemp(join(tmpdir(), "slimlab-own-"));

@@ -327,7 +327,7 @@ const cheats: [what: string, work: () => Cell[] | Notebook][] = [
 ];
 
 describe("grading", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let bench: Bench;
   before(async function () {
     needsSandbox.call(this);
@@ -554,7 +554,7 @@ describe("grading", function () {
 });
 
 describe("values across the border", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   before(needsSandbox);
 
   it("functions are called where they live, with functions as arguments; objects, classes and models cross", async () => {

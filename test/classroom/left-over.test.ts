@@ -13,7 +13,7 @@ import { until } from "../kernel/waiting.ts";
 import { cellA, handedOut, start } from "./setting.ts";
 
 describe("a grader that was killed", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it("leaves neither folders nor processes once the next one has begun", async () => {
     if (process.platform !== "linux") return;

@@ -33,7 +33,7 @@ function tiny(): tf.LayersModel {
 }
 
 describe("slimlab compress", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let few: Split<Uint8Array>;
   const at = (...names: string[]) => join(folder, ...names);

@@ -29,7 +29,7 @@ import { packageRoot } from "../../lib/util/files.ts";
 const lenet5 = join(packageRoot, "datasets", "weights", "lenet-5");
 
 describe("slimlab inspect and convert", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let folder: string;
   const at = (name: string) => join(folder, name);
   before(async () => {

@@ -9,7 +9,7 @@ import { graphOf, loadPretrained, type tf, useBackend } from "../../lib/nn/index
 import { answers, branching, inputsFor, relative } from "./networks.ts";
 
 describe("formats: engines in Node", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let lenet: tf.LayersModel;
   before(async () => {
     await useBackend("wasm");

@@ -50,7 +50,7 @@ function mobile(): tf.LayersModel {
 }
 
 describe("formats: networks made ready for engines", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   before(() => useBackend("wasm"));
 
   it("normalisations and ReLUs become parts of the layers before them, and nothing changes", () => {

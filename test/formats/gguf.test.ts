@@ -88,7 +88,7 @@ describe("formats: GGUF", () => {
   });
 
   it("the gguf package quantizes to the same bytes, and reads our files to the same numbers", async function () {
-    this.timeout(60_000);
+    this.timeout(300_000);
     if (!judge) this.skip();
     for (const type of ["Q8_0", "Q4_0", "Q4_1", "BF16", "F16"] as const) {
       const theirs = unpacked(await judge.call("gguf_quantize", packed(weights, [4, 512]), type));

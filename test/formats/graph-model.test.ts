@@ -99,7 +99,7 @@ const constants = (weights: Weight[]) =>
   new Map(weights.map(({ name, shape, values }) => [name, { shape, values: Float32Array.from(values) }]));
 
 describe("formats: TensorFlow.js graph models in", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   before(() => useBackend("wasm"));
 
   it("a graph model becomes layers that compute what TensorFlow.js's own executor does", async () => {

@@ -127,7 +127,7 @@ function simulated(
 }
 
 describe("formats: ONNX in place", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let judge: Judge | undefined;
   const at = (name: string) => join(folder, name);

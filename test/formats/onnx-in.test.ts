@@ -104,7 +104,7 @@ const exported = () =>
   });
 
 describe("formats: ONNX in", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   before(() => useBackend("wasm"));
 
   it("networks with every layer come back as onnxruntime runs them", async () => {

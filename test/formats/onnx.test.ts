@@ -28,7 +28,7 @@ import { fuzz } from "./mutate.ts";
 import { agreement, answers, branching, foreign, inputsFor, randomize, relative } from "./networks.ts";
 
 describe("formats: ONNX out", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let judge: Judge | undefined;
   let lenet: tf.LayersModel;

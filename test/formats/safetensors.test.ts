@@ -108,7 +108,7 @@ describe("formats: safetensors", () => {
   });
 
   it("the safetensors package reads ours, and we read its", async function () {
-    this.timeout(60_000);
+    this.timeout(300_000);
     judge = Judge.start("safetensors");
     if (!judge) this.skip();
     const path = join(folder, "b.safetensors");

@@ -17,7 +17,7 @@ import { fuzzNetworks } from "./mutate.ts";
 import { answers, branching, foreign, inputsFor, randomize, relative, small } from "./networks.ts";
 
 describe("formats: TFLite in", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let judge: Judge | undefined;
   before(async () => {

@@ -24,7 +24,7 @@ import { Judge, packed, unpacked } from "./judge.ts";
 import { agreement, answers, branching, inputsFor, randomize, relative } from "./networks.ts";
 
 describe("formats: TFLite out", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   let judge: Judge | undefined;
   let lenet: tf.LayersModel;

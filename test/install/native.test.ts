@@ -20,7 +20,7 @@ const python = ["python3", "python"].find((name) => {
 });
 
 describe("slimlab native", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let root: string;
   let tfjsNode: string;
   let lines: string[];

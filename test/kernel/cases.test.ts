@@ -7,7 +7,7 @@ import { cases, runCase } from "./cases.ts";
 import { startKernel } from "./held.ts";
 
 describe("kernel: cells, on Node", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let kernel: KernelClient;
   let folder: string;
   before(async () => {

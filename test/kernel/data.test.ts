@@ -12,7 +12,7 @@ const rows = (count: number) => Array.from({ length: count }, (_, i) => `{ a: ${
 const strings = Array.from({ length: 3000 }, (_, i) => `"[${i}"`).join(", ");
 
 describe("kernel: data in cells", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it("is not read, wherever it stands: the cell's text is", async () => {
     const repl = new Repl();

@@ -11,7 +11,7 @@ import { start } from "./waiting.ts";
 const within = 20_000;
 
 describe("the debugger", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let kernel: KernelClient;
   let folder: string;
   let seq = 0;
@@ -518,7 +518,7 @@ export function grow(n: number, options: Options): number {
 });
 
 describe("the debugger at the kernel's end", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   it("lets a stopped kernel shut down", async () => {
     const kernel = await startKernel({ env: { SLIMLAB_HISTORY: "off" } });
     const send = (command: string, args: Content = {}) =>

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { startKernel } from "../../lib/kernel/client.ts";
 
 describe("kernel: sockets in a folder", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   before(function () {
     if (process.platform === "win32") this.skip(); // ZeroMQ has none there
   });

@@ -35,7 +35,7 @@ function shown({ outputs }: ExecuteResult): string {
 }
 
 describe("kernel: JSX", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let folder: string;
   let kernel: KernelClient;
   const run = async (code: string) => shown(await kernel.execute(code));

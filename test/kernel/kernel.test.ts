@@ -475,7 +475,7 @@ typeof add + typeof tf.LayersModel`;
   });
 
   describe("interrupt", function () {
-    this.timeout(180_000); // One of them loads slimlab/nn with its types.
+    this.timeout(300_000); // One of them loads slimlab/nn with its types.
     /** Runs a cell and interrupts it when it prints "going". */
     async function interruptible(code: string): Promise<ExecuteResult> {
       const { running } = await start(kernel, code);

@@ -11,7 +11,7 @@ import { packageRoot } from "../../lib/util/files.ts";
 import { until } from "./waiting.ts";
 
 describe("kernel: types for cells", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let top: string;
   let folder: string;
   let language: LanguageService;
@@ -643,7 +643,7 @@ describe("kernel: types for cells", function () {
       }
     });
     it("when the server does not answer: the cell is unchecked and says so", async function () {
-      this.timeout(180_000);
+      this.timeout(300_000);
       await language.close();
       language = new LanguageService({ folder, timeout: 3000 });
       await language.start();

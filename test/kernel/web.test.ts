@@ -33,7 +33,7 @@ function browserKernel(isolated: boolean): () => WebSession {
 }
 
 describe("kernel: cells, in a browser", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   const web = browserKernel(false);
   for (const each of cases) {
     const { name, cells, notIn } = each;
@@ -52,7 +52,7 @@ describe("kernel: cells, in a browser", function () {
 });
 
 describe("kernel: a browser's own troubles", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   const web = browserKernel(false);
   const run = (code: string, more = {}) => web().execute(code, more);
 
@@ -249,7 +249,7 @@ const lazy: any = { get once() { touched++; return { inner: 1 } } }`);
 });
 
 describe("kernel: a browser's page that is isolated", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   const web = browserKernel(true);
   const run = (code: string, more = {}) => web().execute(code, more);
 

@@ -21,7 +21,7 @@ interface Output {
 }
 
 describe("the kernel with other clients", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let venv: string;
   let folder: string | undefined;
 

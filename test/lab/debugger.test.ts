@@ -17,7 +17,7 @@ function sparsity(layer: Layer): number {
 ];
 
 describe("the debugger in JupyterLab", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let root: string | undefined;
   let server: JupyterServer | undefined;
   let browser: Browser | undefined;

@@ -127,7 +127,7 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:${proxy}"
 }
 
 describe("a class on JupyterHub", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let folder: string;
   let hub: Hub;
   let browser: Browser;

@@ -58,7 +58,7 @@ const order = Object.keys(cells) as (keyof typeof cells)[];
 const at = (name: keyof typeof cells) => order.indexOf(name);
 
 describe("the kernel in JupyterLab", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let root: string | undefined;
   let server: JupyterServer | undefined;
   let browser: Browser | undefined;

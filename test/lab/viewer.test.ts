@@ -39,7 +39,7 @@ function chart(plotly: object): object {
 // No kernel takes part: the outputs are in the file, as in a notebook that someone else has run and sent.
 for (const program of ["lab", "notebook"] as const) {
   describe(`charts in a saved notebook, in ${program === "lab" ? "JupyterLab" : "Notebook 7"}`, function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     let root: string;
     let server: JupyterServer | undefined;
     let browser: Browser | undefined;

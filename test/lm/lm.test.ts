@@ -72,7 +72,7 @@ const largest = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
 
 describe("language models", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let folder: string;
   const at = (name: string) => join(folder, name);
   before(async () => {

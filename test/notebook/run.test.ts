@@ -6,7 +6,7 @@ import { code, markdown, notebook } from "../chapters/notebooks.ts";
 const stream = { output_type: "stream", name: "stdout", text: "stored" } as const;
 
 describe("a notebook run in memory", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
 
   it("gives back notebook and report; what is put in stays, and no stored output survives", async () => {
     const source = notebook(
@@ -26,11 +26,12 @@ describe("a notebook run in memory", function () {
   });
 
   it("goes on after a cell without end where errors are allowed, and lists every failure", async () => {
-    // What a first cell waits for, TypeScript's start, is over before its seconds count.
+    // A checker on a busy machine may take longer than the two seconds.
+    const unchecked = (text: string) => code(`// @ts-nocheck\n${text}`);
     const kernel = await startKernel();
     await kernel.execute("0");
     const { report, notebook: ran } = await run(
-      notebook(code("while (true) {}"), code('throw new Error("no")'), code("1 + 1")),
+      notebook(unchecked("while (true) {}"), unchecked('throw new Error("no")'), unchecked("1 + 1")),
       { timeout: 2, allowErrors: true, kernel },
     ).finally(() => kernel.shutdown());
     assert.deepEqual(

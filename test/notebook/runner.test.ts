@@ -23,7 +23,7 @@ function slimlab(
 }
 
 describe("the runner, over the real kernel", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let folder: string;
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), "slimlab-run-"));

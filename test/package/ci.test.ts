@@ -35,7 +35,7 @@ describe("hanging", () => { it("is stuck at first", once); });`,
 };
 
 describe(".ci/run", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   let folder: string;
   before(function () {
     if (process.platform === "win32") this.skip(); // It needs bash.

@@ -131,7 +131,7 @@ describe("slimlab as a package", () => {
   });
 
   it("works from TypeScript, with types", async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     await writeFile(join(project, "index.ts"), typescript);
     const options = { module: "nodenext", target: "es2023", lib: ["es2023", "dom"], types: ["node"] };
     // TensorFlow.js's own declarations do not hold together without skipLibCheck.
@@ -244,7 +244,7 @@ describe("slimlab as a package", () => {
 
 describe("packing an unbuilt clone", () => {
   it("is refused, and publishing it as well", async function () {
-    this.timeout(60_000);
+    this.timeout(300_000);
     const clone = await mkdtemp(join(tmpdir(), "slimlab-clone-"));
     try {
       for (const file of ["package.json", ".npmrc", "README.md"])
@@ -261,7 +261,7 @@ describe("packing an unbuilt clone", () => {
 
 describe("the build", () => {
   it("writes nothing where nothing has changed: kernels that start meanwhile find their files whole", async function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     const dist = join(packageRoot, "dist");
     const state = async () => {
       const paths = await readdir(dist, { recursive: true });

@@ -12,7 +12,7 @@ import { freePort, needsRedis, Redis } from "../queue/redis.ts";
 import { smallData } from "./fixture.ts";
 
 describe("2.3 pipeline/queue: a search on other machines", function () {
-  this.timeout(180_000);
+  this.timeout(300_000);
   before(needsRedis);
 
   it("finds the recipes and the numbers that it finds here", async () => {

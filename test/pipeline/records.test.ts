@@ -53,7 +53,7 @@ const quick: Experiment = {
 };
 
 describe("4.3 the records", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let out: string;
   before(async () => {
     await useBackend("wasm");

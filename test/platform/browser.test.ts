@@ -129,7 +129,7 @@ const classroom: Run<typeof import("../../lib/classroom/index.ts")> = async ({ c
 const rooms = { analysis, pruning, lowrank, sparse, quantization, coding, plots, widgets, classroom };
 
 describe("rooms in a browser", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let browser: Browser | undefined;
   let page: Page;
   before(async function () {

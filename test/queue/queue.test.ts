@@ -76,7 +76,7 @@ describe("a queue's address", () => {
 });
 
 describe("a queue", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let redis: Redis;
   let workers: TestWorker[] = [];
   let senders: Sender[] = [];

@@ -61,7 +61,7 @@ const close = (found: Float32Array, wanted: Float32Array, what: string, allowed 
 };
 
 describe("§4 networks that run from storage", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let folder: string;
   before(async () => {
     await useBackend("wasm");

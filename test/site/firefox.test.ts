@@ -27,7 +27,7 @@ function firefoxKernel(kernel?: () => Promise<KernelBundle>): () => WebSession {
 }
 
 describe("kernel: cells, in Firefox", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   const session = firefoxKernel();
   for (const each of cases.filter(({ notIn }) => !notIn?.browser && !notIn?.firefox))
     it(each.name, () => runCase(each, (code) => session().execute(code)));

@@ -4,7 +4,7 @@ import { packageRoot } from "../../lib/util/files.ts";
 
 // A front end's side of a slider, over the kernel's real sockets: no browser, and every message seen.
 describe("widgets over the sockets", function () {
-  this.timeout(60_000);
+  this.timeout(300_000);
   let kernel: KernelClient;
   before(async () => {
     kernel = await startKernel({ cwd: packageRoot });
