@@ -18,14 +18,16 @@ interface Kernel {
   name: string;
   start: StartOptions;
   /** The same cells in the kernel's language. */
-  cells: { small: (i: number) => string; lines: string; importTfjs?: string; tfjs?: string };
+  cells: { small: (i: number) => string; lines: string; importTfjs?: string; tfjs?: (i: number) => string };
 }
 
 const typescriptCells: Kernel["cells"] = {
   small: (i) => `const value${i % 3}: number = ${i}; value${i % 3} + 1`,
   lines: "for (let i = 0; i < 100000; i++) console.log('line ' + i)",
   importTfjs: "import * as tf from '@tensorflow/tfjs'; const before: number = 1;",
-  tfjs: "const tensor = tf.tensor2d([[1, 2], [3, 4]]); const total: number = tensor.sum().dataSync()[0]; total",
+  // (Its text is another each time: a checker may keep its answer to what it has seen.)
+  tfjs: (i) =>
+    `const tensor = tf.tensor2d([[1, 2], [3, ${i}]]); const total: number = tensor.sum().dataSync()[0]; total`,
 };
 
 const cache = join(packageRoot, ".slimlab", "bench");
@@ -190,7 +192,7 @@ async function tfjs(kernel: Kernel): Promise<{ cell: number; completeIdle: numbe
     await settled(client, kernel);
     const times: number[] = [];
     for (let i = 0; i < 25; i++) {
-      times.push(await timed(async () => demand(await client.execute(kernel.cells.tfjs!))));
+      times.push(await timed(async () => demand(await client.execute(kernel.cells.tfjs!(i)))));
     }
     const code = "tf.tens"; // Deno completes what it can look up without calling anything.
     const complete = async () => {

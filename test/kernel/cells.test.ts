@@ -63,6 +63,47 @@ const typescript: Record<string, Case[]> = {
       "in a,a,in b,b",
     ],
   ],
+  "what a compiler renames keeps its name": [
+    [["class AC { accessor v = 1; static me = AC.name }\n[AC.name, AC.me, new AC().v].join()"], "AC,AC,1"],
+    [
+      [
+        "class ST { static { using z = { [Symbol.dispose]() {} } } who() { return ST.name } }\nST.name + new ST().who()",
+      ],
+      "STST",
+    ],
+    [["enum En { A }\nconst fe = function fe() { return fe.name }\nfe() + fe.name"], "fefe"],
+    [
+      [
+        "enum Eo { A }\nclass Fo {}\nfunction outer() { class Fo {}; const outer = () => 1; return Fo.name + outer.name }\nouter()",
+      ],
+      "Foouter",
+    ],
+    [
+      [
+        "enum Ep { A }\nclass Fp {}\nfunction two() { class Fp { v = 1 }; class Fp2 { w = 2 }; return new Fp().v + new Fp2().w }\ntwo()",
+      ],
+      3,
+    ],
+    [
+      [
+        "enum Eq { A = 1 }\nclass Fq { fe = 1 }\nfunction pick({ Fq }: { Fq: number }) { return { Fq, x: Fq } }\nJSON.stringify(pick({ Fq: 2 }))",
+      ],
+      '{"Fq":2,"x":2}',
+    ],
+    [["export default class Df { accessor q = 1 }\nDf.name"], "Df"],
+    [
+      [
+        "const seen: string[] = []\nconst d = (v: any, c: any) => { seen.push(c.name); return v }\n@d class De { static n = De.name; static made = new De(); who() { return De.name } }\n[De.name, De.n, De.made.who(), seen].join()",
+      ],
+      "De,De,De,De",
+    ],
+    [
+      [
+        "const other = (v: any): any => class Other extends v {}\n@other class Dg { static first = Dg; again() { return Dg } }\n[Dg.name, Dg.first === Dg, new Dg().again() === Dg].join()",
+      ],
+      "Other,false,true",
+    ],
+  ],
   "a result that the compiler could work out itself is shown": [
     ...[
       ["Dir.Up === 'UP'", true],

@@ -22,6 +22,12 @@ describe("kernel: hints", () => {
     ["def f(x): return x", /function name/],
     ["import numpy as np", /import \* as name/],
     ["from numpy import array", /import \* as name/],
+    ["[1, 2].map(x -> x + 1)", /=>: \(x\) => …/],
+    ["let 5x = 3", /and 5x does not/],
+    ["cosnt y = 3", /Did you mean const\?/],
+    ["fucntion g() {}", /Did you mean function\?/],
+    ["clas A {}", /Did you mean class\?/],
+    ["awaitt load()", /Did you mean await\?/],
   ];
   for (const [line, hint] of habits) {
     it(`for ${JSON.stringify(line)}, which is no TypeScript`, async () => {
@@ -41,6 +47,9 @@ describe("kernel: hints", () => {
       "while (true) x +",
       "class A { b: number",
       "export function f(a: string, b",
+      "a-->b c",
+      "type Point { x: number",
+      "while x",
     ])
       assert.equal(hintForLine(line), undefined, line);
   });

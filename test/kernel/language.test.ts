@@ -357,6 +357,8 @@ describe("kernel: types for cells", function () {
       assert.doesNotMatch(await first("document.title"), /lib/);
       assert.match(await first("alert(1)"), /prompt\(…\) asks/);
       assert.match(await first("import 'lodash'"), /npm install lodash/);
+      assert.match(await first("const h = { loss: [] }; h.loss.push(1)"), /\[\] as number\[\]/);
+      assert.match(await first("const d = {}; d.a = 1"), /Record<string, number>/);
     });
   });
 

@@ -5,7 +5,16 @@ import type { Message, TransformOptions } from "esbuild";
 import { goName } from "../../util/turn.ts";
 import { CellSyntaxError, type SourceMap } from "./code.ts";
 import { withoutData } from "./data.ts";
-import { type Edit, editedText, type PlaceInSource, readMappings, segmentAt, wordMap } from "./edits.ts";
+import {
+  type Edit,
+  editedText,
+  lineStarts,
+  type PlaceInSource,
+  readMappings,
+  type Segment,
+  segmentAt,
+  wordMap,
+} from "./edits.ts";
 import type { JsxSettings } from "./jsx.ts";
 import { contains, eachChild, isFunction, isNode, type Node, type Of, type Statement } from "./tree.ts";
 import type { ClassOptions } from "./tsconfig.ts";
@@ -37,8 +46,10 @@ export async function compile(
   } catch (error) {
     throw fromEsbuild(error, place);
   }
-  const tidy = editedText(result.code, tidied(result.code, options), { block: options.block });
-  const segments = readMappings((JSON.parse(result.map) as SourceMap).mappings);
+  const { mappings, names } = JSON.parse(result.map) as SourceMap;
+  const segments = readMappings(mappings);
+  const renamed = renamedIn(result.code, segments, names, text);
+  const tidy = editedText(result.code, tidied(result.code, renamed, options), { block: options.block });
   const map = wordMap(tidy.text, (line, column) => {
     const { sourceLine, sourceColumn } = segmentAt(segments, ...tidy.place(line, column)) ?? {
       sourceLine: 0,
@@ -76,8 +87,32 @@ function esbuildOptions(options: CompileOptions): TransformOptions & { sourcemap
   };
 }
 
+/**
+ * esbuild lets no inner name hide an outer one: `C = class C {}` becomes `C = class C2 {}`, and `C2` is what its objects
+ * would say of themselves. The names that are such, with what stands in the source.
+ */
+function renamedIn(code: string, segments: Segment[], names: string[], source: string): Map<string, string> {
+  const renamed = new Map<string, string>();
+  const lines = lineStarts(code);
+  const sourceLines = lineStarts(source);
+  const word = /[\p{ID_Continue}$]+/uy;
+  for (const { line, column, sourceLine, sourceColumn, name } of segments) {
+    if (name === undefined) continue;
+    word.lastIndex = lines[line] + column;
+    const found = word.exec(code)?.[0];
+    const own = names[name];
+    // (Temporaries come from places where something else stands.)
+    const isOwn = source.startsWith(own, sourceLines[sourceLine] + sourceColumn);
+    if (!isOwn || !found?.startsWith(own) || !/^\d+$/.test(found.slice(own.length))) continue;
+    // A name that the source has as well could be either: all stay as they are.
+    if (source.includes(found)) return new Map();
+    renamed.set(found, own);
+  }
+  return renamed;
+}
+
 /** What is to be changed of esbuild's JavaScript. */
-function tidied(code: string, options: CompileOptions): Edit[] {
+function tidied(code: string, renamed: ReadonlyMap<string, string>, options: CompileOptions): Edit[] {
   const { program } = parse(withoutData(code).text, {
     sourceType: "module",
     strictMode: options.javascript ? false : undefined,
@@ -91,7 +126,21 @@ function tidied(code: string, options: CompileOptions): Edit[] {
   }
   list(program.body, edits);
   for (const statement of program.body) walk(statement, false, edits);
+  if (renamed.size > 0) for (const statement of program.body) giveBack(statement, renamed, edits);
   return edits;
+}
+
+/** Puts the source's names back. (What has a name as a property keeps it in any case.) */
+function giveBack(node: Node, renamed: ReadonlyMap<string, string>, edits: Edit[]): void {
+  if (node.type === "Identifier") {
+    const text = renamed.get(node.name);
+    if (text !== undefined) edits.push({ start: node.start, end: node.start + node.name.length, text });
+    return;
+  }
+  const isPlain = !("computed" in node && node.computed);
+  eachChild(node, (child, key) => {
+    if (!(isPlain && (key === "property" || key === "key"))) giveBack(child, renamed, edits);
+  });
 }
 
 /** `import { jsx } from "react/jsx-runtime"`, esbuild's own: a cell's imports are calls by now. */
@@ -130,8 +179,32 @@ function walk(node: Node, inside: boolean, edits: Edit[]): void {
     const head = "init" in node ? node.init : "left" in node ? node.left : undefined;
     if (isNode(head)) blockVar(head, edits);
   }
+  if (node.type === "SequenceExpression") selfReference(node, edits);
   inside ||= isFunction(node) || node.type === "StaticBlock";
   eachChild(node, (child) => walk(child, inside, edits));
+}
+
+/**
+ * `_a = class { static made = new _a() }, …, _a = __decorateElement(init, 0, "C", decorators, _a)`: what is static finds
+ * the class and its name before it has been decorated.
+ */
+function selfReference({ expressions }: Of<"SequenceExpression">, edits: Edit[]): void {
+  for (const each of expressions) {
+    if (each.type !== "AssignmentExpression" || each.left.type !== "Identifier") continue;
+    const { right, left } = each;
+    if (right.type !== "ClassExpression" || right.id) continue;
+    const isOwn = (node: Node) => node.type === "Identifier" && node.name === left.name;
+    if (!contains(right.body, isOwn)) continue;
+    const named = expressions.flatMap((call) =>
+      call.type === "AssignmentExpression" && isOwn(call.left) && call.right.type === "CallExpression"
+        ? call.right.arguments.filter(({ type }) => type === "StringLiteral")
+        : [],
+    )[0];
+    if (named?.type !== "StringLiteral") continue;
+    const name = `Object.defineProperty(this, "name", { value: ${JSON.stringify(named.value)}, configurable: true });`;
+    const at = right.body.start + 1;
+    edits.push({ start: at, end: at, text: ` static { ${left.name} = this; ${name} }` });
+  }
 }
 
 /** A temporary in a block: the cell's own `var`s are assignments by now. */

@@ -80,7 +80,7 @@ class Pieces {
   }
 }
 
-function lineStarts(text: string): number[] {
+export function lineStarts(text: string): number[] {
   const starts = [0];
   for (let i = text.indexOf("\n"); i >= 0; i = text.indexOf("\n", i + 1)) starts.push(i + 1);
   return starts;
@@ -149,6 +149,8 @@ export interface Segment {
   column: number;
   sourceLine: number;
   sourceColumn: number;
+  /** The name that stands in the source there, where it is another: its place in the map's names. */
+  name?: number;
 }
 
 /** A source map's mappings, of one source, in the order of the generated code. */
@@ -158,6 +160,7 @@ export function readMappings(mappings: string): Segment[] {
   let column = 0;
   let sourceLine = 0;
   let sourceColumn = 0;
+  let name = 0;
   let i = 0;
   const next = (): number => {
     let value = 0;
@@ -181,8 +184,12 @@ export function readMappings(mappings: string): Segment[] {
       next(); // there is one source
       sourceLine += next();
       sourceColumn += next();
-      if (!atEnd()) next();
-      segments.push({ line, column, sourceLine, sourceColumn });
+      const segment: Segment = { line, column, sourceLine, sourceColumn };
+      if (!atEnd()) {
+        name += next();
+        segment.name = name;
+      }
+      segments.push(segment);
     }
   }
   return segments;

@@ -1,7 +1,7 @@
 // What to write here instead, for what people bring from other notebooks, shells, Python and the browser.
 
 /** A cell that other notebooks would run, by how it looks: each with what to write instead. */
-const habits: [RegExp, (found: RegExpExecArray) => string][] = [
+const habits: [RegExp, (found: RegExpExecArray) => string | undefined][] = [
   [/^%%?(\w*)/, magic],
   [
     /^!\s*(.*)/,
@@ -50,7 +50,36 @@ const habits: [RegExp, (found: RegExpExecArray) => string][] = [
   [/^print\s+["'`\w]/, () => "It is written console.log(…)"],
   [/(^|[=(,])\s*[frb]["']/, () => `Texts with values in them are written \`… \${value} …\``],
   [/^console\.(log|error|info)\s+["'`\w]/, ([, name]) => `Calls have parentheses: console.${name}(…)`],
+  [/(\w|\))\s*->\s*\S/, () => "A function's arrow is written =>: (x) => …"],
+  [/^(let|const|var)\s+(\d\w*)/, ([, , name]) => `A name begins with a letter, _ or $, and ${name} does not`],
+  [/^([a-z]{3,10})\s+[\p{ID_Start}$_*{[]/u, ([, word]) => mistypedKeyword(word)],
 ];
+
+const keywords = `const let var function class import export return async await interface type enum
+  namespace throw while switch delete typeof`.match(/\S+/g)!;
+
+/** "cosnt x = 1": a word that is none, one slip away from one that could stand there. */
+function mistypedKeyword(word: string): string | undefined {
+  const meant = keywords.includes(word) ? undefined : keywords.find((each) => isOneSlip(word, each));
+  return meant && `Did you mean ${meant}?`;
+}
+
+/** Two neighbouring letters have changed places, or one letter is missing, too many or another. */
+function isOneSlip(written: string, meant: string): boolean {
+  let start = 0;
+  while (start < written.length && written[start] === meant[start]) start++;
+  const rest = (text: string, skipped: number) => text.slice(start + skipped);
+  const isSwapped =
+    written[start] === meant[start + 1] &&
+    written[start + 1] === meant[start] &&
+    rest(written, 2) === rest(meant, 2);
+  return (
+    isSwapped ||
+    rest(written, 1) === rest(meant, 1) ||
+    rest(written, 1) === rest(meant, 0) ||
+    rest(written, 0) === rest(meant, 1)
+  );
+}
 
 function magic([, name]: RegExpExecArray): string {
   const instead: Record<string, string> = {
@@ -76,7 +105,8 @@ export function hintForLine(line: string): string | undefined {
   const text = line.trim();
   for (const [pattern, hint] of habits) {
     const found = pattern.exec(text);
-    if (found) return hint(found);
+    const said = found && hint(found);
+    if (said) return said;
   }
   return undefined;
 }

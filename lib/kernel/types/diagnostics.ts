@@ -126,6 +126,14 @@ export function cleaned(
     code === 2307 || code === 2882 ? /'((?:@[^/']+\/)?[^./'][^/']*)[^']*'/.exec(message)?.[1] : undefined;
   if (module && !module.includes(":")) message += ` Is it installed? "npm install ${module}" does it.`;
   if (code === 2874 || code === 2875) message = `${message.replace(/ Make sure .*$/s, "")} ${jsxHint}.`;
+  if (
+    /(to|of) (parameter of )?type 'never'\.?$/.test(message.split("\n")[0]) &&
+    (code === 2345 || code === 2322)
+  )
+    message += " An empty list in an object is given its type where it is written: [] as number[].";
+  if (code === 2339 && message.endsWith("on type '{}'."))
+    message +=
+      " An object that gets its properties later is given a type: const counts: Record<string, number> = {}.";
   if (ofStrictness.has(code))
     message += " (A cell that begins with // @ts-strict false switches strictness off.)";
   return { ...diagnostic, message };
