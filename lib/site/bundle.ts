@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { packageRoot } from "../util/files.ts";
 import { slimlabVersion } from "../util/version.ts";
+import { typesOf } from "./types.ts";
 
 /** slimlab's rooms that cells on a page can import. */
 export const siteRooms = [
@@ -136,8 +137,9 @@ async function filesIn(folder: string): Promise<string[]> {
 export interface KernelBundle {
   /** By paths under the folder in which the worker's script lies. */
   files: Map<string, Uint8Array>;
-  /** The worker's script. */
+  /** The script of the worker that runs cells, and of the one that knows their types. */
   worker: string;
+  types: string;
   /** Where modules lie that cells import, by what they are called there. */
   modules: Record<string, string>;
 }
@@ -159,7 +161,11 @@ export async function bundleKernel(): Promise<KernelBundle> {
   const outdir = join(packageRoot, "out");
   const { outputFiles } = await build({
     absWorkingDir: packageRoot,
-    entryPoints: { cells: join(client, "cells.js"), ...entries },
+    entryPoints: {
+      cells: join(client, "cells.js"),
+      types: join(dist, "kernel", "web", "types-worker.js"),
+      ...entries,
+    },
     outdir,
     chunkNames: "parts/[name]-[hash]",
     ...pageBuild,
@@ -173,9 +179,11 @@ export async function bundleKernel(): Promise<KernelBundle> {
   const wasm = fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm/package.json"));
   for (const name of ["tfjs-backend-wasm-simd.wasm", "tfjs-backend-wasm.wasm"])
     files.set(`wasm/${name}`, await readFile(join(dirname(wasm), "dist", name)));
+  for (const [path, bytes] of await typesOf(siteRooms)) files.set(path, bytes);
   return {
     files,
     worker: "cells.js",
+    types: "types.js",
     modules: Object.fromEntries(siteRooms.map((room) => [`slimlab/${room}`, `rooms/${room}.js`])),
   };
 }

@@ -22,7 +22,7 @@ const hash = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).
  */
 export async function writeKernelExtension(folder: string): Promise<string> {
   const own = join(folder, extensionName);
-  const { files, worker, modules } = await bundleKernel();
+  const { files, worker, types, modules } = await bundleKernel();
   const texts = JSON.stringify(zhTables());
   // Servers and browsers may keep these files for long: whatever changes has another address.
   const place = `kernel-${hash([...files].map(([path, bytes]) => path + hash(bytes)).join("\n") + texts)}`;
@@ -33,6 +33,7 @@ export async function writeKernelExtension(folder: string): Promise<string> {
   const site = {
     version: slimlabVersion,
     worker: `${place}/${worker}`,
+    types: `${place}/${types}`,
     texts: `${place}/zh.json`,
     modules: Object.fromEntries(Object.entries(modules).map(([name, path]) => [name, `${place}/${path}`])),
   };

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { transformCell, warmTransform } from "../../lib/kernel/cell/transform.ts";
-import { LanguageService } from "../../lib/kernel/types/language.ts";
+import { machineService } from "../../lib/kernel/types/machine.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import type { Row } from "./index.ts";
 
@@ -47,7 +47,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     goal: "< 2 ms",
   });
 
-  const language = new LanguageService({ folder });
+  const language = machineService({ folder });
   try {
     const start = performance.now();
     await language.start();

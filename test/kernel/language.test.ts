@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CellNames, transformCell } from "../../lib/kernel/cell/transform.ts";
 import type { Diagnostic } from "../../lib/kernel/types/diagnostics.ts";
-import { LanguageService } from "../../lib/kernel/types/language.ts";
+import type { LanguageService } from "../../lib/kernel/types/language.ts";
+import { machineService } from "../../lib/kernel/types/machine.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { until } from "./waiting.ts";
 
@@ -26,7 +27,7 @@ describe("kernel: types for cells", function () {
   });
   after(() => rm(top, { recursive: true, force: true }));
   beforeEach(() => {
-    language = new LanguageService({ folder });
+    language = machineService({ folder });
     names = new CellNames();
   });
   afterEach(() => language.close());
@@ -229,7 +230,7 @@ describe("kernel: types for cells", function () {
         "lib/index.js": "./lib",
       };
       await language.close();
-      language = new LanguageService({ folder: place });
+      language = machineService({ folder: place });
       /** Until the file's new text has reached the server: the check says so. */
       const settles = async (source: string, wanted: number[]) => {
         let last: number[] = [];
@@ -271,7 +272,7 @@ describe("kernel: types for cells", function () {
       await writeFile(join(alone, "package.json"), '{ "name": "alone" }');
       for (const place of [join(packageRoot, "notebooks"), alone]) {
         await language.close();
-        language = new LanguageService({ folder: place });
+        language = machineService({ folder: place });
         assert.deepEqual(
           await codes(
             "import { checkInteger } from 'slimlab/util/check'; import * as pruning from 'slimlab/pruning'; pruning.nothingLikeThis; process.version; Buffer.from('x')",
@@ -296,7 +297,7 @@ describe("kernel: types for cells", function () {
         '{ "compilerOptions": { "strict": false, "noUnusedLocals": true, "experimentalDecorators": true, "outDir": "out", "composite": true, "types": [] }, "include": ["src"] }',
       );
       await language.close();
-      language = new LanguageService({ folder: project });
+      language = machineService({ folder: project });
       assert.deepEqual(
         await codes(
           "function old(target: object, key: string) {}\nclass Old { @old a = 1 }\nconst un: number = null; function f(x) { return x }",
@@ -326,14 +327,14 @@ describe("kernel: types for cells", function () {
       await writeFile(join(project, "sub/n.ts"), "export const n = 1;\n");
       await writeFile(join(project, "more.txt"), "");
       await language.close();
-      language = new LanguageService({ folder: project });
+      language = machineService({ folder: project });
       assert.deepEqual(
         await cell("document.title; fromFile.toFixed(); import { a } from 'untyped'; a.toFixed()"),
         [],
       );
       assert.deepEqual(await codes("import { n } from '@/n'; n.toFixed(); n.trim()"), [2339]);
       await language.close();
-      language = new LanguageService({ folder });
+      language = machineService({ folder });
       assert.deepEqual(await codes('/// <reference lib="dom" />\ndocument.title'), []);
       assert.deepEqual(await codes("declare module 'nothing' { export const b: number }"), []);
       assert.deepEqual(await codes("import { b } from 'nothing'; b.toFixed()"), []);
@@ -353,7 +354,7 @@ describe("kernel: types for cells", function () {
         (await cell("let again = again + 1")).at(-1)!.message,
         /An earlier cell's again is out of reach/,
       );
-      assert.match(await first("document.title"), /browser's, and cells run in Node/);
+      assert.match(await first("document.title"), /page's, and cells run apart from it/);
       assert.doesNotMatch(await first("document.title"), /lib/);
       assert.match(await first("alert(1)"), /prompt\(…\) asks/);
       assert.match(await first("import 'lodash'"), /npm install lodash/);
@@ -626,7 +627,7 @@ describe("kernel: types for cells", function () {
   describe("keeps going", () => {
     it("in JavaScript: completion and inspection, no type errors", async () => {
       await language.close();
-      language = new LanguageService({ folder, javascript: true });
+      language = machineService({ folder, javascript: true });
       const source = "/** A list. */\nconst list = [1, 2]; const n = list.nothing";
       const options = { name: "c", javascript: true };
       assert.deepEqual(await language.check(source, await transformCell(source, options)), []);
@@ -647,7 +648,7 @@ describe("kernel: types for cells", function () {
     it("when the server does not answer: the cell is unchecked and says so", async function () {
       this.timeout(300_000);
       await language.close();
-      language = new LanguageService({ folder, timeout: 3000 });
+      language = machineService({ folder, timeout: 3000 });
       await language.start();
       await cell("const before = 1");
       // On a busy machine the first of them may be too slow, too, and is ended: the one that answers is to be stopped.

@@ -1,6 +1,7 @@
 // A front end for the browser's kernel, as small as one can be: bundled into the page that web.ts serves.
 import type { ExecuteResult, Output } from "../../lib/kernel/client.ts";
 import { type Channel, type Content, header, type Message } from "../../lib/kernel/protocol/messages.ts";
+import type { CheckMode } from "../../lib/kernel/types/check.ts";
 import { startWebKernel, type WebKernel } from "../../lib/kernel/web/kernel.ts";
 
 interface Waiting {
@@ -72,6 +73,8 @@ function request(type: string, content: Content): Message {
 }
 
 const session = {
+  /** Says what type errors do from here on. */
+  check: (mode: CheckMode) => kernel.check(mode),
   /** How many workers have been started. */
   get workers(): number {
     return workers;
@@ -143,13 +146,21 @@ const session = {
 export type Session = typeof session;
 
 /** Where a site's worker and modules are; without one, the bare kernel's worker. */
-const { site } = globalThis as { site?: { worker: string; modules: Record<string, string> } };
+const { site, typed } = globalThis as {
+  site?: { worker: string; types: string; modules: Record<string, string> };
+  typed?: boolean;
+};
 
 kernel = startWebKernel({
   worker: () => {
     workers++;
     return site ? new Worker(site.worker, { type: "module" }) : new Worker("cells.js");
   },
+  types: site
+    ? () => new Worker(site.types, { type: "module" })
+    : typed
+      ? () => new Worker("types.js")
+      : undefined,
   modules: site?.modules ?? {},
   send: take,
   version: "1.2.3",

@@ -19,11 +19,11 @@ function errorOf({ outputs }: ExecuteResult) {
 }
 
 /** Starts a page with a kernel before the tests and ends it after them; each message is held against the reference. */
-function browserKernel(isolated: boolean): () => WebSession {
+function browserKernel(isolated: boolean, site?: "typed"): () => WebSession {
   let web: WebSession;
   before(async function () {
     if (!browserPath()) this.skip();
-    web = await WebSession.start(isolated);
+    web = await WebSession.start(isolated, site);
   });
   after(() => web?.stop());
   afterEach(async () => {
@@ -34,7 +34,7 @@ function browserKernel(isolated: boolean): () => WebSession {
 
 describe("kernel: cells, in a browser", function () {
   this.timeout(300_000);
-  const web = browserKernel(false);
+  const web = browserKernel(false, "typed");
   for (const each of cases) {
     const { name, cells, notIn } = each;
     if (!notIn?.browser) it(name, () => runCase(each, (code) => web().execute(code)));

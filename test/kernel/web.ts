@@ -7,7 +7,9 @@ import type { Page } from "playwright-core";
 import type { ExecuteResult } from "../../lib/kernel/client.ts";
 import type { Content } from "../../lib/kernel/protocol/messages.ts";
 import { faultsOf } from "../../lib/kernel/protocol/reference.ts";
-import type { KernelBundle } from "../../lib/site/bundle.ts";
+import type { CheckMode } from "../../lib/kernel/types/check.ts";
+import { type KernelBundle, siteRooms } from "../../lib/site/bundle.ts";
+import { typesOf } from "../../lib/site/types.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { startBrowser } from "../book/browser.ts";
 import { startFirefox } from "./firefox.ts";
@@ -143,14 +145,25 @@ export class WebSession {
 
   /**
    * @param isolated the server sends the headers by which page and worker may share memory
-   * @param site the kernel of a site instead of the bare one
+   * @param site the kernel of a site instead of the bare one, or the bare one with types
    */
   static async start(
     isolated: boolean,
-    site?: KernelBundle,
+    site?: KernelBundle | "typed",
     browser: keyof typeof open = "chromium",
   ): Promise<WebSession> {
+    if (site !== "typed") return WebSession.#open(isolated, site, new Map(), browser);
+    return WebSession.#open(isolated, undefined, await typesOf(siteRooms), browser);
+  }
+
+  static async #open(
+    isolated: boolean,
+    site: KernelBundle | undefined,
+    typed: Map<string, Uint8Array>,
+    browser: keyof typeof open,
+  ): Promise<WebSession> {
     const own = site && {
+      types: `kernel/${site.types}`,
       worker: `kernel/${site.worker}`,
       modules: Object.fromEntries(
         Object.entries(site.modules).map(([name, path]) => [name, `kernel/${path}`]),
@@ -159,7 +172,7 @@ export class WebSession {
     const files: Record<string, [type: string, content: string | Uint8Array]> = {
       "/": [
         "text/html",
-        `<!doctype html><meta charset="utf-8"><script>site = ${JSON.stringify(own)}</script><script src="page.js"></script>${browser === "firefox" ? `<script>${Calls.script}</script>` : ""}`,
+        `<!doctype html><meta charset="utf-8"><script>site = ${JSON.stringify(own)}; typed = ${typed.size > 0}</script><script src="page.js"></script>${browser === "firefox" ? `<script>${Calls.script}</script>` : ""}`,
       ],
       "/page.js": ["text/javascript", await bundle("test/kernel/web-page.js")],
       "/cells.js": ["text/javascript", await bundle("lib/kernel/web/worker.js")],
@@ -168,6 +181,9 @@ export class WebSession {
     };
     for (const [path, bytes] of site?.files ?? [])
       files[`/kernel/${path}`] = [types[extname(path)] ?? "application/octet-stream", bytes];
+    for (const [path, bytes] of typed) files[`/${path}`] = ["application/gzip", bytes];
+    if (typed.size > 0)
+      files["/types.js"] = ["text/javascript", await bundle("lib/kernel/web/types-worker.js")];
     const headers: Record<string, string> = isolated
       ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
       : {};
@@ -216,6 +232,11 @@ export class WebSession {
   /** Runs a cell and interrupts it when it prints; the time from the interrupt to its end in ms. */
   interrupt(code: string) {
     return this.#call("interrupt", code);
+  }
+
+  /** Says what type errors do from here on. */
+  check(mode: CheckMode) {
+    return this.#call("check", mode);
   }
 
   /** How many workers have run cells so far. */

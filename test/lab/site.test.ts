@@ -71,6 +71,7 @@ describe("the workbook's site", function () {
   };
 
   it("is a folder of at most 50 MB that asks no other server for anything", () => {
+    console.log(`      ${site.files} files, ${(site.bytes / 1e6).toFixed(1)} MB`);
     assert.ok(site.bytes < 50e6, `${site.bytes} bytes`);
     assert.ok(site.hasBook);
   });
@@ -112,8 +113,12 @@ describe("the workbook's site", function () {
     await menu(page, "Kernel", "Interrupt Kernel");
     await outputOf(page, 2).filter({ hasText: "KeyboardInterrupt" }).waitFor();
     await run(page, 3);
-    // A loop that never waits takes the names along, and its message has said so.
+    // A loop that never waits takes the names along, and its message has said so: the checker has heard of it.
+    await outputOf(page, 3).filter({ hasText: "TypeScriptError: Cannot find name" }).waitFor();
+    await menu(page, "Kernel", "Check Types of TypeScript Cells");
+    await run(page, 3);
     await outputOf(page, 3).filter({ hasText: "after undefined" }).waitFor();
+    await menu(page, "Kernel", "Check Types of TypeScript Cells");
     await run(page, 4);
     await outputOf(page, 4).filter({ hasText: "42" }).waitFor();
   });

@@ -166,7 +166,7 @@ export function insteadOfPythons(name: string): string | undefined {
 export function hintForName(name: string): string | undefined {
   if (Object.hasOwn(names, name)) return names[name];
   if (browser.test(name)) {
-    return `${name} is the browser's, and cells run in Node: display.html(…) shows a page's parts, display.javascript(…) runs code in the browser`;
+    return `${name} is the page's, and cells run apart from it: display.html(…) shows a page's parts, display.javascript(…) runs code in the browser`;
   }
   return undefined;
 }

@@ -9,6 +9,16 @@ export interface JsxOptions {
   jsxImportSource?: string;
 }
 
+/** What compilerOptions say of JSX. */
+export function jsxOptions(compilerOptions: Record<string, unknown>): JsxOptions {
+  const options: JsxOptions = {};
+  for (const key of ["jsx", "jsxFactory", "jsxFragmentFactory", "jsxImportSource"] as const) {
+    const value = compilerOptions[key];
+    if (typeof value === "string") options[key] = key === "jsx" ? value.toLowerCase() : value;
+  }
+  return options;
+}
+
 /** How JSX is compiled. */
 export interface JsxSettings {
   /** Calls of a package's runtime, which is imported unseen; else of a function that the cell knows. */

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, resolve } from "node:path";
 import { parseExpression } from "@babel/parser";
 import { findUp } from "../run/resolve.ts";
-import type { JsxOptions } from "./jsx.ts";
+import { type JsxOptions, jsxOptions } from "./jsx.ts";
 import type { Expression } from "./tree.ts";
 
 export interface ClassOptions extends JsxOptions {
@@ -42,15 +42,6 @@ export function classOptions(folder: string): ClassOptions {
   const options: ClassOptions = jsxOptions(compilerOptions);
   if (typeof experimentalDecorators === "boolean") options.experimentalDecorators = experimentalDecorators;
   if (typeof useDefineForClassFields === "boolean") options.useDefineForClassFields = useDefineForClassFields;
-  return options;
-}
-
-export function jsxOptions(compilerOptions: Record<string, unknown>): JsxOptions {
-  const options: JsxOptions = {};
-  for (const key of ["jsx", "jsxFactory", "jsxFragmentFactory", "jsxImportSource"] as const) {
-    const value = compilerOptions[key];
-    if (typeof value === "string") options[key] = key === "jsx" ? value.toLowerCase() : value;
-  }
   return options;
 }
 

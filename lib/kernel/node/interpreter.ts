@@ -10,9 +10,8 @@ import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } fro
 import type { Content, Message, Origin } from "../protocol/messages.ts";
 import type { Completeness, ErrorContent } from "../protocol/reference.ts";
 import { errorContent } from "../protocol/request.ts";
-import type { Diagnostic } from "../types/diagnostics.ts";
+import { refusalOf } from "../types/check.ts";
 import { objectBefore, RuntimeMembers } from "../types/members.ts";
-import { describeProblems } from "../types/problems.ts";
 import { interruptChildren } from "./children.ts";
 import { Language } from "./language.ts";
 import type { ServerData } from "./link.ts";
@@ -159,32 +158,14 @@ export class NodeInterpreter implements Interpreter {
   }
 
   /** Refuses a cell with type errors, or warns of them. */
-  async #check({ source, title, origin, signal }: Cell, code: CellCode): Promise<void> {
-    const { check } = this.#data;
-    if (check === "off") return;
-    const problems = await this.#problems(source, code);
-    const errors = problems.filter((problem) => problem.severity === "error");
-    if (errors.length > 0 && check === "error") {
-      throw new Refused({
-        ename: "TypeScriptError",
-        evalue: errors[0].message,
-        traceback: describeProblems(errors, source, title),
-      });
-    }
-    if (problems.length === 0 || signal.aborted) return;
-    this.#outputs.stream(origin, "stderr", `${describeProblems(problems, source, title).join("\n")}\n`);
-  }
-
-  /** Types that cannot be had cost the checking, not the cell. */
-  async #problems(source: string, code: CellCode): Promise<Diagnostic[]> {
-    try {
-      return await (await this.#language.get()).check(source, code);
-    } catch (error) {
-      const why = (error as Error).message;
-      log(`types could not be checked: ${(error as Error).stack ?? why}`);
-      const message = `the cell runs unchecked, for its types cannot be had: ${why}`;
-      return [{ line: 1, column: 1, endLine: 1, endColumn: 1, code: 0, message, severity: "warning" }];
-    }
+  async #check(cell: Cell, code: CellCode): Promise<void> {
+    const refusal = await refusalOf(cell, code, {
+      mode: this.#data.check,
+      language: () => this.#language.get(),
+      warn: (text) => this.#outputs.stream(cell.origin, "stderr", text),
+      log,
+    });
+    if (refusal) throw new Refused(refusal);
   }
 
   /** The cell's names are known from here on, even if it fails half-way: what it declared before that is there. */

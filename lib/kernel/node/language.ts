@@ -21,8 +21,8 @@ export class Language {
   /** The service, whatever it knows. */
   get(): Promise<LanguageService> {
     if (!this.#service) {
-      const service = import("../types/language.ts").then(
-        ({ LanguageService }) => new LanguageService(this.#options),
+      const service = import("../types/machine.ts").then(({ machineService }) =>
+        machineService(this.#options),
       );
       this.#service = service;
       // What failed (a full disk, for one) may do the next time.

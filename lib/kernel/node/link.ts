@@ -1,5 +1,6 @@
 // What the two threads of the kernel say to each other: the server (sockets) and the main thread (the user's code).
 import type { CellRequest, FromCells, Published, ToCells } from "../run/exchange.ts";
+import type { CheckMode } from "../types/check.ts";
 
 /** A cell, ready to run. */
 export interface RunRequest extends CellRequest {
@@ -60,7 +61,7 @@ export const backlogLimit = 8 << 20;
 export interface ServerData {
   connectionFile: string;
   javascript: boolean;
-  check: "error" | "warning" | "off";
+  check: CheckMode;
   folder: string;
   shared: Int32Array;
   inputPort: import("node:worker_threads").MessagePort;

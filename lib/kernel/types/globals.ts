@@ -1,7 +1,8 @@
 // What cells can use without an import, as TypeScript declarations for the language service.
 // A string, because tsc does not copy .d.ts files to dist, and only dist is published.
 
-export const globalTypes = `
+/** On any ground. */
+const sharedGlobals = `
 /** What \`display\` takes beside the value. */
 interface DisplayOptions {
   /** The value is a MIME bundle already: \`{ "text/html": "<b>bold</b>" }\`. */
@@ -61,6 +62,56 @@ declare function prompt(message?: string, fallback?: string): string | null;
  */
 declare function input(message?: string, options?: { password?: boolean }): string;
 
+interface CommMessage {
+  data: Record<string, any>;
+  metadata: Record<string, any>;
+  buffers: Uint8Array[];
+}
+
+/** One line between a cell and the front end. Either side may open it, send on it, and close it. */
+interface Comm {
+  readonly id: string;
+  readonly target: string;
+  readonly isOpen: boolean;
+  onMessage: ((message: CommMessage) => unknown) | undefined;
+  onClose: ((message: CommMessage) => unknown) | undefined;
+  send(data: object, options?: { metadata?: object; buffers?: Uint8Array[] }): void;
+  close(data?: object): void;
+}
+
+/** Jupyter's comms: messages between cells and the front end's own code. */
+declare const comms: {
+  /** Opens a comm to the front end's \`target\`. */
+  open(target: string, data?: object, options?: { id?: string; metadata?: object; buffers?: Uint8Array[] }): Comm;
+  /** Names a target that the front end may open. */
+  register(target: string, onOpen: (comm: Comm, message: CommMessage) => unknown): void;
+  unregister(target: string): void;
+  get(id: string): Comm | undefined;
+};
+
+declare module "tslab" {
+  interface TslabDisplay {
+    javascript(s: string): void;
+    html(s: string): void;
+    markdown(s: string): void;
+    latex(s: string): void;
+    svg(s: string): void;
+    png(b: Uint8Array): void;
+    jpeg(b: Uint8Array): void;
+    gif(b: Uint8Array): void;
+    pdf(b: Uint8Array): void;
+    text(s: string): void;
+    raw(contentType: string, b: string | Uint8Array): any;
+  }
+  /** An output that each call overwrites. */
+  export function newDisplay(): TslabDisplay;
+  export const display: TslabDisplay;
+  export const versions: { tslab: string; typescript: string; node: string };
+}
+`;
+
+/** With Node's modules, which cells can use by their names. */
+export const machineGlobals = `${sharedGlobals}
 /** Node has it; its types are in the DOM's library, which cells leave out because Node has no DOM. */
 declare namespace WebAssembly {
   type ImportValue = Function | Global | Memory | Table | number;
@@ -133,57 +184,36 @@ declare const vm: typeof import("node:vm");
 declare const worker_threads: typeof import("node:worker_threads");
 declare const zlib: typeof import("node:zlib");
 
-interface CommMessage {
-  data: Record<string, any>;
-  metadata: Record<string, any>;
-  buffers: Uint8Array[];
-}
-
-/** One line between a cell and the front end. Either side may open it, send on it, and close it. */
-interface Comm {
-  readonly id: string;
-  readonly target: string;
-  readonly isOpen: boolean;
-  onMessage: ((message: CommMessage) => unknown) | undefined;
-  onClose: ((message: CommMessage) => unknown) | undefined;
-  send(data: object, options?: { metadata?: object; buffers?: Uint8Array[] }): void;
-  close(data?: object): void;
-}
-
-/** Jupyter's comms: messages between cells and the front end's own code. */
-declare const comms: {
-  /** Opens a comm to the front end's \`target\`. */
-  open(target: string, data?: object, options?: { id?: string; metadata?: object; buffers?: Uint8Array[] }): Comm;
-  /** Names a target that the front end may open. */
-  register(target: string, onOpen: (comm: Comm, message: CommMessage) => unknown): void;
-  unregister(target: string): void;
-  get(id: string): Comm | undefined;
-};
-
 interface ImportMeta {
   url: string;
   dirname: string;
   filename: string;
   resolve(specifier: string): string;
 }
+`;
 
-declare module "tslab" {
-  interface TslabDisplay {
-    javascript(s: string): void;
-    html(s: string): void;
-    markdown(s: string): void;
-    latex(s: string): void;
-    svg(s: string): void;
-    png(b: Uint8Array): void;
-    jpeg(b: Uint8Array): void;
-    gif(b: Uint8Array): void;
-    pdf(b: Uint8Array): void;
-    text(s: string): void;
-    raw(contentType: string, b: string | Uint8Array): any;
-  }
-  /** An output that each call overwrites. */
-  export function newDisplay(): TslabDisplay;
-  export const display: TslabDisplay;
-  export const versions: { tslab: string; typescript: string; node: string };
+/** With what a worker on a page has beside its own. */
+export const pageGlobals = `${sharedGlobals}
+interface ImportMeta {
+  url: string;
 }
+
+/** What is left of Node's process: settings, text, and the end of a cell. */
+declare const process: {
+  env: Record<string, string | undefined>;
+  argv: string[];
+  platform: string;
+  versions: Record<string, string | undefined>;
+  cwd(): string;
+  exit(code?: number): never;
+  stdout: { write(text: string): boolean };
+  stderr: { write(text: string): boolean };
+  on(event: string, listener: (...args: any[]) => void): void;
+  once(event: string, listener: (...args: any[]) => void): void;
+  off(event: string, listener: (...args: any[]) => void): void;
+  listeners(event: string): Function[];
+};
+
+/** What the page has not said is any: the import itself says what there is. */
+declare module "*";
 `;

@@ -1,8 +1,6 @@
 // What the server says of a place in a cell: a type and its documentation, a call's signature, a declaration's source.
-import { readFileSync } from "node:fs";
-import { basename, dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Inspection } from "../protocol/host.ts";
+import type { Ground } from "./ground.ts";
 import type { CellModules } from "./modules.ts";
 import type { TypeServer } from "./server.ts";
 import {
@@ -17,12 +15,12 @@ import {
 } from "./text.ts";
 
 export class Inspector {
-  readonly #folder: string;
+  readonly #ground: Ground;
   readonly #server: TypeServer;
   readonly #modules: CellModules;
 
-  constructor(folder: string, server: TypeServer, modules: CellModules) {
-    this.#folder = folder;
+  constructor(ground: Ground, server: TypeServer, modules: CellModules) {
+    this.#ground = ground;
     this.#server = server;
     this.#modules = modules;
   }
@@ -105,10 +103,13 @@ export class Inspector {
       target = await ask(carried);
     }
     if (!target) return undefined;
-    const path = fileURLToPath(target.targetUri);
-    const open = dirname(path) === this.#folder ? this.#server.documents.get(basename(path)) : undefined;
+    const path = this.#ground.pathOf(target.targetUri);
+    const { folder } = this.#ground;
+    const open = path.startsWith(`${folder}/`)
+      ? this.#server.documents.get(path.slice(folder.length + 1))
+      : undefined;
     const { start, end } = target.targetRange;
-    const lines = (open ?? readFileSync(path, "utf8")).split("\n").slice(start.line, end.line + 1);
+    const lines = (open ?? (await this.#ground.read(path))).split("\n").slice(start.line, end.line + 1);
     if (lines.length === 0) return undefined;
     lines[lines.length - 1] = lines[lines.length - 1].slice(0, end.character);
     lines[0] = lines[0].slice(start.character);

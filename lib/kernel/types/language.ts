@@ -1,4 +1,5 @@
-// Types for cells: diagnostics, completion and hover from TypeScript's native language server.
+// Types for cells: diagnostics, completion and hover from a language server: TypeScript's native one on a machine, one in a
+// worker on a page.
 //
 // Each accepted cell is a module that exists only in the server's memory and exports the names it declares. A later
 // cell takes them in on a line before its own: `import C = __cell3.C` for what may also be a type, and
@@ -11,15 +12,13 @@
 //
 // Opening a document rebuilds the program too. So modules are files in a folder of their own, which the server reads
 // without opening them; only cells with imports are documents in the notebook's folder, where imports are looked up.
-import { resolve } from "node:path";
-import { sweep } from "../../util/temporary.ts";
 import type { CellCode } from "../cell/code.ts";
 import { thinned } from "../cell/data.ts";
-import { jsxPragmas, jsxSettings } from "../cell/jsx.ts";
+import { jsxOptions, jsxPragmas, jsxSettings } from "../cell/jsx.ts";
 import { leadingComments } from "../cell/tree.ts";
-import { jsxOptions, projectOptions } from "../cell/tsconfig.ts";
 import type { Completions, Inspection } from "../protocol/host.ts";
 import { Ambient } from "./ambient.ts";
+import { NoAnswer, ServerDied } from "./client.ts";
 import { type CompletionAnswer, completionsOf } from "./completion.ts";
 import {
   cleaned,
@@ -30,10 +29,8 @@ import {
   isUnknownName,
   unchecked,
 } from "./diagnostics.ts";
-import { globalTypes } from "./globals.ts";
-import { homePrefix } from "./home.ts";
+import type { Ground, WatchedFiles } from "./ground.ts";
 import { Inspector } from "./inspection.ts";
-import { NoAnswer, ServerDied } from "./lsp.ts";
 import { CellModules } from "./modules.ts";
 import {
   ambientName,
@@ -42,17 +39,15 @@ import {
   globalsName,
   jsxDocumentOf,
   type ProjectSettings,
-  projectConfig,
 } from "./project.ts";
 import { declaredRoughly } from "./rough.ts";
 import { TypeServer } from "./server.ts";
 import { hasImports, hasNoCheck, plain, positionAt, typeText, wordBefore } from "./text.ts";
-import { ProjectFiles } from "./watch.ts";
 import { Whole } from "./whole.ts";
 
 export interface LanguageServiceOptions {
-  /** The notebook's folder: where relative imports and node_modules are looked up. */
-  folder: string;
+  /** Where the notebook is, and what answers there. */
+  ground: Ground;
   /** Cells are JavaScript: completion and inspection without type errors. */
   javascript?: boolean;
   /** Milliseconds after which a cell counts as unchecked. Default 15,000. */
@@ -64,24 +59,24 @@ const namesDocument = documentOf("names");
 
 /** Answers about cells' types. Nothing here throws for what a server does: it is restarted with its documents. */
 export class LanguageService {
-  readonly #folder: string;
+  readonly #ground: Ground;
   readonly #javascript: boolean;
   readonly #server: TypeServer;
-  readonly #files: ProjectFiles;
+  readonly #files: WatchedFiles;
   readonly #modules: CellModules;
   readonly #inspector: Inspector;
-  readonly #ambient = new Ambient();
-  readonly #whole = new Whole();
+  #ambient = new Ambient();
+  #whole = new Whole();
   #checked: { source: string; cell: CellCode } | undefined;
   readonly #settings: ProjectSettings = { jsx: 0 };
   /** Ways of compiling JSX, as the comments that say them. */
   readonly #jsxWays: string[] = [];
 
   constructor(options: LanguageServiceOptions) {
-    this.#folder = resolve(options.folder);
+    this.#ground = options.ground;
     this.#javascript = options.javascript ?? false;
     this.#server = new TypeServer({
-      folder: this.#folder,
+      ground: this.#ground,
       timeout: options.timeout ?? 15_000,
       first: () =>
         new Map([
@@ -92,18 +87,18 @@ export class LanguageService {
           [namesDocument, this.#modules.namesText(false)],
         ]),
     });
-    this.#files = new ProjectFiles(this.#folder, (changes) => this.#server.filesChanged(changes));
+    this.#files = this.#ground.watch((changes) => this.#server.filesChanged(changes));
     this.#configure();
-    this.#server.change(globalsName, globalTypes);
+    this.#server.change(globalsName, this.#ground.globals);
     this.#server.change(ambientName, this.#ambient.text);
-    this.#modules = new CellModules(this.#folder, this.#server, this.#files);
-    this.#inspector = new Inspector(this.#folder, this.#server, this.#modules);
+    this.#modules = new CellModules(this.#ground, this.#server, this.#files);
+    this.#inspector = new Inspector(this.#ground, this.#server, this.#modules);
     this.#server.change(cellDocument, this.#modules.prelude([]));
     this.#server.change(documentOf("edit"), this.#modules.prelude([]));
   }
 
   #configure(): void {
-    this.#server.change(configName, JSON.stringify(projectConfig(this.#folder, this.#settings)));
+    this.#server.change(configName, JSON.stringify(this.#ground.project(this.#settings)));
   }
 
   /**
@@ -111,7 +106,7 @@ export class LanguageService {
    * need not wait for it.
    */
   async start(): Promise<void> {
-    void sweep(homePrefix);
+    this.#ground.sweep();
     await this.#server.start();
     await this.#server.diagnostics(cellDocument).catch(() => undefined);
   }
@@ -270,7 +265,7 @@ export class LanguageService {
   /** Makes a cell that is being written a document, with a line before its own. */
   #edit(source: string, cursor: number, word = ""): { name: string; first: string } {
     const { names, jsx } = declaredRoughly(source, cursor);
-    const options = jsxOptions(projectOptions(this.#folder).compilerOptions);
+    const options = jsxOptions(this.#ground.compilerOptions());
     const isKnown = (each: string) => names.has(each) || this.#modules.has(each);
     const pragmas = jsx ? jsxPragmas(jsxSettings(source, options, isKnown)) : undefined;
     const name = this.#document("edit", pragmas);
@@ -287,6 +282,20 @@ export class LanguageService {
     const mentioned = new Set(source.match(/[\p{ID_Start}$_][\p{ID_Continue}$]*/gu));
     const start = word.slice(0, 2).toLowerCase();
     return names.filter((name) => mentioned.has(name) || (start && name.toLowerCase().startsWith(start)));
+  }
+
+  /** The names of all cells are gone. */
+  forget(): void {
+    this.#checked = undefined;
+    this.#modules.forget();
+    this.#whole = new Whole();
+    this.#ambient = new Ambient();
+    this.#server.change(ambientName, this.#ambient.text);
+  }
+
+  /** Whether it answers at once. */
+  get isLive(): boolean {
+    return this.#server.isLive;
   }
 
   /** Tells that files have changed on disk, so that cells see their new types. */

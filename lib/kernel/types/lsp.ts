@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { Client } from "./client.ts";
 
 /** The native `tsc` of the TypeScript that slimlab depends on: started directly, it saves a Node process. */
 export function findServer(): string {
@@ -21,33 +22,15 @@ export function findServer(): string {
   );
 }
 
-interface Pending {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
-  timer: NodeJS.Timeout;
-}
-
-/** A request that got no answer in time, or whose server died: there is no result, and nothing is wrong with the code. */
-export class NoAnswer extends Error {
-  override name = "NoAnswer";
-}
-
-/** The server ended while a request was under way. */
-export class ServerDied extends NoAnswer {}
-
-export class LspClient {
-  /** Called once when the process has ended without being told to. */
-  onExit: (reason: string) => void = () => {};
+export class LspClient extends Client {
   private readonly child: ChildProcess;
-  private readonly pending = new Map<number, Pending>();
-  private nextId = 1;
   private chunks: Buffer[] = [];
   private size = 0;
   private wanted = -1;
-  private ended = false;
   private errors = "";
 
   constructor(server: string, folder: string) {
+    super();
     this.child = spawn(server, ["--lsp", "--stdio"], {
       cwd: folder,
       stdio: ["pipe", "pipe", "pipe"],
@@ -67,40 +50,15 @@ export class LspClient {
     );
   }
 
-  get alive(): boolean {
-    return !this.ended;
-  }
-  get pid(): number | undefined {
+  override get pid(): number | undefined {
     return this.child.pid;
   }
 
-  request<T>(method: string, params: unknown, timeout: number): Promise<T> {
-    if (this.ended) return Promise.reject(new NoAnswer("the language server is not running"));
-    const id = this.nextId++;
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.pending.delete(id);
-        this.notify("$/cancelRequest", { id });
-        reject(new NoAnswer(`the language server did not answer ${method} within ${timeout / 1000} s`));
-      }, timeout);
-      this.pending.set(id, { resolve: resolve as (value: unknown) => void, reject, timer });
-      this.send({ jsonrpc: "2.0", id, method, params });
-    });
-  }
-
-  notify(method: string, params: unknown): void {
-    this.send({ jsonrpc: "2.0", method, params });
-  }
-
-  /** Ends the process; what is under way is rejected. */
-  kill(): void {
-    this.onExit = () => {};
+  protected stop(): void {
     this.child.kill("SIGKILL");
-    this.end("stopped");
   }
 
-  private send(message: object): void {
-    if (this.ended) return;
+  protected send(message: object): void {
     const body = JSON.stringify(message);
     // One write, so that small messages take one system call.
     this.child.stdin!.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
@@ -134,39 +92,5 @@ export class LspClient {
     const rest = this.joined().subarray(count);
     this.chunks = [rest];
     this.size = rest.length;
-  }
-
-  private handle(message: {
-    id?: number | string;
-    method?: string;
-    params?: { items?: unknown[] };
-    result?: unknown;
-    error?: { message: string };
-  }): void {
-    if (message.method !== undefined) {
-      // The server asks its client too (settings, file watchers): a plain answer keeps it from waiting.
-      if (message.id === undefined) return;
-      const result =
-        message.method === "workspace/configuration" ? (message.params?.items ?? []).map(() => null) : null;
-      this.send({ jsonrpc: "2.0", id: message.id, result });
-      return;
-    }
-    const waiting = this.pending.get(message.id as number);
-    if (!waiting) return;
-    this.pending.delete(message.id as number);
-    clearTimeout(waiting.timer);
-    if (message.error) waiting.reject(new Error(message.error.message));
-    else waiting.resolve(message.result);
-  }
-
-  private end(reason: string): void {
-    if (this.ended) return;
-    this.ended = true;
-    for (const { reject, timer } of this.pending.values()) {
-      clearTimeout(timer);
-      reject(new ServerDied(`the language server ${reason}`));
-    }
-    this.pending.clear();
-    this.onExit(reason);
   }
 }

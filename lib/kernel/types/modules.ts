@@ -1,13 +1,10 @@
 // The modules that cells are to the server. An accepted cell fills an empty one, which exports the names it declares; one
 // whose names are all redeclared is free for another.
-import { mkdirSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
 import type { CellCode, Declared } from "../cell/code.ts";
-import { Home } from "./home.ts";
+import type { Ground, OwnFolder, WatchedFiles } from "./ground.ts";
 import { documentOf, prefix } from "./project.ts";
 import type { TypeServer } from "./server.ts";
-import { hasImports, slashes } from "./text.ts";
-import type { ProjectFiles } from "./watch.ts";
+import { hasImports } from "./text.ts";
 
 interface Name {
   cell: number;
@@ -39,29 +36,40 @@ const openModules = 24;
 export class CellModules {
   readonly #folder: string;
   readonly #server: TypeServer;
-  readonly #files: ProjectFiles;
+  readonly #files: WatchedFiles;
   readonly #cells = new Map<number, CellModule>();
   /** Modules by what is in them. */
   readonly #texts = new Map<string, number>();
   readonly #names = new Map<string, Name>();
-  /** Each module's path without the extension; a cell's number is its place here. */
-  readonly #modules: { path: string; open: boolean }[] = [];
+  /** Where each module lies, and its name without the extension; a cell's number is its place here. */
+  readonly #modules: { folder: string; name: string; open: boolean }[] = [];
   readonly #free = { open: [] as number[], files: [] as number[] };
-  readonly #home: Home | undefined;
+  readonly #home: OwnFolder | undefined;
   readonly #namesModule: string;
 
-  constructor(folder: string, server: TypeServer, files: ProjectFiles) {
-    this.#folder = folder;
+  constructor(ground: Ground, server: TypeServer, files: WatchedFiles) {
+    this.#folder = ground.folder;
     this.#server = server;
     this.#files = files;
-    this.#namesModule = JSON.stringify(slashes(join(folder, `${prefix}_names`)));
+    this.#namesModule = JSON.stringify(`${this.#folder}/${prefix}_names`);
     try {
-      this.#home = new Home();
+      this.#home = ground.ownFolder();
     } catch {
       // Nowhere to write: every module is an open document, which works and takes longer.
     }
     this.#addModules("open", openModules);
     if (this.#home) this.#addModules("files", fileModules);
+  }
+
+  /** Empties all modules. */
+  forget(): void {
+    this.#names.clear();
+    this.#texts.clear();
+    for (const number of this.#cells.keys()) {
+      this.#fill(number, this.prelude([]));
+      this.#free[this.#modules[number].open ? "open" : "files"].push(number);
+    }
+    this.#cells.clear();
   }
 
   /** How many cells' modules are in use. */
@@ -173,8 +181,8 @@ export class CellModules {
   /** The module that names all cells' modules; `files`: those that are files too. */
   namesText(files: boolean): string {
     let text = "export {};\n";
-    for (const [number, { path, open }] of this.#modules.entries()) {
-      if (open || files) text += `export * as __cell${number} from ${JSON.stringify(slashes(path))};\n`;
+    for (const [number, { folder, name, open }] of this.#modules.entries()) {
+      if (open || files) text += `export * as __cell${number} from ${JSON.stringify(`${folder}/${name}`)};\n`;
     }
     return text;
   }
@@ -185,15 +193,16 @@ export class CellModules {
     const folder = open ? this.#folder : this.#home!.path;
     for (let i = 0; i < count; i++) {
       const number = this.#modules.length;
-      this.#modules.push({ path: join(folder, `${prefix}_${number}`), open });
-      if (!open) writeFileSync(`${this.#modules[number].path}.ts`, this.prelude([]));
+      const name = `${prefix}_${number}`;
+      this.#modules.push({ folder, name, open });
+      if (!open) this.#home!.write(`${name}.ts`, this.prelude([]));
       // The lowest numbers go first: they come off the end.
       this.#free[kind].unshift(number);
     }
     this.#server.change(documentOf("names"), this.namesText(true));
     if (!open) return;
     for (const number of this.#free.open)
-      this.#server.change(`${basename(this.#modules[number].path)}.ts`, this.prelude([]));
+      this.#server.change(`${this.#modules[number].name}.ts`, this.prelude([]));
   }
 
   #fillFree(text: string, imports: boolean): number {
@@ -207,19 +216,13 @@ export class CellModules {
   }
 
   #fill(number: number, text: string): void {
-    const { path, open } = this.#modules[number];
+    const { folder, name, open } = this.#modules[number];
     if (open) {
-      this.#server.change(`${basename(path)}.ts`, text);
+      this.#server.change(`${name}.ts`, text);
       return;
     }
-    try {
-      writeFileSync(`${path}.ts`, text);
-    } catch {
-      // Something cleaned the temporary folder: what the server has read already it keeps.
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(`${path}.ts`, text);
-    }
-    this.#files.changed([`${path}.ts`]);
+    this.#home!.write(`${name}.ts`, text);
+    this.#files.changed([`${folder}/${name}.ts`]);
   }
 
   /** Empties a cell's module when no name leads to it any more, and those that only it used. */

@@ -1,14 +1,12 @@
 // TypeScript's server with the documents that it holds: started when it is first asked, and again when it has died.
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { type Client, NoAnswer } from "./client.ts";
 import { type Diagnostic, diagnosticsOf, type ServerDiagnostic } from "./diagnostics.ts";
-import { findServer, LspClient, NoAnswer } from "./lsp.ts";
+import type { FileChange, Ground } from "./ground.ts";
 import { configName } from "./project.ts";
 import type { Position } from "./text.ts";
-import type { FileChange } from "./watch.ts";
 
 export interface TypeServerOptions {
-  folder: string;
+  ground: Ground;
   /** Milliseconds after which a request counts as unanswered. */
   timeout: number;
   /**
@@ -18,13 +16,15 @@ export interface TypeServerOptions {
   first(): Map<string, string>;
 }
 
+const stillLoading = "TypeScript is still being loaded; it goes on, and checks cells when it is there";
+
 /** What people wait for at the keyboard gets this long at most (in ms). */
 const patience = 5000;
 
 export class TypeServer {
   readonly #options: TypeServerOptions;
   readonly documents = new Map<string, string>();
-  #client: LspClient | undefined;
+  #client: Client | undefined;
   #ready: Promise<void> | undefined;
   #isClosed = false;
   #restarts: number[] = [];
@@ -32,6 +32,8 @@ export class TypeServer {
   /** The server has been initialised and holds the documents: from then on it hears of changes. */
   #isLive = false;
   #version = 1;
+  /** A start has taken too long to be waited for. */
+  #isLate = false;
 
   constructor(options: TypeServerOptions) {
     this.#options = options;
@@ -53,12 +55,27 @@ export class TypeServer {
   /** Resolves when the server can be asked; rejects with NoAnswer where it cannot. */
   async started(): Promise<void> {
     if (this.#isClosed) throw new NoAnswer("the language service is closed");
-    await this.start();
+    await this.#begun();
     if (!this.#isLive) throw new NoAnswer(this.#unavailable || "the language server is not running");
   }
 
+  /** A start that takes longer than a check may goes on beside the cells, and nobody waits for it again. */
+  async #begun(): Promise<void> {
+    const start = this.start();
+    if (this.#isLate && !this.#isLive) throw new NoAnswer(stillLoading);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(resolve, this.#options.timeout, "late");
+    });
+    const first = await Promise.race([start, late]);
+    clearTimeout(timer);
+    if (first !== "late") return;
+    this.#isLate = true;
+    throw new NoAnswer(stillLoading);
+  }
+
   uri(name: string): string {
-    return pathToFileURL(join(this.#options.folder, name)).href;
+    return this.#options.ground.uriOf(`${this.#options.ground.folder}/${name}`);
   }
 
   /** A document's text from here on; it is opened when it is new. */
@@ -128,12 +145,13 @@ export class TypeServer {
   }
 
   async #launch(): Promise<void> {
-    const { folder, timeout, first } = this.#options;
+    const { ground, timeout, first } = this.#options;
+    this.#isLate = false;
     try {
-      const client = new LspClient(findServer(), folder);
+      const client = ground.connect();
       this.#client = client;
       client.onExit = (reason) => this.#restart(reason);
-      await client.request("initialize", initialization(folder), Math.max(timeout, 15_000));
+      await client.request("initialize", initialization(ground), Math.max(timeout, ground.starts.within));
       client.notify("initialized", {});
       const small = first();
       const full = new Map([...small.keys()].map((name) => [name, this.documents.get(name)!]));
@@ -146,6 +164,9 @@ export class TypeServer {
     } catch (error) {
       // There is no server for this platform, or it does not start: cells run unchecked.
       this.#unavailable = (error as Error).message;
+      if (!ground.starts.again) return;
+      this.#client?.kill();
+      this.#ready = undefined;
     }
   }
 
@@ -175,10 +196,10 @@ export class TypeServer {
   }
 }
 
-function initialization(folder: string): object {
+function initialization({ folder, uriOf }: Ground): object {
   return {
-    processId: process.pid,
-    rootUri: pathToFileURL(folder).href,
+    processId: globalThis.process?.pid ?? null,
+    rootUri: uriOf(folder),
     capabilities: {
       general: { positionEncodings: ["utf-16"] },
       textDocument: {

@@ -5,16 +5,10 @@ import { pathToFileURL } from "node:url";
 import { packageRoot } from "../../util/files.ts";
 import { pathsOf } from "../cell/tsconfig.ts";
 import { filesOfTypes } from "../run/resolve.ts";
+import type { FileChange, WatchedFiles } from "./ground.ts";
 import { prefix } from "./project.ts";
 
-/** What became of a file, as LSP has it. */
-export interface FileChange {
-  uri: string;
-  /** 1 made, 2 changed, 3 gone. */
-  type: 1 | 2 | 3;
-}
-
-export class ProjectFiles {
+export class ProjectFiles implements WatchedFiles {
   readonly #folder: string;
   readonly #changed: (changes: FileChange[]) => void;
   readonly #watchers = new Map<string, FSWatcher>();

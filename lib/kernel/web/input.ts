@@ -10,7 +10,7 @@ export function ask(
   scopes: Scopes,
   post: (message: ToKernel) => void,
 ) {
-  const numbers = memory && new Int32Array(memory, 0, 2);
+  const numbers = memory && new Int32Array(memory, 0, 3);
 
   function answer(prompt: string, password: boolean): string | undefined {
     const { origin } = scopes.current;

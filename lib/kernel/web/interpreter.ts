@@ -1,6 +1,7 @@
 // Runs cells for the kernel's core: turns them into JavaScript and hands them to a worker, which is started anew where nothing
 // else ends what runs in it.
 
+import { unlessAborted } from "../../util/abort.ts";
 import { type Compile, codeOf } from "../cell/cell.ts";
 import { type CellCode, CellSyntaxError } from "../cell/code.ts";
 import { placeInCell } from "../cell/frame.ts";
@@ -8,9 +9,11 @@ import { CellNames } from "../cell/names.ts";
 import { completeness } from "../cell/syntax.ts";
 import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
 import { type Content, type Message, noOrigin, type Origin } from "../protocol/messages.ts";
-import type { Completeness } from "../protocol/reference.ts";
+import type { Completeness, ErrorContent } from "../protocol/reference.ts";
 import { errorContent } from "../protocol/request.ts";
-import { type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
+import { type CheckMode, refusalOf } from "../types/check.ts";
+import { Language } from "./language.ts";
+import { beatNow, type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
 
 // The worker is given time in turns of 10 ms of this side's own: on a busy machine both sides get fewer of them.
 const turnTime = 10;
@@ -26,10 +29,15 @@ export interface InterpreterOptions {
   modules: Record<string, string>;
   /** Where relative imports start. */
   base: string;
+  /** Starts a worker on what is built of types-worker.ts; without one, no cell is checked. */
+  types?(): Worker;
+  /** What type errors do at first. */
+  check: CheckMode;
   /** Compiles what taking types away is not enough for: enums, namespaces, decorators. */
   compile?: Compile;
   /** Whether page and workers may share memory. */
   isolated: boolean;
+  log(text: string): void;
 }
 
 const noCompiler: Compile = async (_, place) => {
@@ -41,6 +49,9 @@ const noCompiler: Compile = async (_, place) => {
   );
 };
 
+/** A cell was interrupted while it was being checked. */
+class Stopped extends Error {}
+
 export class WebInterpreter implements Interpreter {
   readonly #options: InterpreterOptions;
   readonly #memory: SharedArrayBuffer | undefined;
@@ -48,6 +59,7 @@ export class WebInterpreter implements Interpreter {
   readonly #handling = new Map<string, () => void>();
   readonly #waiting = new Map<number, (message: ToKernel) => void>();
   readonly #comms = new Set<string>();
+  readonly #language: Language | undefined;
   #outputs!: Outputs;
   #worker!: Worker;
   /** What cells have declared, once the worker is there. */
@@ -58,6 +70,7 @@ export class WebInterpreter implements Interpreter {
   constructor(options: InterpreterOptions) {
     this.#options = options;
     if (options.isolated) this.#memory = new SharedArrayBuffer(shared.bytes + shared.size);
+    if (options.types) this.#language = new Language(options.types, options.check);
     this.#start();
   }
 
@@ -65,9 +78,18 @@ export class WebInterpreter implements Interpreter {
     this.#outputs = outputs;
   }
 
-  warm(): void {}
+  /** Loads types, once the front end has its first answer. */
+  warm(): void {
+    this.#language?.start();
+  }
+
+  /** Says what type errors do from here on. */
+  check(mode: CheckMode): void {
+    this.#language?.switch(mode);
+  }
 
   close(): void {
+    this.#language?.close();
     this.#worker.terminate();
   }
 
@@ -128,7 +150,7 @@ export class WebInterpreter implements Interpreter {
   }
 
   /** Sends a question with a number and resolves to its answer; undefined when it does not come in time. */
-  async #question(ask: (number: number) => ToWorker, turns: number): Promise<ToKernel | undefined> {
+  async #question(ask: (number: number) => ToWorker, turns: () => number): Promise<ToKernel | undefined> {
     const number = ++this.#numbers;
     let answer: ToKernel | undefined;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -137,12 +159,12 @@ export class WebInterpreter implements Interpreter {
         answer = message;
         resolve();
       });
-      const wait = (left: number) => {
-        if (left === 0) resolve();
-        else timer = setTimeout(() => wait(left - 1), turnTime);
+      const wait = (spent: number) => {
+        if (spent >= turns()) resolve();
+        else timer = setTimeout(() => wait(spent + 1), turnTime);
       };
       this.#post(ask(number));
-      wait(turns);
+      wait(0);
     });
     clearTimeout(timer);
     this.#waiting.delete(number);
@@ -165,8 +187,17 @@ export class WebInterpreter implements Interpreter {
       };
     }
     const expressions = await this.#expressions(cell, names);
-    if (signal.aborted)
-      return { error: errorContent("KeyboardInterrupt", "the cell was interrupted before it ran") };
+    const stopped = () => ({
+      error: errorContent("KeyboardInterrupt", "the cell was interrupted before it ran"),
+    });
+    const refused = await unlessAborted(this.#check(cell, code), signal, () => new Stopped()).catch(
+      (error) => {
+        if (error instanceof Stopped) return stopped().error;
+        throw error;
+      },
+    );
+    if (refused) return { error: refused };
+    if (signal.aborted) return stopped();
     names.begin(code);
     const run = ++this.#numbers;
     const end = new Promise<CellEnd>((resolve) => this.#runs.set(run, resolve));
@@ -184,9 +215,24 @@ export class WebInterpreter implements Interpreter {
       showsResult: code.showsResult && !origin.silent,
       expressions,
     });
+    this.#language?.accept(source, code);
     const ended = await end;
     if (!ended.error) names.finish(code);
     return ended;
+  }
+
+  /** What a cell with type errors is refused with. */
+  async #check(cell: Cell, code: CellCode): Promise<ErrorContent | undefined> {
+    const language = this.#language;
+    return (
+      language &&
+      refusalOf(cell, code, {
+        mode: language.mode,
+        language: async () => language.service,
+        warn: (text) => this.#outputs.stream(cell.origin, "stderr", text),
+        log: this.#options.log,
+      })
+    );
   }
 
   #compile(source: string, name: string, names: CellNames): Promise<CellCode> {
@@ -223,8 +269,12 @@ export class WebInterpreter implements Interpreter {
     this.#answered(bytes.length);
   }
 
+  #numbersOf(): Int32Array {
+    return new Int32Array(this.#memory!, 0, 3);
+  }
+
   #answered(number: number): void {
-    const numbers = new Int32Array(this.#memory!, 0, 2);
+    const numbers = this.#numbersOf();
     Atomics.store(numbers, shared.answer, number);
     Atomics.notify(numbers, shared.answer);
   }
@@ -234,16 +284,27 @@ export class WebInterpreter implements Interpreter {
   /** What waits is cut off and all names stay. A loop that never waits is ended with the worker, and all names go. */
   async interrupt(): Promise<boolean> {
     if (this.#runs.size === 0) return true;
-    if (this.#memory) Atomics.store(new Int32Array(this.#memory, 0, 2), shared.interrupt, 1);
-    // A cell that asks is in no loop: however busy the machine is, it will hear.
-    const turns = this.#asking ? 20 * patience : patience;
-    if (this.#asking) {
-      this.#asking = undefined;
-      this.#answered(shared.cutOff);
-    }
+    if (this.#memory) Atomics.store(this.#numbersOf(), shared.interrupt, 1);
+    // A cell that asks, or that went on after a wait just now, is in no loop that never waits: however busy the machine is,
+    // it will hear.
+    let willHear = this.#wentOn();
+    const turns = () => {
+      if (this.#asking) {
+        this.#asking = undefined;
+        this.#answered(shared.cutOff);
+        willHear = true;
+      }
+      return willHear ? 60 * patience : patience;
+    };
     const pong = await this.#question((ping) => ({ type: "interrupt", ping }), turns);
     if (!pong && this.#runs.size > 0) this.#restart();
     return true;
+  }
+
+  /** Whether the cell that runs went on after a wait a moment ago. */
+  #wentOn(): boolean {
+    const beat = this.#memory && Atomics.load(this.#numbersOf(), shared.beat);
+    return beat !== undefined && beat !== 0 && beatNow() - beat < 500;
   }
 
   #restart(): void {
@@ -261,6 +322,7 @@ export class WebInterpreter implements Interpreter {
     for (const comm_id of this.#comms)
       this.#outputs.publish(noOrigin, "comm_close", { comm_id, data: {} } satisfies Content);
     this.#comms.clear();
+    this.#language?.forget();
     this.#start();
   }
 
@@ -271,6 +333,12 @@ export class WebInterpreter implements Interpreter {
   }
 
   async complete(source: string, offset: number): Promise<Completions> {
+    const typed = await this.#language?.ready()?.complete(source, offset);
+    return typed && typed.matches.length > 0 ? typed : this.#completeAtRunTime(source, offset);
+  }
+
+  /** What types do not know, or do not know yet, may be there all the same. */
+  async #completeAtRunTime(source: string, offset: number): Promise<Completions> {
     const before = source.slice(0, offset);
     const [, path = "", word = ""] =
       /((?:[\p{L}_$][\p{L}\p{N}_$]*\??\.)*)([\p{L}_$][\p{L}\p{N}_$]*)?$/u.exec(before) ?? [];
@@ -278,7 +346,10 @@ export class WebInterpreter implements Interpreter {
     const nothing: Completions = { matches: [], cursorStart: start, cursorEnd: offset, metadata: {} };
     if (path === "" && (word === "" || before.slice(0, start).endsWith("."))) return nothing;
     const expression = path === "" ? "globalThis" : path.replace(/\??\.$/, "");
-    const answer = await this.#question((ask) => ({ type: "members", ask, expression }), completionPatience);
+    const answer = await this.#question(
+      (ask) => ({ type: "members", ask, expression }),
+      () => completionPatience,
+    );
     if (answer?.type !== "members") return nothing;
     const found = answer.names.filter(
       ({ name }) => name.startsWith(word) && !/^__slimlab|\u200d$/.test(name),
@@ -297,7 +368,9 @@ export class WebInterpreter implements Interpreter {
     };
   }
 
-  async inspect(): Promise<Inspection | undefined> {
-    return undefined;
+  async inspect(source: string, offset: number, detail: 0 | 1): Promise<Inspection | undefined> {
+    const found = await this.#language?.ready()?.inspect(source, offset, detail);
+    // So TypeScript speaks of a name that it does not know.
+    return found?.plain === "any" ? undefined : found;
   }
 }

@@ -5,6 +5,7 @@ import { type Entry, findIn } from "../protocol/history.ts";
 import { Kernel } from "../protocol/kernel.ts";
 import type { Channel, Content, Message } from "../protocol/messages.ts";
 import type { KernelInfo } from "../protocol/reference.ts";
+import type { CheckMode } from "../types/check.ts";
 import { type InterpreterOptions, WebInterpreter } from "./interpreter.ts";
 
 export interface WebKernelOptions extends Partial<Omit<InterpreterOptions, "worker">> {
@@ -23,7 +24,9 @@ export interface WebKernel {
   receive(channel: "shell" | "control" | "stdin", message: Message): void;
   /** Ends what runs: as an `interrupt_request` does. */
   interrupt(): Promise<boolean>;
-  /** Ends the kernel and its worker. */
+  /** Says what type errors do from here on. */
+  check(mode: CheckMode): void;
+  /** Ends the kernel and its workers. */
   close(): void;
 }
 
@@ -34,6 +37,8 @@ export function startWebKernel(options: WebKernelOptions): WebKernel {
     modules: {},
     base: globalThis.location?.href ?? "",
     isolated: globalThis.crossOriginIsolated === true,
+    check: "error",
+    log,
     ...options,
   });
   const entries: Entry[] = [];
@@ -78,6 +83,7 @@ export function startWebKernel(options: WebKernelOptions): WebKernel {
   return {
     receive: (channel, message) => kernel.receive(channel, message),
     interrupt: () => kernel.interrupt(),
+    check: (mode) => interpreter.check(mode),
     close: () => interpreter.close(),
   };
 }

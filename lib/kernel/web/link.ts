@@ -17,7 +17,7 @@ export interface Start {
   modules: Record<string, string>;
   /** Where relative imports start. */
   base: string;
-  /** Two numbers and the room for an answer, where the page is isolated: see `shared`. */
+  /** Some numbers and the room for an answer, where the page is isolated: see `shared`. */
   shared?: SharedArrayBuffer;
 }
 
@@ -36,9 +36,16 @@ export const shared = {
   answer: 0,
   /** Not 0 when the cell that runs is to end. */
   interrupt: 1,
-  bytes: 8,
+  /** When the cell that runs last went on after a wait (see `beatNow`); 0 when it has not waited. */
+  beat: 2,
+  bytes: 12,
   noAnswer: -1,
   /** The question was interrupted. */
   cutOff: -2,
   size: 1 << 16,
 } as const;
+
+/** Milliseconds that page and worker count alike, in 32 bits. */
+export function beatNow(): number {
+  return Math.floor(performance.timeOrigin + performance.now()) | 0;
+}

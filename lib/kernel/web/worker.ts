@@ -16,7 +16,7 @@ import { display, setDisplaySink, tslabModule } from "../show/display.ts";
 import { CellRun } from "./cell.ts";
 import { importer, ownModules } from "./imports.ts";
 import { ask } from "./input.ts";
-import { type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
+import { beatNow, type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
 import { Scopes } from "./scope.ts";
 import { captureConsole } from "./streams.ts";
 import { followTimers } from "./timers.ts";
@@ -25,7 +25,12 @@ const post = globalThis.postMessage.bind(globalThis) as (message: ToKernel) => v
 const globals = [...globalNames()];
 let numbers: Int32Array | undefined;
 
-const scopes = new Scopes(() => numbers !== undefined && Atomics.load(numbers, shared.interrupt) !== 0);
+const scopes = new Scopes(() => {
+  if (!numbers) return false;
+  // A cell that waits again and again will hear of an interrupt by itself: the page is to know.
+  Atomics.store(numbers, shared.beat, beatNow());
+  return Atomics.load(numbers, shared.interrupt) !== 0;
+});
 const streams = captureConsole(
   (origin, name, text) => post({ type: "stream", origin, name, text }),
   () => scopes.current.origin,
@@ -68,7 +73,7 @@ function define(name: string, value: unknown): void {
 }
 
 function start({ modules, base, shared: memory }: Start): void {
-  if (memory) numbers = new Int32Array(memory, 0, 2);
+  if (memory) numbers = new Int32Array(memory, 0, 3);
   const question = ask(memory, scopes, postAfterText);
   define(goName, (value: unknown) => scopes.go(undefined, value));
   define(importFunction, importer(modules, base));
@@ -145,7 +150,7 @@ function take(message: ToWorker): void {
       start(message);
       break;
     case "run":
-      if (numbers) Atomics.store(numbers, shared.interrupt, 0);
+      if (numbers) for (const each of [shared.interrupt, shared.beat]) Atomics.store(numbers, each, 0);
       new CellRun(message, {
         scopes,
         publish,

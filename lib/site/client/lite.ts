@@ -7,7 +7,13 @@ import { translatePublished } from "../../texts/outputs.ts";
 import { type Table, Texts } from "../../texts/texts.ts";
 
 /** Put in by ../extension.ts: slimlab's version, the worker's script and the modules, from this script's folder. */
-declare const site: { version: string; worker: string; modules: Record<string, string>; texts: string };
+declare const site: {
+  version: string;
+  worker: string;
+  types: string;
+  modules: Record<string, string>;
+  texts: string;
+};
 
 /** A message as JupyterLite has it. */
 type LiteMessage = Omit<Message, "identities" | "buffers"> & {
@@ -35,7 +41,38 @@ interface Signal {
   emit(value: undefined): void;
 }
 
+interface Commands {
+  addCommand(id: string, options: object): void;
+  notifyCommandChanged(id: string): void;
+}
+
+interface MainMenu {
+  kernelMenu: { addGroup(items: { command: string }[], rank: number): void };
+}
+
+interface Palette {
+  addItem(item: { command: string; category: string }): void;
+}
+
 const running = new Map<string, LiteKernel>();
+
+// Whether cells' types are checked is this browser's setting, for all notebooks: a small machine has no room for TypeScript.
+const checksKey = "slimlab-checks";
+
+function checks(): boolean {
+  try {
+    return localStorage.getItem(checksKey) !== "off";
+  } catch {
+    return true; // Storage is forbidden here.
+  }
+}
+
+function switchChecks(on: boolean): void {
+  try {
+    localStorage.setItem(checksKey, on ? "on" : "off");
+  } catch {}
+  for (const kernel of running.values()) kernel.check(on);
+}
 
 const bytesOf = (buffer: ArrayBuffer | ArrayBufferView): Uint8Array =>
   ArrayBuffer.isView(buffer)
@@ -85,6 +122,8 @@ class LiteKernel {
     ]);
     this.#kernel = startWebKernel({
       worker: () => new Worker(new URL(site.worker, folder), { type: "module" }),
+      types: () => new Worker(new URL(site.types, folder), { type: "module" }),
+      check: checks() ? "error" : "off",
       modules: Object.fromEntries(modules),
       base: baseOf(location),
       version: site.version,
@@ -119,6 +158,10 @@ class LiteKernel {
     return this.#kernel.interrupt();
   }
 
+  check(on: boolean): void {
+    this.#kernel.check(on ? "error" : "off");
+  }
+
   dispose(): void {
     if (this.isDisposed) return;
     this.isDisposed = true;
@@ -144,7 +187,31 @@ offer("slimlab-kernel", {
       unknown
     >;
     const { Signal } = (await fromLab("@lumino/signaling")) as { Signal: new (sender: unknown) => Signal };
+    const { IMainMenu } = (await fromLab("@jupyterlab/mainmenu")) as Record<string, unknown>;
+    const { ICommandPalette } = (await fromLab("@jupyterlab/apputils")) as Record<string, unknown>;
     return [
+      {
+        id: "slimlab-kernel:checks",
+        autoStart: true,
+        optional: [IMainMenu, ICommandPalette],
+        activate({ commands }: { commands: Commands }, menu: MainMenu | null, palette: Palette | null) {
+          let on = checks();
+          const command = "slimlab:check-types";
+          commands.addCommand(command, {
+            label: "Check Types of TypeScript Cells",
+            caption: "Checking loads TypeScript (1.7 MB) and takes memory; without it cells run unchecked",
+            isToggleable: true,
+            isToggled: () => on,
+            execute: () => {
+              on = !on;
+              switchChecks(on);
+              commands.notifyCommandChanged(command);
+            },
+          });
+          menu?.kernelMenu.addGroup([{ command }], 100);
+          palette?.addItem({ command, category: "Kernel" });
+        },
+      },
       {
         id: "slimlab-kernel:kernel",
         autoStart: true,

@@ -1,0 +1,248 @@
+// A language server that is TypeScript's own service, the one in JavaScript: for pages, where the native one cannot run. It
+// answers the requests that `LanguageService` makes of a server, and knows files as texts.
+import type ts from "typescript-js";
+import {
+  completionItem,
+  hoverOf,
+  rangeOf,
+  type SignatureAnswer,
+  signatureOf,
+  textOfParts,
+} from "./answers.ts";
+import type { ServerDiagnostic } from "./diagnostics.ts";
+import { type Library, libraryFolders } from "./library.ts";
+import { configName } from "./project.ts";
+import type { Position } from "./text.ts";
+
+type TypeScript = typeof ts;
+
+interface Document {
+  version: number;
+  snapshot: ts.IScriptSnapshot;
+}
+
+interface AtPlace {
+  textDocument: { uri: string };
+  position: Position;
+}
+
+interface Config {
+  compilerOptions: Record<string, unknown>;
+  files: string[];
+}
+
+const preferences: ts.UserPreferences = {
+  includeCompletionsForModuleExports: false,
+  includeCompletionsWithInsertText: true,
+  includeAutomaticOptionalChainCompletions: true,
+};
+
+export class Service {
+  readonly #ts: TypeScript;
+  readonly #library: Map<string, string>;
+  readonly #roots: string[];
+  readonly #folders = new Set<string>();
+  readonly #snapshots = new Map<string, ts.IScriptSnapshot>();
+  readonly #documents = new Map<string, Document>();
+  readonly #service: ts.LanguageService;
+  #options: ts.CompilerOptions = {};
+  #files: string[] = [];
+  #version = 0;
+
+  constructor(typescript: TypeScript, { files, roots }: Library) {
+    this.#ts = typescript;
+    this.#library = new Map(Object.entries(files));
+    this.#roots = roots;
+    for (const path of this.#library.keys()) this.#addFolders(path);
+    this.#service = typescript.createLanguageService(this.#host());
+  }
+
+  #host(): ts.LanguageServiceHost {
+    const has = (path: string) => this.#documents.has(path) || this.#library.has(path);
+    return {
+      getCompilationSettings: () => this.#options,
+      getScriptFileNames: () => this.#files,
+      getScriptVersion: (path) => String(this.#documents.get(path)?.version ?? 0),
+      getScriptSnapshot: (path) => this.#documents.get(path)?.snapshot ?? this.#snapshot(path),
+      getProjectVersion: () => String(this.#version),
+      getCurrentDirectory: () => "/",
+      getDefaultLibFileName: () => `${libraryFolders.standard}/lib.esnext.full.d.ts`,
+      useCaseSensitiveFileNames: () => true,
+      fileExists: has,
+      readFile: (path) => this.read(path),
+      directoryExists: (path) => this.#folders.has(path) || path === "",
+      getDirectories: () => [],
+      realpath: (path) => path,
+    };
+  }
+
+  #snapshot(path: string): ts.IScriptSnapshot | undefined {
+    const text = this.#library.get(path);
+    if (text === undefined) return undefined;
+    let snapshot = this.#snapshots.get(path);
+    if (!snapshot) {
+      snapshot = this.#ts.ScriptSnapshot.fromString(text);
+      this.#snapshots.set(path, snapshot);
+    }
+    return snapshot;
+  }
+
+  #addFolders(path: string): void {
+    for (let at = folderOf(path); at !== "" && !this.#folders.has(at); at = folderOf(at))
+      this.#folders.add(at);
+  }
+
+  /** A file's text. */
+  read(path: string): string | undefined {
+    const document = this.#documents.get(path)?.snapshot;
+    return document ? document.getText(0, document.getLength()) : this.#library.get(path);
+  }
+
+  /** Takes in what a message without an answer says. */
+  notify(method: string, params: unknown): void {
+    if (method !== "textDocument/didOpen" && method !== "textDocument/didChange") return;
+    const { textDocument, contentChanges } = params as {
+      textDocument: { uri: string; text?: string };
+      contentChanges?: { text: string }[];
+    };
+    const text = contentChanges?.at(-1)?.text ?? textDocument.text ?? "";
+    const path = pathOf(textDocument.uri);
+    this.#version++;
+    this.#addFolders(path);
+    if (path.endsWith(`/${configName}`)) this.#configure(JSON.parse(text) as Config, folderOf(path));
+    else
+      this.#documents.set(path, {
+        version: this.#version,
+        snapshot: this.#ts.ScriptSnapshot.fromString(text),
+      });
+  }
+
+  #configure({ compilerOptions, files }: Config, folder: string): void {
+    const { options, errors } = this.#ts.convertCompilerOptionsFromJson(compilerOptions, folder, configName);
+    if (errors.length > 0) throw new Error(this.#ts.flattenDiagnosticMessageText(errors[0].messageText, " "));
+    this.#options = options;
+    this.#files = [
+      ...files.map((name) => (name.startsWith("/") ? name : `${folder}/${name}`)),
+      ...this.#roots,
+    ];
+  }
+
+  /** Answers a request. */
+  request(method: string, params: unknown): unknown {
+    const place = params as AtPlace;
+    switch (method) {
+      case "textDocument/diagnostic":
+        return { items: this.#diagnostics(pathOf(place.textDocument.uri)) };
+      case "textDocument/completion":
+        return this.#completion(place);
+      case "completionItem/resolve":
+        return this.#details(params as { label: string; data: ItemData });
+      case "textDocument/hover":
+        return this.#at(place, (path, offset) => {
+          const info = this.#service.getQuickInfoAtPosition(path, offset);
+          return info ? { contents: { kind: "markdown", value: hoverOf(info) } } : null;
+        });
+      case "textDocument/signatureHelp":
+        return this.#at(place, (path, offset) => this.#signature(path, offset));
+      case "textDocument/definition":
+        return this.#at(place, (path, offset) => this.#definition(path, offset));
+      case "slimlab/read":
+        return this.read((params as { path: string }).path) ?? null;
+      case "custom/projectInfo":
+        this.#service.getProgram();
+        return null;
+      default:
+        throw new Error(`${method}: not a request that this server knows`);
+    }
+  }
+
+  #source(path: string): ts.SourceFile {
+    const source = this.#service.getProgram()?.getSourceFile(path);
+    if (!source) throw new Error(`${path}: no document of this server's`);
+    return source;
+  }
+
+  #at<T>({ textDocument, position }: AtPlace, answer: (path: string, offset: number) => T): T {
+    const path = pathOf(textDocument.uri);
+    const { line, character } = position;
+    return answer(path, this.#ts.getPositionOfLineAndCharacter(this.#source(path), line, character));
+  }
+
+  #diagnostics(path: string): ServerDiagnostic[] {
+    const source = this.#source(path);
+    const found = [
+      ...this.#service.getSyntacticDiagnostics(path),
+      ...this.#service.getSemanticDiagnostics(path),
+    ];
+    const text = (message: string | ts.DiagnosticMessageChain) =>
+      this.#ts.flattenDiagnosticMessageText(message, "\n");
+    return found.map(({ start = 0, length = 0, category, code, messageText, relatedInformation }) => ({
+      range: rangeOf(source, start, start + length),
+      severity: category === this.#ts.DiagnosticCategory.Error ? 1 : 2,
+      code,
+      message: text(messageText),
+      relatedInformation: relatedInformation?.map((each) => ({ message: text(each.messageText) })),
+    }));
+  }
+
+  #completion(place: AtPlace): object | null {
+    return this.#at(place, (path, offset) => {
+      const found = this.#service.getCompletionsAtPosition(path, offset, preferences);
+      if (!found) return null;
+      const source = this.#source(path);
+      const span = found.optionalReplacementSpan;
+      const data: ItemData = { path, offset };
+      return {
+        // What is typed is replaced up to the cursor.
+        itemDefaults: { data, editRange: span && rangeOf(source, span.start, Math.max(span.start, offset)) },
+        items: found.entries.map((entry) => completionItem(entry, source)),
+      };
+    });
+  }
+
+  /** A completion's signature and documentation. */
+  #details({ label, data: { path, offset }, ...item }: { label: string; data: ItemData }): object {
+    const details = this.#service.getCompletionEntryDetails(
+      path,
+      offset,
+      label,
+      undefined,
+      undefined,
+      preferences,
+      undefined,
+    );
+    return { ...item, label, detail: details && textOfParts(details.displayParts) };
+  }
+
+  #signature(path: string, offset: number): SignatureAnswer | null {
+    const help = this.#service.getSignatureHelpItems(path, offset, undefined);
+    if (!help) return null;
+    return { signatures: help.items.map(signatureOf), activeSignature: help.selectedItemIndex };
+  }
+
+  #definition(path: string, offset: number): object[] | null {
+    const found = this.#service.getDefinitionAtPosition(path, offset);
+    return (
+      found?.map(({ fileName, textSpan, contextSpan = textSpan }) => ({
+        targetUri: `file://${encodeURI(fileName)}`,
+        targetRange: rangeOf(
+          this.#source(fileName),
+          contextSpan.start,
+          contextSpan.start + contextSpan.length,
+        ),
+      })) ?? null
+    );
+  }
+}
+
+/** What the server wants to be told again of a completion. */
+interface ItemData {
+  path: string;
+  offset: number;
+}
+
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
+
+function pathOf(uri: string): string {
+  return decodeURIComponent(new URL(uri).pathname);
+}

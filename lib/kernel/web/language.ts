@@ -1,0 +1,71 @@
+// The language service of a kernel on a page: loaded with the first cell, unless checks are switched off, and then gone.
+import type { CellCode } from "../cell/code.ts";
+import type { CheckMode } from "../types/check.ts";
+import { LanguageService } from "../types/language.ts";
+import { page } from "./types.ts";
+
+/** A new service is told of so many cells at most. */
+const mostCells = 500;
+
+export class Language {
+  readonly #worker: () => Worker;
+  #service: LanguageService | undefined;
+  /** What has run, and how much of it the service knows. */
+  readonly #ran: [source: string, cell: CellCode][] = [];
+  #told = 0;
+  #mode: CheckMode;
+
+  constructor(worker: () => Worker, mode: CheckMode) {
+    this.#worker = worker;
+    this.#mode = mode;
+  }
+
+  get mode(): CheckMode {
+    return this.#mode;
+  }
+
+  /** Where checks are switched off, the worker's memory is given back too. */
+  switch(mode: CheckMode): void {
+    this.#mode = mode;
+    if (mode !== "off") this.start();
+    else this.close();
+  }
+
+  /** The service, with the names of all cells so far. */
+  get service(): LanguageService {
+    this.#service ??= new LanguageService({ ground: page(this.#worker) });
+    for (const [source, cell] of this.#ran.slice(this.#told)) this.#service.accept(source, cell);
+    this.#told = this.#ran.length;
+    return this.#service;
+  }
+
+  /** The service where it answers at once. */
+  ready(): LanguageService | undefined {
+    return this.#service?.isLive ? this.service : undefined;
+  }
+
+  start(): void {
+    // What fails here is told to the first cell that asks.
+    if (this.#mode !== "off") this.service.start().catch(() => {});
+  }
+
+  /** Makes a cell's names known to later ones: it has been checked, and runs. */
+  accept(source: string, cell: CellCode): void {
+    this.#ran.push([source, { ...cell, code: "", map: { ...cell.map, mappings: "", sourcesContent: [] } }]);
+    if (this.#mode !== "off") void this.service;
+    const older = this.#ran.splice(0, this.#ran.length - mostCells).length;
+    this.#told = Math.max(0, this.#told - older);
+  }
+
+  /** All names are gone. */
+  forget(): void {
+    this.#ran.length = this.#told = 0;
+    this.#service?.forget();
+  }
+
+  close(): void {
+    void this.#service?.close();
+    this.#service = undefined;
+    this.#told = 0;
+  }
+}
