@@ -14,6 +14,7 @@ import type { RunReport } from "../../lib/notebook/report.ts";
 import { bars, heatmap, histogram, lines, scatter, slider, spectrum } from "../../lib/plots/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import { code, markdown, notebook, save, shown } from "../chapters/notebooks.ts";
+import { seriousTroubles } from "./axe.ts";
 import { browserPath, startBrowser } from "./browser.ts";
 
 const random = seeded(3);
@@ -492,6 +493,15 @@ describe("the book", function () {
         .evaluate((heading) => heading.getBoundingClientRect().top);
       assert.ok(Math.abs(top) < 200, `the heading is ${top} pixels from the top`);
       await page.context().close();
+    });
+
+    it("has nothing serious for axe-core, on any kind of page", async () => {
+      for (const name of ["index.html", "glossary.html", "zh/3.1.2-filter-pruning.html"]) {
+        const page = await open(bases["file:"](), name, { bypassCSP: true });
+        for (const view of ["desktop", "dark desktop", "phone"] as const)
+          assert.deepEqual(await seriousTroubles(page, view), [], name);
+        await page.context().close();
+      }
     });
 
     it("is accessible: landmarks, names, levels, contrast", async () => {
