@@ -7,6 +7,7 @@ import {
   FormatError,
   type GgufFile,
   type ImportedNetwork,
+  importKeras,
   importTflite,
   type OnnxModel,
   onnxNetworkOf,
@@ -20,7 +21,7 @@ import { readBytes } from "../platform/node.ts";
 /** What a command can be given. */
 export type ModelFile =
   | {
-      format: "tfjs" | "slim" | "tflite";
+      format: "tfjs" | "slim" | "tflite" | "keras";
       model: tf.LayersModel;
       compression?: Compression;
       meta?: Record<string, unknown>;
@@ -35,10 +36,10 @@ export type ModelFile =
 
 /** The formats, as help texts and errors list them. */
 export const readable =
-  "TensorFlow.js models (a folder, or its model.json), .slim, .tflite, .onnx, .safetensors and .gguf files";
+  "TensorFlow.js models (a folder, or its model.json), .slim, .tflite, .onnx, .keras, .h5, .safetensors and .gguf files";
 
 export interface OpenOptions {
-  /** Sizes of inputs that an .onnx file leaves open, by name, the batch left out: [3, 224, 224]. */
+  /** Sizes of inputs that an .onnx, .keras or .h5 file leaves open, by name, the batch left out: [3, 224, 224]. */
   inputShapes?: Record<string, readonly number[]>;
 }
 
@@ -64,6 +65,11 @@ export async function openModelFile(path: string, options: OpenOptions = {}): Pr
       return openOnnx(path, options);
     case "tflite":
       return { format, ...(await modelFrom(importTflite(await readBytes(path), path))) };
+    case "keras":
+      return {
+        format,
+        ...(await modelFrom(await importKeras(await readBytes(path), { ...options, file: path }))),
+      };
     case "safetensors":
       return { format, tensors: await openSafetensors(path) };
     case "gguf":
@@ -120,6 +126,8 @@ async function formatOf(path: string): Promise<ModelFile["format"]> {
   if (extension === ".slim" || start.subarray(0, 4).toString("latin1") === "SLIM") return "slim";
   if (start.subarray(0, 4).toString("latin1") === "GGUF") return "gguf";
   if (extension === ".tflite" || start.subarray(4, 8).toString("latin1") === "TFL3") return "tflite";
+  if ([".keras", ".h5", ".hdf5"].includes(extension)) return "keras";
+  if (start.subarray(1, 4).toString("latin1") === "HDF") return "keras";
   if (extension === ".onnx") return "onnx";
   if (extension === ".safetensors") return "safetensors";
   if (extension === ".json" || start[0] === 0x7b) return "tfjs";

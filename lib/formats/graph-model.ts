@@ -6,6 +6,7 @@ import { reading, refuse } from "./error.ts";
 import {
   type Constant,
   type ImportedNetwork,
+  inOrder,
   NetworkBuilder,
   type Operation,
   readAll,
@@ -113,34 +114,6 @@ export function importGraphModel(
     const { graph, notes } = state.builder.finish(file.replace(/^.*[/\\]|\.json$/g, ""), outputs);
     return { graph: simplified(graph), notes };
   });
-}
-
-/** Operators, each behind those that it reads. */
-function inOrder(calls: Call[]): Call[] {
-  const byName = new Map(calls.map((call) => [call.name, call]));
-  if (byName.size < calls.length) throw new RangeError("two operators have one name");
-  const state = new Map<Call, "open" | "done">();
-  const order: Call[] = [];
-  for (const start of calls) {
-    const stack = [start];
-    for (let call = stack.at(-1); call; call = stack.at(-1)) {
-      if (state.get(call) === undefined) {
-        state.set(call, "open");
-        for (const name of call.inputs) {
-          const before = byName.get(name);
-          if (!before) throw new RangeError(`${shown(call.name)} reads ${shown(name)}, which is not there`);
-          if (state.get(before) === "open")
-            throw new RangeError(`operators go in a circle at ${shown(name)}`);
-          if (state.get(before) === undefined) stack.push(before);
-        }
-      } else {
-        stack.pop();
-        if (state.get(call) === "open") order.push(call);
-        state.set(call, "done");
-      }
-    }
-  }
-  return order;
 }
 
 class Reading {

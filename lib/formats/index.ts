@@ -28,6 +28,7 @@ export {
 } from "./gguf/file.ts";
 export { graphModelReadable, importGraphModel } from "./graph-model.ts";
 export type { ImportedNetwork } from "./import/builder.ts";
+export { importKeras, type KerasImportOptions, kerasReadable } from "./keras/import.ts";
 export type { ActivationGrid, ActivationGrids } from "./network.ts";
 export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";
 export { dequantizeBlocks, matMulNBits } from "./onnx/blocks.ts";

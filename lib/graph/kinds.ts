@@ -238,8 +238,9 @@ function cellRole(view: NodeView, role: string): WeightRole | undefined {
 }
 
 /** Recurrent kernels are used once for each time step; the products of gates and states are element-wise work. */
-function recurrent(tfjs: string): Kind {
+function recurrent(tfjs: string, shape?: Kind["shape"]): Kind {
   return kind(tfjs, {
+    shape,
     flow: always("block"),
     product: "recurrent",
     weight: cellRole,
@@ -280,7 +281,7 @@ const table: Record<LayerKind, Kind> = {
     scaling: always("weighted"),
     integer: "dense",
   }),
-  conv1d: convolution("Conv1D", 1),
+  conv1d: convolution("Conv1D", 1, { shape: shapes.conv1d }),
   conv2d: convolution("Conv2D", 2, {
     shape: shapes.conv2d,
     // Rows behind a flattened [c, h, w] come in another order than equalization counts them.
@@ -315,13 +316,14 @@ const table: Record<LayerKind, Kind> = {
     integer: "depthwiseConv2d",
   }),
   embedding: kind("Embedding", {
+    shape: shapes.lookup,
     flow: always("block"),
     product: "lookup",
     weight: roles({ embeddings: kernelOf("entry", "out") }),
   }),
-  simpleRNN: recurrent("SimpleRNN"),
-  gru: recurrent("GRU"),
-  lstm: recurrent("LSTM"),
+  simpleRNN: recurrent("SimpleRNN", shapes.recurrent),
+  gru: recurrent("GRU", shapes.recurrent),
+  lstm: recurrent("LSTM", shapes.recurrent),
   rnn: recurrent("RNN"),
   convLstm2d: {
     ...recurrent("ConvLSTM2D"),
@@ -331,7 +333,7 @@ const table: Record<LayerKind, Kind> = {
       return view.inputs[0][0] * perPlace(view, spatial(view, output), kernelRoles(view));
     },
   },
-  bidirectional: recurrent("Bidirectional"),
+  bidirectional: recurrent("Bidirectional", shapes.bidirectional),
   timeDistributed: kind("TimeDistributed", {
     flow: always("block"),
     product: "other",
@@ -382,21 +384,34 @@ const table: Record<LayerKind, Kind> = {
   }),
   thresholdedReLU: kind("ThresholdedReLU", { shape: shapes.same }),
   softmax: kind("Softmax", { flow: always("block"), inPlace: true, shape: shapes.same }),
-  maxPooling1d: pooling("MaxPooling1D", { grid: always("same"), scaling: always("stops") }),
+  maxPooling1d: pooling("MaxPooling1D", {
+    grid: always("same"),
+    scaling: always("stops"),
+    shape: shapes.pooled1d,
+  }),
   maxPooling2d: pooling("MaxPooling2D", { grid: always("same"), integer: "maxPool2d", shape: shapes.pooled }),
   maxPooling3d: pooling("MaxPooling3D", { grid: always("same"), scaling: always("stops") }),
-  averagePooling1d: pooling("AveragePooling1D", { grid: always("means"), scaling: always("stops") }),
+  averagePooling1d: pooling("AveragePooling1D", {
+    grid: always("means"),
+    scaling: always("stops"),
+    shape: shapes.pooled1d,
+  }),
   averagePooling2d: pooling("AveragePooling2D", {
     grid: always("means"),
     integer: "averagePool2d",
     shape: shapes.pooled,
   }),
   averagePooling3d: pooling("AveragePooling3D", { grid: always("means"), scaling: always("stops") }),
-  globalMaxPooling1d: pooling("GlobalMaxPooling1D", { grid: always("same"), scaling: always("stops") }),
+  globalMaxPooling1d: pooling("GlobalMaxPooling1D", {
+    grid: always("same"),
+    scaling: always("stops"),
+    shape: shapes.channelsOfSteps,
+  }),
   globalMaxPooling2d: pooling("GlobalMaxPooling2D", { grid: always("same"), shape: shapes.channelsOnly }),
   globalAveragePooling1d: pooling("GlobalAveragePooling1D", {
     grid: always("means"),
     scaling: always("stops"),
+    shape: shapes.channelsOfSteps,
   }),
   globalAveragePooling2d: pooling("GlobalAveragePooling2D", {
     shape: shapes.channelsOnly,
@@ -443,7 +458,11 @@ const table: Record<LayerKind, Kind> = {
     shape: shapes.reshape,
   }),
   permute: kind("Permute", { flow: always("block"), grid: always("same"), shape: shapes.permute }),
-  repeatVector: kind("RepeatVector", { flow: always("block"), grid: always("same") }),
+  repeatVector: kind("RepeatVector", {
+    flow: always("block"),
+    grid: always("same"),
+    shape: shapes.repeatVector,
+  }),
   masking: kind("Masking", { flow: always("block"), grid: always("same") }),
   zeroPadding2d: kind("ZeroPadding2D", {
     shape: shapes.zeroPadding2d,

@@ -53,15 +53,19 @@ function windows(size: number | null, window: number, stride: number, dilation: 
 }
 
 const windowed =
-  (window: (layer: ShapedLayer) => number[], channels: (layer: ShapedLayer, input: Shape) => number | null) =>
+  (
+    window: (layer: ShapedLayer) => number[],
+    channels: (layer: ShapedLayer, input: Shape) => number | null,
+    axes: 1 | 2 = 2,
+  ) =>
   (layer: ShapedLayer, [input]: readonly Shape[]): (number | null)[] => {
-    rank(layer, input, 3);
+    rank(layer, input, axes + 1);
     const sizes = window(layer);
     const strides = pair(layer.attributes.strides, layer.kind.includes("Pooling") ? sizes : 1);
     const dilation = pair(layer.attributes.dilationRate, 1);
-    const places = [0, 1].map((i) =>
-      windows(input[i], sizes[i], strides[i], dilation[i], layer.attributes.padding),
-    );
+    const places = input
+      .slice(0, axes)
+      .map((size, i) => windows(size, sizes[i], strides[i], dilation[i], layer.attributes.padding));
     return [...places, channels(layer, input)];
   };
 
@@ -73,6 +77,12 @@ const depthwiseChannels = ({ weights }: ShapedLayer) =>
 export const pooled = windowed(
   ({ attributes }) => pair(attributes.poolSize, 2),
   (_, input) => input[2],
+);
+
+export const pooled1d = windowed(
+  ({ attributes }) => pair(attributes.poolSize, 2),
+  (_, input) => input[1],
+  1,
 );
 
 /** Shapes that meet with sizes of 1 stretched. */
@@ -125,11 +135,39 @@ export const channelsOnly: ShapeRule = (layer, [input]) => {
   return [input[2]];
 };
 
+export const channelsOfSteps: ShapeRule = (layer, [input]) => {
+  rank(layer, input, 2);
+  return [input[1]];
+};
+
+export const lookup: ShapeRule = ({ weights }, [input]) => [...input, weights.embeddings[1]];
+
+export const repeatVector: ShapeRule = (layer, [input]) => {
+  rank(layer, input, 1);
+  return [Number(layer.attributes.n), input[0]];
+};
+
+/** A state for each time step, or the last one. */
+export const recurrent: ShapeRule = (layer, [input]) => {
+  rank(layer, input, 2);
+  const units = Number(layer.attributes.units);
+  return layer.attributes.returnSequences ? [input[0], units] : [units];
+};
+
+/** What two recurrent layers give out, one of which reads backwards. */
+export const bidirectional: ShapeRule = (layer, inputs) => {
+  const { config } = layer.attributes.layer as { config: Attributes };
+  const one = recurrent({ ...layer, attributes: config }, inputs);
+  return layer.attributes.mergeMode === "concat" ? one.with(-1, times(one.at(-1)!, 2)) : one;
+};
+
 function times(size: number | null, factor: number): number | null {
   return size === null ? null : size * factor;
 }
 
 export const dense: ShapeRule = ({ weights }, [input]) => [...input.slice(0, -1), weights.kernel[1]];
+
+export const conv1d: ShapeRule = windowed(kernelSize("kernel"), ({ weights }) => weights.kernel[2], 1);
 
 export const conv2d: ShapeRule = windowed(kernelSize("kernel"), ({ weights }) => weights.kernel[3]);
 

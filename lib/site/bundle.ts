@@ -70,7 +70,7 @@ module.exports = new Proxy(known, {
 
 /** Optional packages of Node's: a cell that needs one is told so. */
 const absent =
-  /^(bullmq|ioredis|danfojs-node|onnxruntime-node|@litertjs\/core|@tensorflow\/tfjs-node|esbuild|typescript)$/;
+  /^(bullmq|ioredis|danfojs-node|onnxruntime-node|h5wasm|@litertjs\/core|@tensorflow\/tfjs-node|esbuild|typescript)$/;
 
 /** Files of the library that another takes the place of. */
 const replaced: Record<string, string> = {

@@ -34,6 +34,7 @@ export class NetworkBuilder {
   readonly #tensors: Record<string, GraphTensor> = Object.create(null);
   readonly #names = new Set<string>();
   readonly #inputs: string[] = [];
+  #earlier: string[] = [];
 
   constructor(file: string) {
     this.file = file;
@@ -77,9 +78,27 @@ export class NetworkBuilder {
       { name: wish, kind, attributes, weights: shapes },
       inputs.map((tensor) => this.shape(tensor)),
     );
+    const shares = this.#earlier.shift();
     const name = this.#named(wish);
-    this.#put({ name, kind, inputs, outputs: [name], attributes, weights: own }, shape as number[]);
+    const node = { name, kind, inputs, outputs: [name], attributes, weights: own };
+    this.#put(shares === undefined ? node : { ...node, shares }, shape as number[]);
     return name;
+  }
+
+  /**
+   * Reads a layer that may be called again: what a later call adds shares the weights of what the first one added.
+   *
+   * @param earlier what the first call returned as `added`; none for the first
+   */
+  calling<T>(earlier: readonly string[], read: () => T): { result: T; added: string[] } {
+    const start = this.#nodes.length;
+    this.#earlier = [...earlier];
+    try {
+      const result = read();
+      return { result, added: this.#nodes.slice(start).map(({ name }) => name) };
+    } finally {
+      this.#earlier = [];
+    }
   }
 
   #put(node: GraphNode, shape: readonly number[]): void {
@@ -133,6 +152,43 @@ export interface Operation {
   op: string;
   inputs: readonly string[];
   outputs: readonly string[];
+}
+
+/**
+ * Operators, each behind those that it reads.
+ *
+ * @throws RangeError for two that write one value, for values that nothing writes, and for circles
+ */
+export function inOrder<T extends Operation>(operations: readonly T[]): T[] {
+  const writers = new Map<string, T>();
+  for (const operation of operations)
+    for (const output of operation.outputs) {
+      if (writers.has(output)) throw new RangeError(`two operators have one name, ${shown(output)}`);
+      writers.set(output, operation);
+    }
+  const state = new Map<T, "open" | "done">();
+  const order: T[] = [];
+  for (const start of operations) {
+    const stack = [start];
+    for (let operation = stack.at(-1); operation; operation = stack.at(-1)) {
+      if (state.get(operation) === undefined) {
+        state.set(operation, "open");
+        for (const name of operation.inputs) {
+          const before = writers.get(name);
+          if (!before)
+            throw new RangeError(`${shown(operation.name)} reads ${shown(name)}, which is not there`);
+          if (state.get(before) === "open")
+            throw new RangeError(`operators go in a circle at ${shown(name)}`);
+          if (state.get(before) === undefined) stack.push(before);
+        }
+      } else {
+        stack.pop();
+        if (state.get(operation) === "open") order.push(operation);
+        state.set(operation, "done");
+      }
+    }
+  }
+  return order;
 }
 
 /**

@@ -1,0 +1,94 @@
+// HDF5 files as Keras writes them, read whole by h5wasm (NIST's build of the HDF Group's own library), an optional peer, in
+// a thread that is ended where a damaged file keeps it busy.
+import { setTimeout as wait } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { FormatError, refuse } from "../error.ts";
+import type { Constant } from "../import/builder.ts";
+import type { H5Answer, H5Request } from "./hdf5-worker.ts";
+
+/** A group with what is in it. */
+export interface H5Group {
+  attributes: ReadonlyMap<string, unknown>;
+  groups: ReadonlyMap<string, H5Group>;
+  arrays: ReadonlyMap<string, Constant>;
+}
+
+/** How long a file may take, in milliseconds: good ones take some 20 for a megabyte. */
+const patience = (bytes: number) => 5000 + bytes / 1000;
+
+let thread: Promise<Worker> | undefined;
+/** Files are read one after the other. */
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * Reads an HDF5 file.
+ *
+ * @param file what error messages call it
+ * @throws FormatError for what is damaged, or takes more than ten times the file's size; Error where h5wasm is missing
+ */
+export function readHdf5(bytes: Uint8Array, file: string): Promise<H5Group> {
+  const result = turn.then(() => read({ bytes, file }));
+  turn = result.catch(() => undefined);
+  return result;
+}
+
+async function read(request: H5Request): Promise<H5Group> {
+  thread ??= started();
+  let worker: Worker;
+  try {
+    worker = await thread;
+  } catch (error) {
+    thread = undefined;
+    throw error;
+  }
+  worker.ref();
+  const ended = new AbortController();
+  const late = wait(patience(request.bytes.length), undefined, { signal: ended.signal }).catch(() => undefined);
+  try {
+    const answer = answerOf(worker);
+    // Answered or ended: one of both is waited for, and the other one's end is nobody's error.
+    answer.catch(() => undefined);
+    worker.postMessage(request);
+    const found = await Promise.race([answer, late]);
+    if (found && "root" in found) return found.root;
+    if (found && "refused" in found) throw new FormatError(found.refused);
+    thread = undefined;
+    await worker.terminate();
+    return refuse(request.file, "is damaged: reading it does not come to an end");
+  } catch (error) {
+    if (error instanceof FormatError) throw error;
+    thread = undefined;
+    return refuse(request.file, `is damaged: ${(error as Error).message}`, error);
+  } finally {
+    ended.abort();
+    worker.unref();
+  }
+}
+
+async function started(): Promise<Worker> {
+  const worker = new Worker(new URL("./hdf5-worker.js", import.meta.url), { stdout: true, stderr: true });
+  const answer = await answerOf(worker);
+  worker.unref();
+  if ("ready" in answer) return worker;
+  await worker.terminate();
+  throw new Error(
+    `h5wasm is not installed, which reads Keras's files: npm install h5wasm${"missing" in answer ? ` (${answer.missing})` : ""}`,
+  );
+}
+
+/** The thread's next answer; an Error where it ends without one. */
+function answerOf(worker: Worker): Promise<H5Answer> {
+  return new Promise((resolve, reject) => {
+    const done = () => worker.off("message", onMessage).off("error", onError).off("exit", onExit);
+    const onMessage = (answer: H5Answer) => {
+      done();
+      resolve(answer);
+    };
+    const onError = (error: Error) => {
+      done();
+      reject(error);
+    };
+    const onExit = (code: number) => onError(new Error(`its thread has ended (${code})`));
+    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
+  });
+}
