@@ -38,7 +38,10 @@ export function modelRunner(name: string, model: tf.LayersModel, samples: Sample
   };
 }
 
-/** Times runners on the first sample, in turns. */
+/** How often each runner runs, and what it may take: by then its time is known well enough for a report. */
+const most = { runs: 15, milliseconds: 15_000 };
+
+/** Times runners on the first sample, in turns: as often as a few seconds allow, at least three times. */
 export async function timesOf(
   runners: readonly Runner[],
   samples: Samples,
@@ -46,7 +49,10 @@ export async function timesOf(
 ): Promise<RunTime[]> {
   const first = arraysOf(viewOf(samples, 0, 1)).inputs.map((field) => floatsOf(field, 1));
   const works = Object.fromEntries(runners.map(({ name, run }) => [name, () => run(first)]));
-  const times = await measureLatencies(works, { runs: 15, warmup: 2, signal });
+  const trial = await measureLatencies(works, { runs: 1, warmup: 0, signal });
+  const round = Object.values(trial).reduce((sum, { median }) => sum + median, 0);
+  const runs = Math.max(3, Math.min(most.runs, Math.floor(most.milliseconds / round)));
+  const times = await measureLatencies(works, { runs, warmup: 1, signal });
   return runners.map(({ name, bytes }) => ({
     name,
     median: times[name].median,

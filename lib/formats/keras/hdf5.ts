@@ -43,7 +43,9 @@ async function read(request: H5Request): Promise<H5Group> {
   }
   worker.ref();
   const ended = new AbortController();
-  const late = wait(patience(request.bytes.length), undefined, { signal: ended.signal }).catch(() => undefined);
+  const late = wait(patience(request.bytes.length), undefined, { signal: ended.signal }).catch(
+    () => undefined,
+  );
   try {
     const answer = answerOf(worker);
     // Answered or ended: one of both is waited for, and the other one's end is nobody's error.
