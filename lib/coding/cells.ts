@@ -34,7 +34,13 @@ function walkOf({ rows, map: [height, width, channels] }: Matrix, live: Uint8Arr
           return inside ? ((y + dy) * width + x + dx) * channels + channel : rows;
         };
         // West, north, north-west, north-east, two to the west, two to the north.
-        beside.set([at(0, -1), at(-1, 0), at(-1, -1), at(-1, 1), at(0, -2), at(-2, 0)], 6 * row);
+        const first = 6 * row;
+        beside[first] = at(0, -1);
+        beside[first + 1] = at(-1, 0);
+        beside[first + 2] = at(-1, -1);
+        beside[first + 3] = at(-1, 1);
+        beside[first + 4] = at(0, -2);
+        beside[first + 5] = at(-2, 0);
         if (live[row] === 1) order.push(row);
       }
     }
@@ -138,6 +144,7 @@ export class CellCoder {
   }
 
   #walkPositions(matrix: Matrix, kept: Uint8Array, liveRows: Uint8Array, liveCols: Uint8Array): void {
+    const coder = this.#coder;
     const { rows, cols } = matrix;
     const { order, beside } = walkOf(matrix, liveRows);
     const mixed = new Mixed([rows, cols, 128, 400, 1000, 512], { sets: 12 });
@@ -153,19 +160,18 @@ export class CellCoder {
       for (let i = 0; i < order.length; i++) {
         const row = order[i];
         const at = 6 * row;
-        const [w, n, nw, ne] = [
-          column[beside[at]],
-          column[beside[at + 1]],
-          column[beside[at + 2]],
-          column[beside[at + 3]],
-        ];
+        const west = beside[at];
+        const north = beside[at + 1];
+        const northWest = beside[at + 2];
+        const northEast = beside[at + 3];
+        const w = column[west];
+        const n = column[north];
+        const nw = column[northWest];
+        const ne = column[northEast];
         const near = w + n + nw + ne;
         const byRow = level(inRow[row], units);
         const byColumn = level(inColumn, i);
-        const around = level(
-          inRow[beside[at]] + inRow[beside[at + 1]] + inRow[beside[at + 2]] + inRow[beside[at + 3]],
-          4 * units,
-        );
+        const around = level(inRow[west] + inRow[north] + inRow[northWest] + inRow[northEast], 4 * units);
         contexts[0] = row;
         contexts[1] = c;
         contexts[2] =
@@ -180,7 +186,7 @@ export class CellCoder {
         contexts[4] = (byRow * 10 + around) * 10 + byColumn;
         contexts[5] = recent;
         const cell = row * cols + c;
-        const bit = mixed.code(this.#coder, kept[cell], Math.min(near, 2) * 4 + Math.min(3, units >> 2));
+        const bit = mixed.code(coder, kept[cell], Math.min(near, 2) * 4 + Math.min(3, units >> 2));
         kept[cell] = bit;
         column[row] = bit;
         inColumn += bit;

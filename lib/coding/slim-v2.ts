@@ -383,19 +383,23 @@ class TensorCoder {
     const levels = new Int32Array(size);
     // Counting on instead of dividing: a division for each weight is most of a sparse kernel's time.
     const next = (at: number) => (at + 1 === channels ? 0 : at + 1);
-    if (given)
+    const isSign = isSignGrid(grid);
+    const isCentred = !isSign && zeroPoint.every((zero) => zero === 0);
+    if (given && isCentred) levels.set(codes);
+    else if (given)
       for (let i = 0, left = inner, at = 0; i < size; i++) {
         levels[i] = codes[i] - zeroPoint[at];
         if (--left === 0) [left, at] = [inner, next(at)];
       }
-    this.#levels(shape, levels, undefined, note);
-    const isSign = isSignGrid(grid);
+    const kept = this.#levels(shape, levels, undefined, note);
     for (let i = 0, left = inner, at = 0; i < size; i++) {
+      // Around 0 a level is its code, and of the zeros, which are most of a sparse kernel, there is nothing to check.
+      if (isCentred && kept[i] === 0) continue;
       const code = levels[i] + zeroPoint[at];
       if (code < low || code > high || (isSign && code === 0))
         throw new RangeError(`codes must be from ${low} to ${high}, got ${code} at index ${i}`);
       codes[i] = code;
-      if (--left === 0) [left, at] = [inner, next(at)];
+      if (!isCentred && --left === 0) [left, at] = [inner, next(at)];
     }
     return { ...grid, codes };
   }
@@ -469,8 +473,10 @@ class TensorCoder {
     let most = 1;
     const kept = all ?? new Uint8Array(levels.length);
     for (let i = 0; i < levels.length; i++) {
-      if (!all) kept[i] = levels[i] === 0 ? 0 : 1;
-      most = Math.max(most, Math.abs(levels[i]));
+      const level = levels[i];
+      if (level === 0) continue;
+      if (!all) kept[i] = 1;
+      if (level > most || -level > most) most = Math.abs(level);
     }
     most = checkInteger("greatest level", this.#cells.number(most), 1, 2 ** 17);
     if (!all) this.#cells.positions(matrix, kept);
