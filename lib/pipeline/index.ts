@@ -10,9 +10,11 @@ export { checkRecipe, type Recipe } from "./recipe.ts";
 export {
   type Experiment,
   type ExperimentName,
+  type ExperimentSettings,
   epochsOf,
   experimentNames,
   experiments,
+  experimentWith,
 } from "./records/experiments.ts";
 export { type ReproduceOptions, readResults, reproduce } from "./records/reproduce.ts";
 export {

@@ -24,6 +24,7 @@ import {
   epochsOf,
   experimentNames,
   experiments,
+  experimentWith,
   layerTable,
   loadRecord,
   meanAndSpread,
@@ -73,6 +74,33 @@ describe("4.3 the records", function () {
       { technique: "fineTune", epochs: 4 },
     ];
     assert.equal(epochsOf(rounds), 10);
+  });
+
+  it("keeps other shares and trains longer, file and reference alike, and refuses what cannot be set", () => {
+    const name = "compact-lenet-300-100";
+    assert.equal(experimentWith(name, {}), experiments[name]);
+    const { title, recipe, reference } = experimentWith(name, { kept: 0.05, longer: 2 });
+    assert.equal(title, `${experiments[name].title}, 5 % of the weights kept, 2 times the epochs`);
+    const sparsities = (one: Recipe) => one.flatMap((step) => ("sparsity" in step ? [step.sparsity] : []));
+    assert.deepEqual(sparsities(recipe), [0.9, 0.95]);
+    assert.deepEqual(sparsities(experimentWith(name, { kept: 0.2 }).recipe), [0.8, 0.8]);
+    assert.deepEqual(sparsities(experiments[name].recipe), [0.9, 0.9765], "the record stays as it is");
+    assert.equal(epochsOf(recipe), 2 * epochsOf(experiments[name].recipe));
+    assert.equal(epochsOf(reference), epochsOf(recipe));
+    // Steps by their order have at least an epoch: 8, 30, 40, 20 and 2 at a tenth.
+    assert.equal(epochsOf(experimentWith(name, { longer: 0.1 }).recipe), 1 + 3 + 4 + 2 + 1);
+    for (const one of experimentNames.filter((other) => !other.startsWith("deep"))) {
+      const set = experimentWith(one, { kept: 0.05, longer: 0.01 });
+      checkRecipe(set.recipe);
+      checkRecipe(set.reference);
+    }
+    assert.throws(() => experimentWith(name, { kept: 0 }), /kept must be above 0 and below 1, got 0/);
+    assert.throws(() => experimentWith(name, { kept: Number.NaN }), /kept must be .* got NaN/);
+    assert.throws(() => experimentWith(name, { longer: 0 }), /longer must be from 0.01 to 100, got 0/);
+    assert.throws(
+      () => experimentWith("deep-compression-lenet-5", { kept: 0.05 }),
+      /settings of compact-lenet-300-100, .* not of deep-compression-lenet-5/,
+    );
   });
 
   it("measures the file that it writes, goes on where it was stopped, and agrees with itself", async () => {
@@ -294,6 +322,10 @@ describe("4.3 the records", function () {
     await assert.rejects(
       run(process.execPath, [cli, "reproduce", experimentNames[0], "--seeds", "0"]),
       /--seeds must be/,
+    );
+    await assert.rejects(
+      run(process.execPath, [cli, "reproduce", "compact-lenet-5", "--kept", "5"]),
+      /kept must be above 0 and below 1, got 5/,
     );
   });
 });

@@ -1,6 +1,7 @@
 // §4.3 The records as data: what each starts from, learns from and does. `reproduce` runs them; a new one is an entry here.
 
 import type { PretrainedName } from "../../nn/index.ts";
+import { checkOneOf, shown } from "../../util/check.ts";
 import { deepCompression } from "../deep-compression.ts";
 import type { Lesson } from "../lesson.ts";
 import type { Recipe } from "../recipe.ts";
@@ -168,3 +169,55 @@ export const experiments: Record<ExperimentName, Experiment> = {
     reference: whole(fashion5, clothes),
   },
 };
+
+/** What may be set otherwise than a record has it: each pair makes a point of a front, bytes against mistakes. */
+export interface ExperimentSettings {
+  /** The share of the kernels' weights that stays, above 0 and below 1. */
+  kept?: number;
+  /** How many times the record's epochs, in file and reference alike; 0.01 to 100, and each step has at least one. */
+  longer?: number;
+}
+
+/**
+ * A record with other settings.
+ *
+ * @throws RangeError for settings that are none, and for records that do not prune while they train
+ */
+export function experimentWith(name: ExperimentName, { kept, longer }: ExperimentSettings): Experiment {
+  const experiment = experiments[checkOneOf("name", name, experimentNames)];
+  if (kept === undefined && longer === undefined) return experiment;
+  if (!experiment.recipe.some(isPruning)) {
+    const able = experimentNames.filter((one) => experiments[one].recipe.some(isPruning));
+    throw new RangeError(`kept and longer are settings of ${able.join(", ")}, not of ${name}`);
+  }
+  if (kept !== undefined && !(kept > 0 && kept < 1))
+    throw new RangeError(`kept must be above 0 and below 1, got ${shown(kept)}`);
+  if (longer !== undefined && !(longer >= 0.01 && longer <= 100))
+    throw new RangeError(`longer must be from 0.01 to 100, got ${shown(longer)}`);
+  const lastPruning = experiment.recipe.findLast(isPruning);
+  const recipe = experiment.recipe.map((step): Recipe[number] => {
+    const set = { ...step };
+    if (kept !== undefined && isPruning(set)) {
+      const sparsity = Number((1 - kept).toFixed(5));
+      set.sparsity = step === lastPruning ? sparsity : Math.min(set.sparsity, sparsity);
+    }
+    if (longer !== undefined && "epochs" in set && set.epochs !== undefined)
+      set.epochs = Math.max(1, Math.round(longer * set.epochs));
+    return set;
+  });
+  const said = [
+    ...(kept === undefined ? [] : [`${Number((100 * kept).toFixed(3))} % of the weights kept`]),
+    ...(longer === undefined ? [] : [`${longer} times the epochs`]),
+  ];
+  return {
+    ...experiment,
+    title: `${experiment.title}, ${said.join(", ")}`,
+    recipe,
+    reference: experiment.reference.map((step) => ({ ...step, epochs: epochsOf(recipe) })) as Recipe,
+  };
+}
+
+const isPruning = (
+  step: Recipe[number],
+): step is Extract<Recipe[number], { technique: "pruneWhileTraining" }> =>
+  step.technique === "pruneWhileTraining";
