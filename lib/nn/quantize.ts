@@ -10,13 +10,15 @@ import {
   binaryThreshold,
   type Clustered,
   type ClusterOptions,
+  chooseGrid,
   clusteredBytes,
   clusterWeights,
   codeRange,
+  codesOf,
   createObserver,
   dequantize,
-  eachRun,
   type GridOptions,
+  insideGrid,
   type ObserverOptions,
   type QuantizationError,
   type Quantized,
@@ -27,6 +29,7 @@ import {
   restoreClusters,
   restoreThresholded,
   roundEven,
+  roundOn,
   straightThrough,
   type Threshold,
   ternarize,
@@ -380,10 +383,15 @@ function applyQuantizer(
     const { scale, zeroPoint, low, high } = quantizer;
     const bottom = low - zeroPoint;
     const top = high - zeroPoint;
-    // A mean of four levels often lies halfway between two. In float32 it lies there but for noise, so 16 binary places
-    // are kept and the tie is a tie, as it is in integers.
-    const steps = (v: number) => (mean ? Math.round((v / scale) * 65536) / 65536 : v / scale);
-    const restored = values.map((v) => Math.min(top, Math.max(bottom, roundEven(steps(v)))) * scale);
+    const restored = new Float32Array(values.length);
+    if (mean)
+      for (let i = 0; i < values.length; i++) {
+        // A mean of four levels often lies halfway between two. In float32 it lies there but for noise, so 16 binary places
+        // are kept and the tie is a tie, as it is in integers.
+        const steps = Math.round((values[i] / scale) * 65536) / 65536;
+        restored[i] = Math.min(top, Math.max(bottom, roundEven(steps))) * scale;
+      }
+    else codesOf(values, [scale], [zeroPoint], { low, high }, restored);
     return { values: restored, lowest: bottom * scale, highest: top * scale };
   }
   const codes = quantizer.kind === "binary" ? binarize(values, quantizer) : ternarize(values, quantizer);
@@ -415,17 +423,11 @@ const ones = (length: number): Float32Array => new Float32Array(length).fill(1);
 /** A weight tensor through fixed point; the gradient stops where the range clips. */
 function fakeQuantizeWeights(x: tf.Tensor, options: GridOptions & RoundingOptions): tf.Tensor {
   return throughQuantizer(x, (values) => {
-    const q = quantize(values, options);
-    const { low, high } = codeRange(q);
-    const passes = new Float32Array(values.length);
-    eachRun(q, (place, from, end) => {
-      for (let i = from; i < end; i++) {
-        const steps = values[i] / q.scale[place] + q.zeroPoint[place];
-        // A hair wider: the largest weight is on the last level but for the rounding of the scale.
-        passes[i] = steps >= low - 1e-4 && steps <= high + 1e-4 ? 1 : 0;
-      }
-    });
-    return { values: dequantize(q), passes };
+    const grid = chooseGrid(values, options);
+    const rounded =
+      options.rounding === "stochastic" ? dequantize(quantize(values, options)) : roundOn(grid, values);
+    // A hair wider: the largest weight is on the last level but for the rounding of the scale.
+    return { values: rounded, passes: insideGrid(grid, values, 1e-4) ?? ones(values.length) };
   });
 }
 

@@ -22,12 +22,12 @@ import {
   weightsOf,
 } from "../nn/index.ts";
 import {
-  codeRange,
   dequantize,
-  eachRun,
+  insideGrid,
   isSignGrid,
   type Quantized,
   quantizeOn,
+  roundOn,
 } from "../quantization/index.ts";
 
 /** A model on its way through a recipe. */
@@ -163,34 +163,15 @@ function straightThrough(kernel: tf.Tensor, grid: Quantized): tf.Tensor {
   return tf.customGrad((input, save) => {
     const tensor = input as tf.Tensor;
     const values = tensor.dataSync() as Float32Array;
-    const restored = dequantize(quantizeOn(grid, values));
-    const passes = insideOf(grid, values);
+    const restored = roundOn(grid, values);
+    // The two levels of one signed bit have no inside that training could leave for good.
+    const passes = isSignGrid(grid) ? undefined : insideGrid(grid, values, 0.5);
     (save as tf.GradSaveFunc)(passes ? [tf.tensor(passes, tensor.shape)] : []);
     return {
       value: tf.tensor(restored, tensor.shape),
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => (passes ? tf.mul(dy, saved[0]) : dy.clone()),
     };
   })(kernel);
-}
-
-/** 1 where a value lies on the grid, up to half a step beyond its last levels; undefined where all do. */
-function insideOf(grid: Quantized, values: Float32Array): Float32Array | undefined {
-  // The two levels of one signed bit have no inside that training could leave for good.
-  if (isSignGrid(grid)) return undefined;
-  const { low, high } = codeRange(grid);
-  const { scale, zeroPoint } = grid;
-  const inside = new Float32Array(values.length);
-  let count = 0;
-  eachRun(grid, (place, from, end) => {
-    const least = (low - 0.5 - zeroPoint[place]) * scale[place];
-    const most = (high + 0.5 - zeroPoint[place]) * scale[place];
-    for (let at = from; at < end; at++) {
-      if (values[at] < least || values[at] > most) continue;
-      inside[at] = 1;
-      count++;
-    }
-  });
-  return count === values.length ? undefined : inside;
 }
 
 function gradientsByCluster({ model, compression }: State): TrainOptions["onGradients"] {

@@ -7,6 +7,7 @@ import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from 
 import { fromHalf, toHalf } from "../util/half.ts";
 import { seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
+import { codesOf, extentOf } from "./codes.ts";
 import { type Codes, emptyCodes, pack, packedBytes, unpack } from "./packing.ts";
 import {
   chooseRange,
@@ -135,7 +136,7 @@ export function layoutOf({
 export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
   const levels = levelsOf(options);
   const { shape = [values.length], axis, range = "max", percentile = 99.9, scaleType = "float32" } = options;
-  checkFinite("values", values);
+  const extent = finiteExtent(values);
   checkNumber("percentile", percentile, 50, 100);
   checkOneOf("scaleType", scaleType, scaleTypes);
   if (typeof range === "string") checkOneOf("range", range, rangeMethods);
@@ -144,10 +145,29 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
     throw new RangeError("axis needs shape: give both, or neither");
   const { span, group: length } = options;
   const places = { shape: [...shape], axis, ...(span === undefined || span === 1 ? {} : { span }) };
-  const { outer, channels, inner, group, scales } = layoutOf({ ...places, group: length });
+  const layout = layoutOf({ ...places, group: length });
+  const { outer, channels, inner, group, scales } = layout;
   checkLength("values", values, outer * channels * inner);
   const scale = new Float32Array(scales);
   const zeroPoint = new Int32Array(scales);
+  const put = (at: number, min: number, max: number) => {
+    const grid = gridOf(min, max, levels, scaleType === "float16" ? halfScale : undefined);
+    scale[at] = grid.scale;
+    zeroPoint[at] = grid.zeroPoint;
+  };
+  const grid: Grid = {
+    ...levels,
+    scale,
+    zeroPoint,
+    ...places,
+    ...(length === undefined ? {} : { group: length }),
+    ...(scaleType === "float32" ? {} : { scaleType }),
+  };
+  if (range === "max") {
+    const { min, max } = scales === 1 ? { min: [extent[0]], max: [extent[1]] } : extentsOf(values, grid);
+    for (let at = 0; at < scales; at++) put(at, min[at], max[at]);
+    return grid;
+  }
   // One channel's values in one piece; with a single channel that is the array itself, not a copy.
   const channel = channels === 1 ? values : new Float32Array(outer * inner);
   for (let c = 0; c < channels; c++) {
@@ -160,19 +180,38 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
     for (let at = c, from = 0; at < scales; at += channels, from += group) {
       const part = group >= channel.length ? channel : channel.subarray(from, from + group);
       const [min, max] = typeof range === "string" ? chooseRange(part, levels, range, percentile) : range;
-      const grid = gridOf(min, max, levels, scaleType === "float16" ? halfScale : undefined);
-      scale[at] = grid.scale;
-      zeroPoint[at] = grid.zeroPoint;
+      put(at, min, max);
     }
   }
-  return {
-    ...levels,
-    scale,
-    zeroPoint,
-    ...places,
-    ...(length === undefined ? {} : { group: length }),
-    ...(scaleType === "float32" ? {} : { scaleType }),
+  return grid;
+}
+
+/** The smallest value or 0, and the largest or 0; throws for NaN and infinite values. */
+function finiteExtent(values: Float32Array): [min: number, max: number] {
+  const extent = extentOf(values);
+  if (extent) return extent;
+  checkFinite("values", values);
+  throw new Error("values are finite and have no extent");
+}
+
+/** The extent of the values that share each scale, 0 included, in the order in which they lie. */
+function extentsOf(values: Float32Array, grid: Grid): { min: Float32Array; max: Float32Array } {
+  const { outer, channels, inner, group, scales } = layoutOf(grid);
+  const [min, max] = [new Float32Array(scales), new Float32Array(scales)];
+  const see = (place: number, value: number) => {
+    if (value < min[place]) min[place] = value;
+    else if (value > max[place]) max[place] = value;
   };
+  if (inner === 1)
+    for (let o = 0, at = 0; o < outer; o++) {
+      const first = Math.floor(o / group) * channels;
+      for (let c = 0; c < channels; c++, at++) see(first + c, values[at]);
+    }
+  else
+    eachRun(grid, (place, from, end) => {
+      for (let at = from; at < end; at++) see(place, values[at]);
+    });
+  return { min, max };
 }
 
 /** The nearest scale that float16 has. */
@@ -187,7 +226,7 @@ function halfScale(scale: number): number {
  * @throws RangeError for another number of values and for NaN or infinite ones
  */
 export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOptions = {}): Quantized {
-  checkFinite("values", values);
+  finiteExtent(values);
   return finiteOn(grid, values, options);
 }
 
@@ -195,22 +234,14 @@ export function quantizeOn(grid: Grid, values: Float32Array, options: RoundingOp
 function finiteOn(grid: Grid, values: Float32Array, options: RoundingOptions): Quantized {
   const { rounding = "nearest", seed = 0 } = options;
   checkOneOf("rounding", rounding, roundings);
-  const { outer, channels, inner, group } = layoutOf(grid);
+  const { outer, channels, inner } = layoutOf(grid);
   checkLength("values", values, outer * channels * inner);
   const codes = emptyCodes(values.length, grid.bits, grid.signed);
   const { low, high } = codeRange(grid);
   const sign = isSignGrid(grid);
   const random = rounding === "stochastic" ? seeded(seed) : undefined;
-  if (inner === 1 && !random && !sign) {
-    // The usual kernel, whose last axis has the channels: neighbours have different scales.
-    for (let o = 0, at = 0; o < outer; o++) {
-      const first = Math.floor(o / group) * channels;
-      for (let c = 0; c < channels; c++, at++) {
-        const q =
-          values[at] / grid.scale[first + c] + roundingShift - roundingShift + grid.zeroPoint[first + c];
-        codes[at] = Math.min(high, Math.max(low, q));
-      }
-    }
+  if (!random && !sign) {
+    nearestOn(grid, values, codes);
     return { ...grid, codes };
   }
   eachRun(grid, (place, from, end) => {
@@ -225,17 +256,53 @@ function finiteOn(grid: Grid, values: Float32Array, options: RoundingOptions): Q
           : roundStochastic(values[at] / scale, random) + zero;
         codes[at] = Math.min(high, Math.max(low, q));
       }
-    } else if (sign) {
-      for (; at < end; at++) codes[at] = values[at] < 0 ? -1 : 1;
-    } else {
-      for (; at < end; at++) {
-        // The inlined `roundEven`.
-        const q = values[at] / scale + roundingShift - roundingShift + zero;
-        codes[at] = Math.min(high, Math.max(low, q));
-      }
-    }
+    } else for (; at < end; at++) codes[at] = values[at] < 0 ? -1 : 1;
   });
   return { ...grid, codes };
+}
+
+/** The nearest levels of a grid that is no sign grid: their codes, or in floats what these stand for. */
+function nearestOn(grid: Grid, values: Float32Array, out: Codes | Float32Array): void {
+  const { outer, channels, inner, group } = layoutOf(grid);
+  const range = codeRange(grid);
+  const { scale, zeroPoint } = grid;
+  const part = (from: number, end: number, first: number, count: number) =>
+    codesOf(
+      values.subarray(from, end),
+      scale.subarray(first, first + count),
+      zeroPoint.subarray(first, first + count),
+      range,
+      out.subarray(from, end),
+    );
+  // The usual kernel, whose last axis has the channels: neighbours have different scales.
+  if (inner === 1)
+    for (let o = 0, first = 0; o < outer; o += group, first += channels)
+      part(o * channels, Math.min(outer, o + group) * channels, first, channels);
+  else if (inner >= 64 && group >= 64) eachRun(grid, (place, from, end) => part(from, end, place, 1));
+  else {
+    const floats = out instanceof Float32Array;
+    eachRun(grid, (place, from, end) => {
+      const s = scale[place];
+      const z = zeroPoint[place];
+      for (let at = from; at < end; at++) {
+        // The inlined `roundEven`.
+        const q = values[at] / s + roundingShift - roundingShift + z;
+        const code = Math.min(range.high, Math.max(range.low, q));
+        out[at] = floats ? (code - z) * s : code;
+      }
+    });
+  }
+}
+
+/** What values become on a grid: `dequantize(quantizeOn(grid, values))`, in one go. */
+export function roundOn(grid: Grid, values: Float32Array): Float32Array {
+  if (isSignGrid(grid)) return dequantize(quantizeOn(grid, values));
+  finiteExtent(values);
+  const { outer, channels, inner } = layoutOf(grid);
+  checkLength("values", values, outer * channels * inner);
+  const rounded = new Float32Array(values.length);
+  nearestOn(grid, values, rounded);
+  return rounded;
 }
 
 /**
@@ -288,7 +355,10 @@ export function eachRun(grid: Grid, run: (place: number, from: number, end: numb
 
 /** Quantizes and dequantizes at once: what the values become, as float32. */
 export function fakeQuantize(values: Float32Array, options: GridOptions & RoundingOptions): Float32Array {
-  return dequantize(quantize(values, options));
+  const { rounding = "nearest" } = options;
+  return rounding === "nearest"
+    ? roundOn(chooseGrid(values, options), values)
+    : dequantize(quantize(values, options));
 }
 
 /** A quantized array as it is stored: packed codes beside the grid. */

@@ -4,6 +4,7 @@ export * from "./awq.ts";
 export * from "./binary-ternary.ts";
 export * from "./bit-allocation.ts";
 export * from "./codebook.ts";
+export { codesOf } from "./codes.ts";
 export * from "./document-formula.ts";
 export * from "./equalization.ts";
 export {
@@ -22,6 +23,7 @@ export {
   quantizedBytes,
   quantizeOn,
   type RoundingOptions,
+  roundOn,
   type ScaleType,
   scaleTypes,
   unpackQuantized,

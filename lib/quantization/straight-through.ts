@@ -3,6 +3,7 @@
 // The straight-through estimator (Bengio, Léonard, Courville, 2013) pretends that rounding was not there: between the
 // lowest and the highest level the gradient passes as it is; beyond, where clipping holds the output, it is 0.
 import { checkLength, checkNumber } from "../util/check.ts";
+import { eachRun, type Grid, layoutOf } from "./fixed-point.ts";
 import { codeRange, type Levels } from "./range.ts";
 import { roundingShift } from "./rounding.ts";
 
@@ -50,4 +51,39 @@ export function scaleGradient(
     sum += upstream[i] * (steps <= bottom ? bottom : steps >= top ? top : rounded - steps);
   }
   return sum;
+}
+
+/**
+ * Where a gradient passes through a grid: 1 for each value between its last levels, 0 for one that is clipped.
+ *
+ * @param beyond how many steps behind the last levels still count
+ * @returns undefined where all values lie inside
+ */
+export function insideGrid(grid: Grid, values: Float32Array, beyond: number): Float32Array | undefined {
+  const { outer, channels, inner, group } = layoutOf(grid);
+  checkLength("values", values, outer * channels * inner);
+  const { low, high } = codeRange(grid);
+  const { scale, zeroPoint } = grid;
+  const least = Float64Array.from(scale, (s, place) => (low - beyond - zeroPoint[place]) * s);
+  const most = Float64Array.from(scale, (s, place) => (high + beyond - zeroPoint[place]) * s);
+  const inside = new Float32Array(values.length);
+  let count = 0;
+  if (inner === 1)
+    for (let o = 0, at = 0; o < outer; o++) {
+      const first = Math.floor(o / group) * channels;
+      for (let place = first; place < first + channels; place++, at++) {
+        if (values[at] < least[place] || values[at] > most[place]) continue;
+        inside[at] = 1;
+        count++;
+      }
+    }
+  else
+    eachRun(grid, (place, from, end) => {
+      for (let at = from; at < end; at++) {
+        if (values[at] < least[place] || values[at] > most[place]) continue;
+        inside[at] = 1;
+        count++;
+      }
+    });
+  return count === values.length ? undefined : inside;
 }

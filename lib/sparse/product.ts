@@ -4,7 +4,9 @@
 // the other way round.
 
 import { checkInteger, checkLength } from "../util/check.ts";
+import { instantiateWasm } from "../util/wasm.ts";
 import type { SparseMatrix } from "./matrix.ts";
+import productCode from "./product.wasm.js";
 
 /**
  * Matrix · vector.
@@ -84,41 +86,74 @@ export function matrixTimes(dense: Float32Array, height: number, matrix: SparseM
   return product;
 }
 
-/** One sum a line: its entries times the vector's elements that they meet. */
-function gather({ values, indices, pointers }: SparseMatrix, vector: Float32Array): Float32Array {
-  const sums = new Float32Array(pointers.length - 1);
-  for (let line = 0; line < sums.length; line++) {
-    const end = pointers[line + 1];
-    let at = pointers[line];
-    // Four sums that do not wait for each other: one addition alone would take longer than the loads.
-    let a = 0;
-    let b = 0;
-    let c = 0;
-    let d = 0;
-    for (; at + 3 < end; at += 4) {
-      a += values[at] * vector[indices[at]];
-      b += values[at + 1] * vector[indices[at + 1]];
-      c += values[at + 2] * vector[indices[at + 2]];
-      d += values[at + 3] * vector[indices[at + 3]];
+interface Kernel {
+  memory: WebAssembly.Memory;
+  gather(values: number, indices: number, count: number, x: number, wide: number): number;
+  scatter(values: number, indices: number, count: number, sums: number, factor: number, wide: number): void;
+}
+
+let kernel: Kernel | undefined;
+
+/** Entries pass through WebAssembly's memory in pieces that a first-level cache holds, whatever the matrix. */
+const piece = 2 ** 12;
+const atIndices = 4 * piece;
+const atVector = 8 * piece;
+
+/** Calls `visit` with a run of a line's entries, which are in the kernel's memory then; behind them is room for a vector. */
+function eachRun(
+  { values, indices, pointers }: SparseMatrix,
+  { memory }: Kernel,
+  visit: (line: number, values: number, indices: number, count: number) => void,
+): void {
+  const roomForValues = new Float32Array(memory.buffer, 0, piece);
+  const wide = indices.BYTES_PER_ELEMENT;
+  const roomForIndices =
+    indices instanceof Uint16Array
+      ? new Uint16Array(memory.buffer, atIndices, piece)
+      : new Uint32Array(memory.buffer, atIndices, piece);
+  let line = 0;
+  for (let from = 0; from < values.length; from += piece) {
+    const end = Math.min(values.length, from + piece);
+    roomForValues.set(values.subarray(from, end));
+    roomForIndices.set(indices.subarray(from, end));
+    for (let at = from; at < end; ) {
+      while (pointers[line + 1] <= at) line++;
+      const next = Math.min(end, pointers[line + 1]);
+      visit(line, 4 * (at - from), atIndices + wide * (at - from), next - at);
+      at = next;
     }
-    for (; at < end; at++) a += values[at] * vector[indices[at]];
-    sums[line] = a + b + (c + d);
   }
-  return sums;
+}
+
+/** The kernel, with room for a vector of so many bytes. */
+function kernelFor(bytes: number): Kernel {
+  // After a large vector a small one should not hold on to all of its memory.
+  if (kernel && kernel.memory.buffer.byteLength > 2 ** 24 && bytes < 2 ** 22) kernel = undefined;
+  kernel ??= instantiateWasm(productCode).exports as unknown as Kernel;
+  const missing = atVector + bytes - kernel.memory.buffer.byteLength;
+  if (missing > 0) kernel.memory.grow(Math.ceil(missing / 0x10000));
+  return kernel;
+}
+
+/** One sum a line: its entries times the vector's elements that they meet. */
+function gather(matrix: SparseMatrix, vector: Float32Array): Float32Array {
+  const wasm = kernelFor(vector.byteLength);
+  new Float32Array(wasm.memory.buffer, atVector, vector.length).set(vector);
+  const wide = Number(matrix.indices.BYTES_PER_ELEMENT === 4);
+  const sums = new Float64Array(matrix.pointers.length - 1);
+  eachRun(matrix, wasm, (line, values, indices, count) => {
+    sums[line] += wasm.gather(values, indices, count, atVector, wide);
+  });
+  return Float32Array.from(sums);
 }
 
 /** Each line's entries times the line's element of the vector, added where they stand. */
-function scatter(
-  { values, indices, pointers }: SparseMatrix,
-  vector: Float32Array,
-  length: number,
-): Float32Array {
-  const sums = new Float64Array(length);
-  for (let line = 0; line < vector.length; line++) {
-    const factor = vector[line];
-    if (factor === 0) continue;
-    const end = pointers[line + 1];
-    for (let at = pointers[line]; at < end; at++) sums[indices[at]] += values[at] * factor;
-  }
+function scatter(matrix: SparseMatrix, vector: Float32Array, length: number): Float32Array {
+  const wasm = kernelFor(8 * length);
+  const sums = new Float64Array(wasm.memory.buffer, atVector, length).fill(0);
+  const wide = Number(matrix.indices.BYTES_PER_ELEMENT === 4);
+  eachRun(matrix, wasm, (line, values, indices, count) => {
+    if (vector[line] !== 0) wasm.scatter(values, indices, count, atVector, vector[line], wide);
+  });
   return Float32Array.from(sums);
 }

@@ -85,6 +85,16 @@ describe("2.3 pipeline: recipes", () => {
     for (const one of [pruned, quantized, tuned]) one.model.dispose();
   });
 
+  it("kernels of few weights stay floats where that is asked", async () => {
+    const result = await runRecipe(model, data, [{ technique: "quantize", bits: 8, keepFloatBelow: 1024 }]);
+    const loaded = await result.load();
+    // The third has 1,000.
+    assert.deepEqual(Object.keys(loaded.compression.quantized), ["fc1", "fc2"]);
+    assert.match(result.rows[1].note, /^2 layers, 1 stayed floats/);
+    assert.deepEqual(weightsOf(loaded.model).fc3, weightsOf(model).fc3);
+    loaded.model.dispose();
+  });
+
   it("clusters move as one: codes stay, centroids learn", async () => {
     const steps: Recipe = [
       { technique: "pruneWeights", sparsity: 0.8 },

@@ -367,3 +367,78 @@ describe("§3.2.1 error measures", () => {
     assert.throws(() => quantizationError([1], [1, 2]), /restored must have 1 elements, got 2/);
   });
 });
+
+describe("§3.2.1 the loops on WebAssembly", () => {
+  const layouts: Pick<GridOptions, "shape" | "axis" | "span" | "group">[] = [
+    { shape: [70001] },
+    { shape: [13, 9, 3], axis: 2 },
+    { shape: [30011, 3], axis: 1 },
+    { shape: [45, 1001], axis: 1, group: 7 },
+    { shape: [5, 7, 80], axis: 1 },
+    { shape: [5, 7, 3], axis: 1 },
+    { shape: [3, 3, 11, 2], axis: 2, span: 2 },
+    { shape: [1000], group: 64 },
+    { shape: [2], axis: 0 },
+    { shape: [0] },
+  ];
+
+  it("give the codes of the formula, and what these stand for, in every layout and width", () => {
+    for (const layout of layouts)
+      for (const bits of [2, 7, 8, 11, 16])
+        for (const scheme of schemes)
+          for (const signed of [true, false]) {
+            const shape = layout.shape!;
+            const count = shape.reduce((product, size) => product * size, 1);
+            const random = seeded(bits);
+            // Many values on the halves between two codes, which go to the even one.
+            const values = Float32Array.from({ length: count }, (_, i) =>
+              i % 3 === 0 ? Math.round(8 * normal(random)) / 2 : normal(random),
+            );
+            const options = { bits, scheme, signed, ...layout };
+            const q = quantize(values, options);
+            const restored = fakeQuantize(values, options);
+            assert.deepEqual(restored, dequantize(q));
+            const [axis = 0, span = 1] = [layout.axis, layout.span];
+            const channels =
+              layout.axis === undefined
+                ? 1
+                : shape.slice(axis, axis + span).reduce((product, size) => product * size, 1);
+            const inner =
+              layout.axis === undefined
+                ? count
+                : shape.slice(axis + span).reduce((product, size) => product * size, 1);
+            const low = signed ? -(2 ** (bits - 1)) + (scheme === "symmetric" ? 1 : 0) : 0;
+            const high = 2 ** (bits - (signed ? 1 : 0)) - 1;
+            const group = layout.group ?? Math.max(1, count / channels);
+            const extents = q.scale.reduce((all) => [...all, [0, 0]], [] as number[][]);
+            const placeOf = (i: number) => {
+              const [o, c] = [Math.floor(i / inner / channels), Math.floor(i / inner) % channels];
+              return Math.floor((o * inner + (i % inner)) / group) * channels + c;
+            };
+            for (let i = 0; i < count; i++) {
+              const place = placeOf(i);
+              const extent = extents[place];
+              extents[place] = [Math.min(extent[0], values[i]), Math.max(extent[1], values[i])];
+              const code = roundEven(values[i] / q.scale[place]) + q.zeroPoint[place];
+              const expected = Math.min(high, Math.max(low, code)) + 0;
+              if (q.codes[i] !== expected)
+                assert.fail(`${JSON.stringify(options)}: ${q.codes[i]} for ${expected} at ${i}`);
+            }
+            if (scheme === "affine")
+              for (const [place, [min, max]] of extents.entries())
+                assert.equal(q.scale[place], Math.fround((max - min) / (2 ** bits - 1)) || 1);
+          }
+  });
+
+  it("find the first value that is not finite", () => {
+    for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])
+      for (const at of [0, 4, 40001]) {
+        const values = new Float32Array(40002).fill(1);
+        values[at] = wrong;
+        assert.throws(
+          () => quantize(values, { bits: 8 }),
+          new RegExp(`values must be finite, got ${wrong} at index ${at}`),
+        );
+      }
+  });
+});

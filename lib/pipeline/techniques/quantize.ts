@@ -14,6 +14,7 @@ import {
   schemes,
 } from "../../quantization/index.ts";
 import { type HalfFormat, halfFormats } from "../../util/half.ts";
+import { elements } from "../../util/shape.ts";
 import { flag, layerNames, oneOf, perLayer, whole } from "../fields.ts";
 import { project } from "../hold.ts";
 import { amountFor, axesOf, type Common, layersOf, namedIn, someOf, type Technique } from "../technique.ts";
@@ -42,6 +43,8 @@ export interface Quantize extends Common {
   /** How many training images activations are calibrated on; default 500. */
   images?: number;
   layers?: readonly string[];
+  /** Kernels of fewer weights stay floats: they cost little, and often much accuracy. TFLite leaves those below 1,024. */
+  keepFloatBelow?: number;
 }
 
 export const quantize: Technique<Quantize> = {
@@ -59,6 +62,7 @@ export const quantize: Technique<Quantize> = {
     activations: whole(1, 16),
     images: whole(1),
     layers: layerNames,
+    keepFloatBelow: whole(1),
   },
   async run(state, step, context) {
     const {
@@ -73,9 +77,11 @@ export const quantize: Technique<Quantize> = {
       activations,
       images,
     } = step;
-    const layers = layersOf(state.model, step.layers ?? namedIn(bits));
     const { masks, quantized, clustered } = state.compression;
     const shapes = shapesOf(state.model);
+    const asked = layersOf(state.model, step.layers ?? namedIn(bits));
+    const layers = asked.filter((name) => elements(shapes[name]) >= (step.keepFloatBelow ?? 0));
+    const kept = asked.length - layers.length;
     const axes = axesOf(state.model);
     const weights = weightsOf(state.model);
     if (format !== undefined) {
@@ -118,7 +124,7 @@ export const quantize: Technique<Quantize> = {
       });
     }
     return {
-      note: `${layers.length} layers${format ? ` in ${format}` : ""}${activations ? `, activations in ${activations} bits` : ""}`,
+      note: `${layers.length} layers${format ? ` in ${format}` : ""}${kept > 0 ? `, ${kept} stayed floats` : ""}${activations ? `, activations in ${activations} bits` : ""}`,
     };
   },
 };

@@ -1,0 +1,91 @@
+// §3.2.1 The loops over values that quantization spends its time in, on WebAssembly: as exact as those in JavaScript would be.
+import { instantiateWasm } from "../util/wasm.ts";
+import codesCode from "./codes.wasm.js";
+import type { Codes } from "./packing.ts";
+
+interface Kernel {
+  memory: WebAssembly.Memory;
+  codes(
+    at: number,
+    count: number,
+    to: number,
+    scales: number,
+    zeros: number,
+    period: number,
+    phase: number,
+    low: number,
+    high: number,
+    kind: number,
+  ): void;
+  extent(at: number, count: number, to: number): void;
+}
+
+let kernel: Kernel | undefined;
+
+/** Values pass through in pieces that a second-level cache holds, however many there are. */
+const piece = 2 ** 15;
+const atValues = 64;
+const atCodes = atValues + 4 * piece;
+const atScales = atCodes + 4 * piece;
+
+function kernelFor(bytes: number): Kernel {
+  kernel ??= instantiateWasm(codesCode).exports as unknown as Kernel;
+  const missing = bytes - kernel.memory.buffer.byteLength;
+  if (missing > 0) kernel.memory.grow(Math.ceil(missing / 65536));
+  return kernel;
+}
+
+/** The smallest value or 0, the largest or 0; undefined where some value is not finite. */
+export function extentOf(values: Float32Array): [min: number, max: number] | undefined {
+  const { memory, extent } = kernelFor(atScales);
+  const found = new Float32Array(memory.buffer, 0, 12).fill(0);
+  const room = new Float32Array(memory.buffer, atValues, piece);
+  for (let from = 0; from < values.length; from += piece) {
+    const part = values.subarray(from, from + piece);
+    room.set(part);
+    room.fill(0, part.length, (part.length + 3) & ~3);
+    extent(atValues, part.length, 0);
+  }
+  if (!found.subarray(8).every((sum) => sum === 0)) return undefined;
+  return [Math.min(...found.subarray(0, 4)), Math.max(...found.subarray(4, 8))];
+}
+
+/**
+ * The codes of values, or what they stand for: clamp(round(v / scale) + zero), ties to even.
+ *
+ * @param scales taken by turns, from the first value on, as `zeros` are: one for all values, or one for each column
+ * @param out as long as `values`: codes, or floats for what the codes stand for
+ */
+export function codesOf(
+  values: Float32Array,
+  scales: ArrayLike<number>,
+  zeros: ArrayLike<number>,
+  { low, high }: { low: number; high: number },
+  out: Codes | Float32Array,
+): void {
+  const period = scales.length * Math.ceil(4 / scales.length);
+  const atZeros = atScales + 8 * (period + 4);
+  const { memory, codes } = kernelFor(atZeros + 8 * (period + 4));
+  const turns = (at: number, from: ArrayLike<number>) => {
+    const room = new Float64Array(memory.buffer, at, period + 4);
+    for (let i = 0, k = 0; i < room.length; i++) {
+      room[i] = from[k];
+      if (++k === from.length) k = 0;
+    }
+  };
+  turns(atScales, scales);
+  turns(atZeros, zeros);
+  const room = new Float32Array(memory.buffer, atValues, piece);
+  const Kind = out.constructor as Float32ArrayConstructor;
+  const made = new Kind(memory.buffer, atCodes, piece);
+  const kind = kinds.findIndex((type) => out instanceof type);
+  for (let from = 0; from < values.length; from += piece) {
+    const part = values.subarray(from, from + piece);
+    room.set(part);
+    codes(atValues, part.length, atCodes, atScales, atZeros, period, from % period, low, high, kind);
+    out.set(part.length === piece ? made : made.subarray(0, part.length), from);
+  }
+}
+
+/** What the kernel stores, in its order. */
+const kinds = [Int8Array, Uint8Array, Int16Array, Uint16Array, Float32Array] as const;

@@ -1,0 +1,78 @@
+;; §3.2.1 Values to codes, or to what their codes stand for; and the extent of values. Four at a time: counts are rounded up to
+;; multiples of 4, and the memory behind the last value may be read and written. Addresses are bytes.
+(module
+  (memory (export "memory") 1)
+
+  ;; clamp(round(v / scale) + zero), in double precision, ties to even. Scales and zeros come by turns: $period of them, doubles,
+  ;; at least 4, with the first four again behind the last; value i has number ($phase + i) mod $period.
+  ;; $kind: 0 stores signed bytes, 1 unsigned bytes, 2 and 3 the same of 16 bits, 4 floats: what the codes stand for.
+  (func (export "codes")
+    (param $at i32) (param $count i32) (param $to i32) (param $scales i32) (param $zeros i32) (param $period i32)
+    (param $phase i32) (param $low f64) (param $high f64) (param $kind i32)
+    (local $end i32) (local $v v128) (local $a v128) (local $b v128) (local $offset i32)
+    (local $scaleA v128) (local $scaleB v128) (local $zeroA v128) (local $zeroB v128) (local $lows v128) (local $highs v128)
+    (local.set $lows (f64x2.splat (local.get $low)))
+    (local.set $highs (f64x2.splat (local.get $high)))
+    (local.set $end (i32.add (local.get $at) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done (loop $four
+      (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+      (local.set $offset (i32.shl (local.get $phase) (i32.const 3)))
+      (local.set $scaleA (v128.load (i32.add (local.get $scales) (local.get $offset))))
+      (local.set $scaleB (v128.load offset=16 (i32.add (local.get $scales) (local.get $offset))))
+      (local.set $zeroA (v128.load (i32.add (local.get $zeros) (local.get $offset))))
+      (local.set $zeroB (v128.load offset=16 (i32.add (local.get $zeros) (local.get $offset))))
+      (local.set $v (v128.load (local.get $at)))
+      (local.set $a (f64x2.promote_low_f32x4 (local.get $v)))
+      (local.set $b (f64x2.promote_low_f32x4
+        (i8x16.shuffle 8 9 10 11 12 13 14 15 8 9 10 11 12 13 14 15 (local.get $v) (local.get $v))))
+      (local.set $a (f64x2.pmin (local.get $highs) (f64x2.pmax (local.get $lows)
+        (f64x2.add (f64x2.nearest (f64x2.div (local.get $a) (local.get $scaleA))) (local.get $zeroA)))))
+      (local.set $b (f64x2.pmin (local.get $highs) (f64x2.pmax (local.get $lows)
+        (f64x2.add (f64x2.nearest (f64x2.div (local.get $b) (local.get $scaleB))) (local.get $zeroB)))))
+      (if (i32.eq (local.get $kind) (i32.const 4))
+        (then
+          (v128.store (local.get $to) (i8x16.shuffle 0 1 2 3 4 5 6 7 16 17 18 19 20 21 22 23
+            (f32x4.demote_f64x2_zero (f64x2.mul (f64x2.sub (local.get $a) (local.get $zeroA)) (local.get $scaleA)))
+            (f32x4.demote_f64x2_zero (f64x2.mul (f64x2.sub (local.get $b) (local.get $zeroB)) (local.get $scaleB)))))
+          (local.set $to (i32.add (local.get $to) (i32.const 16))))
+        (else
+          (local.set $a (i8x16.shuffle 0 1 2 3 4 5 6 7 16 17 18 19 20 21 22 23
+            (i32x4.trunc_sat_f64x2_s_zero (local.get $a)) (i32x4.trunc_sat_f64x2_s_zero (local.get $b))))
+          (if (i32.eq (local.get $kind) (i32.const 3))
+            (then (local.set $a (i16x8.narrow_i32x4_u (local.get $a) (local.get $a))))
+            (else (local.set $a (i16x8.narrow_i32x4_s (local.get $a) (local.get $a)))))
+          (if (i32.ge_u (local.get $kind) (i32.const 2))
+            (then
+              (v128.store64_lane 0 (local.get $to) (local.get $a))
+              (local.set $to (i32.add (local.get $to) (i32.const 8))))
+            (else
+              (if (local.get $kind)
+                (then (local.set $a (i8x16.narrow_i16x8_u (local.get $a) (local.get $a))))
+                (else (local.set $a (i8x16.narrow_i16x8_s (local.get $a) (local.get $a)))))
+              (v128.store32_lane 0 (local.get $to) (local.get $a))
+              (local.set $to (i32.add (local.get $to) (i32.const 4)))))))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (local.set $phase (i32.add (local.get $phase) (i32.const 4)))
+      (if (i32.ge_u (local.get $phase) (local.get $period))
+        (then (local.set $phase (i32.sub (local.get $phase) (local.get $period)))))
+      (br $four))))
+
+  ;; Four smallest and four largest values, and four sums that are 0 where all values are finite, at $to. What is there already
+  ;; goes into them.
+  (func (export "extent") (param $at i32) (param $count i32) (param $to i32)
+    (local $end i32) (local $v v128) (local $least v128) (local $most v128) (local $sum v128)
+    (local.set $least (v128.load (local.get $to)))
+    (local.set $most (v128.load offset=16 (local.get $to)))
+    (local.set $sum (v128.load offset=32 (local.get $to)))
+    (local.set $end (i32.add (local.get $at) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done (loop $four
+      (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+      (local.set $v (v128.load (local.get $at)))
+      (local.set $least (f32x4.pmin (local.get $least) (local.get $v)))
+      (local.set $most (f32x4.pmax (local.get $most) (local.get $v)))
+      (local.set $sum (f32x4.add (local.get $sum) (f32x4.sub (local.get $v) (local.get $v))))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (br $four)))
+    (v128.store (local.get $to) (local.get $least))
+    (v128.store offset=16 (local.get $to) (local.get $most))
+    (v128.store offset=32 (local.get $to) (local.get $sum))))
