@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { type KernelClient, startKernel } from "../kernel/client.ts";
 import { type Notebook, readNotebook, textOf } from "../notebook/notebook.ts";
 import { run } from "../notebook/run.ts";
+import { withInPlaceCalls } from "./border/in-place.ts";
 import { type Verdict, verdictMime } from "./border/judge.ts";
 import { type CheckCell, checkCells } from "./exercises.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
@@ -153,14 +154,14 @@ export class Judge {
       const error = limit.signal.aborted
         ? `it took more than ${seconds} s`
         : String(result.content.evalue ?? "no answer");
-      return { checks: [], error, missing: [] };
+      return { checks: [], error, missing: [], ...(limit.signal.aborted && { late: true }) };
     } catch (error) {
       // What the student gave was too much for the judge: the next one gets a new judge.
       await this.end();
       const why = limit.signal.aborted
         ? `it took more than ${seconds} s`
         : (error as Error).message.split("\n")[0];
-      return { checks: [], error: why, missing: [] };
+      return { checks: [], error: why, missing: [], late: true };
     } finally {
       clearTimeout(timer);
     }
@@ -178,7 +179,8 @@ function judgeCode(cell: CheckCell, fromStudent: boolean, seconds: number): stri
   const judge = desk("slimlab.judge");
   const names = cell.given;
   const take = `const { ${names.join(", ")} } = await ${judge}.take(${JSON.stringify(names)});\n`;
-  const body = fromStudent ? cell.before + take + cell.after : cell.own;
+  const checks = () => withInPlaceCalls(cell.after, names, `${judge}.inPlace`);
+  const body = fromStudent ? cell.before + take + checks() : cell.own;
   return `${cell.imports}await ${judge}.run(async () => {\n${body}}, ${seconds})`;
 }
 

@@ -36,6 +36,8 @@ export function bubblewrapState(): State {
 export function confinement(): string[] {
   const args = ["--unshare-all", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"];
   args.push("--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev", "--ro-bind", "/usr", "/usr");
+  // Without a size of their own, these may take half of the memory.
+  args.push("--size", String(64 * 1024 * 1024), "--tmpfs", "/dev/shm", "--remount-ro", "/dev");
   for (const name of ["bin", "sbin", "lib", "lib32", "lib64"]) {
     const path = `/${name}`;
     if (!existsSync(path)) continue;

@@ -1,5 +1,6 @@
 // One submission's grade: the student's cells run in a sandbox, and each exercise is judged outside of it by what the
 // notebook gives. No stored output is read; what goes wrong in one cell costs the exercises that need it and no others.
+import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import { checkKernel, type Notebook, textOf } from "../notebook/notebook.ts";
@@ -57,7 +58,7 @@ export interface Grade {
 export interface GradeOptions {
   /** Seconds that a cell, or judging an exercise, may take. Default 600. */
   timeout?: number;
-  /** Seconds that a notebook's cells may take together. Default 1800. */
+  /** Seconds that a notebook's cells, and judging them, may take together, however often they run. Default 1800. */
   totalTimeout?: number;
   /** Characters that a notebook may put out. Default 50 million. */
   outputLimit?: number;
@@ -121,9 +122,15 @@ export async function gradeNotebook(
   let ran: Grade["ran"] = options.all ? "all" : "needed";
   await student.attempt(pending, options.all ? all : slice);
   const unsure = pending.filter(
-    (one) => one.open || (!isFull(one.verdict) && isForeign(assignment, source, slice)),
+    (one) => one.open || (!isSettled(one.verdict) && isForeign(assignment, source, slice)),
   );
-  if (!options.all && unsure.length > 0 && all.size > slice.size && !options.signal?.aborted) {
+  if (
+    !options.all &&
+    unsure.length > 0 &&
+    all.size > slice.size &&
+    student.left > 0 &&
+    !options.signal?.aborted
+  ) {
     // What the slice could not settle, the whole notebook does.
     ran = "all";
     for (const one of unsure) one.open = true;
@@ -204,6 +211,8 @@ class Student {
   readonly #options: GradeOptions;
   /** Cells that have ended a kernel: they are not run again. */
   readonly #deadly = new Set<number>();
+  /** When the time of all its attempts together is over. */
+  readonly #deadline: number;
 
   constructor(
     notebook: Notebook,
@@ -217,6 +226,12 @@ class Student {
     this.#judge = judge;
     this.#sandboxes = sandboxes;
     this.#options = options;
+    this.#deadline = performance.now() + 1000 * ((options.totalTimeout ?? 1800) || Infinity);
+  }
+
+  /** Seconds that are left of what it may take. */
+  get left(): number {
+    return (this.#deadline - performance.now()) / 1000;
   }
 
   /** Runs the cells and judges each exercise after the last cell that gives its names. */
@@ -233,7 +248,7 @@ class Student {
       }
       if (lost === undefined || this.#options.signal?.aborted) return;
       this.#deadly.add(lost);
-      if (pending.every(({ open }) => !open)) return;
+      if (pending.every(({ open }) => !open) || this.left <= 0) return;
     }
   }
 
@@ -253,6 +268,7 @@ class Student {
       kernel: sandbox.kernel,
       timeout,
       totalTimeout,
+      deadline: this.#deadline,
       outputLimit,
       signal,
       allowErrors: true,
@@ -282,7 +298,7 @@ class Student {
     }
     // Exercises whose names came from nowhere, or were not there yet in their place, at the end.
     for (const one of pending) {
-      const again = one.open || (!isFull(one.verdict) && this.#changesLater(one.cell, cells));
+      const again = one.open || (!isSettled(one.verdict) && this.#changesLater(one.cell, cells));
       if (again && !(await this.#judgeOne(sandbox, one))) return -1;
     }
     return undefined;
@@ -302,13 +318,11 @@ class Student {
     return last;
   }
 
-  /** A cell after an exercise's place gives its names other values, or changes them. */
+  /** A cell after an exercise's place gives its names other values, or what they need. */
   #changesLater(cell: CheckCell, cells: Set<number>): boolean {
     const place = this.#lastOf(cell, cells) ?? -1;
-    return [...cells].some((index) => {
-      const facts = index > place ? this.#facts.get(index) : undefined;
-      return cell.given.some((name) => facts?.declared.has(name) || facts?.touched.has(name));
-    });
+    const needed = sliceFor(this.#facts, cell.given);
+    return [...cells].some((index) => index > place && needed.has(index));
   }
 
   #checks(index: number, cell: CheckCell): boolean {
@@ -321,8 +335,10 @@ class Student {
 
   /** False where the student's kernel is gone. */
   async #judgeOne(sandbox: Sandbox, one: Pending): Promise<boolean> {
-    const seconds = this.#options.timeout ?? 600;
-    const socket = `${sandbox.sockets}/b${++this.#turn}`;
+    // Never so little that nobody could answer.
+    const seconds = Math.min((this.#options.timeout ?? 600) || Infinity, Math.max(2, this.left));
+    // A name that nobody knows before: a student's file cannot lie in its place.
+    const socket = `${sandbox.sockets}/b${randomBytes(4).toString("hex")}`;
     await this.#judge.listen(socket);
     const limit = new AbortController();
     const serving = sandbox.kernel.execute(serveCode(socket, one.cell.given), { signal: limit.signal }).then(
@@ -334,13 +350,13 @@ class Student {
     const ended = await Promise.race([serving, pause(1000)]);
     if (ended === undefined) limit.abort();
     const alive = ended ?? (await serving);
-    const open = verdict.missing.length > 0 || (verdict.error !== undefined && verdict.checks.length === 0);
+    const nothing =
+      verdict.missing.length > 0 || (verdict.error !== undefined && verdict.checks.length === 0);
+    const open = nothing && !verdict.late;
     if (!one.verdict || better(verdict, one.verdict)) one.verdict = verdict;
     one.open = open && one.verdict === verdict && alive;
     return alive;
   }
-
-  #turn = 0;
 
   /** Why an exercise has no result, in the words of the cell that should have given it. */
   reasonFor(cell: CheckCell): string | undefined {
@@ -396,6 +412,11 @@ function isForeign(assignment: Assignment, notebook: Notebook, slice: Set<number
       !own.has(textOf(cell.source).trim()) &&
       !(cell.id !== undefined && checked.has(cell.id)),
   );
+}
+
+/** Running more cells cannot make it better. */
+function isSettled(verdict: Verdict | undefined): boolean {
+  return verdict?.late === true || isFull(verdict);
 }
 
 function isFull(verdict: Verdict | undefined): boolean {

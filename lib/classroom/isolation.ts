@@ -21,4 +21,6 @@ export interface Limits {
   processes?: number;
   /** MiB of a single file. Default 256. */
   fileSize?: number;
+  /** MiB of files, all together. Default 1024. */
+  disk?: number;
 }

@@ -1,6 +1,6 @@
 // Kernels for code that nobody trusts: in bubblewrap or a container, with limits of memory, processes and files.
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type KernelClient, kernelArguments, startKernel } from "../kernel/client.ts";
@@ -14,6 +14,7 @@ import {
   ranOutOfMemory,
   removeContainer,
 } from "./container.ts";
+import { folderSize, unnamedSize } from "./disk-use.ts";
 import type { Engine, Isolation, Limits } from "./isolation.ts";
 
 /** What the folders of sandboxes are called. */
@@ -56,8 +57,8 @@ export async function startSandbox(options: SandboxOptions = { isolation: "bubbl
       ...(!windows && { transport: "ipc" as const, folder: sockets }),
       env: isolation === "none" && !windows ? bareEnvironment(work) : {},
     });
-    const { memory = 4096, processes = 64 } = limits;
-    return watched(kernel, { isolation, work, sockets, base, memory, processes, container });
+    const { memory = 4096, processes = 64, disk = 1024 } = limits;
+    return watched(kernel, { isolation, work, sockets, base, memory, processes, disk, container });
   } catch (error) {
     if (container !== undefined) removeContainer(isolation as Engine, container);
     await rm(base, { recursive: true, force: true });
@@ -84,6 +85,8 @@ function commandLine(
   // dash counts blocks of 512 bytes.
   const limit = `ulimit -c 0; ulimit -f ${(limits.fileSize ?? 256) * 2048}; exec "$@"`;
   const confined = [...confinement(), "--bind", work, work, "--bind", sockets, sockets, "--chdir", work];
+  // The root is a file system in memory: nothing can be written to it once all is in its place.
+  confined.push("--remount-ro", "/");
   return [...scope, "bwrap", ...confined, "--", "/bin/sh", "-c", limit, "sh", ...kernel];
 }
 
@@ -98,8 +101,11 @@ function bareEnvironment(home: string): Record<string, string | undefined> {
 
 interface Watched extends Sandbox {
   exceeded: string | undefined;
-  memory: number;
-  processes: number;
+  readonly base: string;
+  readonly container: string | undefined;
+  readonly memory: number;
+  readonly processes: number;
+  readonly disk: number;
 }
 
 const running = new Set<Watched>();
@@ -114,10 +120,11 @@ function watched(
     base: string;
     memory: number;
     processes: number;
+    disk: number;
     container: string | undefined;
   },
 ): Sandbox {
-  const { base, container, ...rest } = parts;
+  const { base, container } = parts;
   const engine = parts.isolation as Engine;
   let gone = false;
   let ending = false;
@@ -130,7 +137,7 @@ function watched(
   });
   const sandbox: Watched = {
     kernel,
-    ...rest,
+    ...parts,
     exceeded: undefined,
     async end() {
       running.delete(sandbox);
@@ -139,11 +146,10 @@ function watched(
       if (!gone) killTree(kernel.pid);
       await kernel.exited;
       kernel.close();
-      await rm(base, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
+      await removeAll(base);
     },
   };
-  // A container's own limits are its engine's; its processes are not below this one.
-  if (container === undefined) running.add(sandbox);
+  running.add(sandbox);
   timer ??= setInterval(watch, 250).unref();
   return sandbox;
 }
@@ -158,12 +164,33 @@ function watch(): void {
   const table = processTable();
   const children = childrenIn(table);
   for (const sandbox of running) {
-    const all = descendants(table, children, sandbox.kernel.pid);
+    const { memory, processes, disk, base, container, isolation } = sandbox;
+    // A container's own limits are its engine's; its processes are not below this one.
+    const all = container === undefined ? descendants(table, children, sandbox.kernel.pid) : [];
     const megabytes = all.reduce((sum, pid) => sum + (table.get(pid)?.pages ?? 0), 0) / 256;
-    const { memory, processes } = sandbox;
     if (megabytes > memory) sandbox.exceeded = `more than ${memory} MiB of memory`;
     if (all.length > processes) sandbox.exceeded = `more than ${processes} processes`;
-    if (sandbox.exceeded) killTree(sandbox.kernel.pid);
+    if ((folderSize(base) + unnamedSize(all)) / 2 ** 20 > disk) {
+      sandbox.exceeded = `more than ${disk} MiB of files`;
+    }
+    if (!sandbox.exceeded) continue;
+    if (container !== undefined) removeContainer(isolation as Engine, container);
+    killTree(sandbox.kernel.pid);
+  }
+}
+
+/** Removes a folder of a student's, also where he has forbidden that. */
+async function removeAll(folder: string): Promise<void> {
+  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  await remove()
+    .catch(() => unlock(folder).then(remove))
+    .catch(() => {});
+}
+
+async function unlock(folder: string): Promise<void> {
+  await chmod(folder, 0o700);
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) await unlock(join(folder, entry.name));
   }
 }
 

@@ -45,7 +45,9 @@ const largestFile = 512 * 1024 * 1024;
 const mostEntries = 50_000;
 /** Beside a notebook, these are nobody's data. */
 const ignored =
-  /(^|\/)(node_modules|\.ipynb_checkpoints|\.git|__MACOSX|\.venv)(\/|$)|(^|\/)(\.DS_Store|Thumbs\.db)$/;
+  /(^|\/)(node_modules|\.ipynb_checkpoints|\.git|__MACOSX|\.venv)(\/|$)|(^|\/)(\.DS_Store|Thumbs\.db|\._[^/]*)$/;
+/** Browsers add an ending of their own to what they download. */
+const notebookName = /\.ipynb(\.json|\.txt)?$/i;
 
 /**
  * Finds the submissions in files, folders and zip archives.
@@ -67,7 +69,7 @@ export async function findSubmissions(
       const entry = fileEntry(path, basename(path), stat);
       found.push(...(await fromArchive(entry, path, options.original)));
     } else {
-      const student = basename(path).replace(/\.ipynb$/i, "");
+      const student = basename(path).replace(notebookName, "");
       const entry = fileEntry(path, basename(path), stat);
       found.push(await submissionOf([entry], entry, { student, path, attempt: 0 }));
     }
@@ -121,7 +123,7 @@ async function folderEntries(folder: string): Promise<Entry[]> {
       const path = relative(folder, file).split(sep).join("/");
       if (ignored.test(path)) continue;
       const stat = await lstat(file);
-      if (stat.isDirectory() && !/\.ipynb$/i.test(name)) await walk(file);
+      if (stat.isDirectory() && !notebookName.test(name)) await walk(file);
       else entries.push(fileEntry(file, path, stat));
       if (entries.length > mostEntries) throw new Error(`${folder} has more than ${mostEntries} files`);
     }
@@ -178,11 +180,17 @@ export function ownerOf(path: string): Owner {
       };
   }
   // Canvas: "leeann_LATE_1234_56789_work-2.ipynb", all in one folder.
-  const canvas = /^([\p{L}\p{M}.'-]+?)(_LATE)?_(\d+)_(\d+)_(.+)$/u.exec(parts.at(-1)!);
+  const canvas = /^([\p{L}\p{M}\p{N}.'-]+?)(_LATE)?_(\d+)_(\d+)_(.+)$/u.exec(parts.at(-1)!);
   if (canvas) {
     const [, name, late, user, , file] = canvas;
     const attempt = Number(/-(\d+)\.[^.]+$/.exec(file)?.[1] ?? 0);
     return { student: `${name} (${user})`, root: path, attempt, ...(late && { late: true }) };
+  }
+  // nbgrader's exchange: "inbound/ann+ps1+2026-11-30 12:00:00.5 UTC+9f3c/work.ipynb", a folder each time; the last counts.
+  for (const [i, part] of parts.slice(0, -1).entries()) {
+    const inbound = /^(.+?)\+.+?\+(\d{4}-\d\d-\d\d[ T][\d:.]+)(?: \S+)?(?:\+.*)?$/.exec(part);
+    const time = inbound ? Date.parse(`${inbound[2].replace(" ", "T")}Z`) : Number.NaN;
+    if (time > 0) return { student: inbound![1], root: `${parts.slice(0, i + 1).join("/")}/`, attempt: time };
   }
   // nbgrader: "submitted/ann/assignment/work.ipynb", from the course's folder or from within.
   const submitted = parts.indexOf("submitted");
@@ -190,7 +198,7 @@ export function ownerOf(path: string): Owner {
     return { student: parts[submitted + 1], root: `${parts.slice(0, submitted + 2).join("/")}/`, attempt: 0 };
   }
   if (parts.length > 1) return { student: parts[0], root: `${parts[0]}/`, attempt: 0 };
-  return { student: parts[0].replace(/\.(ipynb|zip)$/i, ""), root: path, attempt: 0 };
+  return { student: parts[0].replace(notebookName, "").replace(/\.zip$/i, ""), root: path, attempt: 0 };
 }
 
 async function fromEntries(entries: Entry[], source: string, original?: string): Promise<Submission[]> {
@@ -226,7 +234,7 @@ async function ofOwner(
   const about = { student: owner.student, path, attempt: owner.attempt, late: owner.late };
   let all = entries;
   const archives = entries.filter((entry) => /\.zip$/i.test(entry.path));
-  if (archives.length > 0 && !entries.some((entry) => /\.ipynb$/i.test(entry.path))) {
+  if (archives.length > 0 && !entries.some((entry) => notebookName.test(entry.path))) {
     all = [...entries];
     for (const archive of archives) {
       try {
@@ -241,22 +249,33 @@ async function ofOwner(
       }
     }
   }
-  const notebooks = all.filter((entry) => /\.ipynb$/i.test(entry.path));
+  const notebooks = all.filter((entry) => notebookName.test(entry.path));
   if (notebooks.length === 0) {
     const names = all.map((entry) => basename(entry.path)).slice(0, 3);
     return unreadable(owner.student, path, `no notebook was handed in, only ${names.join(", ")}`, about);
   }
-  const wanted = original === undefined ? undefined : basename(original).toLowerCase();
-  const chosen =
-    notebooks.find(({ path }) =>
-      basename(path)
-        .toLowerCase()
-        .endsWith(wanted ?? "\n"),
-    ) ?? notebooks[0];
+  const chosen = likest(notebooks, original);
   const made = await submissionOf(all, chosen, about);
   if (notebooks.length > 1)
     made.notes.push(`${notebooks.length} notebooks: ${basename(chosen.path)} was graded`);
   return made;
+}
+
+/** Of a student's notebooks, the one whose name is most like that of what was handed out; else the first. */
+function likest(notebooks: Entry[], original: string | undefined): Entry {
+  if (original === undefined) return notebooks[0];
+  const wanted = basename(original).replace(notebookName, "").toLowerCase();
+  const names = notebooks.map(({ path }) => basename(path).replace(notebookName, "").toLowerCase());
+  for (const isLike of [
+    (name: string) => name === wanted,
+    // A platform, a browser or a person has added something: "ann_work", "work (1)", "work-2", "my work copy".
+    (name: string) => name.endsWith(wanted),
+    (name: string) => name.includes(wanted),
+  ]) {
+    const found = names.findIndex(isLike);
+    if (found >= 0) return notebooks[found];
+  }
+  return notebooks[0];
 }
 
 function unreadable(
@@ -288,7 +307,8 @@ async function submissionOf(
   const folder = dirname(chosen.path);
   let time = chosen.modified;
   for (const entry of entries) {
-    if (entry === chosen || entry.problem || /\.(ipynb|zip)$/i.test(entry.path)) continue;
+    if (entry === chosen || entry.problem || notebookName.test(entry.path) || /\.zip$/i.test(entry.path))
+      continue;
     const place = relative(folder, entry.path).split(sep).join("/");
     if (place.startsWith("..") || resolve("/", place) === "/") continue;
     const bytes = await entry.read().catch(() => undefined);
@@ -312,8 +332,11 @@ async function submissionOf(
   };
 }
 
+/** A shell of Windows writes UTF-16, which begins with a mark. */
 function textOfBytes(bytes: Uint8Array): string {
-  return new TextDecoder("utf-8").decode(bytes);
+  const mark = bytes.length > 1 ? bytes[0] * 256 + bytes[1] : 0;
+  const encoding = mark === 0xfffe ? "utf-16le" : mark === 0xfeff ? "utf-16be" : "utf-8";
+  return new TextDecoder(encoding).decode(bytes);
 }
 
 function reasonOf(error: unknown): string {

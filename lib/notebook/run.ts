@@ -19,6 +19,8 @@ export interface RunOptions {
   timeout?: number;
   /** Seconds that all cells may take together; 0, the default, sets no limit. */
   totalTimeout?: number;
+  /** When that time is over, as performance.now() counts, where it began before this run. */
+  deadline?: number;
   /** Characters that cells may put out, together; 0, the default, sets no limit. The kernel is ended beyond it. */
   outputLimit?: number;
   /** Goes on after a cell that fails or takes too long. */
@@ -126,7 +128,8 @@ async function runCells(
   report: CellsReport,
   options: RunOptions,
 ): Promise<void> {
-  const end = options.totalTimeout ? performance.now() + options.totalTimeout * 1000 : Infinity;
+  const end =
+    options.deadline ?? (options.totalTimeout ? performance.now() + options.totalTimeout * 1000 : Infinity);
   const budget = { left: options.outputLimit || Infinity };
   for (const { cell, number } of cells) {
     if (options.signal?.aborted) return;

@@ -3,23 +3,19 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { display } from "../../util/display.ts";
 import { type CheckCase, type CheckResult, checkListener } from "../check.ts";
+import { assignInto } from "./in-place.ts";
 import type { LineReply, LineRequest } from "./line.ts";
+import { type Disposable, modelsIn, readTensor, tensorFlowFor, writeModel, writeTensor } from "./networks.ts";
 import type { Answer, Question } from "./student.ts";
-import {
-  BorderError,
-  readFields,
-  readTyped,
-  readValue,
-  type Wire,
-  type WireList,
-  writeValue,
-} from "./values.ts";
+import { BorderError, type Reader, readValue, type Wire, type WireList, writeValue } from "./values.ts";
 
 /** What one exercise cell came to. */
 export interface Verdict {
   checks: { name: string; cases: CheckCase[]; read?: string }[];
   /** Why the cell ended before its end. */
   error?: string;
+  /** The time was over before all was said: asking again would only take as long again. */
+  late?: boolean;
   /** Names that the student's notebook does not have, or whose value cannot be had, each with the reason. */
   missing: { name: string; reason: string }[];
 }
@@ -38,6 +34,15 @@ class Judge {
   #seconds = 10;
   #late = false;
   #missing: Verdict["missing"] = [];
+  /** Counts exercises: what a test that was given up does later must not reach the next student's process. */
+  #exercise = 0;
+  readonly #made: Disposable[] = [];
+  /** What students' functions have changed of the judge's, and its content before. */
+  readonly #changed: { target: unknown; before: unknown }[] = [];
+  /** Functions of this exercise's student, each by its handle. */
+  readonly #handles = new WeakMap<object, number>();
+  #calls = 0;
+  #tf: Awaited<ReturnType<typeof tensorFlowFor>>;
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
@@ -84,19 +89,49 @@ class Judge {
     this.#late = false;
     this.#seconds = seconds;
     this.#deadline = performance.now() + seconds * 1000;
+    this.#exercise++;
     let error: string | undefined;
-    try {
-      await body();
-    } catch (thrown) {
-      error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
-    }
-    const checks = [];
-    for (const { name, cases, read } of await Promise.all(found))
-      checks.push({ name, cases, ...(read && { read }) });
+    const checks: Verdict["checks"] = [];
+    const work = async () => {
+      try {
+        await body();
+      } catch (thrown) {
+        error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+      }
+      for (const one of found) {
+        const { name, cases, read } = await one;
+        checks.push({ name, cases, ...(read && { read }) });
+      }
+    };
+    // What the student gives may be a promise that never settles.
+    const over = new AbortController();
+    const limit = new Promise<void>((done) => {
+      const timer = setTimeout(
+        () => {
+          this.#late = true;
+          error = `it took more than ${seconds} s`;
+          done();
+        },
+        Math.min(seconds * 1000, 2e9),
+      );
+      over.signal.addEventListener("abort", () => clearTimeout(timer));
+    });
+    await Promise.race([work(), limit]);
+    over.abort();
     delete globals[checkListener];
+    this.#exercise++;
     this.#deadline = performance.now() + 10_000;
+    for (const made of this.#made.splice(0)) made.dispose();
+    // The next student meets everything as this one did.
+    for (const { target, before } of this.#changed.splice(0).reverse()) assignInto(target, before);
+    const late = this.#late as boolean;
     this.#request({ op: "drop" });
-    const verdict: Verdict = { checks, ...(error && { error }), missing: this.#missing };
+    const verdict: Verdict = {
+      checks: [...checks],
+      ...(error && { error }),
+      ...(late && { late }),
+      missing: this.#missing,
+    };
     return { [display]: () => ({ [verdictMime]: verdict, "text/plain": "judged" }) };
   }
 
@@ -110,7 +145,11 @@ class Judge {
         const answer = this.#ask({ get: name });
         if ("error" in answer)
           throw new BorderError(answer.missing ? `there is no ${name}` : answer.error.message);
-        values[name] = await this.#readWithModels((answer as { value: Wire }).value);
+        const { value } = answer as { value: Wire };
+        this.#tf = await tensorFlowFor([value]);
+        const models = await modelsIn([value]);
+        this.#made.push(...models.values());
+        values[name] = this.#read(value, models);
       } catch (thrown) {
         this.#missing.push({ name, reason: (thrown as Error).message });
       }
@@ -122,6 +161,10 @@ class Judge {
   #ask(question: Question): Answer {
     // One call without end is enough: the rest need not wait for it again.
     if (this.#late) throw new Error("an earlier call took too long");
+    if (performance.now() > this.#deadline) {
+      this.#late = true;
+      throw new Error(`it took more than ${this.#seconds} s`);
+    }
     const { text, error } = this.#request({ op: "ask", text: JSON.stringify(question) });
     if (error !== undefined) throw new Error(error);
     const answer = JSON.parse(text!) as Answer;
@@ -129,21 +172,8 @@ class Judge {
     return answer;
   }
 
-  /** Models are made first: that takes waiting, which reading the rest does not. */
-  async #readWithModels(wire: Wire): Promise<unknown> {
-    const models = new Map<unknown, unknown>();
-    const search = async (node: unknown): Promise<void> => {
-      if (!Array.isArray(node)) return;
-      const isModel = node[0] === "model" && node.length === 3 && typeof node[1] === "string";
-      if (isModel && Array.isArray(node[2])) models.set(node, await makeModel(node as WireList));
-      else for (const one of node) if (Array.isArray(one)) await search(one);
-    };
-    await search(wire);
-    return this.#read(wire, models);
-  }
-
   #read(wire: Wire, models?: Map<unknown, unknown>): unknown {
-    const make = {
+    const make: Reader["make"] = {
       function: (node: WireList) =>
         this.#functionOf(Number(node[1]), String(node[2] ?? ""), node[3] === true),
       instance: (node: WireList) => this.#instanceOf(node, make),
@@ -152,39 +182,92 @@ class Judge {
         if (!model) throw new BorderError("a model cannot be a function's result here");
         return model;
       },
+      tensor: (node: WireList) => {
+        const tensor = readTensor(node, this.#tf);
+        this.#made.push(tensor);
+        return tensor;
+      },
     };
     return readValue(wire, { make });
   }
 
   #functionOf(handle: number, name: string, isClass = false): unknown {
+    const exercise = this.#exercise;
     const call = (args: unknown[], construct: boolean) =>
-      this.#call({ call: handle, args: [], answers: [], construct }, args);
+      this.#call({ call: handle, args: [], answers: [], construct }, args, exercise);
     const fn = isClass
       ? new Proxy(class {}, { construct: (_target, args) => call(args, true) as object })
       : (...args: unknown[]) => call(args, false);
     Object.defineProperty(fn, "name", { value: name.slice(0, 200) });
+    this.#handles.set(fn, handle);
     return fn;
   }
 
-  #instanceOf(node: WireList, make: Record<string, (node: WireList) => unknown>): unknown {
-    const [, handle, , fields, methods] = node;
+  /** A student's function for its effect: what it makes of its arguments, the check sees. */
+  inPlace(fn: unknown): unknown {
+    const handle = this.#handles.get(Object(fn));
+    if (handle === undefined) return fn;
+    const exercise = this.#exercise;
+    return (...args: unknown[]) =>
+      this.#call({ call: handle, args: [], answers: [], inPlace: true }, args, exercise);
+  }
+
+  #instanceOf(node: WireList, make: Reader["make"]): unknown {
+    const [, handle, , fields, methods, accessors, tensor] = node;
+    if (tensor && this.#tf) return make.tensor(tensor as WireList);
+    const exercise = this.#exercise;
+    const of = Number(handle);
     const value: Record<string, unknown> = {};
-    for (const method of Array.isArray(methods) ? methods.map(String) : []) {
+    const define = (name: string, enumerable: boolean, get: () => unknown) => {
+      const set = (one: unknown) =>
+        void Object.defineProperty(value, name, {
+          value: one,
+          writable: true,
+          enumerable,
+          configurable: true,
+        });
+      Object.defineProperty(value, name, { get, set, enumerable, configurable: true });
+    };
+    for (const method of listOf(methods).map(String)) {
       Object.defineProperty(value, method, {
         value: (...args: unknown[]) =>
-          this.#call({ call: Number(handle), method, args: [], answers: [] }, args),
+          this.#call({ call: of, method, args: [], answers: [] }, args, exercise),
         configurable: true,
         writable: true,
       });
     }
-    return readFields(fields, { make }, value);
+    const ask = (field: string) => {
+      this.#checkExercise(exercise);
+      const answer = this.#ask({ of, field });
+      if ("error" in answer) throw errorOf(answer);
+      if (!("value" in answer)) throw new BorderError("what came is no answer");
+      return this.#read(answer.value);
+    };
+    for (const name of listOf(accessors).map(String)) define(name, false, () => ask(name));
+    // A field is what it was until something is called that may change it.
+    const calls = this.#calls;
+    for (const entry of listOf(fields)) {
+      const [name, wire] = listOf(entry) as [unknown, Wire];
+      if (typeof name !== "string") throw new BorderError("what came is no object");
+      const known = readValue(wire, { make });
+      define(name, true, () => (this.#calls === calls ? known : ask(name)));
+    }
+    return value;
+  }
+
+  /** What a test that was given up does later must not reach the next student's process. */
+  #checkExercise(exercise: number): void {
+    if (exercise !== this.#exercise) throw new BorderError("this exercise has been judged already");
   }
 
   /** Calls a function in the student's process. Functions among its arguments are called here, answer by answer. */
-  #call(question: Extract<Question, { call: number }>, args: unknown[]): unknown {
+  #call(question: Extract<Question, { call: number }>, args: unknown[], exercise: number): unknown {
+    this.#checkExercise(exercise);
+    this.#calls++;
     const callbacks: ((...args: never[]) => unknown)[] = [];
     const writer = {
       functionOf: (fn: (...args: never[]) => unknown): WireList => ["callback", callbacks.push(fn) - 1],
+      instanceOf: (object: object) => writeModel(object) ?? writeTensor(object),
     };
     const written = args.map((one) => writeValue(one, writer, 0, "an argument"));
     const answers: Wire[] = [];
@@ -197,10 +280,11 @@ class Judge {
         answers.push(writeValue(callback(...given), writer, 0, "a callback's result"));
         continue;
       }
-      if ("error" in answer) {
-        throw Object.assign(new Error(String(answer.error?.message)), {
-          name: String(answer.error?.name || "Error"),
-        });
+      if ("error" in answer) throw errorOf(answer);
+      for (const [i, wire] of listOf(question.inPlace ? answer.args : []).entries()) {
+        if (typeof args[i] !== "object" || JSON.stringify(wire) === JSON.stringify(written[i])) continue;
+        this.#changed.push({ target: args[i], before: this.#read(written[i]) });
+        assignInto(args[i], this.#read(wire as Wire));
       }
       const value = this.#read(answer.value);
       return answer.promise ? Promise.resolve(value) : value;
@@ -208,15 +292,10 @@ class Judge {
   }
 }
 
-async function makeModel([, topology, weights]: WireList): Promise<unknown> {
-  const { tf } = await import("../../nn/index.ts");
-  const model = await tf.models.modelFromJSON(JSON.parse(String(topology)));
-  const tensors = (weights as [number[], "float32" | "int32", WireList][]).map(([shape, dtype, data]) =>
-    tf.tensor(readTyped(data[1], data[2]) as Float32Array, shape, dtype),
-  );
-  model.setWeights(tensors);
-  for (const tensor of tensors) tensor.dispose();
-  return model;
+const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+
+function errorOf({ error }: Extract<Answer, { error: unknown }>): Error {
+  return Object.assign(new Error(String(error?.message)), { name: String(error?.name || "Error") });
 }
 
 /** Where the cells that the grader runs find the judge. */

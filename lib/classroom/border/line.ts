@@ -21,13 +21,34 @@ export interface LineReply {
 const { flag, largest, port } = workerData as { flag: Int32Array; largest: number; port: MessagePort };
 let server: Server | undefined;
 let current: Socket | undefined;
-let waiting: ((text: string | undefined) => void) | undefined;
+let waiting: ((answer: { text?: string; error?: string }) => void) | undefined;
 let accepting: (() => void) | undefined;
 
 function reply(value: LineReply): void {
   port.postMessage(value);
   Atomics.store(flag, 0, 1);
   Atomics.notify(flag, 0);
+}
+
+const gone = "the student's process is gone";
+const deepest = 400;
+const mostValues = 20_000_000;
+
+/** What makes an answer one that only a cheat sends, before anybody reads it: that would take the judge minutes. */
+function excessOf(answer: Buffer): string | undefined {
+  let [depth, values, inText] = [0, 0, false];
+  for (let i = 0; i < answer.length; i++) {
+    const byte = answer[i];
+    if (inText) {
+      if (byte === 92) i++;
+      else if (byte === 34) inText = false;
+    } else if (byte === 34) inText = true;
+    else if (byte === 91 || byte === 123) {
+      if (++depth > deepest) return `the answer is nested more than ${deepest} deep`;
+    } else if (byte === 93 || byte === 125) depth--;
+    else if (byte === 44 && ++values > mostValues) return `the answer has more than ${mostValues} values`;
+  }
+  return undefined;
 }
 
 function take(socket: Socket): void {
@@ -40,7 +61,7 @@ function take(socket: Socket): void {
   let size = 0;
   const end = () => {
     if (current === socket) current = undefined;
-    waiting?.(undefined);
+    waiting?.({ error: gone });
     waiting = undefined;
   };
   socket.on("error", () => {});
@@ -57,10 +78,11 @@ function take(socket: Socket): void {
       return;
     }
     // One question, one answer: what comes unasked, or after the answer, is dropped.
-    const text = Buffer.concat([...parts, chunk.subarray(0, at)]).toString("utf8");
+    const answer = Buffer.concat([...parts, chunk.subarray(0, at)]);
     parts = [];
     size = 0;
-    waiting?.(text);
+    const tooMuch = excessOf(answer);
+    waiting?.(tooMuch ? { error: tooMuch } : { text: answer.toString("utf8") });
     waiting = undefined;
   });
   accepting?.();
@@ -76,8 +98,6 @@ function listen(path: string, turn: number): void {
   server.listen(path, () => reply({ turn }));
 }
 
-const gone = "the student's process is gone";
-
 port.on("message", (request: LineRequest & { turn: number }) => {
   const { turn } = request;
   if (request.op === "listen") listen(request.path, turn);
@@ -89,7 +109,7 @@ port.on("message", (request: LineRequest & { turn: number }) => {
       reply({ turn, error: gone });
       return;
     }
-    waiting = (text) => reply(text === undefined ? { turn, error: gone } : { turn, text });
+    waiting = (answer) => reply({ turn, ...answer });
     current.write(`${request.text}\n`);
   } else {
     current?.destroy();

@@ -2,16 +2,18 @@
 // It runs in the student's process, so nothing that it says is believed to be more than the student's answer.
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
-import { BorderError, fieldsOf, readValue, type Wire, type WireList, writeValue } from "./values.ts";
+import { modelsIn, readTensor, tensorFlowFor, writeModel, writeTensor } from "./networks.ts";
+import { fieldsOf, readValue, type Wire, type WireList, writeValue } from "./values.ts";
 
-/** What the judge asks. */
+/** What the judge asks. `inPlace`: what the function makes of its arguments is of interest too. */
 export type Question =
   | { get: string }
-  | { call: number; method?: string; args: Wire[]; answers: Wire[]; construct?: boolean };
+  | { of: number; field: string }
+  | { call: number; method?: string; args: Wire[]; answers: Wire[]; construct?: boolean; inPlace?: boolean };
 
 /** What comes back. `callback`: the function has called one that it was given; ask again with the answer. */
 export type Answer =
-  | { value: Wire; promise?: boolean }
+  | { value: Wire; promise?: boolean; args?: Wire[] }
   | { error: { name: string; message: string }; missing?: boolean }
   | { callback: number; args: Wire[] };
 
@@ -37,6 +39,11 @@ class Desk {
   async answer(question: Question): Promise<Answer> {
     try {
       if ("get" in question) return { value: this.#write(await this.#names[question.get]()) };
+      if ("field" in question) {
+        return {
+          value: this.#write((this.#handles[question.of] as Record<string, unknown>)[question.field]),
+        };
+      }
       return await this.#call(question);
     } catch (error) {
       if (error instanceof Suspended) return { callback: error.callback, args: error.args };
@@ -51,6 +58,7 @@ class Desk {
     args,
     answers,
     construct,
+    inPlace,
   }: Extract<Question, { call: number }>): Promise<Answer> {
     const target = this.#handles[call] as Record<string, (...args: unknown[]) => unknown>;
     let suspended: Suspended | undefined;
@@ -66,7 +74,11 @@ class Desk {
         throw suspended;
       };
     };
-    const values = args.map((one) => readValue(one, { make: { callback } }));
+    const tf = await tensorFlowFor(args);
+    const models = await modelsIn(args);
+    const tensor = (node: WireList) => readTensor(node, tf);
+    const model = (node: WireList) => models.get(node);
+    const values = args.map((one) => readValue(one, { make: { callback, tensor, model } }));
     const fn = method === undefined ? (target as never as (...args: unknown[]) => unknown) : target[method];
     try {
       const made = construct
@@ -76,7 +88,11 @@ class Desk {
       const value = isPromise ? await made : made;
       // A function that swallows the suspension has not had its answer: what it returned means nothing.
       if (suspended) throw suspended;
-      return { value: this.#write(value), ...(isPromise && { promise: true }) };
+      return {
+        value: this.#write(value),
+        ...(isPromise && { promise: true }),
+        ...(inPlace && { args: values.map((one) => this.#write(one)) }),
+      };
     } catch (error) {
       throw suspended ?? error;
     }
@@ -94,56 +110,33 @@ class Desk {
   #write(value: unknown): Wire {
     return writeValue(value, {
       functionOf: (fn) => ["function", this.#handle(fn), String(fn.name), /^class\b/.test(String(fn))],
-      instanceOf: (object) => modelOf(object) ?? this.#instance(object),
+      instanceOf: (object) => writeModel(object) ?? this.#instance(object),
     });
   }
 
   #instance(value: object): WireList {
     const methods = new Set<string>();
+    const accessors = new Set<string>();
     for (
       let prototype = Object.getPrototypeOf(value);
       prototype && prototype !== Object.prototype;
       prototype = Object.getPrototypeOf(prototype)
     ) {
       for (const name of Object.getOwnPropertyNames(prototype)) {
-        const { value: method } = Object.getOwnPropertyDescriptor(prototype, name)!;
+        const { value: method, get } = Object.getOwnPropertyDescriptor(prototype, name)!;
+        if (get && name !== "__proto__") accessors.add(name);
         if (typeof method === "function" && name !== "constructor") methods.add(name);
       }
     }
     const writer = {
       functionOf: (fn: (...args: never[]) => unknown): WireList => ["function", this.#handle(fn), fn.name],
-      instanceOf: (object: object) => modelOf(object),
+      instanceOf: (object: object) => writeModel(object),
     };
     const fields = fieldsOf(value, writer, 2);
-    return ["instance", this.#handle(value), value.constructor?.name ?? "", fields, [...methods]];
+    const name = value.constructor?.name ?? "";
+    const parts = [fields, [...methods], [...accessors], writeTensor(value)];
+    return ["instance", this.#handle(value), name, ...parts];
   }
-}
-
-interface ModelLike {
-  layers: unknown[];
-  toJSON(unused: unknown, asString: false): unknown;
-  getWeights(): { shape: number[]; dtype: string; dataSync(): ArrayBufferView }[];
-}
-
-/** A TensorFlow.js layers model crosses as its topology and its weights. */
-function modelOf(value: object): WireList | undefined {
-  const model = value as ModelLike;
-  if (
-    typeof model.getWeights !== "function" ||
-    typeof model.toJSON !== "function" ||
-    !Array.isArray(model.layers)
-  ) {
-    return undefined;
-  }
-  const none = {
-    functionOf: (): never => {
-      throw new BorderError("a model's weight is a function");
-    },
-  };
-  const weights = model
-    .getWeights()
-    .map((weight) => [weight.shape, weight.dtype, writeValue(weight.dataSync(), none)]);
-  return ["model", JSON.stringify(model.toJSON(null, false)), weights];
 }
 
 /**

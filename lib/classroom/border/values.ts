@@ -134,6 +134,8 @@ export function readValue(wire: unknown, reader: Reader = { make: {} }): unknown
     case "number":
       return Number(first);
     case "bigint":
+      // Reading one of millions of digits takes minutes, and nothing can interrupt that.
+      if (String(first).length > 10_000) throw malformed(kind);
       return BigInt(String(first));
     case "array":
       return list(first).map((one) => readValue(one, reader));
