@@ -136,10 +136,18 @@ function leadImage(image: Token, resolve: Resolve): void {
   image.children = null;
 }
 
+const lastNumbers = new WeakMap<Set<string>, Map<string, number>>();
+
 /** The id, or with the first free number behind it. */
 export function freeId(id: string, used: Set<string>): string {
   let free = id;
-  for (let i = 2; used.has(free); i++) free = `${id}-${i}`;
+  // From the number that the last one had: a thousand equal headings take a thousand steps.
+  let number = lastNumbers.get(used)?.get(id) ?? 1;
+  while (used.has(free)) free = `${id}-${++number}`;
   used.add(free);
+  if (number > 1) {
+    const numbers = lastNumbers.get(used) ?? new Map<string, number>();
+    lastNumbers.set(used, numbers.set(id, number));
+  }
   return free;
 }

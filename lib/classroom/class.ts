@@ -11,6 +11,7 @@ import { feedbackPage, withMarks } from "./feedback.ts";
 import { type Grade, type GradeOptions, ungraded } from "./grade.ts";
 import type { Isolation, Limits } from "./isolation.ts";
 import { fingerprints } from "./likeness.ts";
+import { Pages } from "./pages.ts";
 import { gradesCsv, gradescopeOf, type Mark, marksCsv, type Result, readMarks } from "./results.ts";
 import { gradeIn, textsFor } from "./speech.ts";
 import { Store } from "./store.ts";
@@ -118,6 +119,7 @@ async function gradeAll(
   }
   if (waiting.length === 0) return inOrder();
   const bench = await openBench(assignment, { ...options, jobs: Math.min(jobs, waiting.length) }, store);
+  const pages = new Pages();
   const one = async () => {
     for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
       if (options.signal?.aborted) return;
@@ -127,9 +129,10 @@ async function gradeAll(
       const { notebook: _, ...rest } = grade;
       const prints = fingerprints(submission.notebook!, assignment);
       if (options.out !== undefined) {
+        const { student, notes } = submission;
         await writeFileAtomic(
           pageOf(options.out, submission),
-          feedbackPage(submission, grade, folderOf(assignment)),
+          await pages.make({ student, notes }, grade, folderOf(assignment)),
         );
       }
       await store?.add(submission, rest, prints);
@@ -142,6 +145,7 @@ async function gradeAll(
     if (failed && !options.signal?.aborted) throw new Unfinished(failed.reason, inOrder());
   } finally {
     await bench.end();
+    await pages.end();
   }
   return inOrder();
 }

@@ -82,11 +82,13 @@ export function withMarks(page: string, { marks, points, of, late }: Result): st
  * A student's page, in the language of his notebook.
  *
  * @param folder that of the teacher's notebook, where tables of texts may lie
+ * @param options.plain shows prose and code as they are written: where rendering them takes too long
  */
 export function feedbackPage(
   submission: { student: string; notes: string[] },
   english: Grade,
   folder?: string,
+  { plain = false }: { plain?: boolean } = {},
 ): string {
   const { language = "en" } = english;
   const texts = textsFor(language, folder);
@@ -107,7 +109,7 @@ export function feedbackPage(
   const left = new Set(grade.exercises);
   const used = new Set<string>();
   for (const [index, cell] of (grade.notebook?.cells ?? []).entries()) {
-    html.push(cellHtml(cell, index, used, texts));
+    html.push(cellHtml(cell, index, used, texts, plain));
     const source = textOf(cell.source);
     for (const one of left) {
       if (cell.cell_type !== "code" || !source.includes(JSON.stringify(one.name))) continue;
@@ -120,10 +122,17 @@ export function feedbackPage(
   return plainPage(submission.student, html.join("\n"), language);
 }
 
-function cellHtml(cell: Cell, index: number, used: Set<string>, texts: Texts | undefined): string {
+function cellHtml(
+  cell: Cell,
+  index: number,
+  used: Set<string>,
+  texts: Texts | undefined,
+  asWritten: boolean,
+): string {
   const source = textOf(cell.source);
   if (source.length > 200_000)
     return `<p class="quiet">Cell ${index + 1} has ${source.length} characters: left out.</p>`;
+  if (asWritten) return `<pre id="cell-${index + 1}"><code>${escapeHtml(source)}</code></pre>`;
   if (cell.cell_type === "markdown") {
     return renderMarkdown(source, used, (target, kind) =>
       kind === "link" && /^https?:/.test(target) ? target : "#",

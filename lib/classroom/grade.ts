@@ -174,16 +174,20 @@ export async function freeCases(
   return free;
 }
 
-/** Characters of a cell that are still read as code. */
-const longestCell = 4_000_000;
+/** Characters of a cell, and of all code together, that are still read as code. */
+const [longestCell, longestCode] = [1_000_000, 4_000_000];
 
-/** No person writes cells of many megabytes: reading one would take minutes, so it costs what it should have given. */
+/** No person writes cells of megabytes: reading one would take minutes, so it costs what it should have given. */
 function withoutGiants(notebook: Notebook): Notebook {
+  let left = longestCode;
   const cells = notebook.cells.map((cell) => {
     const { length } = textOf(cell.source);
-    if (length <= longestCell) return cell;
-    const source = cell.cell_type === "code" ? `throw new Error("this cell had ${length} characters")` : "";
-    return { ...cell, source };
+    const isCode = cell.cell_type === "code";
+    if (length <= longestCell && (!isCode || length <= left)) {
+      if (isCode) left -= length;
+      return cell;
+    }
+    return { ...cell, source: isCode ? `throw new Error("this cell had ${length} characters")` : "" };
   });
   return { ...notebook, cells };
 }

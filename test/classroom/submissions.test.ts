@@ -47,6 +47,25 @@ describe("what a class hands in", () => {
       ["ekbo (102)", "leeann (101)"],
     ],
     [
+      "nbgrader's exchange, where the last of several counts",
+      [
+        "inbound/ann+ps1+2026-11-29 08:00:00.5 UTC+9f3c/w.ipynb",
+        "inbound/ann+ps1+2026-11-30 08:00:00.5 UTC+0a1b/w.ipynb",
+        "inbound/bob+ps1+2026-11-30 09:00:00.948203 UTC/w.ipynb",
+      ],
+      ["ann", "bob"],
+    ],
+    [
+      "Canvas, names with numbers",
+      ["student1_101_9001_w.ipynb", "student2_LATE_102_9002_w.ipynb"],
+      ["student1 (101)", "student2 (102)"],
+    ],
+    [
+      "files with an ending of the browser's",
+      ["ann/w.ipynb.json", "bob.ipynb.txt", "cem/w (1).ipynb"],
+      ["ann", "bob", "cem"],
+    ],
+    [
       "names that need care",
       ["-dash.ipynb", "O'Neil & co.ipynb", "学生.ipynb", "a b.ipynb"],
       ["-dash", "O'Neil & co", "a b", "学生"],
@@ -58,6 +77,7 @@ describe("what a class hands in", () => {
         "ann/.ipynb_checkpoints/w-checkpoint.ipynb",
         "ann/node_modules/slimlab/x.ipynb",
         "__MACOSX/ann/w.ipynb",
+        "ann/._w.ipynb",
       ],
       ["ann"],
     ],
@@ -95,11 +115,22 @@ describe("what a class hands in", () => {
     await save(join(folder, "in", "ann", "work.ipynb"), JSON.stringify(notebook(code("'work'"))));
     await mkdir(join(folder, "in", "bob"));
     await writeFile(join(folder, "in", "bob", "all.zip"), zipSync({ "x/work.ipynb": bytes }));
+    // The name itself before one that ends like it, and that before one that has it somewhere.
+    for (const [student, names] of Object.entries({
+      cem: ["my old work.ipynb", "work.ipynb"],
+      dan: ["a.ipynb", "work (1).ipynb"],
+    })) {
+      for (const name of names) {
+        await save(join(folder, "in", student, name), JSON.stringify(notebook(code(`'${name}'`))));
+      }
+    }
     const found = await findSubmissions([join(folder, "in")], { original: "/teacher/work.ipynb" });
+    const chosen = (name: string) => found.find(({ student }) => student === name)!.notebook!.cells[0].source;
+    assert.deepEqual([chosen("cem"), chosen("dan")], ["'work.ipynb'", "'work (1).ipynb'"]);
     const ann = found.find(({ student }) => student === "ann")!;
     assert.equal(ann.notebook!.cells[0].source, "'work'");
     assert.match(ann.notes.join(), /2 notebooks: work\.ipynb was graded/);
-    assert.deepEqual(said(found), ["ann", "bob"]);
+    assert.deepEqual(said(found), ["ann", "bob", "cem", "dan"]);
   });
 
   it("1.20 what cannot be read has a reason, and the others are found", async () => {
@@ -107,6 +138,7 @@ describe("what a class hands in", () => {
     await put("empty.ipynb", "");
     await put("cut.ipynb", text.slice(0, -5));
     await put("bom.ipynb", `\ufeff${text}`);
+    await put("powershell.ipynb", Buffer.from(`\ufeff${text}`, "utf16le"));
     await put("old.ipynb", '{"nbformat": 3, "worksheets": []}');
     await put("list.ipynb", "[1]");
     await put("cells.ipynb", '{"nbformat": 4, "cells": [5]}');
@@ -124,6 +156,7 @@ describe("what a class hands in", () => {
       ["empty", /is empty: was it uploaded to its end/],
       ["cut", /is not JSON, so not a notebook$/],
       ["bom", /^none$/],
+      ["powershell", /^none$/],
       ["old", /must be of notebook format 4, got 3/],
       ["list", /is not a notebook/],
       ["cells", /misshapen cell: number 1/],
