@@ -22,7 +22,7 @@ const failed = ([{ cases, reason }]: ExerciseGrade[]) => [
 ];
 
 describe("values across the border", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   before(needsSandbox);
 
   it("functions are called where they live, with functions as arguments; objects, classes and models cross", async () => {

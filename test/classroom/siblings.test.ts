@@ -280,7 +280,7 @@ const cheats: [what: string, work: () => Cell[]][] = [
 ];
 
 describe("siblings of the cases", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let bench: Bench;
   before(async function () {
     needsSandbox.call(this);
