@@ -309,6 +309,22 @@ describe("kernel: types for cells", function () {
       assert.deepEqual(await codes("const un2: number = null"), [2322]);
       assert.deepEqual(await codes("// @ts-strict false\nconst un2: number = null"), []);
     });
+    it("leave the files of the folder's own project unread", async function () {
+      if (process.platform === "win32") this.skip(); // it has no such files
+      const project = join(folder, "large");
+      await mkdir(project, { recursive: true });
+      await writeFile(join(project, "tsconfig.json"), '{ "files": ["endless.ts"] }');
+      // Whoever reads it waits for ever.
+      execFileSync("mkfifo", [join(project, "endless.ts")]);
+      await language.close();
+      language = new LanguageService({ folder: project });
+      assert.deepEqual(await codes("const a: number = 'x'"), [2322]);
+      assert.deepEqual(await codes("const n = 1"), []);
+      assert.deepEqual(await codes("import { join } from 'node:path'; join('a').length + n"), []);
+      // (React is not installed there.)
+      assert.deepEqual(await codes("const p = <p>text</p>; p"), [2875]);
+      assert.deepEqual((await complete("n.toFi|")).matches, ["toFixed"]);
+    });
     it("take strictness, libraries and types from where TypeScript has them, and from cells", async () => {
       const [loose] = await cell("function f(x) { return x }");
       assert.match(loose.message, /@ts-strict false/);

@@ -80,9 +80,13 @@ export class LanguageService {
       timeout: options.timeout ?? 15_000,
       first: () =>
         new Map([
+          // All of them belong to it, itself included: for one that does not, the server would make another project.
           [
             configName,
-            JSON.stringify({ compilerOptions: { noLib: true, types: [] }, files: [namesDocument] }),
+            JSON.stringify({
+              compilerOptions: { noLib: true, types: [], jsx: "preserve", resolveJsonModule: true },
+              files: [...this.#server.documents.keys()],
+            }),
           ],
           [namesDocument, this.#modules.namesText(false)],
         ]),
@@ -165,9 +169,10 @@ export class LanguageService {
     let way = this.#jsxWays.indexOf(pragmas);
     if (way < 0) {
       way = this.#jsxWays.push(pragmas) - 1;
-      for (const each of ["cell", "edit"]) this.#server.change(jsxDocumentOf(each, way), `${pragmas}\n`);
+      // (The project first, as they belong to it.)
       this.#settings.jsx = this.#jsxWays.length;
       this.#configure();
+      for (const each of ["cell", "edit"]) this.#server.change(jsxDocumentOf(each, way), `${pragmas}\n`);
     }
     return jsxDocumentOf(kind, way);
   }

@@ -11,7 +11,7 @@ import type { Ground } from "./ground.ts";
 import { Home, homePrefix } from "./home.ts";
 import { LanguageService, type LanguageServiceOptions } from "./language.ts";
 import { findServer, LspClient } from "./lsp.ts";
-import { documentsOf, ownOptions, type ProjectSettings } from "./project.ts";
+import { configName, documentsOf, ownOptions, type ProjectSettings } from "./project.ts";
 import { slashes } from "./text.ts";
 import { ProjectFiles } from "./watch.ts";
 
@@ -47,7 +47,8 @@ function machine(folder: string): Ground {
  */
 function projectConfig(folder: string, settings: ProjectSettings): object {
   const require = createRequire(join(folder, "noop.js"));
-  const files = documentsOf(settings);
+  // (An open document that belongs to no project would get one of its own: so would this text.)
+  const files = [configName, ...documentsOf(settings)];
   const { file: own, compilerOptions: theirs } = projectOptions(folder);
   const listed = (name: string) => {
     const value = theirs[name];

@@ -153,6 +153,9 @@ export class TypeServer {
       client.onExit = (reason) => this.#restart(reason);
       await client.request("initialize", initialization(ground), Math.max(timeout, ground.starts.within));
       client.notify("initialized", {});
+      // The project's name counts from the first request on: documents that come before it would have the server load the
+      // folder's own tsconfig.json, with all files of that project.
+      await client.request("workspace/symbol", { query: "\0" }, Math.max(timeout, 15_000));
       const small = first();
       const full = new Map([...small.keys()].map((name) => [name, this.documents.get(name)!]));
       for (const [name, text] of small) this.documents.set(name, text);

@@ -146,6 +146,8 @@ export class Service {
         return this.#at(place, (path, offset) => this.#signature(path, offset));
       case "textDocument/definition":
         return this.#at(place, (path, offset) => this.#definition(path, offset));
+      case "workspace/symbol":
+        return []; // Only the native server has a use for the question: see server.ts.
       case "slimlab/read":
         return this.read((params as { path: string }).path) ?? null;
       case "custom/projectInfo":
