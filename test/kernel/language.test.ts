@@ -317,7 +317,7 @@ describe("kernel: types for cells", function () {
       // Whoever reads it waits for ever.
       execFileSync("mkfifo", [join(project, "endless.ts")]);
       await language.close();
-      language = new LanguageService({ folder: project });
+      language = machineService({ folder: project });
       assert.deepEqual(await codes("const a: number = 'x'"), [2322]);
       assert.deepEqual(await codes("const n = 1"), []);
       assert.deepEqual(await codes("import { join } from 'node:path'; join('a').length + n"), []);
