@@ -70,7 +70,8 @@ export async function run(args: string[]): Promise<number> {
   ].join("-");
   const out = values.out ?? join(".slimlab", "records", point);
   const earlier = await readResults(out);
-  const isDone = earlier !== undefined && earlier.runs.length >= count;
+  // References train last: a run that was stopped there has all its files and goes on.
+  const isDone = earlier !== undefined && earlier.runs.filter(({ reference }) => reference).length >= count;
   // What lies there whole is what to compare with, and stays.
   const folder = isDone ? join(out, "again") : out;
   const bar = progress(name, 100);
