@@ -15,11 +15,9 @@ export type Expected =
 export interface Case {
   name: string;
   cells: [code: string, expected?: Expected][];
-  /** Why a kernel is left out; what is not in browsers is not in Firefox. */
-  notIn?: { node?: string; browser?: string; firefox?: string };
+  /** Why a kernel is left out. */
+  notIn?: { node?: string; firefox?: string };
 }
-
-const noCompiler = "needs TypeScript's compiler, which the browser's kernel does not bring yet";
 
 /** Ways to declare one name. */
 const declarations: Record<string, string> = {
@@ -307,11 +305,14 @@ export const cases: Case[] = [
   },
   {
     name: "enums, namespaces with values, parameter properties",
-    notIn: { browser: noCompiler },
     cells: [
       ["enum Ea { A, B = 'b' }\n[Ea.A, Ea.B, Ea[0]]", "[ 0, 'b', 'A' ]"],
       ["Ea.A", "0"],
       ["class Cn { static a = 1 }\nnamespace Cn { export const b = 2 }\nCn.a + Cn.b", "3"],
+      [
+        "class Ca { accessor v = 1; static a = 1 }\nnamespace Ca { export const b = Ca.a + 1 }\nnew Ca().v + Ca.b",
+        "3",
+      ],
       [
         "class Pp { constructor(private readonly x: number, public y = x) {} sum() { return this.x + this.y } }\nnew Pp(2).sum()",
         "4",
@@ -320,13 +321,38 @@ export const cases: Case[] = [
   },
   {
     name: "decorators, accessors and using",
-    notIn: { browser: noCompiler },
     cells: [
       [
         "function add(n: number) { return (_: undefined, __: ClassFieldDecoratorContext) => (v: number) => v + n }",
       ],
       ["class D1 { @add(1) v = 1 }\nclass D2 { @add(100) v = 1; accessor w = 7 }"],
       ["[new D1().v, new D2().v, new D2().w]", "[ 2, 101, 7 ]"],
+      [
+        "{ using r = { [Symbol.dispose]() { console.log('gone') } }; console.log('in') }",
+        { stdout: "in\ngone\n" },
+      ],
+    ],
+  },
+  {
+    name: "what a compiler makes of a cell: later cells go on with it, errors stay in place, nothing of its own is left",
+    cells: [
+      ["enum Color { Red, Green = 5 }\nColor.Green", "5"],
+      ["enum Color { Blue = 9 }\n[Color.Red, Color.Blue]", "[ 0, 9 ]"],
+      ["const enum Bits { A = 1 << 3 }\nBits.A", "8"],
+      ["namespace Geo { export const pi = 3 }\nnamespace Geo { export const tau = 2 * pi }\nGeo.tau", "6"],
+      ["const waited = await Promise.resolve(2); enum Aw { X = 4 }\nwaited + Aw.X", "6"],
+      ["let outer = 1; enum Q { A }\n(() => { enum Inner { B = 3 } return Inner.B + Q.A + outer })()", "4"],
+      ["const asserted = <number>(<unknown>5); asserted + 1", "6"],
+      [
+        "function same<T extends new (...a: any[]) => any>(v: T, _: ClassDecoratorContext) { return v }\n@same class Es { static made = new Es() }\n[Es.name, Es.made instanceof Es]",
+        "[ 'Es', true ]",
+      ],
+      ["enum Bad { A = }", { error: "SyntaxError", traceback: /line 1, column 16/ }],
+      [
+        "\n\nenum Err { A }\nfunction fails(a: any) {\n  return a.b();\n}\nfails({})",
+        { error: "TypeError", traceback: /line 5, column \d+[\s\S]*at fails \(Cell \[\d+\]:5/ },
+      ],
+      ["Object.keys(globalThis).filter((name) => /^__|^env_|^_/.test(name) && name !== '_')", "[]"],
     ],
   },
   // ---- Imports -------------------------------------------------------------------------------------------------------

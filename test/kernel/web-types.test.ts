@@ -107,6 +107,13 @@ describe("kernel: types, in a browser", function () {
     assert.match(errorOf(await run("before.kept")), /Cannot find name 'before'/);
   });
 
+  it("a cell that takes a compiler has it also where checks are switched off", async () => {
+    await web.check("off");
+    const result = await run("enum Direction { Up = 1 }\nconst wrong: string = Direction.Up; wrong + 1");
+    assert.equal(result.status, "ok", result.content.evalue);
+    await web.check("error");
+  });
+
   it("what cannot be loaded costs the check, not the cell; the next cell tries again", async () => {
     const broken = await WebSession.start(false, "typed");
     try {
@@ -117,6 +124,10 @@ describe("kernel: types, in a browser", function () {
       const unchecked = await broken.execute("const n: number = 'x'; n");
       assert.equal(unchecked.status, "ok");
       assert.match(stderrOf(unchecked), /Types were not checked: /);
+      const refused = await broken.execute("1;\nenum E { A }");
+      assert.equal(refused.content.ename, "SyntaxError");
+      assert.match(refused.content.evalue, /need TypeScript's compiler, which could not be had: /);
+      assert.match(refused.content.traceback.join("\n"), /line 2, column 1/);
       broken.troubles.clear();
       await until(
         "types are there",

@@ -35,20 +35,7 @@ function browserKernel(isolated: boolean, site?: "typed"): () => WebSession {
 describe("kernel: cells, in a browser", function () {
   this.timeout(300_000);
   const web = browserKernel(false, "typed");
-  for (const each of cases) {
-    const { name, cells, notIn } = each;
-    if (!notIn?.browser) it(name, () => runCase(each, (code) => web().execute(code)));
-    else {
-      it(`${name}: refused, with the reason`, async () => {
-        const results: ExecuteResult[] = [];
-        for (const [code] of cells) results.push(await web().execute(code));
-        assert.ok(
-          results.some((one) => one.status === "error" && /TypeScript's compiler/.test(errorOf(one).text)),
-          JSON.stringify(results),
-        );
-      });
-    }
-  }
+  for (const each of cases) it(each.name, () => runCase(each, (code) => web().execute(code)));
 });
 
 describe("kernel: a browser's own troubles", function () {

@@ -13,14 +13,14 @@ import { WebSession } from "../kernel/web.ts";
 import { resultOf, runChapter, training } from "./running.ts";
 
 /** Starts Firefox with a kernel before the tests and ends it after them; without a Firefox they are left out. */
-function firefoxKernel(kernel?: () => Promise<KernelBundle>): () => WebSession {
+function firefoxKernel(kernel: () => Promise<KernelBundle | "typed">): () => WebSession {
   let session: WebSession;
   before(async function () {
     if (!firefoxPath()) {
       console.log("      (no Firefox here: skipped)");
       this.skip();
     }
-    session = await WebSession.start(false, await kernel?.(), "firefox");
+    session = await WebSession.start(false, await kernel(), "firefox");
   });
   after(() => session?.stop());
   return () => session;
@@ -28,8 +28,8 @@ function firefoxKernel(kernel?: () => Promise<KernelBundle>): () => WebSession {
 
 describe("kernel: cells, in Firefox", function () {
   this.timeout(300_000);
-  const session = firefoxKernel();
-  for (const each of cases.filter(({ notIn }) => !notIn?.browser && !notIn?.firefox))
+  const session = firefoxKernel(async () => "typed");
+  for (const each of cases.filter(({ notIn }) => !notIn?.firefox))
     it(each.name, () => runCase(each, (code) => session().execute(code)));
 
   it("an error shows its place and the calls that led there, also from a wait, by eval and in print", async () => {

@@ -1,11 +1,11 @@
 // From a TypeScript cell to JavaScript, as far as no machine is needed: read, rewritten, its types taken out. Where taking
 // their text away is not enough, a compiler is called, which who calls this brings along.
 import type { CellCode, SourceMap } from "./code.ts";
-import type { CompileOptions } from "./compile.ts";
 import { withoutData } from "./data.ts";
 import { editedText, type PlaceInSource, wordMap } from "./edits.ts";
 import { CellRewriter, type RewriteOptions } from "./rewrite.ts";
 import { parseCell } from "./syntax.ts";
+import type { CompileOptions } from "./tidy.ts";
 import { resultName } from "./words.ts";
 
 /** Compiles a cell's edited text; the map leads to the cell by way of `place`. */

@@ -398,7 +398,8 @@ export class CellRewriter {
   /** A name whose `var` from esbuild is taken away: `let` in the head unless a class or function has it already. */
   #merged(node: Of<"TSEnumDeclaration" | "TSModuleDeclaration">, name: string, scoped: boolean): void {
     this.mergedNames.add(this.#nameOf(name));
-    if (scoped) {
+    // (What adds to a class of this cell stays behind it.)
+    if (scoped && (this.block || !this.#classes.has(name))) {
       this.head.push({ start: node.start, end: node.end, prefix: "" });
       this.#blank(node.start, node.end, true);
     }

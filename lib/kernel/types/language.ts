@@ -115,6 +115,11 @@ export class LanguageService {
     await this.#server.diagnostics(cellDocument).catch(() => undefined);
   }
 
+  /** Resolves when the server answers; rejects with NoAnswer where it does not. */
+  started(): Promise<void> {
+    return this.#server.started();
+  }
+
   /** Problems in a cell that is about to run. A cell that could not be checked has one warning that says why. */
   async check(source: string, cell: CellCode): Promise<Diagnostic[]> {
     this.#checked = { source, cell };

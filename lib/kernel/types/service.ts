@@ -13,6 +13,7 @@ import type { ServerDiagnostic } from "./diagnostics.ts";
 import { type Library, libraryFolders } from "./library.ts";
 import { configName } from "./project.ts";
 import type { Position } from "./text.ts";
+import { type TranspileOptions, transpile } from "./transpile.ts";
 
 type TypeScript = typeof ts;
 
@@ -150,6 +151,10 @@ export class Service {
         return []; // Only the native server has a use for the question: see server.ts.
       case "slimlab/read":
         return this.read((params as { path: string }).path) ?? null;
+      case "slimlab/transpile": {
+        const { text, options } = params as { text: string; options: TranspileOptions };
+        return transpile(this.#ts, text, options);
+      }
       case "custom/projectInfo":
         this.#service.getProgram();
         return null;

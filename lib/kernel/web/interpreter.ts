@@ -2,7 +2,7 @@
 // else ends what runs in it.
 
 import { unlessAborted } from "../../util/abort.ts";
-import { type Compile, codeOf } from "../cell/cell.ts";
+import { codeOf } from "../cell/cell.ts";
 import { type CellCode, CellSyntaxError } from "../cell/code.ts";
 import { placeInCell } from "../cell/frame.ts";
 import { CellNames } from "../cell/names.ts";
@@ -12,6 +12,7 @@ import { type Content, type Message, noOrigin, type Origin } from "../protocol/m
 import type { Completeness, ErrorContent } from "../protocol/reference.ts";
 import { errorContent } from "../protocol/request.ts";
 import { type CheckMode, refusalOf } from "../types/check.ts";
+import { compiler } from "./compile.ts";
 import { Language } from "./language.ts";
 import { beatNow, type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
 
@@ -33,21 +34,10 @@ export interface InterpreterOptions {
   types?(): Worker;
   /** What type errors do at first. */
   check: CheckMode;
-  /** Compiles what taking types away is not enough for: enums, namespaces, decorators. */
-  compile?: Compile;
   /** Whether page and workers may share memory. */
   isolated: boolean;
   log(text: string): void;
 }
-
-const noCompiler: Compile = async (_, place) => {
-  const [line, column] = place(0, 0);
-  throw new CellSyntaxError(
-    "enums, namespaces with values, decorators, parameter properties and <T>x need TypeScript's compiler, and this kernel was started without one",
-    line + 1,
-    column + 1,
-  );
-};
 
 /** A cell was interrupted while it was being checked. */
 class Stopped extends Error {}
@@ -236,7 +226,7 @@ export class WebInterpreter implements Interpreter {
   }
 
   #compile(source: string, name: string, names: CellNames): Promise<CellCode> {
-    return codeOf(source, { name, names, inFunction: true }, this.#options.compile ?? noCompiler);
+    return codeOf(source, { name, names, inFunction: true }, compiler(this.#language));
   }
 
   async #expressions({ name, expressions }: Cell, names: CellNames): Promise<RunRequest["expressions"]> {

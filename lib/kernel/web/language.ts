@@ -2,13 +2,15 @@
 import type { CellCode } from "../cell/code.ts";
 import type { CheckMode } from "../types/check.ts";
 import { LanguageService } from "../types/language.ts";
-import { page } from "./types.ts";
+import type { Transpiled, TranspileOptions } from "../types/transpile.ts";
+import { type Page, page } from "./types.ts";
 
 /** A new service is told of so many cells at most. */
 const mostCells = 500;
 
 export class Language {
   readonly #worker: () => Worker;
+  #page: Page | undefined;
   #service: LanguageService | undefined;
   /** What has run, and how much of it the service knows. */
   readonly #ran: [source: string, cell: CellCode][] = [];
@@ -33,10 +35,19 @@ export class Language {
 
   /** The service, with the names of all cells so far. */
   get service(): LanguageService {
-    this.#service ??= new LanguageService({ ground: page(this.#worker) });
+    if (!this.#service) {
+      this.#page = page(this.#worker);
+      this.#service = new LanguageService({ ground: this.#page });
+    }
     for (const [source, cell] of this.#ran.slice(this.#told)) this.#service.accept(source, cell);
     this.#told = this.#ran.length;
     return this.#service;
+  }
+
+  /** Compiles a text. Where checks are switched off, the worker is started for that all the same. */
+  async transpile(text: string, options: TranspileOptions): Promise<Transpiled> {
+    await this.service.started();
+    return this.#page!.transpile(text, options);
   }
 
   /** The service where it answers at once. */

@@ -4,6 +4,7 @@ import { pageGlobals } from "../types/globals.ts";
 import type { Ground } from "../types/ground.ts";
 import { libraryFolders } from "../types/library.ts";
 import { documentsOf, ownOptions } from "../types/project.ts";
+import type { Transpiled, TranspileOptions } from "../types/transpile.ts";
 
 /** Where cells are: nothing else is in it. */
 const folder = "/home";
@@ -31,12 +32,17 @@ class WorkerClient extends Client {
   }
 }
 
+/** A page as a ground, and the compiler that its server is as well. */
+export interface Page extends Ground {
+  transpile(text: string, options: TranspileOptions): Promise<Transpiled>;
+}
+
 /**
  * A page as the ground of a language service.
  *
  * @param start starts a worker on what is built of types-worker.ts
  */
-export function page(start: () => Worker): Ground {
+export function page(start: () => Worker): Page {
   let client: WorkerClient | undefined;
   return {
     folder,
@@ -50,6 +56,7 @@ export function page(start: () => Worker): Ground {
     uriOf: (path) => `file://${encodeURI(path)}`,
     pathOf: (uri) => decodeURIComponent(new URL(uri).pathname),
     read: async (path) => (await client!.request<string | null>("slimlab/read", { path }, 1000)) ?? "",
+    transpile: (text, options) => client!.request("slimlab/transpile", { text, options }, 15_000),
     compilerOptions: () => ({}),
     project: (settings) => ({
       compilerOptions: {
