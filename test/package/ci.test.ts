@@ -1,6 +1,7 @@
 // .ci/run itself, on suites of a few lines: what it counts, what it gives a second chance, what it says at its end.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
@@ -162,6 +163,12 @@ describe(".ci/run", function () {
       "FAILED: true: exit code 0 before the first test, twice",
       "0 passed, 1 failed",
     ]);
+  });
+
+  it("names files of tests that are there", async () => {
+    const { lines } = await bash(`printf '%s\\n' "\${by_version[@]}"`);
+    assert.ok(lines.length > 5);
+    for (const line of lines) assert.ok(existsSync(join(packageRoot, line)), line);
   });
 
   it("tries three times what needs the network", async () => {
