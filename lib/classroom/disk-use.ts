@@ -7,7 +7,7 @@ const smallest = 4096;
 const mostFiles = 50_000;
 
 /** Bytes of the files in a folder, near enough; Infinity where there are more than anybody needs. */
-export function folderSize(folder: string): number {
+export function diskUse(folder: string): number {
   const waiting = [folder];
   let [bytes, files] = [0, 0];
   for (let place = waiting.pop(); place !== undefined; place = waiting.pop()) {

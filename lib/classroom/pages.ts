@@ -1,6 +1,7 @@
 // Students' pages, made in a thread of their own: what a stranger has written may take the renderers of prose and formulas
 // minutes, or all memory. Such a page shows his text as it is.
 import { Worker } from "node:worker_threads";
+import { answerOf } from "../util/worker.ts";
 import { feedbackPage } from "./feedback.ts";
 
 /** Makes pages, one after the other. */
@@ -52,24 +53,8 @@ export class Pages {
 
   #ask(asked: Parameters<typeof feedbackPage>): Promise<string> {
     this.#worker ??= this.#start();
-    const worker = this.#worker;
-    return new Promise<string>((done, fail) => {
-      const settle = (then: () => void) => {
-        clearTimeout(timer);
-        for (const [event, listener] of listeners) worker.off(event, listener);
-        then();
-      };
-      const timer = setTimeout(
-        () => settle(() => fail(new Error("a page took too long"))),
-        this.#milliseconds,
-      );
-      const listeners = [
-        ["message", (page: string) => settle(() => done(page))],
-        ["error", (error: Error) => settle(() => fail(error))],
-        ["exit", () => settle(() => fail(new Error("the thread ended")))],
-      ] as const;
-      for (const [event, listener] of listeners) worker.on(event, listener as () => void);
-      worker.postMessage(asked);
-    });
+    const page = answerOf<string>(this.#worker, this.#milliseconds);
+    this.#worker.postMessage(asked);
+    return page;
   }
 }

@@ -14,7 +14,7 @@ import {
   ranOutOfMemory,
   removeContainer,
 } from "./container.ts";
-import { folderSize, unnamedSize } from "./disk-use.ts";
+import { diskUse, unnamedSize } from "./disk-use.ts";
 import type { Engine, Isolation, Limits } from "./isolation.ts";
 
 /** What the folders of sandboxes are called. */
@@ -170,7 +170,7 @@ function watch(): void {
     const megabytes = all.reduce((sum, pid) => sum + (table.get(pid)?.pages ?? 0), 0) / 256;
     if (megabytes > memory) sandbox.exceeded = `more than ${memory} MiB of memory`;
     if (all.length > processes) sandbox.exceeded = `more than ${processes} processes`;
-    if ((folderSize(base) + unnamedSize(all)) / 2 ** 20 > disk) {
+    if ((diskUse(base) + unnamedSize(all)) / 2 ** 20 > disk) {
       sandbox.exceeded = `more than ${disk} MiB of files`;
     }
     if (!sandbox.exceeded) continue;

@@ -57,17 +57,12 @@ export async function run(args: string[]): Promise<number> {
   if (positionals.length > 1) throw new Error(`one NAME is run at a time, got ${positionals.join(" ")}`);
   const name = checkOneOf("NAME", positionals[0] as ExperimentName, experimentNames);
   const count = checkInteger("--seeds", Number(values.seeds), 1, 100);
-  const { kept, longer } = values;
-  const experiment = experimentWith(name, {
-    ...(kept === undefined ? {} : { kept: Number(kept) }),
-    ...(longer === undefined ? {} : { longer: Number(longer) }),
-  });
+  const settings = Object.entries({ kept: values.kept, longer: values.longer }).flatMap(([key, text]) =>
+    text === undefined ? [] : [[key, Number(text)] as const],
+  );
+  const experiment = experimentWith(name, Object.fromEntries(settings));
   const isOwn = experiment === experiments[name];
-  const point = [
-    name,
-    ...(kept === undefined ? [] : [`kept-${Number(kept)}`]),
-    ...(longer === undefined ? [] : [`longer-${Number(longer)}`]),
-  ].join("-");
+  const point = [name, ...settings.flat()].join("-");
   const out = values.out ?? join(".slimlab", "records", point);
   const earlier = await readResults(out);
   // References train last: a run that was stopped there has all its files and goes on.

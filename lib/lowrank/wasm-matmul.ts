@@ -1,4 +1,4 @@
-import { instantiateWasm } from "../util/wasm.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import matmulCode from "./wasm-matmul.wasm.js";
 
 interface Matmul {
@@ -34,8 +34,7 @@ export class MatmulWorkspace {
     const stride = roundUp(cols, 8);
     const at = this.#top;
     this.#top += roundUp(rows, 8) * stride * 4;
-    const missing = this.#top - this.#kernel.memory.buffer.byteLength;
-    if (missing > 0) this.#kernel.memory.grow(Math.ceil(missing / 65536));
+    reserve(this.#kernel.memory, this.#top);
     return { at, rows, cols, stride };
   }
 

@@ -1,5 +1,5 @@
 // Rows of doubles in WebAssembly memory, and the loops that decompositions spend their time in.
-import { instantiateWasm } from "../util/wasm.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import rowsCode from "./wasm-rows.wasm.js";
 
 interface Kernel {
@@ -26,8 +26,7 @@ export function rowsOf(...lengths: number[]): Float64Array<ArrayBuffer>[] {
   // After a large problem a small one should not hold on to all of its memory.
   if (kernel && kernel.memory.buffer.byteLength > 2 ** 26 && total < 2 ** 25) kernel = undefined;
   kernel ??= instantiateWasm(rowsCode).exports as unknown as Kernel;
-  const missing = total - kernel.memory.buffer.byteLength;
-  if (missing > 0) kernel.memory.grow(Math.ceil(missing / 65536));
+  reserve(kernel.memory, total);
   new Uint8Array(kernel.memory.buffer, 0, total).fill(0);
   let at = 0;
   return lengths.map((length) => {

@@ -14,6 +14,29 @@ interface Activated {
 export type Watch = (name: string, input: tf.Tensor, output: tf.Tensor) => void;
 
 /**
+ * Changes what a layer puts out. The states of a recurrent layer, which come behind its output, stay.
+ *
+ * @returns what undoes it
+ */
+export function changeOutput(
+  layer: Layer,
+  change: (output: tf.Tensor, inputs: tf.Tensor[]) => tf.Tensor,
+): () => void {
+  const { call } = layer;
+  const own = Object.hasOwn(layer, "call");
+  layer.call = (inputs, options) => {
+    const result = call.call(layer, inputs, options);
+    const [output, ...states] = [result].flat();
+    const changed = change(output, [inputs].flat());
+    return Array.isArray(result) ? [changed, ...states] : changed;
+  };
+  return () => {
+    if (own) layer.call = call;
+    else delete (layer as Partial<Layer>).call;
+  };
+}
+
+/**
  * Runs `forward` with each of `layers`, by name, telling `watch` what it sees, and with `probes[name]`, where given, added to it.
  *
  * @param place where probes are added: `output` is after the layer's activation, `linear` before it, where the kernel's
@@ -30,20 +53,13 @@ export function withProbes<T>(
   try {
     for (const [name, layer] of layers) {
       const add = (x: tf.Tensor) => (probes[name] ? tf.add(x, probes[name]) : x);
-      const { call } = layer;
-      const own = Object.hasOwn(layer, "call");
-      layer.call = (inputs, options) => {
-        const result = call.call(layer, inputs, options);
-        const output = Array.isArray(result) ? result[0] : result;
-        const probed = place === "output" ? add(output) : output;
-        watch(name, Array.isArray(inputs) ? inputs[0] : inputs, probed);
-        // The states of a recurrent layer come behind its output.
-        return Array.isArray(result) ? [probed, ...result.slice(1)] : probed;
-      };
-      undo.push(() => {
-        if (own) layer.call = call;
-        else delete (layer as Partial<Layer>).call;
-      });
+      undo.push(
+        changeOutput(layer, (output, [input]) => {
+          const probed = place === "output" ? add(output) : output;
+          watch(name, input, probed);
+          return probed;
+        }),
+      );
       const activated = layer as unknown as Activated;
       const { activation } = activated;
       if (place === "output" || !activation) continue;

@@ -44,7 +44,7 @@ import { ensureBackend } from "./backend.ts";
 import { batchSizeFor, feedOf, inputNames } from "./batches.ts";
 import { kindOf, layersOf, networkOf } from "./graph.ts";
 import { type Inputs, logitsOf, outputsOf } from "./logits.ts";
-import { withProbes } from "./probe.ts";
+import { changeOutput, withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type History, type TrainOptions, train } from "./train.ts";
 import {
@@ -472,32 +472,24 @@ export function quantizedForward(
         undo.push(replaceKernel(kernel, (value) => fakeQuantizeWeights(value, options)));
       }
       for (const [name, layer] of activations ? layers : []) {
-        const { call } = layer;
-        const own = Object.hasOwn(layer, "call");
         const use = uses.get(name)!;
         const averages = use === "means";
-        layer.call = (inputs, options) => {
-          const result = call.call(layer, inputs, options);
-          const output = Array.isArray(result) ? result[0] : result;
-          const whole = (first: tf.Tensor) => (Array.isArray(result) ? [first, ...result.slice(1)] : first);
-          const sources = [inputs].flat();
-          const given = activations!.layers[name];
-          const grid = given ?? (use !== "new" ? grids.get(sources[0].id) : undefined);
-          if (!grid) return result;
-          // A layer's output that is its input would be copied later, and its grid lost.
-          const placed =
-            given || averages
-              ? quantizeActivations(output, grid, averages)
-              : sources.includes(output)
-                ? output.clone()
-                : output;
-          grids.set(placed.id, grid);
-          return whole(placed);
-        };
-        undo.push(() => {
-          if (own) layer.call = call;
-          else delete (layer as Partial<Layer>).call;
-        });
+        undo.push(
+          changeOutput(layer, (output, sources) => {
+            const given = activations!.layers[name];
+            const grid = given ?? (use !== "new" ? grids.get(sources[0].id) : undefined);
+            if (!grid) return output;
+            // A layer's output that is its input would be copied later, and its grid lost.
+            const placed =
+              given || averages
+                ? quantizeActivations(output, grid, averages)
+                : sources.includes(output)
+                  ? output.clone()
+                  : output;
+            grids.set(placed.id, grid);
+            return placed;
+          }),
+        );
       }
       const placed = [x].flat().map((tensor, i) => {
         const grid = activations?.inputs?.[inputs[i]] ?? activations?.input;

@@ -1,5 +1,5 @@
 // §3.2.1 The loops over values that quantization spends its time in, on WebAssembly: as exact as those in JavaScript would be.
-import { instantiateWasm } from "../util/wasm.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import codesCode from "./codes.wasm.js";
 import type { Codes } from "./packing.ts";
 
@@ -30,8 +30,7 @@ const atScales = atCodes + 4 * piece;
 
 function kernelFor(bytes: number): Kernel {
   kernel ??= instantiateWasm(codesCode).exports as unknown as Kernel;
-  const missing = bytes - kernel.memory.buffer.byteLength;
-  if (missing > 0) kernel.memory.grow(Math.ceil(missing / 65536));
+  reserve(kernel.memory, bytes);
   return kernel;
 }
 

@@ -4,7 +4,7 @@
 // Σ (a − zₐ)(b − z_b) is a sum of whole numbers; the scales wait outside until `requantize`.
 import { startHelper } from "#platform";
 import { checkInteger, checkLength } from "../util/check.ts";
-import { instantiateWasm } from "../util/wasm.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import integerCode from "./integer.wasm.js";
 import type { Codes8 } from "./packing.ts";
 import { factorOf, type Requantization } from "./requantize.ts";
@@ -55,8 +55,7 @@ let kernel: Kernel | undefined;
 
 /** The compiled kernel on the shared memory, with at least `bytes` of room. */
 function kernelWith(bytes: number): Kernel {
-  const missing = bytes - memory.buffer.byteLength;
-  if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+  reserve(memory, bytes);
   kernel ??= instantiateWasm(integerCode, { env: { memory } }).exports as unknown as Kernel;
   return kernel;
 }

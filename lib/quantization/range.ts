@@ -3,7 +3,7 @@
 // The trade: a wide range clips nothing but its steps are coarse; a narrow one clips the few large values and gives
 // the many small ones finer steps.
 import { checkOneOf } from "../util/check.ts";
-import { instantiateWasm } from "../util/wasm.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import gridErrorCode from "./grid-error.wasm.js";
 import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
 import { quantile } from "./quantile.ts";
@@ -93,8 +93,7 @@ function gridErrors(
 ): (ranges: readonly Range[]) => number[] {
   kernel ??= instantiateWasm(gridErrorCode).exports as unknown as Kernel;
   const wasm = kernel;
-  const missing = Math.min(piece, values.length + 3) * 4 - wasm.memory.buffer.byteLength;
-  if (missing > 0) wasm.memory.grow(Math.ceil(missing / 65536));
+  reserve(wasm.memory, Math.min(piece, values.length + 3) * 4);
   const { low, high } = codeRange(levels);
   let loaded = -1;
   /** Brings a piece into the kernel's memory, in units of `half`, and fills its last four lanes up with zeros. */

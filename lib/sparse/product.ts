@@ -4,7 +4,7 @@
 // the other way round.
 
 import { checkInteger, checkLength } from "../util/check.ts";
-import { instantiateWasm } from "../util/wasm.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import type { SparseMatrix } from "./matrix.ts";
 import productCode from "./product.wasm.js";
 
@@ -130,8 +130,7 @@ function kernelFor(bytes: number): Kernel {
   // After a large vector a small one should not hold on to all of its memory.
   if (kernel && kernel.memory.buffer.byteLength > 2 ** 24 && bytes < 2 ** 22) kernel = undefined;
   kernel ??= instantiateWasm(productCode).exports as unknown as Kernel;
-  const missing = atVector + bytes - kernel.memory.buffer.byteLength;
-  if (missing > 0) kernel.memory.grow(Math.ceil(missing / 0x10000));
+  reserve(kernel.memory, atVector + bytes);
   return kernel;
 }
 

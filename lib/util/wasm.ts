@@ -21,3 +21,9 @@ export function instantiateWasm(
   }
   return new WebAssembly.Instance(module, imports);
 }
+
+/** Grows a module's memory to at least so many bytes. Views of it made before must be made anew. */
+export function reserve(memory: WebAssembly.Memory, bytes: number): void {
+  const missing = bytes - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / 65536));
+}

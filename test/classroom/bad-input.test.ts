@@ -8,16 +8,24 @@ import type { Result } from "../../lib/classroom/results.ts";
 import { findSubmissions } from "../../lib/classroom/submissions.ts";
 import { type Notebook, parseNotebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
-import { Bench, cellA, cellB, handedOut, needsSandbox, perfect, slimlab, start } from "./setting.ts";
+import {
+  type Bench,
+  cellA,
+  cellB,
+  handedOut,
+  needsSandbox,
+  perfect,
+  slimlab,
+  start,
+  withBench,
+} from "./setting.ts";
 
 describe("strange notebooks", function () {
   this.timeout(300_000);
   let bench: Bench;
-  before(async function () {
-    needsSandbox.call(this);
-    bench = await Bench.open();
+  withBench((opened) => {
+    bench = opened;
   });
-  after(() => bench?.close());
 
   /** As it would come from a file. */
   const read = (source: object): Notebook => parseNotebook(JSON.stringify(source), "w.ipynb");

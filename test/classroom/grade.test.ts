@@ -8,7 +8,7 @@ import { checkMime } from "../../lib/classroom/index.ts";
 import type { Cell, Notebook, Output } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
-import { Bench, cellA, cellB, checkA, checkB, handedOut, needsSandbox, perfect, start } from "./setting.ts";
+import { type Bench, cellA, cellB, checkA, checkB, handedOut, perfect, start, withBench } from "./setting.ts";
 
 /** A stored or shown result that says of exercises that they are solved. */
 const forgedBundle = (name: string) => ({
@@ -329,11 +329,9 @@ const cheats: [what: string, work: () => Cell[] | Notebook][] = [
 describe("grading", function () {
   this.timeout(300_000);
   let bench: Bench;
-  before(async function () {
-    needsSandbox.call(this);
-    bench = await Bench.open();
+  withBench((opened) => {
+    bench = opened;
   });
-  after(() => bench?.close());
 
   describe("honest work keeps its points", () => {
     for (const [what, work, points, reason] of honest) {

@@ -64,6 +64,17 @@ export class Bench {
   }
 }
 
+/** Opens a bench before a suite's tests and closes it after them; where nothing keeps students apart they are left out. */
+export function withBench(use: (bench: Bench) => void): void {
+  let bench: Bench | undefined;
+  before(async function () {
+    needsSandbox.call(this);
+    bench = await Bench.open();
+    use(bench);
+  });
+  after(() => bench?.close());
+}
+
 /** Runs `slimlab`; `onLine` sees each line of its output as it comes. */
 export function slimlab(
   folder: string,

@@ -4,7 +4,7 @@ import { feedbackPage } from "../../lib/classroom/feedback.ts";
 import { Pages } from "../../lib/classroom/pages.ts";
 import { type Cell, type Notebook, parseNotebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
-import { Bench, checkA, checkB, handedOut, needsSandbox, start } from "./setting.ts";
+import { type Bench, checkA, checkB, handedOut, start, withBench } from "./setting.ts";
 
 const a = "function double(x: number): number { return 2 * x; }";
 const b = "const answer: number[] = [1, 0.25];";
@@ -282,11 +282,9 @@ const cheats: [what: string, work: () => Cell[]][] = [
 describe("siblings of the cases", function () {
   this.timeout(300_000);
   let bench: Bench;
-  before(async function () {
-    needsSandbox.call(this);
-    bench = await Bench.open();
+  withBench((opened) => {
+    bench = opened;
   });
-  after(() => bench?.close());
 
   const files = new Map([["mine.ts", Buffer.from("export const double = (x: number): number => 2 * x;")]]);
   for (const [what, work, points] of honest) {

@@ -1,5 +1,7 @@
 // What tests of the site do in each browser: run a chapter to its end, ask for a value.
 import assert from "node:assert/strict";
+import { loadDataset, subset } from "../../lib/datasets/index.ts";
+import { lenet300, train, useBackend } from "../../lib/nn/index.ts";
 import { type Chapter, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import type { WebSession } from "../kernel/web.ts";
 
@@ -31,3 +33,11 @@ export const training = `
   const { train: all } = await loadDataset("mnist-10k");
   const { epochs } = await train(lenet300(1), subset(all, 512, 1), { epochs: 2, seed: 1 });
   epochs.map(({ loss, accuracy }) => [loss, accuracy].join(" ")).join("; ")`;
+
+/** What it comes to on Node, as a cell shows it. */
+export async function trainedOnNode(): Promise<string> {
+  await useBackend("wasm");
+  const { train: all } = await loadDataset("mnist-10k");
+  const { epochs } = await train(lenet300(1), subset(all, 512, 1), { epochs: 2, seed: 1 });
+  return `'${epochs.map(({ loss, accuracy }) => [loss, accuracy].join(" ")).join("; ")}'`;
+}

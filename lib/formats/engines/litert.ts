@@ -2,6 +2,7 @@
 // a thread of its own, in which litert-worker.ts puts what it looks for: nothing of it is seen elsewhere.
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
+import { answerOf } from "../../util/worker.ts";
 import type { LiteRtAnswer, LiteRtRequest } from "./litert-worker.ts";
 import { checkInputs, type LoadedInEngine, MissingEngineError } from "./run.ts";
 
@@ -43,24 +44,17 @@ export async function openInLiteRt(bytes: Uint8Array): Promise<LoadedInEngine> {
   }
 }
 
-function asked(worker: Worker, request: LiteRtRequest): Promise<LiteRtAnswer> {
-  return new Promise((resolve, reject) => {
-    worker.ref();
-    const done = () => {
-      worker.unref();
-      worker.off("message", onMessage).off("error", onError).off("exit", onExit);
-    };
-    const onMessage = (answer: LiteRtAnswer) => {
-      done();
-      if (answer.error === undefined) resolve(answer);
-      else reject(new Error(`LiteRT: ${answer.error}`));
-    };
-    const onError = (error: Error) => {
-      done();
-      reject(new Error(`LiteRT: ${error.message}`, { cause: error }));
-    };
-    const onExit = (code: number) => onError(new Error(`its thread has ended (${code})`));
-    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
-    worker.postMessage(request);
-  });
+async function asked(worker: Worker, request: LiteRtRequest): Promise<LiteRtAnswer> {
+  worker.ref();
+  const answer = answerOf<LiteRtAnswer>(worker);
+  worker.postMessage(request);
+  try {
+    const found = await answer;
+    if (found.error === undefined) return found;
+    throw new Error(found.error);
+  } catch (error) {
+    throw new Error(`LiteRT: ${(error as Error).message}`, { cause: error });
+  } finally {
+    worker.unref();
+  }
 }

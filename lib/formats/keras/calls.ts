@@ -42,8 +42,7 @@ export function layersOf(model: KerasEntry): { name: string; entry: KerasEntry }
  *
  * @throws RangeError for settings that are no network's
  */
-export function callsOf(config: unknown): KerasCalls {
-  const model = checkEntry(config, "the network");
+export function callsOf(model: KerasEntry): KerasCalls {
   if (!isContainer(model))
     throw new RangeError(
       `${shown(model.class_name)} is a class of one's own, of which the file has no layers: only Sequential and functional models are read`,

@@ -1,7 +1,7 @@
 // HDF5 files as Keras writes them, read whole by h5wasm (NIST's build of the HDF Group's own library), an optional peer, in
 // a thread that is ended where a damaged file keeps it busy.
-import { setTimeout as wait } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { answerOf, TooLate } from "../../util/worker.ts";
 import { FormatError, refuse } from "../error.ts";
 import type { Constant } from "../import/builder.ts";
 import type { H5Answer, H5Request } from "./hdf5-worker.ts";
@@ -42,55 +42,34 @@ async function read(request: H5Request): Promise<H5Group> {
     throw error;
   }
   worker.ref();
-  const ended = new AbortController();
-  const late = wait(patience(request.bytes.length), undefined, { signal: ended.signal }).catch(
-    () => undefined,
+  const answer = answerOf<Exclude<H5Answer, { ready: true } | { missing: string }>>(
+    worker,
+    patience(request.bytes.length),
   );
+  worker.postMessage(request);
   try {
-    const answer = answerOf(worker);
-    // Answered or ended: one of both is waited for, and the other one's end is nobody's error.
-    answer.catch(() => undefined);
-    worker.postMessage(request);
-    const found = await Promise.race([answer, late]);
-    if (found && "root" in found) return found.root;
-    if (found && "refused" in found) throw new FormatError(found.refused);
-    thread = undefined;
-    await worker.terminate();
-    return refuse(request.file, "is damaged: reading it does not come to an end");
+    const found = await answer;
+    if ("root" in found) return found.root;
+    throw new FormatError(found.refused);
   } catch (error) {
     if (error instanceof FormatError) throw error;
     thread = undefined;
-    return refuse(request.file, `is damaged: ${(error as Error).message}`, error);
+    if (!(error instanceof TooLate))
+      return refuse(request.file, `is damaged: ${(error as Error).message}`, error);
+    await worker.terminate();
+    return refuse(request.file, "is damaged: reading it does not come to an end");
   } finally {
-    ended.abort();
     worker.unref();
   }
 }
 
 async function started(): Promise<Worker> {
   const worker = new Worker(new URL("./hdf5-worker.js", import.meta.url), { stdout: true, stderr: true });
-  const answer = await answerOf(worker);
+  const answer = await answerOf<H5Answer>(worker);
   worker.unref();
   if ("ready" in answer) return worker;
   await worker.terminate();
   throw new Error(
     `h5wasm is not installed, which reads Keras's files: npm install h5wasm${"missing" in answer ? ` (${answer.missing})` : ""}`,
   );
-}
-
-/** The thread's next answer; an Error where it ends without one. */
-function answerOf(worker: Worker): Promise<H5Answer> {
-  return new Promise((resolve, reject) => {
-    const done = () => worker.off("message", onMessage).off("error", onError).off("exit", onExit);
-    const onMessage = (answer: H5Answer) => {
-      done();
-      resolve(answer);
-    };
-    const onError = (error: Error) => {
-      done();
-      reject(error);
-    };
-    const onExit = (code: number) => onError(new Error(`its thread has ended (${code})`));
-    worker.on("message", onMessage).on("error", onError).on("exit", onExit);
-  });
 }

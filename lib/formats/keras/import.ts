@@ -30,8 +30,9 @@ export async function importKeras(
   const { file = "the file", inputShapes = {} } = options;
   const opened = await openKeras(bytes, file);
   return reading(file, () => {
-    const { calls, outputs } = callsOf(opened.config);
-    const weights = weightsOf(opened, checkEntry(opened.config, "the network"));
+    const network = checkEntry(opened.config, "the network");
+    const { calls, outputs } = callsOf(network);
+    const weights = weightsOf(opened, network);
     const version = Number.parseInt(opened.version, 10) || 3;
     const b = new NetworkBuilder(file);
     const values = new Map<string, string>();
@@ -59,7 +60,7 @@ export async function importKeras(
       (call) => values.set(call.outputs[0], read(call)),
     );
     const { graph, notes } = b.finish(
-      String(checkEntry(opened.config, "the network").config.name ?? ""),
+      String(network.config.name ?? ""),
       outputs.map((key) => {
         const value = values.get(key);
         if (value === undefined) throw new RangeError(`output ${shown(key)} is not there`);
@@ -97,9 +98,7 @@ function inputShape(
 
 /** Says where a network computes in other numbers than here; refuses kernels that are kept in integers. */
 function noteType({ entry, name }: LayerCall, b: NetworkBuilder): void {
-  const settings = new Settings(entry.config);
-  const type = settings.raw("dtype");
-  const policy = JSON.stringify(type ?? "float32");
+  const policy = JSON.stringify(new Settings(entry.config).raw("dtype") ?? "float32");
   if (policy.includes("Quantized") || policy.includes("int8") || policy.includes("int4"))
     throw new RangeError(`${shown(name)} has kernels in integers: save the model before quantize()`);
   if (/float16/.test(policy)) b.notes.add("what was computed in 16 bits is computed in 32 here");

@@ -183,37 +183,35 @@ const asLayerOrOperator =
   (r) =>
     r.call.numbers.some((number) => number !== undefined) ? operator(r) : layer(r);
 
-const normalization: LayerReader = (r) => {
+/** What normalisations along the last axis have in common; their scale and offset are the first weights. */
+function normalized(r: LayerReading) {
   const channels = r.shape.at(-1)!;
   r.settings.lastAxis("axis", r.shape.length);
-  r.settings.only({ renorm: false });
   const [scale, center] = [r.settings.flag("scale", true), r.settings.flag("center", true)];
-  const weights = {
-    gamma: scale ? r.weight("gamma", [channels]) : undefined,
-    beta: center ? r.weight("beta", [channels]) : undefined,
+  return {
+    weights: {
+      gamma: scale ? r.weight("gamma", [channels]) : undefined,
+      beta: center ? r.weight("beta", [channels]) : undefined,
+    },
+    attributes: { axis: -1, epsilon: r.settings.number("epsilon", 1e-3), center, scale },
+    channels,
+  };
+}
+
+const normalization: LayerReader = (r) => {
+  r.settings.only({ renorm: false });
+  const { weights, attributes, channels } = normalized(r);
+  const seen = {
     movingMean: r.weight("moving_mean", [channels]),
     movingVariance: r.weight("moving_variance", [channels]),
   };
-  const attributes = {
-    axis: -1,
-    epsilon: r.settings.number("epsilon", 1e-3),
-    momentum: r.settings.number("momentum", 0.99),
-    center,
-    scale,
-  };
-  return r.add("batchNormalization", attributes, weights);
+  const momentum = r.settings.number("momentum", 0.99);
+  return r.add("batchNormalization", { ...attributes, momentum }, { ...weights, ...seen });
 };
 
 const layerNormalization: LayerReader = (r) => {
-  const channels = r.shape.at(-1)!;
-  r.settings.lastAxis("axis", r.shape.length);
   r.settings.only({ rms_scaling: false });
-  const [scale, center] = [r.settings.flag("scale", true), r.settings.flag("center", true)];
-  const weights = {
-    gamma: scale ? r.weight("gamma", [channels]) : undefined,
-    beta: center ? r.weight("beta", [channels]) : undefined,
-  };
-  const attributes = { axis: -1, epsilon: r.settings.number("epsilon", 1e-3), center, scale };
+  const { weights, attributes } = normalized(r);
   return r.add("layerNormalization", attributes, weights);
 };
 
@@ -265,13 +263,13 @@ const standardizing: LayerReader = (r) => {
   const mean = given ? constant(r.settings.raw("mean"), size) : r.weight("mean", own);
   const variance = given ? constant(r.settings.raw("variance"), size) : r.weight("variance", own);
   if (!given) r.weight("count", []);
+  const inverted = r.settings.flag("invert", false);
   const deviation = variance.values.map((value) => Math.max(Math.sqrt(value), 1e-7));
-  const values = Float32Array.from(deviation, (d) => (r.settings.flag("invert", false) ? d : 1 / d));
-  const offset = values.map((factor, i) =>
-    r.settings.flag("invert", false)
-      ? mean.values[i % mean.values.length]
-      : -mean.values[i % mean.values.length] * factor,
-  );
+  const values = Float32Array.from(deviation, (d) => (inverted ? d : 1 / d));
+  const offset = values.map((factor, i) => {
+    const middle = mean.values[i % mean.values.length];
+    return inverted ? middle : -middle * factor;
+  });
   const shape = [values.length];
   return to.affine(r.b, r.name, r.x, { shape, values }, { shape, values: offset });
 };

@@ -47,13 +47,10 @@ export function bidirectional(r: LayerReading): string {
   if (!kinds[inner.class_name]) throw new RangeError(`a layer ${inner.class_name} inside is not supported`);
   const settings = new Settings(inner.config);
   const { attributes, weights } = partsOf(r, inner.class_name, settings);
-  const back = r.settings.raw("backward_layer");
-  if (isEntry(back)) {
-    const other = partsOf(
-      r,
-      checkEntry(back, "backward_layer").class_name,
-      new Settings(checkEntry(back, "").config),
-    );
+  const given = r.settings.raw("backward_layer");
+  if (isEntry(given)) {
+    const back = checkEntry(given, "backward_layer");
+    const other = partsOf(r, back.class_name, new Settings(back.config));
     const expected = { ...attributes, goBackwards: !attributes.goBackwards };
     if (JSON.stringify(other.attributes) !== JSON.stringify(expected))
       throw new RangeError("a backward_layer that is otherwise than its layer is not supported");

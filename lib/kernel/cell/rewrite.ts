@@ -64,7 +64,7 @@ export class CellRewriter {
   headEnd = "";
   /** The cell's statements stand in a block. */
   block = false;
-  /** Enums and namespaces, by the names that they have in V8: esbuild declares them with `var`. */
+  /** Enums and namespaces, by the names that they have in V8: the compiler declares them with `var`. */
   readonly mergedNames = new Set<string>();
   readonly types: TypeEraser;
   /** esbuild has something to lower and will make helpers and temporaries. */
@@ -395,7 +395,7 @@ export class CellRewriter {
     }
   }
 
-  /** A name whose `var` from esbuild is taken away: `let` in the head unless a class or function has it already. */
+  /** A name whose `var` from the compiler is taken away: `let` in the head unless a class or function has it already. */
   #merged(node: Of<"TSEnumDeclaration" | "TSModuleDeclaration">, name: string, scoped: boolean): void {
     this.mergedNames.add(this.#nameOf(name));
     // (What adds to a class of this cell stays behind it.)

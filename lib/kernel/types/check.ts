@@ -7,8 +7,7 @@ import type { LanguageService } from "./language.ts";
 import { describeProblems } from "./problems.ts";
 
 /** What type errors do: stop the cell before it runs, or show and let it run; or nothing is checked. */
-export const checkModes = ["error", "warning", "off"] as const;
-export type CheckMode = (typeof checkModes)[number];
+export type CheckMode = "error" | "warning" | "off";
 
 export interface CheckOptions {
   mode: CheckMode;

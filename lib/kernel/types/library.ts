@@ -10,6 +10,10 @@ export interface Library {
 /** Where the standard library's declarations are in it, and slimlab with its packages. */
 export const libraryFolders = { standard: "/lib", slimlab: "/slimlab" } as const;
 
+/** A path as the service is asked of it, and back: no file of a machine's. */
+export const uriOf = (path: string): string => `file://${encodeURI(path)}`;
+export const pathOf = (uri: string): string => decodeURIComponent(new URL(uri).pathname);
+
 /** Where the worker finds both, from its own script: compressed, and fetched when types are first needed. */
 export const typeFiles = {
   typescript: "types/typescript.js.gz",

@@ -79,8 +79,6 @@ function projectConfig(folder: string, settings: ProjectSettings): object {
   return { ...(own ? { extends: own } : {}), compilerOptions, files, include: ["./*.d.ts"] };
 }
 
-// ---- names ----
-
 function resolved(require: NodeJS.Require, name: string): string | undefined {
   try {
     return require.resolve(name);

@@ -10,7 +10,7 @@ import {
   textOfParts,
 } from "./answers.ts";
 import type { ServerDiagnostic } from "./diagnostics.ts";
-import { type Library, libraryFolders } from "./library.ts";
+import { type Library, libraryFolders, pathOf, uriOf } from "./library.ts";
 import { configName } from "./project.ts";
 import type { Position } from "./text.ts";
 import { type TranspileOptions, transpile } from "./transpile.ts";
@@ -231,7 +231,7 @@ export class Service {
     const found = this.#service.getDefinitionAtPosition(path, offset);
     return (
       found?.map(({ fileName, textSpan, contextSpan = textSpan }) => ({
-        targetUri: `file://${encodeURI(fileName)}`,
+        targetUri: uriOf(fileName),
         targetRange: rangeOf(
           this.#source(fileName),
           contextSpan.start,
@@ -249,7 +249,3 @@ interface ItemData {
 }
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));
-
-function pathOf(uri: string): string {
-  return decodeURIComponent(new URL(uri).pathname);
-}

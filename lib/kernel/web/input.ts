@@ -2,7 +2,7 @@
 // share, and browsers give it to isolated pages only.
 
 import { interruption } from "../run/owner.ts";
-import { shared, type ToKernel } from "./link.ts";
+import { numbersIn, shared, type ToKernel } from "./link.ts";
 import type { Scopes } from "./scope.ts";
 
 export function ask(
@@ -10,7 +10,7 @@ export function ask(
   scopes: Scopes,
   post: (message: ToKernel) => void,
 ) {
-  const numbers = memory && new Int32Array(memory, 0, 3);
+  const numbers = memory && numbersIn(memory);
 
   function answer(prompt: string, password: boolean): string | undefined {
     const { origin } = scopes.current;

@@ -14,7 +14,7 @@ import { errorContent } from "../protocol/request.ts";
 import { type CheckMode, refusalOf } from "../types/check.ts";
 import { compiler } from "./compile.ts";
 import { Language } from "./language.ts";
-import { beatNow, type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
+import { beatNow, numbersIn, type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
 
 // The worker is given time in turns of 10 ms of this side's own: on a busy machine both sides get fewer of them.
 const turnTime = 10;
@@ -177,17 +177,13 @@ export class WebInterpreter implements Interpreter {
       };
     }
     const expressions = await this.#expressions(cell, names);
-    const stopped = () => ({
-      error: errorContent("KeyboardInterrupt", "the cell was interrupted before it ran"),
-    });
     const refused = await unlessAborted(this.#check(cell, code), signal, () => new Stopped()).catch(
       (error) => {
-        if (error instanceof Stopped) return stopped().error;
-        throw error;
+        if (!(error instanceof Stopped)) throw error;
+        return errorContent("KeyboardInterrupt", "the cell was interrupted before it ran");
       },
     );
     if (refused) return { error: refused };
-    if (signal.aborted) return stopped();
     names.begin(code);
     const run = ++this.#numbers;
     const end = new Promise<CellEnd>((resolve) => this.#runs.set(run, resolve));
@@ -259,12 +255,8 @@ export class WebInterpreter implements Interpreter {
     this.#answered(bytes.length);
   }
 
-  #numbersOf(): Int32Array {
-    return new Int32Array(this.#memory!, 0, 3);
-  }
-
   #answered(number: number): void {
-    const numbers = this.#numbersOf();
+    const numbers = numbersIn(this.#memory!);
     Atomics.store(numbers, shared.answer, number);
     Atomics.notify(numbers, shared.answer);
   }
@@ -274,7 +266,7 @@ export class WebInterpreter implements Interpreter {
   /** What waits is cut off and all names stay. A loop that never waits is ended with the worker, and all names go. */
   async interrupt(): Promise<boolean> {
     if (this.#runs.size === 0) return true;
-    if (this.#memory) Atomics.store(this.#numbersOf(), shared.interrupt, 1);
+    if (this.#memory) Atomics.store(numbersIn(this.#memory), shared.interrupt, 1);
     // A cell that asks, or that went on after a wait just now, is in no loop that never waits: however busy the machine is,
     // it will hear.
     let willHear = this.#wentOn();
@@ -293,7 +285,7 @@ export class WebInterpreter implements Interpreter {
 
   /** Whether the cell that runs went on after a wait a moment ago. */
   #wentOn(): boolean {
-    const beat = this.#memory && Atomics.load(this.#numbersOf(), shared.beat);
+    const beat = this.#memory && Atomics.load(numbersIn(this.#memory), shared.beat);
     return beat !== undefined && beat !== 0 && beatNow() - beat < 500;
   }
 

@@ -45,6 +45,11 @@ export const shared = {
   size: 1 << 16,
 } as const;
 
+/** The numbers in it. */
+export function numbersIn(memory: SharedArrayBuffer): Int32Array {
+  return new Int32Array(memory, 0, shared.bytes / Int32Array.BYTES_PER_ELEMENT);
+}
+
 /** Milliseconds that page and worker count alike, in 32 bits. */
 export function beatNow(): number {
   return Math.floor(performance.timeOrigin + performance.now()) | 0;

@@ -2,7 +2,7 @@
 import { Client, type RpcMessage } from "../types/client.ts";
 import { pageGlobals } from "../types/globals.ts";
 import type { Ground } from "../types/ground.ts";
-import { libraryFolders } from "../types/library.ts";
+import { libraryFolders, pathOf, uriOf } from "../types/library.ts";
 import { documentsOf, ownOptions } from "../types/project.ts";
 import type { Transpiled, TranspileOptions } from "../types/transpile.ts";
 
@@ -53,8 +53,8 @@ export function page(start: () => Worker): Page {
       client = new WorkerClient(start());
       return client;
     },
-    uriOf: (path) => `file://${encodeURI(path)}`,
-    pathOf: (uri) => decodeURIComponent(new URL(uri).pathname),
+    uriOf,
+    pathOf,
     read: async (path) => (await client!.request<string | null>("slimlab/read", { path }, 1000)) ?? "",
     transpile: (text, options) => client!.request("slimlab/transpile", { text, options }, 15_000),
     compilerOptions: () => ({}),

@@ -16,7 +16,7 @@ import { display, setDisplaySink, tslabModule } from "../show/display.ts";
 import { CellRun } from "./cell.ts";
 import { importer, ownModules } from "./imports.ts";
 import { ask } from "./input.ts";
-import { beatNow, type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
+import { beatNow, numbersIn, type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
 import { Scopes } from "./scope.ts";
 import { captureConsole } from "./streams.ts";
 import { followTimers } from "./timers.ts";
@@ -73,7 +73,7 @@ function define(name: string, value: unknown): void {
 }
 
 function start({ modules, base, shared: memory }: Start): void {
-  if (memory) numbers = new Int32Array(memory, 0, 3);
+  if (memory) numbers = numbersIn(memory);
   const question = ask(memory, scopes, postAfterText);
   define(goName, (value: unknown) => scopes.go(undefined, value));
   define(importFunction, importer(modules, base));
