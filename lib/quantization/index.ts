@@ -29,16 +29,16 @@ export {
   unpackQuantized,
 } from "./fixed-point.ts";
 export * from "./gptq.ts";
+export { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 export {
   type BitMatrix,
   binaryMatmul,
-  type Finish,
-  integerLayer,
   integerMatmul,
   type MatmulOptions,
   type PackedRight,
   packBits,
   packRight,
+  type Rows,
   xnorMatmul,
 } from "./integer-matmul.ts";
 export * from "./integer-network.ts";

@@ -7,7 +7,6 @@ import { checkInteger, checkLength } from "../util/check.ts";
 import { instantiateWasm, reserve } from "../util/wasm.ts";
 import integerCode from "./integer.wasm.js";
 import type { Codes8 } from "./packing.ts";
-import { factorOf, type Requantization } from "./requantize.ts";
 
 /** A right factor, unpacked once and used for many products: see `packRight`. */
 export interface PackedRight {
@@ -18,6 +17,27 @@ export interface PackedRight {
 }
 
 interface Kernel {
+  patches(
+    codes: number,
+    flip: number,
+    zero: number,
+    out: number,
+    pairs: number,
+    first: number,
+    count: number,
+    total: number,
+    outHeight: number,
+    outWidth: number,
+    height: number,
+    width: number,
+    channels: number,
+    rows: number,
+    cols: number,
+    down: number,
+    right: number,
+    top: number,
+    left: number,
+  ): void;
   matmul(
     a: number,
     b: number,
@@ -50,7 +70,7 @@ const start = 64;
 // 512 pairs of a B panel are 16 KB: half of a usual first-level cache.
 const block = 512;
 
-const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared: true });
+export const memory = new WebAssembly.Memory({ initial: 16, maximum: 65536, shared: true });
 let kernel: Kernel | undefined;
 
 /** The compiled kernel on the shared memory, with at least `bytes` of room. */
@@ -94,7 +114,7 @@ export function packRight(b: Codes8, rows: number, cols: number, zero: number | 
 }
 
 /** A zero point is a code itself: beyond, the sums could overflow. */
-function checkZero(name: string, zero: number, codes: Codes8): void {
+export function checkZero(name: string, zero: number, codes: Codes8): void {
   if (codes instanceof Int8Array) checkInteger(name, zero, -128, 127);
   else checkInteger(name, zero, 0, 255);
 }
@@ -137,129 +157,115 @@ export function integerMatmul(
   if (right.rows !== k || right.cols !== n) {
     throw new RangeError(`b must be ${k} x ${n}, got ${right.rows} x ${right.cols}`);
   }
-  if (m === 0 || n === 0 || k === 0) return new Int32Array(m * n);
-  const { at, stride } = multiply(a, right, m, zeroA, threads, 0);
   const result = new Int32Array(m * n);
-  const padded = new Int32Array(memory.buffer, at, m * (stride / 4));
-  if (stride === n * 4) result.set(padded);
-  else for (let i = 0; i < m; i++) result.set(padded.subarray((i * stride) / 4, (i * stride) / 4 + n), i * n);
+  if (m === 0 || n === 0 || k === 0) return result;
+  const { chunk, sums, stride, run } = productOf(a, plainRows(k), right, m, zeroA, threads, 0);
+  for (let first = 0; first < m; first += chunk) {
+    run(first);
+    const count = Math.min(chunk, m - first);
+    const padded = new Int32Array(memory.buffer, sums, count * (stride / 4));
+    for (let i = 0; i < count; i++)
+      result.set(padded.subarray((i * stride) / 4, (i * stride) / 4 + n), (first + i) * n);
+  }
   return result;
 }
 
-/** What follows the sums of products in a layer. */
-export interface Finish extends Requantization {
-  /** The sums are multiplied by 2^fraction before the bias is added: one for all columns, or one for each. */
-  fraction: number | ArrayLike<number>;
-  /** One number a column. */
-  bias: Int32Array;
+/** How the rows of a left factor lie in codes [batch, height, width, channels]: what a window sees at each of its places. */
+export interface Rows {
+  height: number;
+  width: number;
+  channels: number;
+  outHeight: number;
+  outWidth: number;
+  /** Of the window. */
+  size: readonly [height: number, width: number];
+  strides: readonly [vertical: number, horizontal: number];
+  /** What stands before the first row and column. */
+  top: number;
+  left: number;
 }
+
+/** The rows of a plain matrix with k columns. */
+export const plainRows = (k: number): Rows => ({
+  height: 1,
+  width: 1,
+  channels: k,
+  outHeight: 1,
+  outWidth: 1,
+  size: [1, 1],
+  strides: [1, 1],
+  top: 0,
+  left: 0,
+});
+
+/** A product with a right factor, some rows at a time, in the kernel's memory. */
+export interface Product {
+  /** Rows of the left factor that are multiplied at once; a multiple of 4. */
+  chunk: number;
+  /** Where the sums of a chunk come to lie, and bytes from one row of them to the next. */
+  sums: number;
+  stride: number;
+  /** Multiplies `chunk` rows, or as many as are left, from one on. */
+  run(first: number): void;
+  /** Where the room that was asked for begins. */
+  room: number;
+  kernel: Kernel;
+}
+
+// A chunk of the left factor and its sums stay in a usual second-level cache; with helpers a chunk is worth waking them.
+const chunkBytes = { alone: 2 ** 17, helped: 2 ** 22 } as const;
 
 /**
- * `integerMatmul` and what a layer does next, in one go: bias, then codes as `requantize` makes them.
+ * Lays a product out in the kernel's memory, which the next one uses again.
  *
- * @param a codes, row-major [m, k]
- * @param b what `packRight` made of the weights
- * @returns codes, row-major [m, n]: Uint8Array where `low` is 0 or more, otherwise Int8Array
+ * @param a codes in which the left factor's `m` rows lie as `rows` says
+ * @param room bytes for what follows
  */
-export function integerLayer(
+export function productOf(
   a: Codes8,
-  b: PackedRight,
-  m: number,
-  finish: Finish,
-  { zeroA = 0, threads = 1 }: Omit<MatmulOptions, "zeroB"> = {},
-): Codes8 {
-  const { rows: k, cols: n } = b;
-  const { bias, fraction, multipliers, zeroPoint, low, high } = finish;
-  checkInteger("m", m, 0);
-  checkInteger("k", k, 0, 33025);
-  checkLength("a", a, m * k);
-  checkZero("zeroA", zeroA, a);
-  checkLength("bias", bias, n);
-  const unsigned = low >= 0;
-  if (m === 0 || n === 0) return unsigned ? new Uint8Array(m * n) : new Int8Array(m * n);
-  const columns = Math.ceil(n / 8) * 8;
-  const room = columns * 16 + m * n + 8;
-  const { at, stride, end } = multiply(a, b, m, zeroA, threads, room);
-  const atBias = end + columns * 8;
-  const atPower = atBias + columns * 4;
-  const atOut = atPower + columns * 4;
-  const factors = new Float64Array(memory.buffer, end, columns);
-  for (let j = 0; j < n; j++) factors[j] = factorOf(multipliers[j % multipliers.length]);
-  new Int32Array(memory.buffer, atBias, columns).set(bias);
-  const powers = new Int32Array(memory.buffer, atPower, columns);
-  for (let j = 0; j < n; j++) powers[j] = 2 ** (typeof fraction === "number" ? fraction : fraction[j]);
-  kernel!.requantize(
-    at,
-    atBias,
-    end,
-    atOut,
-    m,
-    n,
-    stride,
-    atPower,
-    zeroPoint,
-    low - zeroPoint,
-    high - zeroPoint,
-  );
-  const out = new Uint8Array(memory.buffer, atOut, m * n);
-  // A copy in memory of its own: the shared one is used again by the next product.
-  return unsigned ? new Uint8Array(out) : new Int8Array(new Uint8Array(out).buffer);
-}
-
-/** Multiplies in the kernel's memory; the sums stay there, in rows of `stride` bytes from `at` on, up to `end`. */
-function multiply(
-  a: Codes8,
+  rows: Rows,
   right: PackedRight,
   m: number,
   zeroA: number,
   threads: number,
   room: number,
-): { at: number; stride: number; end: number } {
-  const k = right.rows;
-  const pairs = Math.ceil(k / 2);
-  const panelsA = Math.ceil(m / 4);
+): Product {
+  const pairs = Math.ceil(right.rows / 2);
   const panelsB = Math.ceil(right.cols / 8);
-  const atB = start + panelsA * pairs * 16;
-  const at = atB + panelsB * pairs * 32;
   const stride = panelsB * 32;
-  const end = at + panelsA * 4 * stride;
+  const most = threads > 1 ? chunkBytes.helped : chunkBytes.alone;
+  const chunk = 4 * Math.max(1, Math.min(Math.ceil(m / 4), Math.floor(most / (16 * pairs + 4 * stride))));
+  const whole = (bytes: number) => Math.ceil(bytes / 16) * 16;
+  const atA = start + whole(a.length);
+  const atB = atA + chunk * pairs * 4;
+  const sums = atB + panelsB * pairs * 32;
+  const end = sums + chunk * stride;
   const wasm = kernelWith(end + room);
-  if (k === 0) {
-    new Uint8Array(memory.buffer, at, end - at).fill(0);
-    return { at, stride, end };
-  }
-  packLeft(a, m, k, zeroA, new Int16Array(memory.buffer, start, panelsA * pairs * 8));
+  new Uint8Array(memory.buffer, start, a.length).set(
+    new Uint8Array(a.buffer as ArrayBuffer, a.byteOffset, a.length),
+  );
   new Int16Array(memory.buffer, atB, right.panels.length).set(right.panels);
   const state = new Int32Array(memory.buffer, 0, 16);
-  Atomics.store(state, counters.next, 0);
-  const job = [start, atB, at, panelsA, panelsB, pairs, block, stride] as const;
-  const helpers = threads > 1 ? callHelpers(state, threads - 1, job) : 0;
-  wasm.matmul(...job);
-  // All columns are dealt out; wait for those that helpers still hold.
-  if (helpers > 0) dismissHelpers(state);
-  return { at, stride, end };
-}
-
-/** Unpacks the left factor into panels of 4 rows: for each pair of k's, the pair of each row. Missing rows and k's are 0. */
-function packLeft(a: Codes8, m: number, k: number, zero: number, panels: Int16Array): void {
-  const pairs = Math.ceil(k / 2);
-  const rows = Math.ceil(m / 4) * 4;
-  for (let i = 0; i < rows; i++) {
-    const at = (i >> 2) * pairs * 8 + (i & 3) * 2;
-    if (i >= m) {
-      for (let p = 0; p < pairs; p++) panels[at + p * 8] = panels[at + p * 8 + 1] = 0;
-      continue;
+  const { height, width, channels, outHeight, outWidth, size, strides, top, left } = rows;
+  const flip = a instanceof Int8Array ? 128 : 0;
+  const run = (first: number) => {
+    if (pairs === 0) {
+      new Uint8Array(memory.buffer, sums, chunk * stride).fill(0);
+      return;
     }
-    const from = i * k;
-    for (let p = 0; p < k >> 1; p++) {
-      panels[at + p * 8] = a[from + 2 * p] - zero;
-      panels[at + p * 8 + 1] = a[from + 2 * p + 1] - zero;
-    }
-    if (k & 1) {
-      panels[at + (pairs - 1) * 8] = a[from + k - 1] - zero;
-      panels[at + (pairs - 1) * 8 + 1] = 0;
-    }
-  }
+    const count = Math.min(chunk, 4 * Math.ceil((m - first) / 4));
+    wasm.patches(
+      ...([start, flip, zeroA, atA, pairs, first, count, m, outHeight, outWidth] as const),
+      ...([height, width, channels, ...size, ...strides, top, left] as const),
+    );
+    Atomics.store(state, counters.next, 0);
+    const job = [atA, atB, sums, count / 4, panelsB, pairs, block, stride] as const;
+    const helpers = threads > 1 ? callHelpers(state, threads - 1, job) : 0;
+    wasm.matmul(...job);
+    // All columns are dealt out; wait for those that helpers still hold.
+    if (helpers > 0) dismissHelpers(state);
+  };
+  return { chunk, sums, stride, run, room: end, kernel: wasm };
 }
 
 // Helper threads sleep on `job` until its number changes, take columns until none are left, and sign off in `running`.

@@ -7,10 +7,10 @@ import { checkInteger, checkLength, shown } from "../util/check.ts";
 import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
 import type { Quantized } from "./fixed-point.ts";
+import { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 import {
   type BitMatrix,
   binaryMatmul,
-  integerLayer,
   integerMatmul,
   type PackedRight,
   packBits,
@@ -333,7 +333,19 @@ const runs: {
   averagePool2d: (step, [value], batch) => pooled(step, value, batch),
   dense: (step, [{ codes }], batch, threads) => finish(step, codes, batch, [step.packed.cols], threads),
   conv2d: (step, [{ codes, shape }], batch, threads) => {
-    const { outHeight, outWidth } = windows(shape, step);
+    const place = windows(shape, step);
+    const { outHeight, outWidth } = place;
+    const { packed, signs, zeroIn, requantization, bias, fraction, size, strides } = step;
+    if (requantization && !signs) {
+      const [height, width, channels] = shape;
+      const rows = { height, width, channels, ...place, size, strides };
+      const then: Finish = { ...requantization, bias, fraction };
+      return {
+        codes: integerConvolution(codes, rows, batch, packed, then, { zeroA: zeroIn, threads }),
+        shape: [outHeight, outWidth, packed.cols],
+        grid: step.output,
+      };
+    }
     const left = patches(codes, batch, shape, step, step.zeroIn);
     return finish(step, left, batch * outHeight * outWidth, [outHeight, outWidth, step.packed.cols], threads);
   },

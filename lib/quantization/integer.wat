@@ -88,6 +88,122 @@
         (br_if $blocks (i32.lt_u (local.tee $from (i32.add (local.get $from) (local.get $block))) (local.get $pairs))))
       (br $columns))))
 
+  ;; The left factor of a product: panels of 4 rows, each pair of k's beside those of the other rows, as `matmul` wants them.
+  ;; Here go `$n` neighbouring codes of one row, as 16-bit numbers less the code of 0, to places `$k` and on. Signed codes come
+  ;; with `$flip` 128, which makes them unsigned ones of a zero 128 higher.
+  (func $put
+    (param $base i32) (param $k i32) (param $from i32) (param $n i32) (param $flip i32) (param $zero i32)
+    (local $at i32) (local $end i32) (local $x v128) (local $flips v128) (local $zeros v128)
+    (if (i32.eqz (local.get $n)) (then (return)))
+    (local.set $end (i32.add (local.get $from) (local.get $n)))
+    (local.set $at (call $place (local.get $base) (local.get $k)))
+    (if (i32.and (local.get $k) (i32.const 1)) (then
+      (i32.store16 (local.get $at)
+        (i32.sub (i32.xor (i32.load8_u (local.get $from)) (local.get $flip)) (local.get $zero)))
+      (local.set $at (i32.add (local.get $at) (i32.const 14)))
+      (local.set $from (i32.add (local.get $from) (i32.const 1)))))
+    (local.set $flips (i16x8.splat (local.get $flip)))
+    (local.set $zeros (i16x8.splat (local.get $zero)))
+    (block $few (loop $eight
+      (br_if $few (i32.lt_s (i32.sub (local.get $end) (local.get $from)) (i32.const 8)))
+      (local.set $x (i16x8.sub
+        (v128.xor (v128.load8x8_u (local.get $from)) (local.get $flips)) (local.get $zeros)))
+      (v128.store32_lane 0 (local.get $at) (local.get $x))
+      (v128.store32_lane offset=16 1 (local.get $at) (local.get $x))
+      (v128.store32_lane offset=32 2 (local.get $at) (local.get $x))
+      (v128.store32_lane offset=48 3 (local.get $at) (local.get $x))
+      (local.set $at (i32.add (local.get $at) (i32.const 64)))
+      (local.set $from (i32.add (local.get $from) (i32.const 8)))
+      (br $eight)))
+    (block $last (loop $two
+      (br_if $last (i32.lt_s (i32.sub (local.get $end) (local.get $from)) (i32.const 2)))
+      (i32.store16 (local.get $at)
+        (i32.sub (i32.xor (i32.load8_u (local.get $from)) (local.get $flip)) (local.get $zero)))
+      (i32.store16 offset=2 (local.get $at)
+        (i32.sub (i32.xor (i32.load8_u offset=1 (local.get $from)) (local.get $flip)) (local.get $zero)))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (local.set $from (i32.add (local.get $from) (i32.const 2)))
+      (br $two)))
+    (if (i32.lt_u (local.get $from) (local.get $end)) (then
+      (i32.store16 (local.get $at)
+        (i32.sub (i32.xor (i32.load8_u (local.get $from)) (local.get $flip)) (local.get $zero))))))
+
+  ;; As many zeros.
+  (func $clear (param $base i32) (param $k i32) (param $n i32)
+    (block $done (loop $each
+      (br_if $done (i32.le_s (local.get $n) (i32.const 0)))
+      (i32.store16 (call $place (local.get $base) (local.get $k)) (i32.const 0))
+      (local.set $k (i32.add (local.get $k) (i32.const 1)))
+      (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+      (br $each))))
+
+  (func $place (param $base i32) (param $k i32) (result i32)
+    (i32.add (local.get $base) (i32.add
+      (i32.shl (i32.shr_u (local.get $k) (i32.const 1)) (i32.const 4))
+      (i32.shl (i32.and (local.get $k) (i32.const 1)) (i32.const 1)))))
+
+  ;; Panels of the rows that a convolution multiplies: `$count` (a multiple of 4) of them from `$first` (another one) on, of
+  ;; `$total`; those beyond are zeros. Row i is what the window sees at place i of [batch, outHeight, outWidth] in codes
+  ;; [batch, height, width, channels]; what stands outside counts as 0.
+  (func (export "patches")
+    (param $codes i32) (param $flip i32) (param $zero i32) (param $out i32) (param $pairs i32)
+    (param $first i32) (param $count i32) (param $total i32)
+    (param $outHeight i32) (param $outWidth i32) (param $height i32) (param $width i32) (param $channels i32)
+    (param $rows i32) (param $cols i32) (param $down i32) (param $right i32) (param $top i32) (param $left i32)
+    (local $i i32) (local $end i32) (local $base i32) (local $t i32) (local $x i32) (local $y i32) (local $k i32)
+    (local $ky i32) (local $run i32) (local $from i32) (local $to i32)
+    (local.set $zero (i32.add (local.get $zero) (local.get $flip)))
+    (local.set $run (i32.mul (local.get $cols) (local.get $channels)))
+    (local.set $i (local.get $first))
+    (local.set $end (i32.add (local.get $first) (local.get $count)))
+    (loop $each
+      (local.set $base (i32.add (local.get $out) (i32.add
+        (i32.mul (i32.shr_u (i32.sub (local.get $i) (local.get $first)) (i32.const 2))
+          (i32.shl (local.get $pairs) (i32.const 4)))
+        (i32.shl (i32.and (local.get $i) (i32.const 3)) (i32.const 2)))))
+      (if (i32.ge_u (local.get $i) (local.get $total))
+        (then (call $clear (local.get $base) (i32.const 0) (i32.shl (local.get $pairs) (i32.const 1))))
+        (else
+          (local.set $t (i32.div_u (local.get $i) (local.get $outWidth)))
+          (local.set $x (i32.sub
+            (i32.mul (i32.sub (local.get $i) (i32.mul (local.get $t) (local.get $outWidth))) (local.get $right))
+            (local.get $left)))
+          ;; the window's columns that lie inside
+          (local.set $from (i32.sub (i32.const 0) (local.get $x)))
+          (if (i32.lt_s (local.get $from) (i32.const 0)) (then (local.set $from (i32.const 0))))
+          (if (i32.gt_s (local.get $from) (local.get $cols)) (then (local.set $from (local.get $cols))))
+          (local.set $to (i32.sub (local.get $width) (local.get $x)))
+          (if (i32.gt_s (local.get $to) (local.get $cols)) (then (local.set $to (local.get $cols))))
+          (if (i32.lt_s (local.get $to) (local.get $from)) (then (local.set $to (local.get $from))))
+          (local.set $y (i32.sub
+            (i32.mul (i32.rem_u (local.get $t) (local.get $outHeight)) (local.get $down)) (local.get $top)))
+          ;; the address of the window's first row, were it all inside
+          (local.set $t (i32.add (local.get $codes) (i32.mul (local.get $channels) (i32.add (local.get $x)
+            (i32.mul (local.get $width) (i32.add (local.get $y)
+              (i32.mul (local.get $height) (i32.div_u (local.get $t) (local.get $outHeight)))))))))
+          (local.set $k (i32.const 0))
+          (local.set $ky (local.get $rows))
+          (loop $window
+            (if (i32.lt_u (local.get $y) (local.get $height))
+              (then
+                (call $clear (local.get $base) (local.get $k) (i32.mul (local.get $from) (local.get $channels)))
+                (call $put (local.get $base)
+                  (i32.add (local.get $k) (i32.mul (local.get $from) (local.get $channels)))
+                  (i32.add (local.get $t) (i32.mul (local.get $from) (local.get $channels)))
+                  (i32.mul (i32.sub (local.get $to) (local.get $from)) (local.get $channels))
+                  (local.get $flip) (local.get $zero))
+                (call $clear (local.get $base)
+                  (i32.add (local.get $k) (i32.mul (local.get $to) (local.get $channels)))
+                  (i32.mul (i32.sub (local.get $cols) (local.get $to)) (local.get $channels))))
+              (else (call $clear (local.get $base) (local.get $k) (local.get $run))))
+            (local.set $k (i32.add (local.get $k) (local.get $run)))
+            (local.set $y (i32.add (local.get $y) (i32.const 1)))
+            (local.set $t (i32.add (local.get $t) (i32.mul (local.get $width) (local.get $channels))))
+            (br_if $window (local.tee $ky (i32.sub (local.get $ky) (i32.const 1)))))
+          (if (i32.and (local.get $k) (i32.const 1))
+            (then (call $clear (local.get $base) (local.get $k) (i32.const 1))))))
+      (br_if $each (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $end)))))
+
   ;; Accumulators to 8-bit codes: clamp(round((c * power + bias) * factor) + zero).
   ;; C: m rows of `stride` bytes, as `matmul` leaves them; `power`, `bias` and `factor` have as many columns, as i32, i32
   ;; and f64.

@@ -7,6 +7,7 @@ import {
   dequantize,
   fixedMultiplier,
   type IntegerNetwork,
+  integerConvolution,
   integerLayer,
   integerMatmul,
   packBits,
@@ -279,6 +280,75 @@ describe("§3.2.2 a layer in integers in one go", () => {
       }).length,
       0,
     );
+  });
+});
+
+describe("§3.2.2 a convolution in integers in one go", () => {
+  it("is what seven loops give: windows across the edge, strides, odd channels, more rows than one piece, threads", () => {
+    const cases: [
+      batch: number,
+      shape: [number, number, number],
+      window: [number, number],
+      strides: [number, number],
+      threads: number,
+    ][] = [
+      [2, [5, 6, 1], [3, 2], [1, 1], 1],
+      [1, [4, 4, 3], [5, 5], [2, 1], 1],
+      [3, [9, 7, 5], [3, 3], [2, 3], 1],
+      [1, [3, 2, 8], [1, 1], [1, 1], 1],
+      [2, [2, 2, 2], [7, 7], [1, 1], 1],
+      [3, [20, 20, 7], [5, 5], [1, 1], 1],
+      [3, [20, 20, 7], [5, 5], [1, 1], 2],
+    ];
+    for (const [batch, [height, width, channels], [rows, cols], [down, right], threads] of cases)
+      for (const unsigned of [false, true]) {
+        const filters = 9;
+        const [outHeight, outWidth] = [Math.ceil(height / down), Math.ceil(width / right)];
+        const leading = (out: number, stride: number, size: number, all: number) =>
+          Math.floor(Math.max(0, (out - 1) * stride + size - all) / 2);
+        const [top, left] = [leading(outHeight, down, rows, height), leading(outWidth, right, cols, width)];
+        const a = codes(batch * height * width * channels, unsigned);
+        const b = codes(rows * cols * channels * filters, false);
+        const zeroA = unsigned ? 131 : -7;
+        const sums: number[] = [];
+        for (let image = 0; image < batch; image++)
+          for (let oy = 0; oy < outHeight; oy++)
+            for (let ox = 0; ox < outWidth; ox++)
+              for (let f = 0; f < filters; f++) {
+                let sum = 0;
+                for (let ky = 0; ky < rows; ky++)
+                  for (let kx = 0; kx < cols; kx++) {
+                    const [y, x] = [oy * down + ky - top, ox * right + kx - left];
+                    if (y < 0 || y >= height || x < 0 || x >= width) continue;
+                    for (let c = 0; c < channels; c++)
+                      sum +=
+                        (a[((image * height + y) * width + x) * channels + c] - zeroA) *
+                        b[((ky * cols + kx) * channels + c) * filters + f];
+                  }
+                sums.push(sum);
+              }
+        const finish = { multipliers: [fixedMultiplier(2 ** -9)], zeroPoint: 3, low: -128, high: 127 };
+        const ours = integerConvolution(
+          a,
+          {
+            height,
+            width,
+            channels,
+            outHeight,
+            outWidth,
+            size: [rows, cols],
+            strides: [down, right],
+            top,
+            left,
+          },
+          batch,
+          packRight(b, rows * cols * channels, filters),
+          { ...finish, bias: new Int32Array(filters), fraction: 0 },
+          { zeroA, threads },
+        );
+        const told = `${batch} x ${height} x ${width} x ${channels}, ${rows} x ${cols}, ${unsigned}`;
+        assert.deepEqual(ours, requantize(Int32Array.from(sums), filters, finish), told);
+      }
   });
 });
 
