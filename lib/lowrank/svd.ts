@@ -3,7 +3,17 @@
 // Householder reduction to a bidiagonal matrix, then implicit QR steps on it. A tall matrix is first reduced
 // to its triangular factor (Chan, 1982), so that the iteration only sees n x n.
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
-import { addScaled, reflect, rowsOf, sweep, transpose, transposeInto } from "./wasm-rows.ts";
+import {
+  addAndDot,
+  addAndSum,
+  addScaled,
+  type Reflectors,
+  reflectRows,
+  rowsOf,
+  sweep,
+  transpose,
+  transposeInto,
+} from "./wasm-rows.ts";
 
 /** A singular value decomposition of a rows x cols matrix, thin: r = min(rows, cols). */
 export interface Svd {
@@ -36,10 +46,11 @@ export function svd(w: ArrayLike<number>, rows: number, cols: number): Svd {
     return { u: transpose(t.vt, rows, rows), s: t.s, vt: transpose(t.u, cols, rows), rows, cols, rank: rows };
   }
   const tall = rows > cols;
-  const [at, square, carried, ...work] = rowsOf(
+  const [at, square, carried, tau, ...work] = rowsOf(
     cols * rows,
     tall ? cols * cols : 0,
     tall ? cols * rows : 0,
+    cols,
     ...workOf(cols),
   );
   // Columns become rows, so that every inner loop below walks through contiguous memory.
@@ -47,9 +58,14 @@ export function svd(w: ArrayLike<number>, rows: number, cols: number): Svd {
   // Scaling by a power of two is exact, and keeps squares of tiny or huge weights in range.
   const exponent = largestExponent(at);
   scale(at, 2 ** -exponent);
-  const reflectors = tall ? qr(at, cols, rows, square) : undefined;
+  if (tall) qr(at, cols, rows, square, tau);
   const { ut, s, vt } = svdSquare(tall ? square : at, cols, work);
-  const u = tall ? applyReflectors(reflectors!, at, ut, cols, rows, carried) : transpose(ut, cols, cols);
+  if (tall) {
+    // Q [ut; 0]ᵀ: the left vectors of R carried back to their length.
+    for (let i = 0; i < cols; i++) carried.set(ut.subarray(i * cols, (i + 1) * cols), i * rows);
+    reflectRows({ rows: at, tau, length: rows, shift: 0 }, cols - 1, -1, carried, 0, cols);
+  }
+  const u = transpose(tall ? carried : ut, cols, rows);
   scale(s, 2 ** exponent);
   return { u, s, vt, rows, cols, rank: cols };
 }
@@ -87,21 +103,25 @@ export function reconstruct({ u, s, vt, rows, cols, rank }: Svd): Float64Array {
 }
 
 /**
- * Householder QR in place on columns stored as rows (n of length m); returns the reflectors' factors.
+ * Householder QR in place on columns stored as rows (n of length m); the reflectors' factors come into `tau`.
  *
  * @param r gets R, as columns stored in rows: element (k, j) stands at r[j * n + k], k <= j
  */
-function qr(at: Float64Array, n: number, m: number, r: Float64Array): Float64Array {
-  const tau = new Float64Array(n);
-  for (let k = 0; k < n; k++) {
-    const column = at.subarray(k * m + k, (k + 1) * m);
-    tau[k] = reflector(column);
-    r.set(at.subarray(k * m, k * m + k + 1), k * n);
-    if (tau[k] === 0) continue;
-    column[0] = 1;
-    for (let j = k + 1; j < n; j++) reflect(column, tau[k], at.subarray(j * m + k, (j + 1) * m));
+function qr(at: Float64Array, n: number, m: number, r: Float64Array, tau: Float64Array): void {
+  const reflectors: Reflectors = { rows: at, tau, length: m, shift: 0 };
+  // Four columns meet all earlier reflectors at once, and then each other's.
+  for (let from = 0; from < n; from += 4) {
+    const end = Math.min(n, from + 4);
+    reflectRows(reflectors, 0, from, at, from, end - from);
+    for (let k = from; k < end; k++) {
+      const column = at.subarray(k * m + k, (k + 1) * m);
+      tau[k] = reflector(column);
+      r.set(at.subarray(k * m, k * m + k + 1), k * n);
+      if (tau[k] === 0) continue;
+      column[0] = 1;
+      reflectRows(reflectors, k, k + 1, at, k + 1, end - k - 1);
+    }
   }
-  return tau;
 }
 
 /**
@@ -120,25 +140,6 @@ function reflector(x: Float64Array): number {
   return (beta - alpha) / beta;
 }
 
-/** Q [ut; 0]ᵀ: the left vectors of R (rows of ut) carried back to length m; row-major m x n. */
-function applyReflectors(
-  tau: Float64Array,
-  at: Float64Array,
-  ut: Float64Array,
-  n: number,
-  m: number,
-  rows: Float64Array,
-): Float64Array {
-  for (let i = 0; i < n; i++) rows.set(ut.subarray(i * n, (i + 1) * n), i * m);
-  // Reflector by reflector: its vector stays in the cache while all rows pass by.
-  for (let k = n - 1; k >= 0; k--) {
-    if (tau[k] === 0) continue;
-    const v = at.subarray(k * m + k, (k + 1) * m);
-    for (let i = 0; i < n; i++) reflect(v, tau[k], rows.subarray(i * m + k, (i + 1) * m));
-  }
-  return transpose(rows, n, m);
-}
-
 /** The vectors that turn while a decomposition goes on, and the rotations of a step. */
 interface Turning {
   /** Rows in panels of 8 columns, see `sweep`. */
@@ -152,65 +153,98 @@ interface Turning {
 /** The lengths of what `svdSquare` works in. */
 function workOf(n: number): number[] {
   const panels = 8 * n * Math.ceil(n / 8);
-  return [panels, panels, n * n, n * n, 2 * n, 2 * n, n * n, n];
+  return [panels, panels, n * n, n * n, 2 * n, 2 * n, n * n, n, n, n, n, n, n];
 }
 
 /** The decomposition of an n x n matrix given by columns stored as rows; singular vectors come back as rows. */
 function svdSquare(
   at: Float64Array,
   n: number,
-  [ut, vt, us, vs, left, right, rowVectors, work]: Float64Array[],
+  [ut, vt, us, vs, left, right, rowVectors, tauLeft, tauRight, x, factors, dots, row]: Float64Array[],
 ): { ut: Float64Array; s: Float64Array; vt: Float64Array } {
   const d = new Float64Array(n);
   const e = new Float64Array(n);
-  const tauLeft = new Float64Array(n);
-  const tauRight = new Float64Array(n);
+  // Column by column from both sides. What a right reflector does to the columns, `factors` times x, waits until the next
+  // left one is known: then both go over the matrix in one pass.
   for (let k = 0; k < n; k++) {
     const column = at.subarray(k * n + k, (k + 1) * n);
+    const waiting = x.subarray(k, n);
+    if (k > 0) addScaled(column, factors[k], waiting);
     tauLeft[k] = reflector(column);
     d[k] = column[0];
     column[0] = 1;
-    if (tauLeft[k] !== 0) {
-      for (let j = k + 1; j < n; j++) reflect(column, tauLeft[k], at.subarray(j * n + k, (j + 1) * n));
-    }
     if (k + 1 >= n) break;
-    const row = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
-    for (let j = k + 1; j < n; j++) row[j - k - 1] = at[j * n + k];
-    tauRight[k] = reflector(row);
-    e[k] = row[0];
-    row[0] = 1;
-    if (tauRight[k] === 0) continue;
-    // From the right: A := A (I - tau v vᵀ). The product A v is summed column by column, contiguously.
-    const height = n - k - 1;
-    const product = work.subarray(0, height);
-    product.fill(0);
+    const rest = at.subarray((k + 1) * n + k);
+    const later = factors.subarray(k + 1, n);
+    const seen = dots.subarray(k + 1, n);
+    addAndDot(rest, n, later, waiting, column, seen);
     for (let j = k + 1; j < n; j++) {
-      addScaled(product, row[j - k - 1], at.subarray(j * n + k + 1, (j + 1) * n));
+      factors[j] = -tauLeft[k] * dots[j];
+      row[j] = at[j * n + k] + factors[j];
     }
-    for (let j = k + 1; j < n; j++) {
-      addScaled(at.subarray(j * n + k + 1, (j + 1) * n), -tauRight[k] * row[j - k - 1], product);
-    }
+    const vector = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
+    vector.set(row.subarray(k + 1, n));
+    tauRight[k] = reflector(vector);
+    e[k] = vector[0];
+    vector[0] = 1;
+    const sum = x.subarray(k + 1, n).fill(0);
+    addAndSum(at.subarray((k + 1) * n + k + 1), n, later, column.subarray(1), vector, sum);
+    for (let j = k + 1; j < n; j++) factors[j] = -tauRight[k] * vector[j - k - 1];
   }
   for (let i = 0; i < n; i++) us[i * n + i] = vs[i * n + i] = 1;
-  for (let k = n - 1; k >= 0; k--) {
-    if (tauLeft[k] !== 0) {
-      const v = at.subarray(k * n + k, (k + 1) * n);
-      for (let i = k; i < n; i++) reflect(v, tauLeft[k], us.subarray(i * n + k, (i + 1) * n));
-    }
-    if (k + 1 < n && tauRight[k] !== 0) {
-      const v = rowVectors.subarray(k * n + k + 1, (k + 1) * n);
-      for (let i = k + 1; i < n; i++) reflect(v, tauRight[k], vs.subarray(i * n + k + 1, (i + 1) * n));
-    }
+  const lefts: Reflectors = { rows: at, tau: tauLeft, length: n, shift: 0 };
+  const rights: Reflectors = { rows: rowVectors, tau: tauRight, length: n, shift: 1 };
+  // Reflectors beyond the place of a row's only 1 leave it alone.
+  for (let i = 0; i < n; i += 4) {
+    const count = Math.min(4, n - i);
+    reflectRows(lefts, i + count - 1, -1, us, i, count);
+    reflectRows(rights, i + count - 1, -1, vs, i, count);
   }
   // The rows of `us` now are H1..Hn e_i: columns of U stored as rows, which is what the rotations want.
   toPanels(us, ut, n);
   toPanels(vs, vt, n);
-  diagonalize(d, e, { ut, vt, left, right });
+  // The values alone cost next to nothing, and with each of them as its own shift half as many steps turn the vectors.
+  const values = Float64Array.from(d);
+  diagonalize(values, Float64Array.from(e));
+  diagonalize(d, e, { turning: { ut, vt, left, right }, shifts: new Shifts(values) });
   return sorted(d, ut, vt);
 }
 
-/** Implicit-shift QR on the bidiagonal (d, e); turns the vectors along. */
-function diagonalize(d: Float64Array, e: Float64Array, turning: Turning): void {
+/** Squared singular values that are known already: the best shifts there are. */
+class Shifts {
+  readonly #left: Float64Array;
+  #count: number;
+
+  constructor(values: Float64Array) {
+    this.#left = values.map((value) => value * value);
+    this.#count = values.length;
+  }
+
+  /** The one nearest to an estimate. */
+  near(estimate: number): number {
+    return this.#left[this.#nearest(estimate)];
+  }
+
+  /** Takes out the one nearest to what has been found. */
+  found(square: number): void {
+    const at = this.#nearest(square);
+    this.#left[at] = this.#left[--this.#count];
+  }
+
+  #nearest(square: number): number {
+    let best = 0;
+    for (let i = 1; i < this.#count; i++)
+      if (Math.abs(this.#left[i] - square) < Math.abs(this.#left[best] - square)) best = i;
+    return best;
+  }
+}
+
+/** Implicit-shift QR on the bidiagonal (d, e); turns the vectors along, if there are any. */
+function diagonalize(
+  d: Float64Array,
+  e: Float64Array,
+  { turning, shifts }: { turning?: Turning; shifts?: Shifts } = {},
+): void {
   const n = d.length;
   let norm = 0;
   for (let i = 0; i < n; i++) norm = Math.max(norm, Math.abs(d[i]) + Math.abs(e[i]));
@@ -220,6 +254,7 @@ function diagonalize(d: Float64Array, e: Float64Array, turning: Turning): void {
   while (high > 0) {
     if (Math.abs(e[high - 1]) <= tiny) {
       e[high - 1] = 0;
+      shifts?.found(d[high] * d[high]);
       high--;
       steps = 0;
       continue;
@@ -229,7 +264,8 @@ function diagonalize(d: Float64Array, e: Float64Array, turning: Turning): void {
     while (low > 0 && Math.abs(e[low - 1]) > tiny) low--;
     const zero = lastZero(d, low, high, tiny);
     if (zero >= 0) chase(d, e, turning, low, zero, high);
-    else step(d, e, turning, low, high);
+    // A shift that has not worked twice is another block's.
+    else step(d, e, turning, low, high, steps <= 2 ? shifts : undefined);
   }
 }
 
@@ -242,7 +278,7 @@ function lastZero(d: Float64Array, low: number, high: number, tiny: number): num
 function chase(
   d: Float64Array,
   e: Float64Array,
-  { ut, vt }: Turning,
+  turning: Turning | undefined,
   low: number,
   zero: number,
   high: number,
@@ -256,7 +292,7 @@ function chase(
       const c = d[i] / r;
       const s = f / r;
       d[i] = r;
-      rotate(vt, d.length, i, high, c, s);
+      if (turning) rotate(turning.vt, d.length, i, high, c, s);
       if (i > low) {
         f = -s * e[i - 1];
         e[i - 1] *= c;
@@ -272,7 +308,7 @@ function chase(
     const c = d[i] / r;
     const s = f / r;
     d[i] = r;
-    rotate(ut, d.length, i, zero, c, s);
+    if (turning) rotate(turning.ut, d.length, i, zero, c, s);
     if (i === high) break;
     f = -s * e[i];
     e[i] *= c;
@@ -280,24 +316,26 @@ function chase(
   }
 }
 
-/** One implicit QR step with Wilkinson's shift on the unreduced block low..high. */
+/** One implicit QR step with Wilkinson's shift, or the known value nearest to it, on the unreduced block low..high. */
 function step(
   d: Float64Array,
   e: Float64Array,
-  { ut, vt, left, right }: Turning,
+  turning: Turning | undefined,
   low: number,
   high: number,
+  shifts: Shifts | undefined,
 ): void {
   const ePrevious = high - 1 > low ? e[high - 2] : 0;
   const a = d[high - 1] * d[high - 1] + ePrevious * ePrevious;
   const b = d[high - 1] * e[high - 1];
   const c2 = d[high] * d[high] + e[high - 1] * e[high - 1];
   const half = (a - c2) / 2;
-  const shift = c2 - (b * b) / (half + (half >= 0 ? 1 : -1) * Math.hypot(half, b));
+  const estimate = c2 - (b * b) / (half + (half >= 0 ? 1 : -1) * lengthOf(half, b));
+  const shift = shifts ? shifts.near(estimate) : estimate;
   let f = (d[low] * d[low] - shift) / d[low];
   let g = e[low];
   for (let i = low; i < high; i++) {
-    let r = Math.hypot(f, g);
+    let r = lengthOf(f, g);
     let c = r === 0 ? 1 : f / r;
     let s = r === 0 ? 0 : g / r;
     if (i > low) e[i - 1] = r;
@@ -305,9 +343,11 @@ function step(
     e[i] = c * e[i] - s * d[i];
     g = s * d[i + 1];
     d[i + 1] *= c;
-    right[2 * (i - low)] = c;
-    right[2 * (i - low) + 1] = s;
-    r = Math.hypot(f, g);
+    if (turning) {
+      turning.right[2 * (i - low)] = c;
+      turning.right[2 * (i - low) + 1] = s;
+    }
+    r = lengthOf(f, g);
     c = r === 0 ? 1 : f / r;
     s = r === 0 ? 0 : g / r;
     d[i] = r;
@@ -317,14 +357,20 @@ function step(
       g = s * e[i + 1];
       e[i + 1] *= c;
     }
-    left[2 * (i - low)] = c;
-    left[2 * (i - low) + 1] = s;
+    if (turning) {
+      turning.left[2 * (i - low)] = c;
+      turning.left[2 * (i - low) + 1] = s;
+    }
   }
   e[high - 1] = f;
+  if (!turning) return;
   // The vectors turn once the step is known: all rotations in one pass.
-  sweep(vt, d.length, low, right, high - low);
-  sweep(ut, d.length, low, left, high - low);
+  sweep(turning.vt, d.length, low, turning.right, high - low);
+  sweep(turning.ut, d.length, low, turning.left, high - low);
 }
+
+/** Of numbers that are scaled to about 1: `Math.hypot`, which guards against all others, takes longer than the rotations. */
+const lengthOf = (a: number, b: number) => Math.sqrt(a * a + b * b);
 
 /** Rows i and j of an n x n matrix in panels: (x, y) := (c x + s y, c y - s x). */
 function rotate(a: Float64Array, n: number, i: number, j: number, c: number, s: number): void {

@@ -6,6 +6,37 @@ interface Kernel {
   memory: WebAssembly.Memory;
   reflect(v: number, y: number, n: number, tau: number): void;
   add(y: number, factor: number, x: number, n: number): void;
+  reflect4(
+    a: number,
+    tau: number,
+    k: number,
+    step: number,
+    count: number,
+    m: number,
+    shift: number,
+    y: number,
+    stride: number,
+  ): void;
+  addAndDot(
+    a: number,
+    stride: number,
+    count: number,
+    n: number,
+    c: number,
+    x: number,
+    v: number,
+    y: number,
+  ): void;
+  addAndSum(
+    a: number,
+    stride: number,
+    count: number,
+    n: number,
+    c: number,
+    v: number,
+    u: number,
+    x: number,
+  ): void;
   multiply(m: number, n: number, k: number, a: number, b: number, c: number): void;
   sweep(a: number, panel: number, panels: number, pairs: number, count: number): void;
 }
@@ -39,6 +70,77 @@ export function rowsOf(...lengths: number[]): Float64Array<ArrayBuffer>[] {
 /** y := y - tau (v·y) v, for y as long as v. */
 export function reflect(v: Float64Array, tau: number, y: Float64Array): void {
   kernel!.reflect(v.byteOffset, y.byteOffset, v.length, tau);
+}
+
+/** Reflectors H = I - tau v vᵀ: v is row k of a matrix with rows of `length`, from place k + `shift` on. */
+export interface Reflectors {
+  rows: Float64Array;
+  tau: Float64Array;
+  length: number;
+  shift: 0 | 1;
+}
+
+/**
+ * Takes rows of `ys`, as long as the reflectors' own, through reflectors one after the other.
+ *
+ * @param first the first row, of `count`
+ * @param from the first reflector, and the one before which it ends; downwards where `to` is less
+ */
+export function reflectRows(
+  { rows, tau, length, shift }: Reflectors,
+  from: number,
+  to: number,
+  ys: Float64Array,
+  first: number,
+  count: number,
+): void {
+  const step = to < from ? -1 : 1;
+  const bytes = 8 * length;
+  const at = (row: number) => ys.byteOffset + bytes * row;
+  let row = first;
+  for (; row + 4 <= first + count; row += 4)
+    kernel!.reflect4(
+      ...([rows.byteOffset, tau.byteOffset, from, step, step * (to - from)] as const),
+      ...([length, shift, at(row), bytes] as const),
+    );
+  for (; row < first + count; row++)
+    for (let k = from; k !== to; k += step) {
+      const place = 8 * (k + shift);
+      if (tau[k] !== 0 && length > k + shift)
+        kernel!.reflect(
+          ...([rows.byteOffset + bytes * k + place, at(row) + place, length - k - shift, tau[k]] as const),
+        );
+    }
+}
+
+/** For rows a_j with `stride` numbers from one to the next: a_j := a_j + c_j x, as long as x, and y_j := v·a_j then. */
+export function addAndDot(
+  a: Float64Array,
+  stride: number,
+  c: Float64Array,
+  x: Float64Array,
+  v: Float64Array,
+  y: Float64Array,
+): void {
+  kernel!.addAndDot(
+    ...([a.byteOffset, 8 * stride, c.length, x.length, c.byteOffset] as const),
+    ...([x.byteOffset, v.byteOffset, y.byteOffset] as const),
+  );
+}
+
+/** For the same rows: a_j := a_j + c_j v, and x := x + u_j a_j then. */
+export function addAndSum(
+  a: Float64Array,
+  stride: number,
+  c: Float64Array,
+  v: Float64Array,
+  u: Float64Array,
+  x: Float64Array,
+): void {
+  kernel!.addAndSum(
+    ...([a.byteOffset, 8 * stride, c.length, x.length, c.byteOffset] as const),
+    ...([v.byteOffset, u.byteOffset, x.byteOffset] as const),
+  );
 }
 
 /** y := y + factor x, for y as long as x. */

@@ -37,6 +37,155 @@
       (then (local.set $sum (f64.add (local.get $sum) (f64.mul (f64.load (local.get $p)) (f64.load (local.get $q)))))))
     (call $add (local.get $y) (f64.neg (f64.mul (local.get $tau) (local.get $sum))) (local.get $v) (local.get $n)))
 
+  ;; Four rows of y through `$count` reflectors of a matrix $a whose rows have $m doubles: y := y - tau_k (v_k . y) v_k for k from
+  ;; `$k` on by `$step`. v_k is row k from place k + `$shift` on, and so are the parts of y that it changes. Each reflector is
+  ;; read once for the four rows, which stay in the first cache.
+  (func (export "reflect4") (param $a i32) (param $tau i32) (param $k i32) (param $step i32) (param $count i32)
+    (param $m i32) (param $shift i32) (param $y i32) (param $stride i32)
+    (local $n i32) (local $v i32) (local $o i32) (local $end i32)
+    (local $q0 i32) (local $q1 i32) (local $q2 i32) (local $q3 i32) (local $t f64) (local $f f64) (local $x v128)
+    (local $s0 v128) (local $s1 v128) (local $s2 v128) (local $s3 v128)
+    (local $d0 f64) (local $d1 f64) (local $d2 f64) (local $d3 f64)
+    (block $done (loop $reflectors
+      (br_if $done (i32.le_s (local.get $count) (i32.const 0)))
+      (local.set $t (f64.load (i32.add (local.get $tau) (i32.shl (local.get $k) (i32.const 3)))))
+      (local.set $n (i32.sub (local.get $m) (i32.add (local.get $k) (local.get $shift))))
+      (if (i32.and (f64.ne (local.get $t) (f64.const 0)) (i32.gt_s (local.get $n) (i32.const 0)))
+        (then
+          (local.set $v (i32.add (local.get $a) (i32.shl (i32.add
+            (i32.mul (local.get $k) (local.get $m)) (i32.add (local.get $k) (local.get $shift))) (i32.const 3))))
+          (local.set $q0 (i32.add (local.get $y) (i32.shl (i32.add (local.get $k) (local.get $shift)) (i32.const 3))))
+          (local.set $q1 (i32.add (local.get $q0) (local.get $stride)))
+          (local.set $q2 (i32.add (local.get $q1) (local.get $stride)))
+          (local.set $q3 (i32.add (local.get $q2) (local.get $stride)))
+          (local.set $end (i32.shl (i32.and (local.get $n) (i32.const -2)) (i32.const 3)))
+          (local.set $s0 (v128.const i64x2 0 0))
+          (local.set $s1 (v128.const i64x2 0 0))
+          (local.set $s2 (v128.const i64x2 0 0))
+          (local.set $s3 (v128.const i64x2 0 0))
+          (local.set $o (i32.const 0))
+          (block $dotted (loop $dots
+            (br_if $dotted (i32.ge_u (local.get $o) (local.get $end)))
+            (local.set $x (v128.load (i32.add (local.get $v) (local.get $o))))
+            (local.set $s0 (f64x2.add (local.get $s0) (f64x2.mul (local.get $x) (v128.load (i32.add (local.get $q0) (local.get $o))))))
+            (local.set $s1 (f64x2.add (local.get $s1) (f64x2.mul (local.get $x) (v128.load (i32.add (local.get $q1) (local.get $o))))))
+            (local.set $s2 (f64x2.add (local.get $s2) (f64x2.mul (local.get $x) (v128.load (i32.add (local.get $q2) (local.get $o))))))
+            (local.set $s3 (f64x2.add (local.get $s3) (f64x2.mul (local.get $x) (v128.load (i32.add (local.get $q3) (local.get $o))))))
+            (local.set $o (i32.add (local.get $o) (i32.const 16)))
+            (br $dots)))
+          (local.set $d0 (f64.add (f64x2.extract_lane 0 (local.get $s0)) (f64x2.extract_lane 1 (local.get $s0))))
+          (local.set $d1 (f64.add (f64x2.extract_lane 0 (local.get $s1)) (f64x2.extract_lane 1 (local.get $s1))))
+          (local.set $d2 (f64.add (f64x2.extract_lane 0 (local.get $s2)) (f64x2.extract_lane 1 (local.get $s2))))
+          (local.set $d3 (f64.add (f64x2.extract_lane 0 (local.get $s3)) (f64x2.extract_lane 1 (local.get $s3))))
+          (if (i32.and (local.get $n) (i32.const 1)) (then
+            (local.set $f (f64.load (i32.add (local.get $v) (local.get $o))))
+            (local.set $d0 (f64.add (local.get $d0) (f64.mul (local.get $f) (f64.load (i32.add (local.get $q0) (local.get $o))))))
+            (local.set $d1 (f64.add (local.get $d1) (f64.mul (local.get $f) (f64.load (i32.add (local.get $q1) (local.get $o))))))
+            (local.set $d2 (f64.add (local.get $d2) (f64.mul (local.get $f) (f64.load (i32.add (local.get $q2) (local.get $o))))))
+            (local.set $d3 (f64.add (local.get $d3) (f64.mul (local.get $f) (f64.load (i32.add (local.get $q3) (local.get $o))))))))
+          (local.set $d0 (f64.neg (f64.mul (local.get $t) (local.get $d0))))
+          (local.set $d1 (f64.neg (f64.mul (local.get $t) (local.get $d1))))
+          (local.set $d2 (f64.neg (f64.mul (local.get $t) (local.get $d2))))
+          (local.set $d3 (f64.neg (f64.mul (local.get $t) (local.get $d3))))
+          (local.set $s0 (f64x2.splat (local.get $d0)))
+          (local.set $s1 (f64x2.splat (local.get $d1)))
+          (local.set $s2 (f64x2.splat (local.get $d2)))
+          (local.set $s3 (f64x2.splat (local.get $d3)))
+          (local.set $o (i32.const 0))
+          (block $added (loop $adds
+            (br_if $added (i32.ge_u (local.get $o) (local.get $end)))
+            (local.set $x (v128.load (i32.add (local.get $v) (local.get $o))))
+            (v128.store (i32.add (local.get $q0) (local.get $o)) (f64x2.add
+              (v128.load (i32.add (local.get $q0) (local.get $o))) (f64x2.mul (local.get $s0) (local.get $x))))
+            (v128.store (i32.add (local.get $q1) (local.get $o)) (f64x2.add
+              (v128.load (i32.add (local.get $q1) (local.get $o))) (f64x2.mul (local.get $s1) (local.get $x))))
+            (v128.store (i32.add (local.get $q2) (local.get $o)) (f64x2.add
+              (v128.load (i32.add (local.get $q2) (local.get $o))) (f64x2.mul (local.get $s2) (local.get $x))))
+            (v128.store (i32.add (local.get $q3) (local.get $o)) (f64x2.add
+              (v128.load (i32.add (local.get $q3) (local.get $o))) (f64x2.mul (local.get $s3) (local.get $x))))
+            (local.set $o (i32.add (local.get $o) (i32.const 16)))
+            (br $adds)))
+          (if (i32.and (local.get $n) (i32.const 1)) (then
+            (local.set $f (f64.load (i32.add (local.get $v) (local.get $o))))
+            (f64.store (i32.add (local.get $q0) (local.get $o)) (f64.add
+              (f64.load (i32.add (local.get $q0) (local.get $o))) (f64.mul (local.get $d0) (local.get $f))))
+            (f64.store (i32.add (local.get $q1) (local.get $o)) (f64.add
+              (f64.load (i32.add (local.get $q1) (local.get $o))) (f64.mul (local.get $d1) (local.get $f))))
+            (f64.store (i32.add (local.get $q2) (local.get $o)) (f64.add
+              (f64.load (i32.add (local.get $q2) (local.get $o))) (f64.mul (local.get $d2) (local.get $f))))
+            (f64.store (i32.add (local.get $q3) (local.get $o)) (f64.add
+              (f64.load (i32.add (local.get $q3) (local.get $o))) (f64.mul (local.get $d3) (local.get $f))))))))
+      (local.set $k (i32.add (local.get $k) (local.get $step)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br $reflectors))))
+
+  ;; Rows a_j, $stride bytes apart: a_j := a_j + c_j x, and y_j := v . a_j then.
+  (func (export "addAndDot") (param $a i32) (param $stride i32) (param $count i32) (param $n i32)
+    (param $c i32) (param $x i32) (param $v i32) (param $y i32)
+    (local $f v128) (local $s v128) (local $z v128) (local $o i32) (local $end i32) (local $g f64) (local $d f64)
+    (local.set $end (i32.shl (i32.and (local.get $n) (i32.const -2)) (i32.const 3)))
+    (block $done (loop $rows
+      (br_if $done (i32.le_s (local.get $count) (i32.const 0)))
+      (local.set $g (f64.load (local.get $c)))
+      (local.set $f (f64x2.splat (local.get $g)))
+      (local.set $s (v128.const i64x2 0 0))
+      (local.set $o (i32.const 0))
+      (block $even (loop $pairs
+        (br_if $even (i32.ge_u (local.get $o) (local.get $end)))
+        (local.set $z (f64x2.add (v128.load (i32.add (local.get $a) (local.get $o)))
+          (f64x2.mul (local.get $f) (v128.load (i32.add (local.get $x) (local.get $o))))))
+        (v128.store (i32.add (local.get $a) (local.get $o)) (local.get $z))
+        (local.set $s (f64x2.add (local.get $s)
+          (f64x2.mul (local.get $z) (v128.load (i32.add (local.get $v) (local.get $o))))))
+        (local.set $o (i32.add (local.get $o) (i32.const 16)))
+        (br $pairs)))
+      (local.set $d (f64.add (f64x2.extract_lane 0 (local.get $s)) (f64x2.extract_lane 1 (local.get $s))))
+      (if (i32.and (local.get $n) (i32.const 1)) (then
+        (local.set $g (f64.add (f64.load (i32.add (local.get $a) (local.get $o)))
+          (f64.mul (local.get $g) (f64.load (i32.add (local.get $x) (local.get $o))))))
+        (f64.store (i32.add (local.get $a) (local.get $o)) (local.get $g))
+        (local.set $d (f64.add (local.get $d)
+          (f64.mul (local.get $g) (f64.load (i32.add (local.get $v) (local.get $o))))))))
+      (f64.store (local.get $y) (local.get $d))
+      (local.set $a (i32.add (local.get $a) (local.get $stride)))
+      (local.set $c (i32.add (local.get $c) (i32.const 8)))
+      (local.set $y (i32.add (local.get $y) (i32.const 8)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br $rows))))
+
+  ;; Rows a_j, $stride bytes apart: a_j := a_j + c_j v, and x := x + u_j a_j then.
+  (func (export "addAndSum") (param $a i32) (param $stride i32) (param $count i32) (param $n i32)
+    (param $c i32) (param $v i32) (param $u i32) (param $x i32)
+    (local $f v128) (local $h v128) (local $z v128) (local $o i32) (local $end i32) (local $g f64) (local $e f64)
+    (local.set $end (i32.shl (i32.and (local.get $n) (i32.const -2)) (i32.const 3)))
+    (block $done (loop $rows
+      (br_if $done (i32.le_s (local.get $count) (i32.const 0)))
+      (local.set $g (f64.load (local.get $c)))
+      (local.set $e (f64.load (local.get $u)))
+      (local.set $f (f64x2.splat (local.get $g)))
+      (local.set $h (f64x2.splat (local.get $e)))
+      (local.set $o (i32.const 0))
+      (block $even (loop $pairs
+        (br_if $even (i32.ge_u (local.get $o) (local.get $end)))
+        (local.set $z (f64x2.add (v128.load (i32.add (local.get $a) (local.get $o)))
+          (f64x2.mul (local.get $f) (v128.load (i32.add (local.get $v) (local.get $o))))))
+        (v128.store (i32.add (local.get $a) (local.get $o)) (local.get $z))
+        (v128.store (i32.add (local.get $x) (local.get $o)) (f64x2.add
+          (v128.load (i32.add (local.get $x) (local.get $o))) (f64x2.mul (local.get $h) (local.get $z))))
+        (local.set $o (i32.add (local.get $o) (i32.const 16)))
+        (br $pairs)))
+      (if (i32.and (local.get $n) (i32.const 1)) (then
+        (local.set $g (f64.add (f64.load (i32.add (local.get $a) (local.get $o)))
+          (f64.mul (local.get $g) (f64.load (i32.add (local.get $v) (local.get $o))))))
+        (f64.store (i32.add (local.get $a) (local.get $o)) (local.get $g))
+        (f64.store (i32.add (local.get $x) (local.get $o)) (f64.add
+          (f64.load (i32.add (local.get $x) (local.get $o))) (f64.mul (local.get $e) (local.get $g))))))
+      (local.set $a (i32.add (local.get $a) (local.get $stride)))
+      (local.set $c (i32.add (local.get $c) (i32.const 8)))
+      (local.set $u (i32.add (local.get $u) (i32.const 8)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (br $rows))))
+
   ;; y := y + factor x
   (func $add (export "add") (param $y i32) (param $factor f64) (param $x i32) (param $n i32)
     (local $f v128) (local $end8 i32) (local $end2 i32) (local $end i32)
