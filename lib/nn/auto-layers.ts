@@ -12,12 +12,13 @@ import {
   type Grid,
   gptq,
   type InputStatistics,
-  outputError,
+  outputErrors,
   outputShift,
   type Quantized,
   quantizationError,
   quantizedBytes,
   quantizeOn,
+  roundOn,
 } from "../quantization/index.ts";
 import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
@@ -89,7 +90,8 @@ export function putPlaced(model: tf.LayersModel, placed: Record<string, Placed>)
 }
 
 // Small disturbances grow with the squared error of the layer's outputs, and large ones are too many to matter: between
-// these bounds, in nats an image, the divergence is measured, beyond them it is taken to grow with that error.
+// these bounds, in nats an image, the divergence is measured; beyond them it is taken to grow with that error, from the
+// nearest measure.
 const small = 0.05;
 const large = 0.5;
 
@@ -108,8 +110,9 @@ export async function candidatesOf(work: Work, told: Told): Promise<Record<strin
       const { name } = kernel;
       await replay.advance(kernel.layerName);
       const statistics = await momentsOf(work, replay, kernel, held);
+      const errorOf = errorsOf(weights[name], statistics, outputsCompared);
       const candidates: Candidate[] = widths.map((bits) => ({
-        ...bestGrid(weights[name], kernel, statistics, bits),
+        ...bestGrid(weights[name], kernel, errorOf, bits),
         cost: Number.NaN,
       }));
       const measure = async (i: number): Promise<number> => {
@@ -122,7 +125,11 @@ export async function candidatesOf(work: Work, told: Told): Promise<Record<strin
       // From the middle outwards, as far as it is worth it.
       const middle = (widths.length - 1) >> 1;
       for (let i = middle; i < widths.length; i++) if ((await measure(i)) <= small) break;
-      for (let i = middle - 1; i >= 0; i--) if ((await measure(i)) >= large) break;
+      for (let i = middle - 1, known = middle; i >= 0; i--) {
+        if (costAfter(candidates[known], candidates[i]) <= small) continue;
+        if ((await measure(i)) >= large) break;
+        known = i;
+      }
       extrapolate(candidates);
       setWeights(model, { [name]: weights[name] });
       found[name] = candidates;
@@ -134,20 +141,25 @@ export async function candidatesOf(work: Work, told: Told): Promise<Record<strin
   return found;
 }
 
-/** Fills in what was not measured, in proportion to the squared error of the layer's outputs. */
+/** Fills in what was not measured: from the next width above that was, or the last one. */
 function extrapolate(candidates: Candidate[]): void {
-  const first = candidates.findIndex(({ cost }) => !Number.isNaN(cost));
-  const last = candidates.findLastIndex(({ cost }) => !Number.isNaN(cost));
-  for (const [i, candidate] of candidates.entries()) {
-    if (i >= first && i <= last) continue;
-    const near = candidates[i < first ? first : last];
-    candidate.cost =
-      near.outputError === 0 ? near.cost : (near.cost * candidate.outputError) / near.outputError;
+  const measured = candidates.filter(({ cost }) => !Number.isNaN(cost));
+  for (const candidate of candidates) {
+    if (!Number.isNaN(candidate.cost)) continue;
+    const above = measured.find(({ grid }) => grid.bits > candidate.grid.bits);
+    candidate.cost = costAfter(above ?? measured.at(-1)!, candidate);
   }
+}
+
+/** What a width costs that was not measured, in proportion to the squared error of the layer's outputs. */
+function costAfter(known: Candidate, candidate: Candidate): number {
+  return known.outputError === 0 ? known.cost : (known.cost * candidate.outputError) / known.outputError;
 }
 
 // As many numbers of a layer's outputs are compared.
 const outputsAtOnce = 2 ** 23;
+// How a layer is rounded is not tried on the whole network where it disturbs it by less than this share of the layers' mean.
+const unheard = 0.5;
 
 /**
  * Rounds the layers in the order in which they run and leaves them so in the model: each for the inputs that the layers
@@ -156,7 +168,7 @@ const outputsAtOnce = 2 ** 23;
  */
 export async function placeLayers(
   work: Work,
-  grids: Record<string, Grid>,
+  chosen: Record<string, Candidate>,
   told: Told,
 ): Promise<Record<string, Placed>> {
   const { model, fit, held, kernels, shared, weights, biases, options } = work;
@@ -171,6 +183,8 @@ export async function placeLayers(
       .filter(({ layerName }) => shared.size > 0 || near.includes(layerName))
       .map(({ name }) => name);
   };
+  const all = Object.values(chosen);
+  const little = (unheard * all.reduce((sum, { cost }) => sum + cost, 0)) / all.length;
   const learns = work.gptq === "try" || work.biasCorrection === "try";
   const before = new Replay(model, held, options);
   const now = new Replay(model, held, options);
@@ -182,7 +196,8 @@ export async function placeLayers(
       const { name, layerName } = kernel;
       const seen = learns && hasStatistics(kernel);
       const correctable = seen && work.biasCorrection === "try" && biases[name] !== undefined;
-      const nearest = quantizeOn(grids[name], weights[name]);
+      const { grid, cost } = chosen[name];
+      const nearest = quantizeOn(grid, weights[name]);
       const choices: Placed[] = [
         { quantized: nearest, rounding: "nearest", biasCorrected: false, bias: biases[name] },
       ];
@@ -191,7 +206,7 @@ export async function placeLayers(
       setWeights(model, pick(weights, rounded));
       setBiases(model, pick(biases, rounded));
       await before.advance(layerName);
-      const expected = correctable ? await before.layerOutputs(outputsAtOnce) : undefined;
+      const expected = seen ? await before.layerOutputs(outputsAtOnce) : undefined;
       let mean: Float64Array | undefined;
       if (correctable) {
         await floats.advance(layerName);
@@ -205,7 +220,7 @@ export async function placeLayers(
         if (work.gptq === "try")
           choices.push({
             ...choices[0],
-            quantized: gptq(weights[name], grids[name], statistics),
+            quantized: gptq(weights[name], grid, statistics),
             rounding: "gptq",
           });
         if (mean)
@@ -218,11 +233,12 @@ export async function placeLayers(
             });
           }
       }
-      // A run of one layer costs little, a run of all that follow much more: it is for the two that lead.
-      const leading =
-        expected && choices.length > 2
-          ? await best(choices, 2, (choice) => errorWith(now, model, name, choice, expected))
-          : choices;
+      // A run of one layer costs little, a run of all that follow much more: it is for the two that lead, where it matters.
+      const leading = expected
+        ? await best(choices, cost < little ? 1 : 2, (choice) =>
+            errorWith(now, model, name, choice, expected),
+          )
+        : choices;
       [placed[name]] = await best(leading, 1, async (choice) => {
         putPlaced(model, { [name]: choice });
         return divergenceOf(work.outputs, reference, await now.outputs());
@@ -242,7 +258,7 @@ function pick<T>(record: Record<string, T>, names: string[]): Record<string, T> 
   );
 }
 
-/** The `count` of some choices that cost least, the first of equals first; one choice costs nothing to find. */
+/** The `count` of some choices that cost least, the first of equals first; as few choices cost nothing to find. */
 async function best<T>(choices: T[], count: number, costOf: (choice: T) => Promise<number>): Promise<T[]> {
   if (choices.length <= count) return choices;
   const costs = new Map<T, number>();
@@ -282,8 +298,9 @@ export async function relativeErrors(
       const { name } = kernel;
       await replay.advance(kernel.layerName);
       const statistics = await momentsOf(work, replay, kernel, held);
-      const whole = errorOf(weights[name], new Float32Array(weights[name].length), statistics);
-      const error = errorOf(weights[name], dequantize(placed[name].quantized), statistics);
+      const errorOf = errorsOf(weights[name], statistics);
+      const whole = errorOf(new Float32Array(weights[name].length));
+      const error = errorOf(dequantize(placed[name].quantized));
       errors[name] = whole === 0 ? 0 : error / whole;
       told((k + 1) / kernels.length);
     }
@@ -336,18 +353,20 @@ async function* rowsInto(
   }
 }
 
+// So many of a layer's outputs tell grids apart.
+const outputsCompared = 64;
+
 /** Of per tensor and per channel, by max and by MSE: the grid with the least error, rounding to nearest. */
 function bestGrid(
   weights: Float32Array,
   { shape, axis, span }: Kernel,
-  statistics: InputStatistics | undefined,
+  errorOf: (after: Float32Array) => number,
   bits: number,
 ): Omit<Candidate, "cost"> {
   const tried = [{}, { axis, span }].map((channels) => {
     const [byMax, byMse] = (["max", "mse"] as const).map((range) => {
       const grid = chooseGrid(weights, { bits, range, shape, ...channels });
-      const restored = dequantize(quantizeOn(grid, weights));
-      return { range, grid, outputError: errorOf(weights, restored, statistics) };
+      return { range, grid, outputError: errorOf(roundOn(grid, weights)) };
     });
     return byMax.outputError <= byMse.outputError ? byMax : byMse;
   });
@@ -356,9 +375,13 @@ function bestGrid(
   return { ...best, bytes: quantizedBytes(best.grid) };
 }
 
-/** Squared error of a layer's outputs, or of its weights where its inputs are not known. */
-function errorOf(before: Float32Array, after: Float32Array, statistics: InputStatistics | undefined): number {
+/** Squared error of a layer's outputs, or of its weights where its inputs are not known, by what becomes of these. */
+function errorsOf(
+  before: Float32Array,
+  statistics: InputStatistics | undefined,
+  columns?: number,
+): (after: Float32Array) => number {
   return statistics
-    ? outputError(before, after, statistics)
-    : quantizationError(before, after).mse * before.length;
+    ? outputErrors(before, statistics, columns)
+    : (after) => quantizationError(before, after).mse * before.length;
 }

@@ -194,8 +194,8 @@ export async function autoQuantize(
     const choices = names.map((name) => candidates[name]);
     /** Rounds all layers and leaves the best of what was tried in the model. */
     const place = (picks: number[], told: (share: number) => number): Promise<Record<string, Placed>> => {
-      const grids = Object.fromEntries(names.map((name, i) => [name, choices[i][picks[i]].grid]));
-      return placeLayers(work, grids, (share, what) => progressed(told(share), what));
+      const chosen = Object.fromEntries(names.map((name, i) => [name, choices[i][picks[i]]]));
+      return placeLayers(work, chosen, (share, what) => progressed(told(share), what));
     };
 
     const front = paretoAllocations(choices);

@@ -25,18 +25,19 @@ export interface Allocation extends Choice {
  *   never reach
  */
 export function paretoAllocations(layers: readonly (readonly Choice[])[], limit = 20000): Allocation[] {
-  let front: Allocation[] = [{ bytes: 0, cost: 0, picks: [] }];
+  let front: Partial[] = [{ bytes: 0, cost: 0, pick: -1, before: undefined }];
   for (const [index, choices] of layers.entries()) {
     if (choices.length === 0) throw new RangeError(`layer ${index} must have at least one choice, got none`);
     for (const { bytes, cost } of choices) {
       checkNumber("bytes", bytes, 0);
       checkNumber("cost", cost);
     }
-    const next = front.flatMap(({ bytes, cost, picks }) =>
+    const next = front.flatMap((before) =>
       choices.map((choice, pick) => ({
-        bytes: bytes + choice.bytes,
-        cost: cost + choice.cost,
-        picks: [...picks, pick],
+        bytes: before.bytes + choice.bytes,
+        cost: before.cost + choice.cost,
+        pick,
+        before,
       })),
     );
     next.sort((a, b) => a.bytes - b.bytes || a.cost - b.cost);
@@ -49,7 +50,18 @@ export function paretoAllocations(layers: readonly (readonly Choice[])[], limit 
       front = Array.from({ length: limit }, (_, i) => all[Math.round((i * (all.length - 1)) / (limit - 1))]);
     }
   }
-  return front;
+  return front.map((last) => {
+    const picks = new Array<number>(layers.length);
+    let one = last;
+    for (let i = layers.length - 1; i >= 0; i--, one = one.before!) picks[i] = one.pick;
+    return { bytes: last.bytes, cost: last.cost, picks };
+  });
+}
+
+/** The choices of the first layers, from the last of them back: most are beaten before their picks are wanted as a list. */
+interface Partial extends Choice {
+  pick: number;
+  before: Partial | undefined;
 }
 
 /**

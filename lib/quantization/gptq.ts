@@ -6,7 +6,7 @@
 // tr(Δᵀ H Δ) with H = XᵀX. Rounding row i by e leaves the later rows free to move by −e·U[i, j] / U[i, i], where
 // UᵀU = H⁻¹ with U upper triangular.
 import { MatmulWorkspace } from "../lowrank/wasm-matmul.ts";
-import { gramOf } from "../lowrank/wasm-rows.ts";
+import { gramOf, product, transpose } from "../lowrank/wasm-rows.ts";
 import {
   checkFinite,
   checkFloats,
@@ -68,28 +68,47 @@ export function addSamples(statistics: InputStatistics, inputs: Float32Array): v
  * @param before weights [n, outputs], row-major
  * @param after the same after quantization
  */
-export function outputError(
+export function outputError(before: Float32Array, after: Float32Array, statistics: InputStatistics): number {
+  return outputErrors(before, statistics)(after);
+}
+
+/**
+ * {@link outputError} of weights that change in many ways.
+ *
+ * @param columns at most so many outputs, at even distances, stand for all: enough to compare ways; default all
+ */
+export function outputErrors(
   before: Float32Array,
-  after: Float32Array,
   { size, hessian }: InputStatistics,
-): number {
-  checkLength("after", after, before.length);
+  columns = Number.POSITIVE_INFINITY,
+): (after: Float32Array) => number {
   const outputs = size === 0 ? 0 : before.length / size;
-  if (outputs === 0) return 0;
-  const delta = new Float32Array(before.length);
-  for (let i = 0; i < delta.length; i++) delta[i] = after[i] - before[i];
+  const taken = Math.min(outputs, columns);
+  const places = Int32Array.from({ length: taken }, (_, i) => Math.floor((i * outputs) / taken));
+  if (taken === 0)
+    return (after) => {
+      checkLength("after", after, before.length);
+      return 0;
+    };
   // H·Δ is by far the most work: in WebAssembly SIMD, in single precision, which an error measure can bear.
   const workspace = new MatmulWorkspace();
   const h = workspace.put(hessian, size, size);
-  const d = workspace.put(delta, size, outputs);
-  const product = workspace.allocate(size, outputs);
-  workspace.multiply(h, d, product);
-  const values = workspace.view(product);
-  let total = 0;
-  for (let i = 0; i < size; i++) {
-    for (let o = 0; o < outputs; o++) total += delta[i * outputs + o] * values[i * product.stride + o];
-  }
-  return Math.max(0, total);
+  const delta = workspace.allocate(size, taken);
+  const product = workspace.allocate(size, taken);
+  return (after) => {
+    checkLength("after", after, before.length);
+    const changes = workspace.view(delta);
+    for (let i = 0; i < size; i++)
+      for (let o = 0; o < taken; o++) {
+        const at = i * outputs + places[o];
+        changes[i * delta.stride + o] = after[at] - before[at];
+      }
+    workspace.multiply(h, delta, product);
+    const values = workspace.view(product);
+    let total = 0;
+    for (let i = 0; i < size * delta.stride; i++) total += changes[i] * values[i];
+    return Math.max(0, (total * outputs) / taken);
+  };
 }
 
 /** In which order inputs are rounded: as they come, or those with the largest squares first. */
@@ -139,33 +158,68 @@ export function gptq(
   const factor = inverseFactor(statistics, sequence, damping);
   const { low, high } = codeRange(grid);
   const sign = isSignGrid(grid);
-  const rest = Float64Array.from(weights);
-  const errors = new Float64Array(outputs);
-  for (let step = 0; step < size; step++) {
-    const row = sequence[step] * outputs;
-    const first = grid.group === undefined ? 0 : Math.floor(sequence[step] / grid.group) * outputs;
-    const diagonal = factor[step * size + step];
-    for (let o = 0; o < outputs; o++) {
-      const c = grid.axis === undefined ? 0 : first + o;
-      const scale = grid.scale[c];
-      const zero = grid.zeroPoint[c];
-      const value = rest[row + o];
-      const code = sign
-        ? value < 0
-          ? -1
-          : 1
-        : Math.min(high, Math.max(low, roundEven(value / scale) + zero));
-      codes[row + o] = code;
-      errors[o] = (value - (code - zero) * scale) / diagonal;
+  // Rows in the order in which they are rounded.
+  const rest = new Float64Array(weights.length);
+  for (const [step, i] of sequence.entries())
+    rest.set(weights.subarray(i * outputs, (i + 1) * outputs), step * outputs);
+  const errors = new Float64Array(blockSize * outputs);
+  for (let from = 0; from < size; from += blockSize) {
+    const end = Math.min(size, from + blockSize);
+    for (let step = from; step < end; step++) {
+      const row = sequence[step] * outputs;
+      const first = grid.group === undefined ? 0 : Math.floor(sequence[step] / grid.group) * outputs;
+      const diagonal = factor[step * size + step];
+      const at = step * outputs;
+      const lost = errors.subarray((step - from) * outputs, (step - from + 1) * outputs);
+      for (let o = 0; o < outputs; o++) {
+        const c = grid.axis === undefined ? 0 : first + o;
+        const scale = grid.scale[c];
+        const zero = grid.zeroPoint[c];
+        const value = rest[at + o];
+        const code = sign
+          ? value < 0
+            ? -1
+            : 1
+          : Math.min(high, Math.max(low, roundEven(value / scale) + zero));
+        codes[row + o] = code;
+        lost[o] = (value - (code - zero) * scale) / diagonal;
+      }
+      for (let later = step + 1; later < end; later++) {
+        const share = factor[step * size + later];
+        if (share === 0) continue;
+        for (let o = 0, target = later * outputs; o < outputs; o++) rest[target + o] -= share * lost[o];
+      }
     }
-    for (let later = step + 1; later < size; later++) {
-      const share = factor[step * size + later];
-      if (share === 0) continue;
-      const target = sequence[later] * outputs;
-      for (let o = 0; o < outputs; o++) rest[target + o] -= share * errors[o];
-    }
+    // What a whole block has lost is spread over the rows after it in one product.
+    const spread = product(
+      part(factor, size, [end, size], [from, end], true),
+      errors,
+      size - end,
+      end - from,
+      outputs,
+    );
+    for (let i = 0, target = end * outputs; i < spread.length; i++) rest[target + i] -= spread[i];
   }
   return { ...grid, codes };
+}
+
+/** So many inputs are rounded, or eliminated, one by one; what they do to all others is a matrix product. */
+const blockSize = 64;
+
+/** Rows and columns of a row-major matrix with rows of `stride` numbers, or `turned`, of its transpose; as a matrix of its own. */
+function part(
+  matrix: Float64Array,
+  stride: number,
+  rows: readonly [from: number, to: number],
+  cols: readonly [from: number, to: number],
+  turned = false,
+): Float64Array {
+  const [first, second] = turned ? [cols, rows] : [rows, cols];
+  const width = second[1] - second[0];
+  const found = new Float64Array((first[1] - first[0]) * width);
+  for (let i = first[0], at = 0; i < first[1]; i++, at += width)
+    found.set(matrix.subarray(i * stride + second[0], i * stride + second[1]), at);
+  return turned ? transpose(found, first[1] - first[0], width) : found;
 }
 
 // The factor depends on the inputs alone: a layer tried at several widths needs it once. The last one is kept for each
@@ -196,41 +250,65 @@ function factorOfInverse(
   for (let i = 0; i < size; i++) trace += hessian[i * size + i];
   const damp = (damping * trace) / size;
   const r = new Float64Array(size * size);
-  for (let j = size - 1; j >= 0; j--) {
-    const rowJ = j * size;
-    for (let i = 0; i <= j; i++) {
-      const rowI = i * size;
-      let sum = hessian[sequence[i] * size + sequence[j]];
-      const own = sum;
-      if (i === j) {
-        // An input that was never seen (0 everywhere) has no say: any positive number keeps it apart from the others.
-        sum = sum === 0 ? 1 : sum + damp;
+  for (let i = 0; i < size; i++)
+    for (let j = i; j < size; j++) r[i * size + j] = hessian[sequence[i] * size + sequence[j]];
+  const diagonal = Float64Array.from({ length: size }, (_, i) => r[i * size + i]);
+  // An input that was never seen (0 everywhere) has no say: any positive number keeps it apart from the others.
+  for (let i = 0; i < size; i++) r[i * size + i] = diagonal[i] === 0 ? 1 : diagonal[i] + damp;
+  for (let to = size; to > 0; to -= blockSize) {
+    const from = Math.max(0, to - blockSize);
+    // What the columns after this block take from it.
+    const [above, own] = [part(r, size, [0, to], [to, size]), part(r, size, [to, size], [from, to], true)];
+    const taken = product(above, own, to, size - to, to - from);
+    for (let i = 0; i < to; i++)
+      for (let j = Math.max(i, from); j < to; j++) r[i * size + j] -= taken[i * (to - from) + j - from];
+    for (let j = to - 1; j >= from; j--) {
+      const rowJ = j * size;
+      for (let i = 0; i <= j; i++) {
+        const rowI = i * size;
+        let sum = r[rowI + j];
+        for (let k = j + 1; k < to; k++) sum -= r[rowI + k] * r[rowJ + k];
+        r[rowI + j] = sum;
       }
-      for (let k = j + 1; k < size; k++) sum -= r[rowI + k] * r[rowJ + k];
-      if (i < j) r[rowI + j] = sum;
-      else {
-        // What is left of it is rounding noise: another input says the same.
-        if (!(sum > 1e-12 * own)) {
-          throw new RangeError(`damping must be larger for inputs that depend on each other, got ${damping}`);
-        }
-        const root = Math.sqrt(sum);
-        r[rowJ + j] = root;
-        for (let above = 0; above < j; above++) r[above * size + j] /= root;
+      // What is left of it is rounding noise: another input says the same.
+      if (!(r[rowJ + j] > 1e-12 * diagonal[j])) {
+        throw new RangeError(`damping must be larger for inputs that depend on each other, got ${damping}`);
       }
+      const root = Math.sqrt(r[rowJ + j]);
+      r[rowJ + j] = root;
+      for (let above = 0; above < j; above++) r[above * size + j] /= root;
     }
   }
+  return inverseOf(r, size);
+}
+
+/** The inverse of an upper triangular matrix. */
+function inverseOf(r: Float64Array, size: number): Float64Array {
   const u = new Float64Array(size * size);
-  for (let i = size - 1; i >= 0; i--) {
-    const rowI = i * size;
-    u[rowI + i] = 1;
-    for (let k = i + 1; k < size; k++) {
-      const share = r[rowI + k];
-      if (share === 0) continue;
-      const rowK = k * size;
-      for (let j = k; j < size; j++) u[rowI + j] -= share * u[rowK + j];
+  for (let to = size; to > 0; to -= blockSize) {
+    const from = Math.max(0, to - blockSize);
+    const rest = size - to;
+    // R·U = 1: what the rows below this block have found already, seen through this block.
+    const seen = product(
+      part(r, size, [from, to], [to, size]),
+      part(u, size, [to, size], [to, size]),
+      to - from,
+      rest,
+      rest,
+    );
+    for (let i = to - 1; i >= from; i--) {
+      const rowI = i * size;
+      u[rowI + i] = 1;
+      for (let j = 0, at = (i - from) * rest; j < rest; j++) u[rowI + to + j] = -seen[at + j];
+      for (let k = i + 1; k < to; k++) {
+        const share = r[rowI + k];
+        if (share === 0) continue;
+        const rowK = k * size;
+        for (let j = k; j < size; j++) u[rowI + j] -= share * u[rowK + j];
+      }
+      const inverse = 1 / r[rowI + i];
+      for (let j = i; j < size; j++) u[rowI + j] *= inverse;
     }
-    const inverse = 1 / r[rowI + i];
-    for (let j = i; j < size; j++) u[rowI + j] *= inverse;
   }
   return u;
 }

@@ -65,6 +65,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
       ours: await training([held]),
       peers: { "nothing held": plain },
       unit: "s",
+      ...(held.technique === "quantize" ? { goal: "at most 1.5 of nothing held" } : {}),
     });
   }
 

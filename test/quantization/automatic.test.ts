@@ -17,6 +17,21 @@ import {
 import { seeded } from "../../lib/util/random.ts";
 import { fixture, normals } from "./fixture.ts";
 
+/** The inverse of a positive definite matrix, by Gauss and Jordan. */
+function inverted(matrix: number[][]): number[][] {
+  const n = matrix.length;
+  const a = matrix.map((row, i) => [...row, ...row.map((_, j) => Number(i === j))]);
+  for (let k = 0; k < n; k++) {
+    const own = a[k][k];
+    for (let j = 0; j < 2 * n; j++) a[k][j] /= own;
+    for (let i = 0; i < n; i++) {
+      const share = a[i][k];
+      if (i !== k && share !== 0) for (let j = 0; j < 2 * n; j++) a[i][j] -= share * a[k][j];
+    }
+  }
+  return a.map((row) => row.slice(n));
+}
+
 /** Statistics of inputs given at once. */
 function statisticsOf(inputs: Float32Array, size: number) {
   const statistics = emptyStatistics(size);
@@ -87,6 +102,33 @@ describe("§3.2.1 GPTQ", () => {
       assert.deepEqual([...q.codes], codes, `${bits} bits, ${order}`);
       assert.ok(Math.abs(outputError(weights, dequantize(q), statistics) / error - 1) < 1e-4);
     }
+  });
+
+  it("is Optimal Brain Surgeon's rule, input by input, for more inputs than one block", () => {
+    const [n, outputs] = [150, 5];
+    const [wide, w] = [normals(400 * n, 8), normals(n * outputs, 9)];
+    const statistics = statisticsOf(wide, n);
+    const grid = chooseGrid(w, { bits: 4, shape: [n, outputs], axis: 1 });
+    // Hassibi and Stork's own way: H inverted, each rounded input taken out of the inverse.
+    const trace = Array.from({ length: n }, (_, i) => statistics.hessian[i * n + i]).reduce((a, b) => a + b);
+    const h = Array.from({ length: n }, (_, i) =>
+      Array.from({ length: n }, (_, j) => statistics.hessian[i * n + j] + (i === j ? (0.01 * trace) / n : 0)),
+    );
+    const inverse = inverted(h);
+    const rest = Float64Array.from(w);
+    const codes = new Int8Array(w.length);
+    for (let i = 0; i < n; i++) {
+      const own = inverse[i][i];
+      for (let o = 0; o < outputs; o++) {
+        const at = i * outputs + o;
+        codes[at] = Math.max(-7, Math.min(7, Math.round(rest[at] / grid.scale[o])));
+        const error = (rest[at] - codes[at] * grid.scale[o]) / own;
+        for (let j = i + 1; j < n; j++) rest[j * outputs + o] -= error * inverse[i][j];
+      }
+      const row = inverse[i].map((value) => value / own);
+      for (let j = i + 1; j < n; j++) for (let k = i + 1; k < n; k++) inverse[j][k] -= inverse[j][i] * row[k];
+    }
+    assert.deepEqual(gptq(w, grid, statistics, { order: "natural" }).codes, codes);
   });
 
   it("beats rounding to nearest on the layer's output, at every width, scheme and granularity", () => {
