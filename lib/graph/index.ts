@@ -47,6 +47,7 @@ export {
 } from "./kinds.ts";
 export {
   activationPlaces,
+  type BalancedPair,
   balancedPairs,
   finalActivation,
   fusedWith,

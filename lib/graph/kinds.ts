@@ -313,6 +313,7 @@ const table: Record<LayerKind, Kind> = {
     product: "depthwise",
     weight: roles({ depthwiseKernel: kernelOf("place", "place", "in", "multiplier"), bias: perUnit }),
     macs: (view) => perPlace(view, placesOf(view), ["depthwiseKernel"]),
+    scaling: (view) => (channelsLast(view) ? "weighted" : "stops"),
     integer: "depthwiseConv2d",
   }),
   embedding: kind("Embedding", {
@@ -376,10 +377,11 @@ const table: Record<LayerKind, Kind> = {
     grid: always("same"),
     integer: "relu",
   }),
-  leakyReLU: kind("LeakyReLU", { inPlace: true, shape: shapes.same }),
+  leakyReLU: kind("LeakyReLU", { inPlace: true, shape: shapes.same, scaling: always("through") }),
   elu: kind("ELU", { shape: shapes.same }),
   prelu: kind("PReLU", {
     shape: shapes.same,
+    scaling: always("through"),
     weight: (view, role) => (role === "alpha" ? perLastAxis(view, role) : undefined),
   }),
   thresholdedReLU: kind("ThresholdedReLU", { shape: shapes.same }),

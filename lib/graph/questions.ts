@@ -53,19 +53,33 @@ export function uncovered(graph: Graph): string[] {
     .map(({ name }) => name);
 }
 
+/** Two layers that can share out the ranges of the channels between them, by their nodes' names. */
+export interface BalancedPair {
+  first: string;
+  second: string;
+  /** The nodes on the way from one to the other, the first included, whose ReLU clips: a ReLU6. */
+  clips: string[];
+}
+
+/** Whether a layer is, or ends in, a ReLU that clips at a fixed height. */
+export function clips({ kind, attributes }: Pick<GraphNode, "kind" | "attributes">): boolean {
+  return kind === "reLU" ? (attributes.maxValue ?? null) !== null : activationOf({ attributes }) === "relu6";
+}
+
 /**
  * Neighbouring layers that can share out the ranges of the channels between them: the first has a ReLU or no activation,
  * only layers that let a positive factor through lie between, and nothing else reads what comes out of these.
  *
- * @returns pairs of nodes' names
+ * @param unclipped finds those, too, that could if a ReLU6 between them were a ReLU
  */
-export function balancedPairs(graph: Graph): [first: string, second: string][] {
+export function balancedPairs(graph: Graph, { unclipped = false } = {}): BalancedPair[] {
   const producers = producersOf(graph);
   const consumers = consumersOf(graph);
   const shared = sharedNodes(graph);
   const scaling = (node: GraphNode): Scaling => {
-    const view = viewOf(graph, node);
-    return shared.has(node.name) ? "stops" : (findKind(node.kind)?.scaling(view) ?? "stops");
+    if (shared.has(node.name)) return "stops";
+    if (unclipped && clips(node) && ["reLU", "activation"].includes(node.kind)) return "through";
+    return findKind(node.kind)?.scaling(viewOf(graph, node)) ?? "stops";
   };
   /** The node whose output is the only thing that this one reads, if nothing else reads it. */
   const before = ({ inputs }: GraphNode): GraphNode | undefined => {
@@ -74,12 +88,15 @@ export function balancedPairs(graph: Graph): [first: string, second: string][] {
       inputs.length === 1 && consumers.get(tensor)!.length === 1 && !graph.outputs.includes(tensor);
     return alone ? producers.get(tensor) : undefined;
   };
-  return graph.nodes.flatMap((second): [string, string][] => {
+  return graph.nodes.flatMap((second): BalancedPair[] => {
     if (scaling(second) !== "weighted") return [];
+    const way: GraphNode[] = [];
     let first = before(second);
-    while (first && scaling(first) === "through") first = before(first);
+    for (; first && scaling(first) === "through"; first = before(first)) way.unshift(first);
     if (!first || scaling(first) !== "weighted") return [];
-    return ["relu", "linear"].includes(activationOf(first)) ? [[first.name, second.name]] : [];
+    if (!["relu", "linear", ...(unclipped ? ["relu6"] : [])].includes(activationOf(first))) return [];
+    const clipping = [first, ...way].filter(clips).map(({ name }) => name);
+    return [{ first: first.name, second: second.name, clips: clipping }];
   });
 }
 

@@ -40,7 +40,13 @@ export {
 export { loadDanfo } from "./danfo.ts";
 export { type FoldedUnits, foldDeadUnits } from "./dead-units.ts";
 export { type Dependencies, dependenciesOf, type Group, groupsOf } from "./dependency.ts";
-export { type EqualizedPair, equalizeModel } from "./equalize.ts";
+export {
+  type Clipping,
+  clippings,
+  type EqualizedPair,
+  type EqualizeOptions,
+  equalizeModel,
+} from "./equalize.ts";
 export {
   type EvaluateOptions,
   evaluate,

@@ -3,6 +3,7 @@ import { loadDataset, type Split } from "slimlab/datasets";
 import {
   activationsOf,
   autoQuantize,
+  cloneModel,
   equalizeModel,
   evaluate,
   firstOf,
@@ -125,6 +126,78 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
     model.dispose();
   });
 
+  it("equalizes through depthwise convolutions and leaky ReLUs, and through ReLU6 where that may become ReLU", async () => {
+    const { layers } = tf;
+    const make = (clip: boolean) =>
+      tf.sequential({
+        layers: [
+          layers.conv2d({ name: "c", inputShape: [28, 28, 1], filters: 4, kernelSize: 5, strides: 4 }),
+          clip ? layers.reLU({ name: "six", maxValue: 6 }) : layers.leakyReLU({ name: "leaky" }),
+          layers.depthwiseConv2d({
+            name: "dw",
+            kernelSize: 3,
+            depthMultiplier: 2,
+            activation: clip ? "relu6" : "relu",
+            biasInitializer: "randomUniform",
+          }),
+          layers.conv2d({ name: "p", filters: 3, kernelSize: 1 }),
+          layers.prelu({ sharedAxes: [1, 2], alphaInitializer: "randomUniform" }),
+          layers.flatten(),
+          layers.dense({ name: "out", units: 10, activation: "softmax" }),
+        ],
+      });
+    const few = firstOf(test, 20);
+    const ways = [
+      ["c", "dw"],
+      ["dw", "p"],
+      ["p", "out"],
+    ];
+    for (const clip of [false, true]) {
+      const model = make(clip);
+      const before = await predict(model, few);
+      if (clip) {
+        // Nothing lets a factor through a ReLU6 but replacing it, which is to be asked for.
+        assert.deepEqual(
+          equalizeModel(model).map(({ first }) => first),
+          ["p"],
+        );
+      }
+      const done = equalizeModel(model, { relu6: clip ? "replace" : "keep" });
+      assert.deepEqual(
+        done.map(({ first, second }) => [first, second]),
+        ways,
+      );
+      assert.deepEqual(
+        done.map(({ replaced }) => replaced),
+        clip ? [["six"], ["dw"], []] : [[], [], []],
+      );
+      const ranges = (name: string, channel: (i: number) => number) => {
+        const found: number[] = [];
+        for (const [i, w] of weightsOf(model)[name].entries())
+          found[channel(i)] = Math.max(found[channel(i)] ?? 0, Math.abs(w));
+        return found;
+      };
+      // Both sides of a pair use the same range for each channel, up to what the other pair has left to do.
+      const [left, right] = [ranges("dw", (i) => i % 8), ranges("p", (i) => Math.floor(i / 3))];
+      for (const [c, range] of left.entries())
+        assert.ok(Math.abs(range / right[c] - 1) < 0.05, `${range} ${right[c]}`);
+      // No activation here comes near to 6, so that a ReLU6 does what a ReLU does.
+      const after = await predict(model, few);
+      const size = Math.max(...before.logits.map(Math.abs));
+      before.logits.forEach((z, i) => {
+        assert.ok(Math.abs(z - after.logits[i]) < 1e-5 * size, `${z} ${after.logits[i]}`);
+      });
+      const copy = cloneModel(model);
+      assert.ok(!JSON.stringify(copy.getConfig()).match(/relu6|"maxValue":6/), "the copy has ReLUs");
+      copy.dispose();
+      model.dispose();
+    }
+    assert.throws(
+      () => equalizeModel(make(true), { relu6: "drop" as "keep" }),
+      /relu6 must be one of "keep", "replace", got "drop"/,
+    );
+  });
+
   it("takes a depthwise convolution along, by its weights alone", async () => {
     const { layers } = tf;
     const model = tf.sequential({
@@ -149,7 +222,8 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
       model,
       firstOf(calibration, 60),
       { bytes: 2000 },
-      { bits: [4] },
+      // Its channels are told apart by their scales here, not by sharing out their ranges.
+      { bits: [4], equalization: "never" },
     );
     const row = rows.find(({ layer }) => layer === "dw")!;
     assert.equal(row.granularity, "per channel");
