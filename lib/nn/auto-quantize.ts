@@ -9,16 +9,9 @@ import { type Samples, viewOf } from "../datasets/index.ts";
 import { paretoAllocations, type Quantized, quantizedBytes } from "../quantization/index.ts";
 import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
-import {
-  type Candidate,
-  candidatesOf,
-  inRunningOrder,
-  type Placed,
-  placeLayers,
-  putPlaced,
-  relativeErrors,
-  type Work,
-} from "./auto-layers.ts";
+import { type Candidate, candidatesOf, confirmPicks } from "./auto-candidates.ts";
+import { type Placed, placeLayers, putPlaced, relativeErrors } from "./auto-layers.ts";
+import { inRunningOrder, type Work } from "./auto-work.ts";
 import { feedOf } from "./batches.ts";
 import { equalizeModel } from "./equalize.ts";
 import { evaluate, rawOutputs } from "./evaluate.ts";
@@ -120,9 +113,10 @@ export interface AutoQuantized {
  * 1. equalizes neighbouring layers, if that helps;
  * 2. chooses for each layer and width the granularity and the range with the least output error;
  * 3. measures how much each layer disturbs the predictions, from the middle width outwards as far as it matters;
- * 4. finds the widths that disturb them least within the budget, exactly;
+ * 4. finds the widths that disturb them least within the budget, exactly, and measures what of that was only expected;
  * 5. rounds the layers one after the other, each for the inputs that the layers before it now give, by GPTQ or to
- *    nearest, with or without bias correction, whichever disturbs the predictions least;
+ *    nearest, with or without bias correction: whichever keeps its outputs closest, and for the layers that matter most,
+ *    whichever disturbs the predictions least;
  * 6. trains through quantization, if asked.
  *
  * A third of the calibration images is held out: GPTQ never sees it, and whatever is measured is measured there.
@@ -198,17 +192,22 @@ export async function autoQuantize(
       return placeLayers(work, chosen, (share, what) => progressed(told(share), what));
     };
 
-    const front = paretoAllocations(choices);
-    let picks: number[];
+    let front = paretoAllocations(choices);
+    let picks: number[] = [];
     let placed: Record<string, Placed>;
     if (budget.bytes !== undefined) {
-      const fitting = front.filter((allocation) => allocation.bytes + floats.bytes <= budget.bytes);
-      if (fitting.length === 0) {
-        throw new RangeError(
-          `budget.bytes must be at least ${front[0].bytes + floats.bytes} for these widths, got ${budget.bytes}`,
-        );
+      for (let round = 0; round < roundsAtMost; round++) {
+        const fitting = front.filter((allocation) => allocation.bytes + floats.bytes <= budget.bytes);
+        if (fitting.length === 0) {
+          throw new RangeError(
+            `budget.bytes must be at least ${front[0].bytes + floats.bytes} for these widths, got ${budget.bytes}`,
+          );
+        }
+        picks = fitting[fitting.length - 1].picks;
+        const byName = Object.fromEntries(names.map((name, i) => [name, picks[i]]));
+        if (await confirmPicks(work, candidates, byName)) break;
+        front = paretoAllocations(choices);
       }
-      picks = fitting[fitting.length - 1].picks;
       placed = await place(picks, (share) => 0.5 + 0.45 * share);
       log.push(
         `${front.length} allocations are on the front of bytes against divergence; the best within ${budget.bytes} bytes was taken`,
@@ -287,6 +286,9 @@ export async function autoQuantize(
     bar?.end();
   }
 }
+
+/** How often widths are chosen anew because what the choice rests on turned out otherwise. */
+const roundsAtMost = 6;
 
 /** Equalizes, and takes it back where per-tensor rounding does not disturb the predictions less with it. */
 async function tryEqualization(

@@ -72,42 +72,29 @@ export function outputError(before: Float32Array, after: Float32Array, statistic
   return outputErrors(before, statistics)(after);
 }
 
-/**
- * {@link outputError} of weights that change in many ways.
- *
- * @param columns at most so many outputs, at even distances, stand for all: enough to compare ways; default all
- */
+/** {@link outputError} of weights that change in many ways. */
 export function outputErrors(
   before: Float32Array,
   { size, hessian }: InputStatistics,
-  columns = Number.POSITIVE_INFINITY,
 ): (after: Float32Array) => number {
   const outputs = size === 0 ? 0 : before.length / size;
-  const taken = Math.min(outputs, columns);
-  const places = Int32Array.from({ length: taken }, (_, i) => Math.floor((i * outputs) / taken));
-  if (taken === 0)
-    return (after) => {
-      checkLength("after", after, before.length);
-      return 0;
-    };
   // H·Δ is by far the most work: in WebAssembly SIMD, in single precision, which an error measure can bear.
   const workspace = new MatmulWorkspace();
   const h = workspace.put(hessian, size, size);
-  const delta = workspace.allocate(size, taken);
-  const product = workspace.allocate(size, taken);
+  const delta = workspace.allocate(size, outputs);
+  const product = workspace.allocate(size, outputs);
   return (after) => {
     checkLength("after", after, before.length);
+    if (outputs === 0) return 0;
     const changes = workspace.view(delta);
-    for (let i = 0; i < size; i++)
-      for (let o = 0; o < taken; o++) {
-        const at = i * outputs + places[o];
-        changes[i * delta.stride + o] = after[at] - before[at];
-      }
+    const { stride } = delta;
+    for (let i = 0, at = 0; i < size; i++)
+      for (let o = 0; o < outputs; o++, at++) changes[i * stride + o] = after[at] - before[at];
     workspace.multiply(h, delta, product);
     const values = workspace.view(product);
     let total = 0;
-    for (let i = 0; i < size * delta.stride; i++) total += changes[i] * values[i];
-    return Math.max(0, (total * outputs) / taken);
+    for (let i = 0; i < size * stride; i++) total += changes[i] * values[i];
+    return Math.max(0, total);
   };
 }
 
