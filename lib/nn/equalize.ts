@@ -6,7 +6,7 @@ import { checkInteger, checkOneOf } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { layersOf, networkOf } from "./graph.ts";
 import { tf } from "./tf.ts";
-import { biasesOf, setBiases, setWeights, shapesOf, weightsOf } from "./weights.ts";
+import { biasesOf, finiteWeightsOf, setBiases, setWeights, shapesOf } from "./weights.ts";
 
 /** What becomes of a ReLU6 between two layers that could be balanced but for its clipping. */
 export const clippings = ["keep", "replace"] as const;
@@ -45,7 +45,7 @@ export function equalizeModel(
   checkOneOf("relu6", relu6, clippings);
   const { graph } = networkOf(model);
   const pairs = balancedPairs(graph, { unclipped: relu6 === "replace" });
-  const weights = weightsOf(model);
+  const weights = finiteWeightsOf(model);
   const biases = biasesOf(model);
   const shapes = shapesOf(model);
   const channels = new Map(

@@ -35,7 +35,7 @@ export interface HessianOptions extends GradientOptions {
 /**
  * The diagonal of the Hessian of the mean cross-entropy, by kernel: layer name to one number per weight, never negative.
  *
- * For dense layers, and for 2-D and depthwise convolutions. Some seconds for LeNet-5 and 500 images on WASM.
+ * For dense layers, along sequences too, and for 2-D and depthwise convolutions. Some seconds for LeNet-5 and 500 images on WASM.
  *
  * @throws Error for any other layer with a kernel, RangeError for one that is used more than once: the sum of its calls'
  *   gradients would have to be squared, not each of them
@@ -143,19 +143,20 @@ interface SquaredGradients {
 /** For each way in which a kernel meets its input; undefined where no way is known. */
 const ways: Record<Product, ((kernel: Kernel) => SquaredGradients) | undefined> = {
   none: undefined,
-  matrix: (kernel) => ({
-    // An image's gradient is the outer product x d^T, so the sum of its squares is (x^2)^T (d^2): one product.
+  matrix: () => ({
+    // An image's gradient is the outer product x d^T, so the sum of its squares is (x^2)^T (d^2): one product. Along a
+    // sequence it is the sum of such products over the steps, as over the places of a convolution.
     prepare: (input) =>
-      tf.square(input.rank === 2 ? input : unsupported(kernel, `inputs of rank ${input.rank}`)),
-    square: (squared, delta) => tf.matMul(squared, tf.square(delta), true, false),
+      input.rank === 2
+        ? tf.square(input)
+        : input.reshape([input.shape[0], -1, input.shape[input.rank - 1]]).transpose([0, 2, 1]),
+    square: (seen, delta) =>
+      seen.rank === 2 ? tf.matMul(seen, tf.square(delta), true, false) : squaresOverPlaces(seen, delta),
   }),
   convolution: (kernel) => ({
     // Weights are shared between places, so squares can be taken only after each image's sum over the places.
     prepare: (input) => patchesOf(kernel, input as tf.Tensor4D),
-    square: (patches, delta) => {
-      const [images, height, width, filters] = delta.shape;
-      return tf.sum(tf.square(tf.matMul(patches, delta.reshape([images, height * width, filters]))), 0);
-    },
+    square: squaresOverPlaces,
   }),
   depthwise: (kernel) => ({
     prepare: (input) => patchesOf(kernel, input as tf.Tensor4D),
@@ -175,6 +176,12 @@ const ways: Record<Product, ((kernel: Kernel) => SquaredGradients) | undefined> 
   recurrent: undefined,
   other: undefined,
 };
+
+/** Of inputs [images, inputs, places] and gradients [images, ...places, outputs]. */
+function squaresOverPlaces(seen: tf.Tensor, delta: tf.Tensor): tf.Tensor {
+  const outputs = delta.shape[delta.rank - 1];
+  return tf.sum(tf.square(tf.matMul(seen, delta.reshape([delta.shape[0], -1, outputs]))), 0);
+}
 
 function squaredGradients(kernel: Kernel): SquaredGradients {
   const { layer, shape } = kernel;

@@ -25,7 +25,7 @@ import { type Activations, activationsOf, gradientsOf } from "./gradients.ts";
 import { kindOf, layersOf } from "./graph.ts";
 import { hessianDiagonalOf } from "./hessian.ts";
 import type { tf } from "./tf.ts";
-import { type Kernel, kernelsOf, shapesOf, weightsOf } from "./weights.ts";
+import { finiteWeightsOf, type Kernel, kernelsOf, shapesOf } from "./weights.ts";
 
 /** Scores of weights: |w|, |g·w|, ½·h·w². */
 export const weightScores = ["magnitude", "gradient", "obd"] as const;
@@ -73,7 +73,7 @@ export async function scoresOf(
   const curvature = needs.includes("curvature")
     ? await hessianDiagonalOf(model, needed(split, name), options)
     : nothing;
-  const [weights, shapes] = [weightsOf(model), shapesOf(model)];
+  const [weights, shapes] = [finiteWeightsOf(model), shapesOf(model)];
   const none = new Float32Array();
   return Object.fromEntries(
     Object.keys(weights).map((kernel) => [
@@ -248,7 +248,7 @@ export async function unitScoresOf(
   if (groups.length === 0) return {};
   const name = nameOf(score);
   const layers = [...new Set(groups.flatMap((group) => group.layers))];
-  const weights = weightsOf(model);
+  const weights = finiteWeightsOf(model);
   let gradients: Record<string, Float32Array> = {};
   let activations: Record<string, Activations> = {};
   if (needs.includes("gradients")) gradients = await gradientsOf(model, needed(split, name), options);

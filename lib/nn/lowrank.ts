@@ -42,7 +42,7 @@ import { outputsOf } from "./logits.ts";
 import { withProbes } from "./probe.ts";
 import { type Part, rebuild } from "./rebuild.ts";
 import { tf } from "./tf.ts";
-import { biasOf, type Kernel, kernelLayers, kernelsOf, weightsOf } from "./weights.ts";
+import { biasOf, finiteWeightsOf, type Kernel, kernelLayers, kernelsOf, weightsOf } from "./weights.ts";
 
 type Layer = tf.layers.Layer;
 
@@ -322,7 +322,7 @@ function candidatesOf(
   const { dense = "svd", conv = "tucker2", seed = 1 } = options;
   checkOneOf("dense", dense, [...denseMethods, "none"]);
   checkOneOf("conv", conv, [...convMethods, "none"]);
-  const weights = weightsOf(model);
+  const weights = finiteWeightsOf(model);
   const possible = kernelsOf(model).filter(isFactorizable);
   const names = possible.map(({ name }) => name);
   for (const name of options.layers ?? []) checkOneOf("layer", name, names);

@@ -44,7 +44,7 @@ import { cloneModel } from "./rebuild.ts";
 import { pruneGroups } from "./surgery.ts";
 import { tf } from "./tf.ts";
 import { type TrainOptions, train } from "./train.ts";
-import { biasesOf, setBiases, setWeights, shapesOf, weightsOf } from "./weights.ts";
+import { biasesOf, finiteWeightsOf, setBiases, setWeights, shapesOf } from "./weights.ts";
 
 /** A copy of all of a model's weights, biases included, for {@link restoreWeights}. */
 export function copyWeights(model: tf.LayersModel): Float32Array[] {
@@ -309,7 +309,7 @@ export async function mergeUnits(
   checkNumber("tolerance", tolerance, 0, 1);
   const { sites, placeOf } = dependenciesOf(model);
   const shared = sharedNodes(networkOf(model).graph);
-  const [weights, biases] = [weightsOf(model), biasesOf(model)];
+  const [weights, biases] = [finiteWeightsOf(model), biasesOf(model)];
   const merges: Record<string, Merge[]> = {};
   const keep: Masks = {};
   const [newWeights, newBiases]: Record<string, Float32Array>[] = [{}, {}];

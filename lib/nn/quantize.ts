@@ -48,6 +48,7 @@ import { changeOutput, withProbes } from "./probe.ts";
 import { tf } from "./tf.ts";
 import { type History, type TrainOptions, train } from "./train.ts";
 import {
+  finiteWeightsOf,
   type Kernel,
   kernelsOf,
   replaceKernel,
@@ -139,7 +140,7 @@ export function floatsLeft(model: tf.LayersModel, compressed: Record<string, unk
  * @throws RangeError for layers that the model does not have and for options out of range
  */
 export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptions): QuantizedWeights {
-  const weights = weightsOf(model);
+  const weights = finiteWeightsOf(model);
   for (const name of Object.keys(options.layers ?? {})) checkOneOf("layer", name, Object.keys(weights));
   const quantized: Record<string, Quantized> = {};
   for (const kernel of compressedKernels(model, options.keepFloat)) {
@@ -241,7 +242,7 @@ export function clusterModel(
   },
 ): ClusteredWeights {
   const { layers = {}, masks = {}, keepFloat, ...shared } = options;
-  const weights = weightsOf(model);
+  const weights = finiteWeightsOf(model);
   for (const name of [...Object.keys(layers), ...Object.keys(masks)]) {
     checkOneOf("layer", name, Object.keys(weights));
   }

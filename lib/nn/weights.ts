@@ -173,6 +173,12 @@ export function weightsOf(model: tf.LayersModel): Record<string, Float32Array> {
   return read(kernelVariables(model));
 }
 
+/** {@link weightsOf} to compute with: throws a RangeError that names a weight of the model that is NaN or infinite. */
+export function finiteWeightsOf(model: tf.LayersModel): Record<string, Float32Array> {
+  checkWeightsFinite(model);
+  return weightsOf(model);
+}
+
 /** The biases of a model, copied: layer name to one number per output. */
 export function biasesOf(model: tf.LayersModel): Record<string, Float32Array> {
   return read(biasVariables(model));

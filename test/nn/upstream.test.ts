@@ -2,13 +2,19 @@
 import assert from "node:assert/strict";
 import type { Arrays } from "slimlab/datasets";
 import {
+  autoQuantize,
   calibrateActivations,
   cloneModel,
+  clusterModel,
+  equalizeModel,
   evaluate,
   factorizeModel,
   gradientsOf,
+  mergeUnits,
   modelOfSlim,
   quantizedForward,
+  quantizeWeights,
+  scoresOf,
   setWeights,
   slimOf,
   tf,
@@ -226,6 +232,30 @@ describe("nn: what TensorFlow.js cannot train", () => {
       return head(apply(layers.flatten(), x));
     });
     assert.deepEqual(unitOrders(model).skipped, { two: "two has more than one kernel" });
+  });
+
+  it("a weight that is NaN is named by all that computes with weights", async () => {
+    const model = build([4], (x) => head(apply(layers.dense({ name: "first", units: 5 }), x)));
+    const broken = weightsOf(model).first;
+    broken[7] = Number.NaN;
+    setWeights(model, { first: broken });
+    const data = samples(model);
+    const works: Record<string, () => unknown> = {
+      scores: () => scoresOf(model, undefined),
+      quantize: () => quantizeWeights(model, { bits: 4 }),
+      cluster: () => clusterModel(model, { clusters: 3 }),
+      factorize: () => factorizeModel(model, { energy: 0.9 }),
+      equalize: () => equalizeModel(model),
+      merge: () => mergeUnits(model, data),
+      automatic: () => autoQuantize(model, data, { bytes: 1e4 }),
+      save: () => slimOf(model),
+    };
+    for (const [name, work] of Object.entries(works))
+      await assert.rejects(
+        async () => work(),
+        /weights of first\/kernel must be finite, got NaN at index 7/,
+        name,
+      );
   });
 
   it("an input that nothing reads is refused at save: it would be lost", async () => {
