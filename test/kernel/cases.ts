@@ -92,6 +92,9 @@ export const cases: Case[] = [
       ["({ a: 1 })", "{ a: 1 }"],
       ["// @ts-nocheck\n{ a: 1, b: [2] }", "{ a: 1, b: [ 2 ] }"],
       ["// @ts-nocheck\n{\n  a: 1,\n}", "{ a: 1 }"],
+      ["{ a: 1, b: 2 };", "{ a: 1, b: 2 }"],
+      ["{ 'a': 1 }; // and no more;", "{ a: 1 }"],
+      ["{ let q = 3; q };", "3"],
     ],
   },
   {
@@ -207,6 +210,14 @@ export const cases: Case[] = [
       ],
       ["class Heir extends Base { override get value() { return super.value * 2 } }"],
       ["[new Heir().value, Base.count, Heir.name, new Heir() instanceof Base]", "[ 84, 7, 'Heir', true ]"],
+    ],
+  },
+  {
+    name: "vars and functions are properties of the global object, as a script's are",
+    cells: [
+      ["var viaVar = 5; function viaName() { return viaVar }", null],
+      ["const g = globalThis as any; [g.viaVar, g.viaName()]", "[ 5, 5 ]"],
+      ["g.viaVar = 9; viaVar++; [viaVar, g.viaVar, viaName()]", "[ 10, 10, 10 ]"],
     ],
   },
   // ---- Statements ----------------------------------------------------------------------------------------------------
@@ -355,6 +366,23 @@ export const cases: Case[] = [
       ["Object.keys(globalThis).filter((name) => /^__|^env_|^_/.test(name) && name !== '_')", "[]"],
     ],
   },
+  {
+    name: "interfaces of the language take what cells add to them",
+    cells: [
+      [
+        "interface Array<T> { final(): T }\nArray.prototype.final = function () { return this[this.length - 1] }\nnull",
+        "null",
+      ],
+      ["[1, 2, 3].final().toFixed(1)", "'3.0'"],
+      [
+        "interface String { shout(): string }; String.prototype.shout = function () { return this.toUpperCase() }; 'x'.shout()",
+        "'X'",
+      ],
+      ["interface Date { day: number }\nconst when: Date = { day: 3 }; when.day", "3"],
+      ["interface Map { rows: number }\nconst land: Map = { rows: 4 }; land.rows", "4"],
+      ["new Date(0).getTime() + new Map([[1, 2]]).size", "1"],
+    ],
+  },
   // ---- Imports -------------------------------------------------------------------------------------------------------
   {
     name: "imports of every form",
@@ -369,6 +397,23 @@ export const cases: Case[] = [
       ["// @ts-nocheck\nimport { value } from 'data:text/javascript,export const value = 3';\nvalue", "3"],
       ["export { newDisplay } from 'tslab'; export * as all from 'tslab'; 9", "9"],
       ["typeof import.meta.url", "'string'"],
+    ],
+  },
+  {
+    name: "imports of one's own modules are what the module has now",
+    cells: [
+      [
+        `// @ts-nocheck
+import { n, more, say, default as first } from 'data:text/javascript,export let n = 0; export const more = () => ++n; export let say = () => "early"; export const hear = (f) => { say = f }; export { n as default }'
+import * as all from 'data:text/javascript,export let n = 0; export const more = () => ++n; export let say = () => "early"; export const hear = (f) => { say = f }; export { n as default }'
+more(), [n, first, { n }]`,
+        "[ 1, 1, { n: 1 } ]",
+      ],
+      ["// @ts-nocheck\nconst readN = () => String(n); more(); [n, all.n, readN()]", "[ 2, 2, '2' ]"],
+      ["// @ts-nocheck\nall.hear(() => 'late'); say()", "'late'"],
+      ["// @ts-nocheck\nn = 5", { error: "TypeError", says: /constant/ }],
+      ["// @ts-nocheck\nn()", { error: "TypeError", says: /^n is not a function$/ }],
+      ["// @ts-nocheck\nlet n = 'mine'; more(); [n, first, readN()]", "[ 'mine', 3, 'mine' ]"],
     ],
   },
   {
@@ -430,9 +475,41 @@ export const cases: Case[] = [
     ],
   },
   {
+    name: "calls without end are written once",
+    cells: [
+      [
+        "function again(n: number): number { return again(n + 1) + 1 }\nagain(0)",
+        {
+          error: "RangeError",
+          traceback:
+            /\[[\d.]+\]:1:\d+\)\n\s+at again \(Cell \[[\d.]+\]:1:\d+\)\n\s+… and so on$|at again [^\n]+\n\s+… and so on$/,
+        },
+      ],
+      [
+        "const even = (n: number): boolean => odd(n + 1)\nconst odd = (n: number): boolean => even(n + 1)\neven(1)",
+        { error: "RangeError", traceback: /at (even|odd) [^\n]+\n\s+at (even|odd) [^\n]+\n\s+… and so on$/ },
+      ],
+    ],
+  },
+  {
+    name: "results are there again",
+    cells: [
+      ["1 + 1", "2"],
+      ["'two'", "'two'"],
+      ["[_, __, ___]", /^\[ 'two', 2, /],
+      ["Out[Number(Object.keys(Out).at(-3))]", "2"],
+      ["const _ = 5, __ = 6; _ + __", "11"],
+      ["[_, __]", "[ 5, 6 ]"],
+    ],
+  },
+  {
     name: "thrown values that are no errors",
     cells: [
-      ["throw 42", { error: "Uncaught", says: /^42$/ }],
+      ["throw 42", { error: "Uncaught", says: /^42$/, traceback: /Cell \[\d+\], line 1, column \d+/ }],
+      [
+        "function refuse(): never {\n  throw 'no'\n}\n\nrefuse()",
+        { error: "Uncaught", traceback: /line 2, column \d+[\s\S]*at refuse \([^\n]*\n\s+at Cell \[\d+\]:5/ },
+      ],
       ["throw 'text'", { error: "Uncaught", says: /^'text'$/ }],
       ["throw null", { error: "Uncaught", says: /^null$/ }],
       ["throw { a: 1 }", { error: "Uncaught", says: /^\{ a: 1 \}$/ }],

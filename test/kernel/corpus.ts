@@ -8,7 +8,13 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import vm from "node:vm";
 import { CellSyntaxError, transformCell } from "../../lib/kernel/cell/transform.ts";
-import { constantName, functionsName, importFunction, metaName } from "../../lib/kernel/cell/words.ts";
+import {
+  constantName,
+  functionsName,
+  importFunction,
+  liveName,
+  metaName,
+} from "../../lib/kernel/cell/words.ts";
 import { goName } from "../../lib/util/turn.ts";
 
 /** How a program ended: a value, an error's name, or not at all. */
@@ -165,6 +171,7 @@ function provide(context: vm.Context): void {
   define(functionsName, () => {});
   define(importFunction, async () => ({}));
   define(metaName, { module: { exports: {} } });
+  define(liveName, {});
   const refuse = `new Proxy({}, { set() { throw new TypeError("Assignment to constant variable.") } })`;
   define(constantName, vm.runInContext(refuse, context));
 }

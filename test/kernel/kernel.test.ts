@@ -9,6 +9,8 @@ import * as zmq from "zeromq";
 import type { ExecuteResult, KernelClient, Output } from "../../lib/kernel/client.ts";
 import { address } from "../../lib/kernel/node/connection.ts";
 import { encode, header } from "../../lib/kernel/node/wire.ts";
+import { findChapters, readNotebook } from "../../lib/notebook/notebook.ts";
+import { packageRoot } from "../../lib/util/files.ts";
 import { startKernel } from "./held.ts";
 import { nextMessage, sendAndWait, start, until } from "./waiting.ts";
 
@@ -84,6 +86,13 @@ describe("kernel: a session over the sockets", () => {
       const packages = createRequire(import.meta.url);
       assert.equal(info.implementation_version, packages("slimlab/package.json").version);
       assert.equal(info.language_info.version, packages("typescript/package.json").version);
+    });
+    it("finds its own words in every chapter, so that opening one changes nothing (npm run editions)", async () => {
+      const wanted = Object.entries(kernel.info.language_info).sort();
+      for (const { path } of await findChapters(join(packageRoot, "notebooks"))) {
+        const { language_info } = (await readNotebook(path)).metadata;
+        assert.deepEqual(Object.entries(language_info ?? {}).sort(), wanted, path);
+      }
     });
     it("answers on control as well", async () => {
       const reply = await kernel.request("control", "kernel_info_request");

@@ -256,6 +256,7 @@ describe("the kernel in JupyterLab", function () {
     const code = chapter.cells.filter((cell: { cell_type: string }) => cell.cell_type === "code").length;
     watched = await openPage(browser!);
     lab = await LabNotebook.open(watched.page, server!, name);
+    assert.equal(await watched.page.locator(".jp-mod-dirty").count(), 0, "opening it changes nothing");
     await menu(watched.page, "Run", "Run All Cells");
     await watched.page.waitForFunction(
       (count) =>

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
+import { ink } from "../../lib/plots/theme.ts";
 import {
   JupyterServer,
   menu,
@@ -19,7 +20,13 @@ const figure = {
     { type: "scatter", name: "one", x: [1, 2, 3], y: [2, 1, 4] },
     { type: "bar", name: "two", x: [1, 2, 3], y: [1, 2, 2] },
   ],
-  layout: { title: { text: "Seen by the test" }, height: 320, meta: { alt: "A line above bars" } },
+  // (In the grey that slimlab draws for light and dark alike.)
+  layout: {
+    title: { text: "Seen by the test" },
+    font: { color: ink },
+    height: 320,
+    meta: { alt: "A line above bars" },
+  },
 };
 
 /** A display_data output as a notebook's file keeps it, with the SVG for places where no script runs. */

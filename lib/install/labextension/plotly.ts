@@ -1,5 +1,6 @@
 // Runs in the browser: draws `application/vnd.plotly.v1+json` in JupyterLab and Notebook 7.
 import type Plotly from "plotly.js-dist";
+import { ink } from "../../plots/theme.ts";
 
 const mimeType = "application/vnd.plotly.v1+json";
 
@@ -62,6 +63,16 @@ function themeTemplate(): Plotly.Template {
   };
 }
 
+/** A figure of slimlab's has one grey for light and dark pages alike; where the page is known, its own colour reads better. */
+function inked<T>(value: T, color: string): T {
+  if (value === ink) return color as T;
+  if (Array.isArray(value))
+    // (Numbers by the million have no colour.)
+    return (typeof value[0] === "number" ? value : value.map((each) => inked(each, color))) as T;
+  if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, inked(each, color)])) as T;
+}
+
 /** The MIME extension, made on the Lab's own Widget class; `plotlyUrl` is an ES module whose default is Plotly. */
 export function plotlyRenderer(Widget: WidgetClass, plotlyUrl: string): object {
   class PlotlyWidget extends Widget {
@@ -100,8 +111,9 @@ export function plotlyRenderer(Widget: WidgetClass, plotlyUrl: string): object {
       this.node.setAttribute("role", "img");
       this.node.setAttribute("aria-label", layout.meta?.alt ?? title ?? "chart");
       // Plotly writes into what it is given, and the model belongs to the notebook that will be saved.
-      const figure = structuredClone({ data, layout });
-      figure.layout.template ??= themeTemplate();
+      const template = themeTemplate();
+      const figure = inked(structuredClone({ data, layout }), String(template.layout?.font?.color));
+      figure.layout.template ??= template;
       if (!figure.layout.width) figure.layout.autosize = true;
       // A resize makes Plotly forget the layout's height and ask the element's: without one, the next move of a slider
       // would fold the chart up.

@@ -57,6 +57,7 @@ export async function codeOf(source: string, options: CellOptions, compile: Comp
     deferred: cell.deferred,
     isAmbient: cell.isAmbient,
     ambientModules: cell.ambientModules,
+    globalInterfaces: cell.globalInterfaces,
     jsx: cell.jsx && { places: cell.jsxPlaces, settings: cell.jsx },
     reset: options.inFunction ? cell.reset : [],
   };

@@ -30,6 +30,8 @@ export interface Declared {
   places: [start: number, end: number][];
   /** The cell adds to what an earlier cell has declared under this name. */
   adds: boolean;
+  /** The export of one's own module that an import is: the module may give it another value, which cells then see. */
+  live?: string;
 }
 
 /** A cell ready to run: what `Runtime.evaluate` with `replMode` takes. */
@@ -56,6 +58,8 @@ export interface CellCode {
   isAmbient: boolean;
   /** Where the cell's `declare module "name"`s stand. */
   ambientModules: [start: number, end: number][];
+  /** Where interfaces stand that add to the language's own, as they would in a script: see language-types.ts. */
+  globalInterfaces: [start: number, end: number][];
   /** Where JSX stands, outermost first to last, and how it is compiled. */
   jsx?: { places: [start: number, end: number][]; settings: JsxSettings };
 }

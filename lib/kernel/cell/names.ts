@@ -52,6 +52,7 @@ export class CellNames {
   readonly #kinds = new Map<string, DeclaredKind>();
   readonly #renamed = new Set<string>();
   readonly #initialized = new Set<string>();
+  readonly #live = new Map<string, string>();
 
   constructor(globals: ReadonlySet<string> = ownGlobals) {
     this.globals = globals;
@@ -63,6 +64,8 @@ export class CellNames {
       if (!declared.value) continue;
       const { name, kind } = declared;
       this.#kinds.set(name, kind);
+      if (declared.live === undefined) this.#live.delete(name);
+      else this.#live.set(name, declared.live);
       if (isTaken(declared, this.globals)) this.#renamed.add(name);
       if (!cell.initialized.includes(name)) this.#initialized.delete(name);
     }
@@ -81,6 +84,10 @@ export class CellNames {
   /** The name may be read: it is not one that a failed cell has left without a value. */
   isInitialized(name: string): boolean {
     return this.#initialized.has(name);
+  }
+  /** The export of one's own module that the name is: see `Declared`. */
+  exportOf(name: string): string | undefined {
+    return this.#live.get(name);
   }
   /** Cells have this name under another in V8: see `isTaken`. */
   isRenamed(name: string): boolean {

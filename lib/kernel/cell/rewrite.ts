@@ -4,6 +4,7 @@ import type { Declared, DeclaredKind } from "./code.ts";
 import type { Edit, Moved } from "./edits.ts";
 import { TypeEraser } from "./erase.ts";
 import { type JsxOptions, type JsxSettings, jsxNames, jsxSettings, pragmaPlaces } from "./jsx.ts";
+import { addsToLanguage } from "./language-types.ts";
 import { type CellNames, isTaken, ownName } from "./names.ts";
 import { lexicalNames, outerUses, type Use } from "./scope.ts";
 import type { SyntaxOptions } from "./syntax.ts";
@@ -23,7 +24,20 @@ import {
   type Of,
   type Statement,
 } from "./tree.ts";
-import { constantName, functionsName, importFunction, metaName, resultMark, resultName } from "./words.ts";
+import {
+  constantName,
+  functionsName,
+  importFunction,
+  liveName,
+  metaName,
+  resultMark,
+  resultName,
+  thrownMarks,
+  variablesName,
+} from "./words.ts";
+
+/** Specifiers of one's own modules: paths, addresses, and what no package can be called. */
+const ownModule = /^(\.{0,2}\/|\.{1,2}$|file:|data:|[@~]\/|#)/;
 
 /** What modules of Node's CommonJS have as names of their own, and cells have elsewhere. */
 const moduleNames = new Map([
@@ -52,6 +66,7 @@ export class CellRewriter {
   readonly deferred: [start: number, end: number][] = [];
   isAmbient = false;
   readonly ambientModules: [start: number, end: number][] = [];
+  readonly globalInterfaces: [start: number, end: number][] = [];
   /** How the cell's JSX is compiled, where it has any, and where it stands. */
   readonly jsx: JsxSettings | undefined;
   readonly jsxPlaces: [start: number, end: number][] = [];
@@ -185,10 +200,31 @@ export class CellRewriter {
     const names = this.#inFunction ? [] : this.reset;
     let text = names.length > 0 ? `let ${names.join(", ")};` : "";
     if (this.#inFunction) text += `let ${resultName};`;
+    else text += this.#accessors();
     for (const name of this.#blockFunctions) {
       text += `let ${setterOf(name)} = (value) => { ${this.#nameOf(name)} = value; };`;
     }
+    for (const { name, value, live } of this.#names.values()) {
+      const before = value && live === undefined ? this.#options.names?.exportOf(name) : undefined;
+      if (before === undefined) continue;
+      // Earlier cells' functions that name an import find what is declared now.
+      const now = this.#nameOf(name);
+      text += `${liveName}.${now} = { get ${JSON.stringify(before)}() { return ${now}; } };`;
+    }
     return text;
+  }
+
+  /** Makes properties of the global object of what a script would: V8's `let`s are none. */
+  #accessors(): string {
+    const isOne = (kind: string | undefined) => kind === "var" || kind === "function";
+    const accessors: string[] = [];
+    for (const { name, kind, value } of this.#names.values()) {
+      if (!value || !isOne(kind) || this.#isRenamed(name) || isOne(this.#options.names?.kind(name))) continue;
+      accessors.push(
+        `get ${name}() { return ${name}; }, set ${name}(${resultName}) { ${name} = ${resultName}; }`,
+      );
+    }
+    return accessors.length > 0 ? `globalThis.${variablesName}?.({ ${accessors.join(", ")} });` : "";
   }
 
   // ---- the result ----
@@ -291,12 +327,19 @@ export class CellRewriter {
     return kind === "const" || kind === "import";
   }
 
+  /** The export of one's own module that a name is. */
+  #exportOf(name: string): string | undefined {
+    const own = this.#names.get(name);
+    return own?.value ? own.live : this.#options.names?.exportOf(name);
+  }
+
   #useNames(): void {
     const isKnown = (name: string) => this.#names.has(name) || this.#options.names?.kind(name) !== undefined;
     const wanted = new Set<string>();
     for (const name of this.references) {
       const isWanted =
         this.#isRenamed(name) ||
+        this.#exportOf(name) !== undefined ||
         (moduleNames.has(name) && !isKnown(name)) ||
         (this.#assigned.has(name) && this.#isConstant(name));
       if (isWanted) wanted.add(name);
@@ -311,7 +354,8 @@ export class CellRewriter {
     const { name, start } = node;
     const own = this.#nameOf(name);
     const moduleName = own === name ? moduleNames.get(name) : undefined;
-    let text = moduleName ?? own;
+    const exported = writes || declares ? undefined : this.#exportOf(name);
+    let text = exported === undefined ? (moduleName ?? own) : newestOf(own, exported);
     if (writes && !declares && this.#isConstant(name)) {
       if (logical) {
         // What is not assigned throws nothing: `c ||= 1` of a constant that is true.
@@ -387,12 +431,21 @@ export class CellRewriter {
         if (!node.declare && hasValues(node)) this.#merged(node, node.id.name, scoped);
         return;
       case "TSInterfaceDeclaration":
-        this.#declare(node.id, "interface", { type: true });
+        if (this.#addsToLanguage(node)) {
+          this.isAmbient = true;
+          this.globalInterfaces.push([node.start, node.end]);
+        } else this.#declare(node.id, "interface", { type: true });
         return;
       case "TSTypeAliasDeclaration":
         this.#declare(node.id, "type", { type: true });
         return;
     }
+  }
+
+  #addsToLanguage(node: Of<"TSInterfaceDeclaration">): boolean {
+    const { name } = node.id;
+    const isOwn = this.#classes.has(name) || this.#options.names?.kind(name) !== undefined;
+    return !isOwn && this.#tree.body.includes(node) && addsToLanguage(node, this.#source);
   }
 
   /** A name whose `var` from the compiler is taken away: `let` in the head unless a class or function has it already. */
@@ -422,22 +475,23 @@ export class CellRewriter {
       this.#blank(node.start, node.end);
       return;
     }
-    const call = `${goName}(await ${importFunction}(${this.#specifier(node.source, node.attributes)}))`;
+    let call = `${goName}(await ${importFunction}(${this.#specifier(node.source, node.attributes)}))`;
     let namespace = "";
     const picked: string[] = [];
+    const isOwn = ownModule.test(node.source.value);
     for (const each of node.specifiers) {
       this.#declare(each.local, "import", { value: !isTypeOnly(each), type: true });
+      if (isOwn && !isTypeOnly(each)) this.#names.get(each.local.name)!.live = exportNameOf(each);
     }
     scoped ||= node.specifiers.some((each) => this.#isRenamed(each.local.name));
     for (const each of node.specifiers) {
       if (isTypeOnly(each)) continue;
       if (scoped) this.#hoist(each.local.name);
       const local = this.#nameOf(each.local.name);
-      if (each.type === "ImportNamespaceSpecifier") namespace = local;
-      else if (each.type === "ImportDefaultSpecifier") picked.push(`default: ${local}`);
-      else if (each.imported.type === "StringLiteral")
-        picked.push(`${JSON.stringify(each.imported.value)}: ${local}`);
-      else picked.push(each.imported.name === local ? local : `${each.imported.name}: ${local}`);
+      const exported = exportNameOf(each);
+      if (exported === undefined) namespace = local;
+      else picked.push(exported === local ? local : `${JSON.stringify(exported)}: ${local}`);
+      if (isOwn && exported !== undefined) call = `${liveName}.${local} = ${call}`;
     }
     // Only types were named: the module itself is not wanted, as TypeScript has it without verbatimModuleSyntax.
     if (node.specifiers.length > 0 && !namespace && picked.length === 0) {
@@ -769,6 +823,12 @@ export class CellRewriter {
       case "MetaProperty":
         if (node.meta.name === "import") this.#replace(node.start, node.end, metaName);
         return;
+      case "ThrowStatement":
+        if (node.argument.type !== "NewExpression") {
+          this.#insert(node.argument.start, thrownMarks[0]);
+          this.#insert(node.argument.end, thrownMarks[1]);
+        }
+        break;
       case "VariableDeclaration":
         if (top && node.kind === "var" && !this.#statements.has(node)) this.#nestedVar(node);
         break;
@@ -875,6 +935,19 @@ function blockNames(node: Node): Set<string> {
   if (node.type === "SwitchStatement") return lexicalNames(node.cases.flatMap((each) => each.consequent));
   const head = "init" in node ? node.init : "left" in node ? node.left : undefined;
   return isNode(head) ? lexicalNames([head]) : new Set();
+}
+
+/** What an import takes of its module; undefined for all of it. */
+function exportNameOf(node: Of<"ImportDeclaration">["specifiers"][number]): string | undefined {
+  if (node.type === "ImportNamespaceSpecifier") return undefined;
+  if (node.type === "ImportDefaultSpecifier") return "default";
+  return node.imported.type === "StringLiteral" ? node.imported.value : node.imported.name;
+}
+
+/** The newest value of an import. (A name that is none is written as a property all the same.) */
+function newestOf(name: string, exported: string): string {
+  const isName = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(exported);
+  return `${liveName}.${name}${isName ? `.${exported}` : `[${JSON.stringify(exported)}]`}`;
 }
 
 /** A function or class that takes its name from where it stands. */

@@ -102,24 +102,35 @@ export function parseCell(source: string, options: SyntaxOptions): CellTree {
   let tree: CellTree | undefined;
   try {
     tree = { ...program(source, options), bareObject: false };
-    const only = tree.body.length === 1 ? tree.body[0] : undefined;
-    if (only?.type !== "BlockStatement" || only.body.length === 0) return tree;
+    const [only, ...more] = tree.body;
+    const isAlone = more.every(({ type }) => type === "EmptyStatement");
+    if (!isAlone || only?.type !== "BlockStatement" || only.body.length === 0) return tree;
   } catch (error) {
     failure = error;
   }
   if (startsWithBrace(source)) {
-    try {
-      const expression = parseExpression(source, settings) as Expression;
-      // (What is no program otherwise may go on behind the object: `{ a: 1 }.a`.)
-      if (!tree || expression.type === "ObjectExpression") {
-        const { start, end } = expression;
-        const statement = { type: "ExpressionStatement", expression, start, end } as Statement;
-        return { body: [statement], directives: [], bareObject: true, jsx: false };
-      }
-    } catch {}
+    const expression = loneExpression(source, settings);
+    // (What is no program otherwise may go on behind the object: `{ a: 1 }.a`.)
+    if (expression && (!tree || expression.type === "ObjectExpression")) {
+      const { start, end } = expression;
+      const statement = { type: "ExpressionStatement", expression, start, end } as Statement;
+      return { body: [statement], directives: [], bareObject: true, jsx: false };
+    }
   }
   if (tree) return tree;
   throw fromBabel(failure, source);
+}
+
+/** A source that is one expression, with or without a semicolon. */
+function loneExpression(source: string, settings: ParserOptions): Expression | undefined {
+  try {
+    return parseExpression(source, settings) as Expression;
+  } catch (error) {
+    const { pos } = error as BabelError;
+    const rest = pos === undefined ? "" : source.slice(pos);
+    if (!rest.startsWith(";") || !restIsComment(rest.replace(/^;+/, ""))) return undefined;
+    return loneExpression(source.slice(0, pos), settings);
+  }
 }
 
 function startsWithBrace(source: string): boolean {
@@ -176,12 +187,8 @@ export function completeness(
     if (openEnded || openString || (pos ?? 0) >= end || restIsComment(source.slice(pos))) {
       return { status: "incomplete", indent: nextIndent(source) };
     }
-    if (startsWithBrace(source)) {
-      try {
-        parseExpression(source, parserOptions(options));
-        return { status: "complete" };
-      } catch {}
-    }
+    if (startsWithBrace(source) && loneExpression(source, parserOptions(options)))
+      return { status: "complete" };
     return { status: "invalid" };
   }
 }

@@ -3,6 +3,7 @@ import { inspect, isOwnCode, originalPlace } from "#platform";
 import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
 import { hintForName, insteadOfPythons } from "../cell/hints.ts";
+import { inCellsWords } from "../cell/words.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
 import { callsIn } from "./frames.ts";
 
@@ -174,21 +175,30 @@ function safe(value: unknown): string {
   }
 }
 
+let lastThrown: { value: unknown; stack: string } | undefined;
+
+/** What cells call with a value that they throw. */
+export function noteThrown<T>(value: T): T {
+  if (!(value instanceof Error)) lastThrown = { value, stack: String(new Error().stack) };
+  return value;
+}
+
 const red = (text: string) => `\u001b[31m${text}\u001b[39m`;
 const maxFrames = 30;
 
 function describe(value: unknown, thrownAt?: Place): ErrorContent {
   if (!isError(value)) {
     const evalue = inspect(value, { depth: 2, breakLength: 100 });
-    const place = thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column);
+    const stack = lastThrown && Object.is(lastThrown.value, value) ? lastThrown.stack : "";
+    lastThrown = undefined;
     return {
       ename: "Uncaught",
       evalue,
-      traceback: [`${red("Uncaught")} ${evalue}`, ...(place ? placeLines(place) : [])],
+      traceback: [`${red("Uncaught")} ${evalue}`, ...whereFrom(framesOf(stack), thrownAt)],
     };
   }
   const ename = errorName(value);
-  const evalue = String(value.message ?? "");
+  const evalue = inCellsWords(String(value.message ?? ""));
   return { ename, evalue, traceback: explain(value, 0, new Set(), thrownAt) };
 }
 
@@ -217,10 +227,8 @@ function explain(
   thrownAt?: Place,
 ): string[] {
   seen.add(error);
-  const frames = asV8Says(error, typeof error.stack === "string" ? error.stack : "")
-    .split("\n")
-    .filter((line) => /^\s+at /.test(line) && !isInternal(line.replace(/^.*(?: at |\()/, "")));
-  const message = String(error.message ?? "");
+  const frames = framesOf(asV8Says(error, typeof error.stack === "string" ? error.stack : ""));
+  const message = inCellsWords(String(error.message ?? ""));
   const lines = `${red(errorName(error))}${message ? `: ${message}` : ""}`.split("\n");
   if (typeof error.note === "string") lines.push(error.note);
   const unknown = /^([\p{ID_Start}$_][\p{ID_Continue}$]*) is not defined$/u.exec(message)?.[1];
@@ -232,14 +240,7 @@ function explain(
   const lacking =
     (error as { code?: unknown }).code === "MODULE_NOT_FOUND" && /'([^'.:/][^':]*)'/.exec(message);
   if (lacking) lines.push(`Is it installed? "npm install ${packageOf(lacking[1])}" does it.`);
-  const inCell = frames.map(placeOfFrame).find((place) => place !== undefined);
-  const place = inCell ?? (thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column));
-  if (place) lines.push(...placeLines(place));
-  if (frames.length > 1 || (frames.length === 1 && !inCell)) {
-    lines.push(...frames.slice(0, maxFrames));
-    if (frames.length > maxFrames) lines.push(`    … and ${frames.length - maxFrames} more calls`);
-  }
-  lines.push(...propertiesOf(error));
+  lines.push(...whereFrom(frames, thrownAt), ...propertiesOf(error));
   const indent = (more: string[]) => more.map((line) => `  ${line}`);
   if (Array.isArray(error.errors) && depth < 3) {
     for (const [index, one] of error.errors.slice(0, 5).entries()) {
@@ -254,6 +255,53 @@ function explain(
     );
   }
   return lines;
+}
+
+/** The calls of a stack that are not the kernel's own. */
+function framesOf(stack: string): string[] {
+  return stack
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line) && !isInternal(line.replace(/^.*(?: at |\()/, "")));
+}
+
+/** The place in a cell, with the lines around, and the calls that led there. */
+function whereFrom(frames: string[], thrownAt?: Place): string[] {
+  const inCell = frames.map(placeOfFrame).find((place) => place !== undefined);
+  const place = inCell ?? (thrownAt && mapPlace(thrownAt.file, thrownAt.line, thrownAt.column));
+  const lines = place ? placeLines(place) : [];
+  if (frames.length > 1 || (frames.length === 1 && !inCell)) {
+    const shown = folded(frames);
+    lines.push(...shown.slice(0, maxFrames));
+    if (shown.length > maxFrames) lines.push(`    … and ${shown.length - maxFrames} more calls`);
+  }
+  return lines;
+}
+
+/** Calls that repeat, as of a function that calls itself for ever, are written once. */
+function folded(frames: string[]): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < frames.length; ) {
+    const { period, times } = repetition(frames, at);
+    lines.push(...frames.slice(at, at + period));
+    at += period * times;
+    if (times === 1) continue;
+    // A stack ends where V8 stops to count, which may be in the middle.
+    const isCut = frames.slice(at).every((line, index) => line === frames[at - period + index]);
+    if (isCut) return [...lines, "    … and so on"];
+    lines.push(`    … and ${period === 1 ? "this call" : `these ${period} calls`} ${times - 1} times more`);
+  }
+  return lines;
+}
+
+/** The shortest group of calls that comes three times and more in a row from a place on. */
+function repetition(frames: string[], at: number): { period: number; times: number } {
+  for (let period = 1; period <= 6 && at + 3 * period <= frames.length; period++) {
+    let same = 0;
+    while (at + period + same < frames.length && frames[at + same] === frames[at + period + same]) same++;
+    const times = 1 + Math.floor(same / period);
+    if (times >= 3) return { period, times };
+  }
+  return { period: 1, times: 1 };
 }
 
 /** What an error carries besides its message, as Node shows it: a file's path, a system's code. */

@@ -1,10 +1,21 @@
 // What cells' functions and constants need at run time to be what they look like: see cell/rewrite.ts.
-import { constantName, functionsName } from "../cell/words.ts";
+import {
+  asWritten,
+  constantName,
+  functionsName,
+  liveName,
+  thrownName,
+  variablesName,
+} from "../cell/words.ts";
+import { noteThrown } from "./errors.ts";
 
-/** Gives cells the two functions that their JavaScript calls. */
+/** Gives cells what their JavaScript names. */
 export function provideNamed(define: (name: string, value: unknown) => void): void {
   define(functionsName, remember);
   define(constantName, constant);
+  define(thrownName, noteThrown);
+  define(variablesName, provideVariables);
+  define(liveName, Object.create(unknownModules));
 }
 
 // A cell's function is an expression without a name (so that it finds the newest one of its own name), and its source's
@@ -18,7 +29,7 @@ function remember(...cellFunctions: unknown[]): void {
 
 const patched = {
   toString(this: object): string {
-    const text: string = sourceOf.call(this);
+    const text = asWritten(sourceOf.call(this));
     if (this === patched) return sourceOf.call(sourceOf);
     if (!functions.has(this)) return text;
     const { name } = this as { name?: unknown };
@@ -36,3 +47,16 @@ const constant = new Proxy(Object.create(null), {
     throw new TypeError("Assignment to constant variable.");
   },
 });
+
+/** Where an import has failed, its name stands for nothing. */
+const unknownModules = new Proxy(Object.create(null), {
+  get(_, name) {
+    throw new ReferenceError(`${String(name).replace("\u200d", "")} is not defined`);
+  },
+});
+
+/** `var x` and `function f` are properties of the global object as well, as in every script. */
+function provideVariables(accessors: object): void {
+  for (const [name, accessor] of Object.entries(Object.getOwnPropertyDescriptors(accessors)))
+    Object.defineProperty(globalThis, name, accessor);
+}

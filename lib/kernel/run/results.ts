@@ -1,13 +1,17 @@
-// What cells have shown, by the names that IPython and Node's REPL have for it: `_` is the last result, `Out[n]` cell n's.
+// What cells have shown, by the names that IPython and Node's REPL have for it: `_` is the last result, `__` and `___` are
+// those before it, `Out[n]` is cell n's.
 
 /** Results that `Out` keeps at most: a notebook that runs for days must not hold all that it has shown. */
 export const mostResults = 100;
 
 const results = new Map<number, unknown>();
 
-/** Gives cells `_` and `Out`. A cell that declares these names has them for itself. */
+const lastNames = ["_", "__", "___"];
+export const resultNames = [...lastNames, "Out"];
+
+/** Gives cells `_`, `__`, `___` and `Out`. A cell that declares these names has them for itself. */
 export function provideResults(define: (name: string, value: unknown) => void): void {
-  define("_", undefined);
+  for (const name of lastNames) define(name, undefined);
   define("Out", Object.create(null));
 }
 
@@ -16,6 +20,8 @@ export function keepResult(count: number, value: unknown): void {
   results.set(count, value);
   if (results.size > mostResults) results.delete(results.keys().next().value!);
   const globals = globalThis as Record<string, unknown>;
+  globals.___ = globals.__;
+  globals.__ = globals._;
   globals._ = value;
   globals.Out = Object.assign(Object.create(null), Object.fromEntries(results));
 }

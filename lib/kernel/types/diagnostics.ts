@@ -65,6 +65,7 @@ export function isMeant(
   source: string,
   cell: CellCode,
   carried: string[],
+  isGlobal: (name: string) => boolean,
 ): boolean {
   if (meaningless.has(code)) return false;
   // "Variable 'losses' implicitly has an 'any[]' type": a list that is filled in later cells.
@@ -73,6 +74,12 @@ export function isMeant(
   const at = offsetIn(source, line, column);
   // `this` is the global object in a cell, as in a script, and undefined in a module.
   if ((code === 2532 || code === 18048) && /^this\b/.test(source.slice(at, at + 5))) return false;
+  // `globalThis.x` of a cell's `var x`, which is a property of the global object as in a script.
+  if (code === 7017 || code === 2339) {
+    const name = /^[\p{ID_Continue}$]+/u.exec(source.slice(at))?.[0];
+    if (name && isGlobal(name) && /\b(globalThis|global|this)\s*\??\.\s*$/.test(source.slice(0, at)))
+      return false;
+  }
   // A module that has no types may be given them by a cell: see `heed`.
   if ((code === 2664 || code === 2665) && cell.isAmbient) return false;
   return true;

@@ -89,6 +89,15 @@ declare const comms: {
   get(id: string): Comm | undefined;
 };
 
+/** The last result that a cell has shown. */
+declare var _: any;
+/** The result before the last. */
+declare var __: any;
+/** The one before that. */
+declare var ___: any;
+/** What cells have shown, by their numbers: \`Out[3]\` is cell 3's result. The last hundred are kept. */
+declare var Out: Record<number, any>;
+
 declare module "tslab" {
   interface TslabDisplay {
     javascript(s: string): void;
@@ -147,11 +156,6 @@ declare namespace WebAssembly {
  * \`reload()\` and the cells that import it. Packages in node_modules stay.
  */
 declare function reload(): void;
-
-/** The last result that a cell has shown. */
-declare var _: any;
-/** What cells have shown, by their numbers: \`Out[3]\` is cell 3's result. The last hundred are kept. */
-declare var Out: Record<number, any>;
 
 declare const assert: typeof import("node:assert");
 declare const async_hooks: typeof import("node:async_hooks");

@@ -42,7 +42,17 @@ import {
 } from "./project.ts";
 import { declaredRoughly } from "./rough.ts";
 import { TypeServer } from "./server.ts";
-import { hasImports, hasNoCheck, plain, positionAt, typeText, wordBefore } from "./text.ts";
+import {
+  columnIn,
+  hasImports,
+  hasNoCheck,
+  inParentheses,
+  plain,
+  positionAt,
+  typeText,
+  withGlobals,
+  wordBefore,
+} from "./text.ts";
 import { Whole } from "./whole.ts";
 
 export interface LanguageServiceOptions {
@@ -145,24 +155,34 @@ export class LanguageService {
 
   async #problems(source: string, cell: CellCode): Promise<Diagnostic[]> {
     const carried = this.#modules.carried(cell);
-    let found = await this.#diagnostics(this.#module(carried, source, cell), cell);
+    let found = await this.#diagnostics(this.#module(carried, source, cell), source, cell);
     if (this.#ambient.declareModules(found, source, cell)) {
       this.#server.change(ambientName, this.#ambient.text);
-      found = await this.#diagnostics(this.#module(carried, source, cell), cell);
+      found = await this.#diagnostics(this.#module(carried, source, cell), source, cell);
     }
+    const own = new Map(cell.declared.map(({ name, kind }) => [name, kind]));
+    const isGlobal = (name: string) =>
+      /^(var|function)$/.test(own.get(name) ?? this.#modules.kindOf(name) ?? "");
     const problems = found.filter(
-      (each) => isMeant(each, source, cell, carried) && !this.#whole.isJsonDefault(each, source),
+      (each) => isMeant(each, source, cell, carried, isGlobal) && !this.#whole.isJsonDefault(each, source),
     );
     return problems.some(isError) ? this.#again(problems, source, cell) : problems;
   }
 
-  /** Problems in the cell's own lines: the prelude's is line 0. */
-  async #diagnostics(text: string, { jsx }: CellCode): Promise<Diagnostic[]> {
-    const pragmas = jsx && jsxPragmas(jsx.settings);
+  /** Problems in the cell's own lines: those before them, the prelude's and other cells', are left out. */
+  async #diagnostics(text: string, source: string, cell: CellCode, before = 0): Promise<Diagnostic[]> {
+    const pragmas = cell.jsx && jsxPragmas(cell.jsx.settings);
     const name = this.#document("cell", pragmas);
     // (A comment that says how JSX is compiled counts at a file's start only.)
     this.#server.change(name, (pragmas ?? "") + text);
-    return (await this.#server.diagnostics(name)).filter((each) => each.line >= 1);
+    const found = await this.#server.diagnostics(name);
+    return found.flatMap((each) => {
+      const line = each.line - before;
+      if (line < 1) return [];
+      const endLine = each.endLine - before;
+      const column = columnIn(source, line, each.column, cell);
+      return [{ ...each, line, column, endLine, endColumn: columnIn(source, endLine, each.endColumn, cell) }];
+    });
   }
 
   /**
@@ -204,8 +224,8 @@ export class LanguageService {
     );
     let left = problems;
     if (whole) {
-      const found = await this.#diagnostics(whole.text, cell);
-      const places = new Set(found.map(({ line, column }) => `${line - whole.lines}:${column}`));
+      const found = await this.#diagnostics(whole.text, source, cell, whole.lines);
+      const places = new Set(found.map(({ line, column }) => `${line}:${column}`));
       left = problems.filter((each) => !isError(each) || places.has(`${each.line}:${each.column}`));
     }
     // What a function names may be declared before it is called: whether it is cannot be known here.
@@ -217,8 +237,8 @@ export class LanguageService {
   /** A cell as the server sees it: what it takes from others, and its text. */
   #module(carried: string[], source: string, cell: CellCode): string {
     const prelude = this.#modules.prelude(carried);
-    const text = this.#ambient.without(source, plain(source), cell);
-    return cell.isObject ? `${prelude.slice(0, -1)} (\n${text}\n)` : prelude + text;
+    const text = withGlobals(this.#ambient.without(source, plain(source), cell), cell);
+    return cell.isObject ? `${prelude.slice(0, -1)} ${inParentheses(text)}` : prelude + text;
   }
 
   /**

@@ -1,6 +1,6 @@
 // The modules that cells are to the server. An accepted cell fills an empty one, which exports the names it declares; one
 // whose names are all redeclared is free for another.
-import type { CellCode, Declared } from "../cell/code.ts";
+import type { CellCode, Declared, DeclaredKind } from "../cell/code.ts";
 import type { Ground, OwnFolder, WatchedFiles } from "./ground.ts";
 import { documentOf, prefix } from "./project.ts";
 import type { TypeServer } from "./server.ts";
@@ -91,6 +91,10 @@ export class CellModules {
   /** The cell that has declared a name last. */
   cellOf(name: string): number | undefined {
     return this.#names.get(name)?.cell;
+  }
+  /** What a name is of earlier cells'. */
+  kindOf(name: string): DeclaredKind | undefined {
+    return this.#names.get(name)?.declared.kind;
   }
   /** Earlier cells' names that a cell mentions. */
   carried(cell: CellCode): string[] {

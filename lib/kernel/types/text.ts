@@ -33,6 +33,41 @@ export function plain(source: string): string {
   return text.startsWith("#!") ? `//${text.slice(2)}` : text;
 }
 
+/** A cell that is one object literal, as a checker takes it: in parentheses, without a semicolon. */
+export function inParentheses(text: string): string {
+  return `(\n${text.replaceAll(/;(?=(?:[\s;]|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*$)/g, " ")}\n)`;
+}
+
+const opening = "declare global {";
+
+/** A cell's text with its interfaces that add to the language's own where a module says such things. */
+export function withGlobals(text: string, { globalInterfaces }: CellCode): string {
+  for (const [start, end] of globalInterfaces.toReversed())
+    text = `${text.slice(0, start)}${opening}${text.slice(start, end)}}${text.slice(end)}`;
+  return text;
+}
+
+/** The column in a cell of a column in its text `withGlobals`; both count from 1. */
+export function columnIn(
+  source: string,
+  line: number,
+  column: number,
+  { globalInterfaces }: CellCode,
+): number {
+  if (globalInterfaces.length === 0) return column;
+  const from = offsetAt(source, { line, character: 0 });
+  const length = source.slice(from).split("\n", 1)[0].length;
+  let shift = 0;
+  for (const [start, end] of globalInterfaces)
+    for (const [at, added] of [
+      [start - from, opening.length],
+      [end - from, 1],
+    ])
+      if (at >= 0 && at <= length && column - 1 - shift > at)
+        shift += Math.min(added, column - 1 - shift - at);
+  return column - shift;
+}
+
 /** Where something in a cell stands, as an offset; lines and columns count from 1. */
 export function offsetIn(source: string, line: number, column: number): number {
   return offsetAt(source, { line, character: column - 1 });

@@ -1,5 +1,5 @@
 // Watches the project's own files that cells import, and theirs: an edit shows in the next cell.
-import { existsSync, type FSWatcher, readFileSync, watch } from "node:fs";
+import { existsSync, type FSWatcher, readFileSync, statSync, watch } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { packageRoot } from "../../util/files.ts";
@@ -8,6 +8,16 @@ import { filesOfTypes } from "../run/resolve.ts";
 import type { FileChange, WatchedFiles } from "./ground.ts";
 import { prefix } from "./project.ts";
 
+/** Files that are looked at before each check, at most: of others, watchers tell. */
+const mostTold = 300;
+const builtFolder = join(packageRoot, "dist/");
+
+/** What tells one state of a file from another; empty where there is none. */
+function stampOf(file: string): string {
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return found ? `${found.mtimeNs} ${found.size} ${found.ino}` : "";
+}
+
 export class ProjectFiles implements WatchedFiles {
   readonly #folder: string;
   readonly #changed: (changes: FileChange[]) => void;
@@ -15,6 +25,10 @@ export class ProjectFiles implements WatchedFiles {
   readonly #watched = new Set<string>();
   /** Of what is watched, the files that are not there (yet). */
   readonly #missing = new Set<string>();
+  /** Files whose own imports are watched. */
+  readonly #read = new Set<string>();
+  /** Files that cells import, and theirs, as the server was last told of them: see `stampOf`. */
+  readonly #told = new Map<string, string>();
 
   constructor(folder: string, changed: (changes: FileChange[]) => void) {
     this.#folder = folder;
@@ -30,6 +44,11 @@ export class ProjectFiles implements WatchedFiles {
   /** Tells that files have changed on disk, so that cells see their new types. */
   changed(paths: string[]): void {
     if (paths.length === 0) return;
+    // (Before it is told: what changes in between differs from this.)
+    for (const path of paths) {
+      if (this.#told.has(path)) this.#told.set(path, stampOf(path));
+      this.#read.delete(path);
+    }
     this.#changed(
       paths.flatMap((path) => {
         const file = resolve(this.#folder, path);
@@ -50,27 +69,40 @@ export class ProjectFiles implements WatchedFiles {
     return this.#missing.delete(file) ? [3, 1] : [2];
   }
 
-  /** Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. */
-  watchImports(source: string, folder = this.#folder): void {
+  /**
+   * Watches the files that cells import by relative path, and theirs: an edit shows in the next cell. Watchers tell of a
+   * change when they come to it, so what has changed by now is told now.
+   */
+  watchImports(source: string): void {
+    this.#watchImports(source, this.#folder);
+    this.changed([...this.#told].flatMap(([file, stamp]) => (stamp === stampOf(file) ? [] : [file])));
+  }
+
+  #watchImports(source: string, folder: string): void {
     const specifiers = /\b(?:from|import|require)\s*\(?\s*["']([^"'\n]+)["']/g;
     for (const [, specifier] of source.matchAll(specifiers)) {
       const isOwn = /^(?:\.{1,2}$|(?:\.{1,2}|slimlab)\/)/.test(specifier);
       const mapped = isOwn ? [] : pathsOf(specifier, this.#folder);
       if (!isOwn && mapped.length === 0) continue;
       const built = specifier.startsWith("slimlab/")
-        ? join(packageRoot, "dist/lib", specifier.slice(8), "index.d.ts")
+        ? join(builtFolder, "lib", specifier.slice(8), "index.d.ts")
         : "";
       const { found, watched } = filesOfTypes(mapped[0] ?? (built || resolve(folder, specifier)));
-      const isNew = found !== undefined && !this.#watched.has(found);
+      const isFirst = found !== undefined && !this.#read.has(found);
+      if (found !== undefined && !this.#told.has(found) && !found.startsWith(builtFolder)) {
+        // (What was looked for before it was there, the server has to be told of.)
+        if (this.#told.size < mostTold) this.#told.set(found, this.#watched.has(found) ? "" : stampOf(found));
+      }
       for (const each of watched) {
         if (this.#watched.size >= 5000) break;
         if (each !== found && !this.#watched.has(each)) this.#missing.add(each);
         this.#watched.add(each);
         this.#watchFolder(dirname(each));
       }
-      if (isNew && this.#watched.size < 5000 && /\.[cm]?[jt]sx?$/.test(found)) {
+      if (isFirst && this.#watched.size < 5000 && /\.[cm]?[jt]sx?$/.test(found)) {
+        this.#read.add(found);
         try {
-          this.watchImports(readFileSync(found, "utf8"), dirname(found));
+          this.#watchImports(readFileSync(found, "utf8"), dirname(found));
         } catch {}
       }
     }

@@ -1,7 +1,7 @@
 // All cells that have run as one text: what TypeScript accepts there is right, though between modules it would forget it.
 import type { CellCode, DeclaredKind } from "../cell/code.ts";
 import type { Diagnostic } from "./diagnostics.ts";
-import { offsetIn, plain, typeText } from "./text.ts";
+import { inParentheses, offsetIn, plain, typeText, withGlobals } from "./text.ts";
 
 /** Declarations of one name in two cells that make one thing of both. */
 const addsUp = new Set([
@@ -17,6 +17,10 @@ const addsUp = new Set([
 const mostOfOne = 100_000;
 const mostOfAll = 300_000;
 const mostCells = 500;
+
+function textOf(source: string, cell: CellCode): string {
+  return withGlobals(plain(typeText(source, cell)), cell);
+}
 
 interface Ran {
   source: string;
@@ -58,10 +62,13 @@ export class Whole {
       for (const name of part.cell.references) wanted.add(name);
     }
     const carried = [...wanted].filter((name) => !declared.has(name));
-    const before = `${prelude(carried)}${parts.map((part) => `${plain(typeText(part.source, part.cell))}\n;`).join("")}`;
-    const [open, close] = cell.isObject ? ["(", "\n)"] : ["", ""];
+    const before = `${prelude(carried)}${parts.map((part) => `${textOf(part.source, part.cell)}\n;`).join("")}`;
+    const own = withGlobals(plain(source), cell);
     // The prelude is a line of its own in the module that was checked first.
-    return { text: `${before}${open}\n${plain(source)}${close}`, lines: before.split("\n").length - 1 };
+    return {
+      text: `${before}${cell.isObject ? inParentheses(own) : `\n${own}`}`,
+      lines: before.split("\n").length - 1,
+    };
   }
 
   /** `ns.default` of `import * as ns from "x.json"`, which is there at run time and not for TypeScript. */

@@ -7,6 +7,7 @@ import type { Content } from "../protocol/messages.ts";
 import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
 import { describeError, KernelError, rememberCell } from "../run/errors.ts";
 import { newScope, type Outcome, type Scope, whenSettled } from "../run/owner.ts";
+import { keepResult } from "../run/results.ts";
 import { showResult } from "../run/show-result.ts";
 import { bundleOf } from "../show/show.ts";
 import { prepare } from "./evaluate.ts";
@@ -80,7 +81,7 @@ export class CellRun {
         const { scopes: turns, publish } = this.#bench;
         const own = this.#scope;
         const { count } = this.#request;
-        turns.run(own, () => showResult(outcome.value, { turns, own, count, publish }));
+        turns.run(own, () => showResult(outcome.value, { turns, own, count, publish, keep: keepResult }));
       } catch (error) {
         this.#scope.end?.({ error });
       }

@@ -12,6 +12,7 @@ import { nameCellsInStacks } from "../run/errors.ts";
 import type { CommRequest } from "../run/exchange.ts";
 import { provideNamed } from "../run/named.ts";
 import { exitCell, holdOpen, newScope, type Scope, uncaughtBy } from "../run/owner.ts";
+import { provideResults, resultNames } from "../run/results.ts";
 import { display, setDisplaySink, tslabModule } from "../show/display.ts";
 import { CellRun } from "./cell.ts";
 import { importer, ownModules } from "./imports.ts";
@@ -22,7 +23,7 @@ import { captureConsole } from "./streams.ts";
 import { followTimers } from "./timers.ts";
 
 const post = globalThis.postMessage.bind(globalThis) as (message: ToKernel) => void;
-const globals = [...globalNames()];
+const globals = [...globalNames(), ...resultNames];
 let numbers: Int32Array | undefined;
 
 const scopes = new Scopes(() => {
@@ -79,6 +80,7 @@ function start({ modules, base, shared: memory }: Start): void {
   define(importFunction, importer(modules, base));
   define(metaName, { url: base });
   provideNamed(define);
+  provideResults(define);
   define("display", display);
   define("comms", comms);
   define("prompt", question.prompt);
