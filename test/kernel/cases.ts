@@ -336,6 +336,12 @@ export const cases: Case[] = [
       [
         "function add(n: number) { return (_: undefined, __: ClassFieldDecoratorContext) => (v: number) => v + n }",
       ],
+      [
+        "function tag(text: string) { return (made: any, _: unknown) => { made.tag = text } }\n@tag('a') export class Ta { }\n(Ta as any).tag",
+        "'a'",
+      ],
+      ["export default @tag('b') class Tb { }\n(Tb as any).tag + Tb.name", "'bTb'"],
+      ["export @tag('c') class Tc { }\n(Tc as any).tag", "'c'"],
       ["class D1 { @add(1) v = 1 }\nclass D2 { @add(100) v = 1; accessor w = 7 }"],
       ["[new D1().v, new D2().v, new D2().w]", "[ 2, 101, 7 ]"],
       [

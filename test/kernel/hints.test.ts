@@ -28,6 +28,12 @@ describe("kernel: hints", () => {
     ["fucntion g() {}", /Did you mean function\?/],
     ["clas A {}", /Did you mean class\?/],
     ["awaitt load()", /Did you mean await\?/],
+    ["thrwo 5", /Did you mean throw\?/],
+    ["whiel (true) { }", /Did you mean while\?/],
+    ["let s = 'it's'", /apostrophe/],
+    ["let y = 5 if true else 6", /condition \? one : other/],
+    ["x == 5 and y", /and is written &&/],
+    ["const o = not x", /not is written !/],
   ];
   for (const [line, hint] of habits) {
     it(`for ${JSON.stringify(line)}, which is no TypeScript`, async () => {

@@ -52,15 +52,22 @@ const habits: [RegExp, (found: RegExpExecArray) => string | undefined][] = [
   [/^console\.(log|error|info)\s+["'`\w]/, ([, name]) => `Calls have parentheses: console.${name}(…)`],
   [/(\w|\))\s*->\s*\S/, () => "A function's arrow is written =>: (x) => …"],
   [/^(let|const|var)\s+(\d\w*)/, ([, , name]) => `A name begins with a letter, _ or $, and ${name} does not`],
-  [/^([a-z]{3,10})\s+[\p{ID_Start}$_*{[]/u, ([, word]) => mistypedKeyword(word)],
+  [/^([a-z]{3,10})\s+[\p{ID_Start}\d$_*{["'`]/u, ([, word]) => mistypedKeyword(word)],
+  [/^([a-z]{2,8})\s*\([^)]*\)\s*\{/, ([, word]) => mistypedKeyword(word, headed)],
+  [/^[^"`]*'[^']*\w'\w+[^"`]*$/, () => `An apostrophe ends a text in single quotes: write "it's"`],
+  [/=\s*.+\s+if\s+.+\s+else\s+\S/, () => "This is Python; here it is: condition ? one : other"],
+  [/^[^"'`]*[\w)\]]\s+(and|or)\s+[\w(!]/, ([, word]) => `${word} is written ${word === "and" ? "&&" : "||"}`],
+  [/(^|[=(])\s*not\s+[\w(]/, () => "not is written !"],
 ];
 
 const keywords = `const let var function class import export return async await interface type enum
-  namespace throw while switch delete typeof`.match(/\S+/g)!;
+  namespace throw while switch delete typeof yield`.match(/\S+/g) as string[];
+/** Words before a head in parentheses and a block. */
+const headed = ["if", "for", "while", "switch", "catch"];
 
 /** "cosnt x = 1": a word that is none, one slip away from one that could stand there. */
-function mistypedKeyword(word: string): string | undefined {
-  const meant = keywords.includes(word) ? undefined : keywords.find((each) => isOneSlip(word, each));
+function mistypedKeyword(word: string, among = keywords): string | undefined {
+  const meant = among.includes(word) ? undefined : among.find((each) => isOneSlip(word, each));
   return meant && `Did you mean ${meant}?`;
 }
 
@@ -124,6 +131,8 @@ const names: Record<string, string> = {
   False: "it is written false",
   None: "it is written null or undefined",
   elif: "it is written else if",
+  elseif: "it is written else if",
+  elsif: "it is written else if",
   self: "it is written this, or globalThis",
   np: "numeric arrays are Float32Array and its like, or tensors of @tensorflow/tfjs",
   pd: "tables are danfojs-node's",

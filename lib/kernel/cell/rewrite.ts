@@ -548,7 +548,7 @@ export class CellRewriter {
     // Decorators may stand before `export`, so look for the keywords just before what they export.
     const from = node.start + this.#source.slice(node.start, inner.end).search(/\bexport\b/);
     const keywords =
-      /^export(\s+default\b)?(\s*=)?/.exec(this.#source.slice(from, inner.start))?.[0].length ?? 0;
+      /^export(\s+default\b)?(\s*=)?/.exec(this.#source.slice(from, inner.end))?.[0].length ?? 0;
     if (isDeclaration(inner)) {
       const names = namesOf(inner);
       if (node.type === "ExportNamedDeclaration") for (const { name } of names) this.#exportedNames.add(name);

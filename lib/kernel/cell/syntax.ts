@@ -14,9 +14,12 @@ export interface SyntaxOptions {
   experimentalDecorators?: boolean;
 }
 
+/** Decorators before `export` or behind it. (Babel's types do not know its newest versions of the proposal.) */
+const decoratorsOptions: object = { version: "2023-11" };
+
 function parserOptions(options: SyntaxOptions, jsx = false): ParserOptions {
   const plugins: ParserPlugin[] = [
-    options.experimentalDecorators ? "decorators-legacy" : ["decorators", { decoratorsBeforeExport: true }],
+    options.experimentalDecorators ? "decorators-legacy" : ["decorators", decoratorsOptions],
     "decoratorAutoAccessors",
     "explicitResourceManagement",
     "importAttributes",
@@ -155,9 +158,13 @@ function fromBabel(error: unknown, source: string): unknown {
     UnterminatedTemplate: "This template string has no closing `",
     UnterminatedComment: "This comment has no closing */",
     UnterminatedRegExp: "This regular expression has no closing /",
+    IllegalBreakContinue: "break and continue work inside a loop, and break inside a switch",
+    InvalidCoverInitializedName: "Properties of an object are written { name: value }",
     IllegalReturn: "return works inside a function only; a cell's last expression is its result",
   };
-  if (reasonCode === "UnexpectedReservedWord" && /'await'/.test(text)) text = friendly.AwaitNotInAsyncContext;
+  if (/requires enabling .* plugin/.test(text)) text = "This syntax is not, or not yet, part of the language";
+  else if (reasonCode === "UnexpectedReservedWord" && /'await'/.test(text))
+    text = friendly.AwaitNotInAsyncContext;
   else if (reasonCode && friendly[reasonCode]) text = friendly[reasonCode];
   else if (/^Unexpected token/.test(text) && (error as BabelError).pos! >= source.trimEnd().length) {
     text = text.replace("Unexpected token", "The cell ends too early");

@@ -70,6 +70,8 @@ server.on("error", (error) => {
   reallyExit(1);
 });
 server.on("exit", (code) => reallyExit(code));
+// A program that reads its arguments, in a cell, has none.
+process.argv.splice(2);
 // What a cell requires must not take this file for the program that it is part of.
 process.mainModule = undefined;
 void import("../run/runtime.ts").then(({ Runtime }) => new Runtime(server, port1, data));

@@ -150,6 +150,7 @@ export function provideModules(folder: string): void {
       return pathToFileURL(path === undefined ? require.resolve(specifier) : path).href;
     },
   };
+  Object.defineProperty(meta, "module", { enumerable: false }); // (It is no part of `import.meta`.)
   const define = (name: string, value: unknown) =>
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
   define(importFunction, load);

@@ -118,7 +118,7 @@ export function cleaned(
     const isAssigned =
       text.slice(0, column - 1).trim() === "" && /^\s*=[^=]/.test(text.slice(column - 1 + name.length));
     const hint =
-      (text.trim().startsWith("!") ? hintForLine(text) : undefined) ??
+      (text.trim().startsWith("!") || /^\s*[a-z]+\s+-{1,2}\w/.test(text) ? hintForLine(text) : undefined) ??
       hintForName(name) ??
       (isAssigned ? `a new variable is declared: let ${name} = …` : undefined);
     // TypeScript's own hint would have the reader change a setting that brings the types and not the thing.
