@@ -58,7 +58,7 @@ for (const name of ["Conv1D", "Conv2D"]) withoutGaps(name, "kernel");
 for (const name of ["SeparableConv2D", "DepthwiseConv2D"]) withoutGaps(name, "depthwiseKernel");
 
 /**
- * Batch normalisation trains with scale and offset only, and takes one channel's numbers for another's along any axis but the
+ * Batch normalisation trains with scale and offset only, knows no volumes, and takes one channel's numbers for another's along any axis but the
  * last (on the JavaScript and the WASM backend alike): there its formula is written out.
  */
 const norm = classOf("BatchNormalization");
@@ -68,7 +68,7 @@ norm.call = function (this: Fields, inputs: tf.Tensor | tf.Tensor[], settings: {
   const axis: number = this.axis < 0 ? this.axis + x.rank : this.axis;
   const training = settings?.training ?? false;
   const whole = (this.gamma && this.beta) || !(training || isRecorded());
-  if (whole && axis === x.rank - 1) return normalise.call(this, inputs, settings);
+  if (whole && axis === x.rank - 1 && x.rank <= 4) return normalise.call(this, inputs, settings);
   return tf.tidy(() => {
     const shape = x.shape.map((size, at) => (at === axis ? size : 1));
     const others = x.shape.flatMap((_, at) => (at === axis ? [] : [at]));

@@ -104,6 +104,11 @@ const networks: Record<string, () => tf.LayersModel> = {
       x = apply(layers.conv2d({ filters: 3, kernelSize: 2, dataFormat: "channelsFirst" }), x);
       return head(apply(layers.flatten(), apply(layers.batchNormalization({ axis: 1 }), x)));
     }),
+  "batch normalisation of volumes": () =>
+    build([3, 3, 3, 2], (x) => {
+      x = apply(layers.batchNormalization(), apply(layers.conv3d({ filters: 3, kernelSize: 2 }), x));
+      return head(apply(layers.flatten(), x));
+    }),
   "a ReLU with a threshold": () =>
     build([6], (x) =>
       head(apply(layers.thresholdedReLU({ theta: 0.01 }), apply(layers.dense({ units: 5 }), x))),
