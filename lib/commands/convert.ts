@@ -47,6 +47,7 @@ the file's size. A .gguf file of the llama family goes into .onnx, too.
 
   --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8, int4 (.onnx, .tflite);
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
+  --sparse         .tflite with float32 or float16: kernels of which most is 0 take only what is not, made dense by the engine
   --data DATA      .onnx, .tflite: quantize activations, too, calibrated on a data set (mnist-10k, mnist, fashion-mnist), or
                    on an .npy, .npz or .safetensors file with an array for each input
   --images N       how many images of it (default: 256)
@@ -71,6 +72,7 @@ export async function run(args: string[]): Promise<number> {
       data: { type: "string" },
       images: { type: "string", default: "256" },
       target: { type: "string" },
+      sparse: { type: "boolean", default: false },
       input: { type: "string", multiple: true },
       "in-place": { type: "boolean", default: false },
       rounding: { type: "string" },
@@ -100,6 +102,8 @@ export interface ConvertOptions {
   data?: string;
   images?: number;
   target?: string;
+  /** Kernels of floats in a .tflite file without what is 0, where that takes less. */
+  sparse?: boolean;
   /** How a language model's weights are rounded. */
   rounding?: string;
   /** A file with a text to calibrate on. */
@@ -134,6 +138,7 @@ export async function convert(from: string, to: string, options: ConvertOptions)
   checkOneOf("--weights", weights, types[extension as keyof typeof types] as readonly string[]);
   if (data !== undefined && extension !== ".onnx" && extension !== ".tflite")
     throw new Error("--data goes with an .onnx or .tflite file");
+  if (options.sparse && extension !== ".tflite") throw new Error("--sparse goes with a .tflite file");
   if (target !== undefined && extension !== ".onnx") throw new Error("--target goes with an .onnx file");
   if (target !== undefined) {
     checkOneOf("--target", target, onnxTargets as readonly string[]);
@@ -330,11 +335,12 @@ async function writeForEngine(
 ): Promise<string> {
   const small = Object.entries(codes).filter(([, { bits }]) => bits <= 8);
   // Codes that a file brings are those of its own kernels, which folding would change.
-  const keep = small.length > 0 && options.weights === undefined;
+  const keep = small.length > 0 && options.weights === undefined && !options.sparse;
   const ready = keep ? fuseActivations(graph) : readyForEngine(graph);
   const calibrated = await calibrate(ready, options);
   const written = {
     ...(options.weights ? { weights: options.weights } : {}),
+    ...(options.sparse ? { sparse: true } : {}),
     ...(keep ? { quantized: Object.fromEntries(small) } : {}),
     ...calibrated,
   } as OnnxOptions & TfliteOptions;

@@ -3,6 +3,7 @@
 
 import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
+import type { SlimOptions } from "../coding/index.ts";
 import { cacheFolder, decidingSamples, isSplit, type Numbers, type Samples } from "../datasets/index.ts";
 import {
   type ActivationQuantizers,
@@ -71,6 +72,11 @@ export interface RunOptions {
   onRow?: (row: Row) => void;
   /** Told how far the whole run is, 0 to 1. */
   onProgress?: (share: number) => void;
+  /**
+   * The version of the .slim files that steps leave, `auto` (default) for the smaller one; 1 takes a fraction of the time
+   * where recipes are many, and the last file can be coded anew.
+   */
+  version?: SlimOptions["version"];
   signal?: AbortSignal;
 }
 
@@ -193,7 +199,7 @@ export async function runFrom(
   recipe: Recipe,
   options: RunOptions = {},
 ): Promise<RecipeResult> {
-  const { seed = 1, signal, onRow, onProgress } = options;
+  const { seed = 1, signal, onRow, onProgress, version = "auto" } = options;
   checkRecipe(recipe);
   checkInteger("seed", seed, 0, 2 ** 32 - 1);
   const backend = await ensureBackend();
@@ -204,7 +210,8 @@ export async function runFrom(
   const details: unknown[] = [];
   // Another version of slimlab may do a step differently: its results are its own.
   const images = hashOf(data);
-  let key = hash(`slimlab ${slimlabVersion} recipe`, backend, hash(original), images);
+  const coded = version === "auto" ? [] : [`version ${version}`];
+  let key = hash(`slimlab ${slimlabVersion} recipe`, backend, hash(original), images, ...coded);
   let slim = original;
   let parameterBytes = 0;
   let told = false;
@@ -291,6 +298,7 @@ export async function runFrom(
       const seconds = secondsSince(start);
       const bytes = await slimOf(state.model, {
         ...state.compression,
+        version,
         ...(state.activations ? { meta: { activations: state.activations } } : {}),
       });
       const entry = await measure(state, bytes, decidingSamples(data), signal);

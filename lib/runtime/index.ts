@@ -4,6 +4,7 @@ export {
   type KernelForm,
   type KernelSource,
   kernelForms,
+  kernelValues,
   type StoredKernel,
   storeKernel,
 } from "./kernels.ts";

@@ -1,9 +1,11 @@
 // A compressed network that runs as it is stored: example by example, its kernels sparse or in codes, never expanded.
-import { type Graph, type GraphNode, kernelPlaces, shapeOf, viewOf } from "../graph/index.ts";
+import { consumersOf, type Graph, type GraphNode, kernelPlaces, viewOf } from "../graph/index.ts";
 import { checkLength } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
+import { type KeptKernel, keepKernel } from "./convolution.ts";
 import { type KernelForm, type KernelSource, type StoredKernel, storeKernel } from "./kernels.ts";
-import { type Step, steps } from "./layers.ts";
+import { steps } from "./layers.ts";
+import { layoutOf, NetworkMemory, type Value } from "./memory.ts";
 
 /** How one layer's kernel is stored. */
 export interface StoredLayer {
@@ -58,82 +60,94 @@ export function storedNetwork(
     throw new RangeError(
       `${graph.name} cannot run from storage: ${strange.map(({ name, kind }) => `${name} (${kind})`).join(", ")}; what can: ${Object.keys(steps).join(", ")}`,
     );
-  const stored = new Map<
-    string,
-    { kernel?: StoredKernel; weights: Record<string, Float32Array | undefined> }
-  >();
+  const memory = new NetworkMemory();
+  const values = placeValues(graph, memory);
+  const stored = new Map<string, Kept>();
   const layers: StoredLayer[] = [];
   let bytes = 0;
   let denseBytes = 0;
-  const parts = graph.nodes
+  const run = graph.nodes
     .filter(({ kind }) => kind !== "input")
     .map((node) => {
       const owner = node.shares ?? node.name;
       if (!stored.has(owner)) {
         const [place] = kernelPlaces(viewOf(graph, node));
-        const own = storedWeights(node, place?.role, kernels[owner]);
-        stored.set(owner, own);
-        for (const values of Object.values(own.weights)) {
+        const { kernel, weights } = storedWeights(node, place?.role, kernels[owner]);
+        stored.set(owner, { weights, ...(kernel ? { kernel: keepKernel(memory, kernel) } : {}) });
+        for (const values of Object.values(weights)) {
           bytes += values?.byteLength ?? 0;
           denseBytes += values?.byteLength ?? 0;
         }
-        if (own.kernel) {
-          const { form, entries, shape } = own.kernel;
+        if (kernel) {
+          const { form, entries, shape } = kernel;
           const weights = elements(shape);
           layers.push({
             layer: owner,
             form,
-            bytes: own.kernel.bytes,
+            bytes: kernel.bytes,
             denseBytes: 4 * weights,
             entries,
             weights,
           });
-          bytes += own.kernel.bytes;
+          bytes += kernel.bytes;
           denseBytes += 4 * weights;
         }
       }
-      const inputs = node.inputs.map((tensor) => shapeOf(graph, tensor));
-      const output = shapeOf(graph, node.outputs[0]);
-      const step = steps[node.kind]({ node, inputs, output, ...stored.get(owner)! });
-      return { step, inputs: node.inputs, output: node.outputs[0], size: elements(output) };
+      const inputs = node.inputs.map((tensor) => values.get(tensor)!);
+      const output = values.get(node.outputs[0])!;
+      return steps[node.kind]({ node, inputs, output, memory, ...stored.get(owner)! });
     });
-  const inputShape = shapeOf(graph, graph.inputs[0]);
-  const outputShape = shapeOf(graph, graph.outputs[0]);
-  const [size, width] = [elements(inputShape), elements(outputShape)];
+  memory.settle();
+  const [input, output] = [values.get(graph.inputs[0])!, values.get(graph.outputs[0])!];
+  const [size, width] = [elements(input.shape), elements(output.shape)];
   return {
-    inputShape,
-    outputShape,
+    inputShape: input.shape,
+    outputShape: output.shape,
     layers,
     bytes,
     denseBytes,
     run(inputs, count = 1) {
       checkLength("inputs", inputs, count * size);
       const results = new Float32Array(count * width);
-      for (let i = 0; i < count; i++)
-        results.set(runOne(graph, parts, inputs.subarray(i * size, (i + 1) * size)), i * width);
+      for (let i = 0; i < count; i++) {
+        memory.write(input, inputs.subarray(i * size, (i + 1) * size));
+        for (const step of run) step();
+        memory.read(output, results.subarray(i * width, (i + 1) * width));
+      }
       return results;
     },
   };
 }
 
-interface Part {
-  step: Step;
-  inputs: readonly string[];
-  output: string;
-  size: number;
+/** A layer's kernel, and its weights that are none. */
+interface Kept {
+  kernel?: KeptKernel;
+  weights: Record<string, Float32Array | undefined>;
 }
 
-function runOne(graph: Graph, parts: readonly Part[], input: Float32Array): Float32Array {
-  const values = new Map([[graph.inputs[0], input]]);
-  for (const { step, inputs, output, size } of parts) {
-    const out = new Float32Array(size);
-    step(
-      inputs.map((tensor) => values.get(tensor)!),
-      out,
-    );
-    values.set(output, out);
+/** Gives every tensor a place in memory, from its making until its last use; what is put out stays. */
+function placeValues(graph: Graph, memory: NetworkMemory): Map<string, Value> {
+  const values = new Map<string, Value>();
+  const waiting = new Map([...consumersOf(graph)].map(([tensor, nodes]) => [tensor, new Set(nodes).size]));
+  const place = (tensor: string, node: string) => {
+    const { shape } = graph.tensors[tensor];
+    if (shape.includes(null))
+      throw new RangeError(
+        `${node} must have a shape that is known to run from storage, got ${shape.map((size) => size ?? "?").join(" x ")}`,
+      );
+    values.set(tensor, memory.take(layoutOf(shape as number[])));
+  };
+  place(graph.inputs[0], "the input");
+  for (const { name, kind, inputs, outputs } of graph.nodes) {
+    if (kind === "input") continue;
+    for (const tensor of outputs) place(tensor, name);
+    for (const tensor of new Set(inputs)) {
+      const left = (waiting.get(tensor) ?? 0) - 1;
+      waiting.set(tensor, left);
+      if (left <= 0 && tensor !== graph.outputs[0]) memory.letGo(values.get(tensor)!);
+    }
   }
-  return values.get(graph.outputs[0])!;
+  return values;
 }
 
 /** A layer's kernel in its own form, and its other weights. */
@@ -150,7 +164,8 @@ function storedWeights(
   if (role === undefined) return { weights };
   const { shape, values } = node.weights[role];
   try {
-    return { kernel: storeKernel({ shape, ...(source ?? { values }) }), weights };
+    const depthwise = node.kind === "depthwiseConv2d";
+    return { kernel: storeKernel({ shape, depthwise, ...(source ?? { values }) }), weights };
   } catch (error) {
     throw new RangeError(`${node.name}: ${(error as Error).message}`, { cause: error });
   }

@@ -1,4 +1,4 @@
-// One network that runs as it is stored, beside its floats in TensorFlow.js and its weights in 8 bits in other engines:
+// One network that runs as it is stored, beside its floats in TensorFlow.js and the same weights in other engines' files:
 // latency of one image, and what the weights take in memory (Deep Compression's section 6.3).
 import { measureLatencies } from "../../lib/analysis/index.ts";
 import {
@@ -25,6 +25,7 @@ async function engine(bytes: Uint8Array): Promise<LoadedInEngine | undefined> {
  *
  * @param work what it is called
  * @param image one example, as floats
+ * @param weights of the files that the other engines run
  */
 export async function storedRows(
   report: (row: Row) => void,
@@ -32,24 +33,26 @@ export async function storedRows(
   model: tf.LayersModel,
   compression: Partial<Compression>,
   image: Float32Array,
+  { weights = "int8", runs = 101 }: { weights?: "float32" | "int8"; runs?: number } = {},
 ): Promise<void> {
   const stored = storedOf(model, compression);
   const shape = [1, ...(model.inputs[0].shape.slice(1) as number[])];
   const input = [{ shape, values: image }];
-  const { quantized } = quantizeWeights(model, { bits: 8 });
-  const onnx = await engine(encodeGraphAsOnnx(graphOf(model), { weights: "int8", quantized }));
-  const tflite = await engine(encodeGraphAsTflite(graphOf(model), { weights: "int8", quantized }));
+  const options =
+    weights === "int8" ? { weights, quantized: quantizeWeights(model, { bits: 8 }).quantized } : {};
+  const onnx = await engine(encodeGraphAsOnnx(graphOf(model), options));
+  const tflite = await engine(encodeGraphAsTflite(graphOf(model), options));
   const peers = {
     "tfjs WASM, dense floats": () =>
       tf.tidy(() => {
         (model.apply(tf.tensor(image, shape)) as tf.Tensor).dataSync();
       }),
-    ...(onnx ? { "onnxruntime-node, int8 weights": () => onnx.run(input) } : {}),
-    ...(tflite ? { "LiteRT.js, int8 weights": () => tflite.run(input) } : {}),
+    ...(onnx ? { [`onnxruntime-node, ${weights}`]: () => onnx.run(input) } : {}),
+    ...(tflite ? { [`LiteRT.js, ${weights}`]: () => tflite.run(input) } : {}),
   };
   const times = await measureLatencies(
     { ours: () => stored.run(image), ...peers },
-    { runs: 101, warmup: 30 },
+    { runs, warmup: Math.ceil(0.3 * runs) },
   );
   report({
     work: `${work}: latency`,

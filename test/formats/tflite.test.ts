@@ -16,9 +16,12 @@ import {
   modelOf,
   quantizedForward,
   quantizeWeights,
+  setWeights,
   tf,
   useBackend,
+  weightsOf,
 } from "../../lib/nn/index.ts";
+import { applyMasks, globalSparsity } from "../../lib/pruning/index.ts";
 import { fakeQuantize } from "../../lib/quantization/index.ts";
 import { Judge, packed, unpacked } from "./judge.ts";
 import { agreement, answers, branching, inputsFor, randomize, relative } from "./networks.ts";
@@ -99,6 +102,53 @@ describe("formats: TFLite out", function () {
     );
     const difference = relative(outputs, answers(branching("tanh"), values, shape));
     assert.ok(difference < 0.05, `branching in int8 kernels: ${difference}`);
+  });
+
+  it("sparse kernels of floats take what is kept, run in LiteRT with and without its delegate, and are read again", async function () {
+    if (!judge) this.skip();
+    const pruned = modelOf(graphOf(lenet));
+    setWeights(pruned, applyMasks(weightsOf(pruned), globalSparsity(weightsOf(pruned), 0.9)));
+    // A depthwise kernel, a transposed one and rows without any weight.
+    const mixed = branching("relu");
+    const kept = ({ length }: Float32Array, every: number) =>
+      Uint8Array.from({ length }, (_, i) => Number(i % every === 0 && i > length / 8));
+    setWeights(
+      mixed,
+      applyMasks(
+        weightsOf(mixed),
+        Object.fromEntries(Object.entries(weightsOf(mixed)).map(([name, values]) => [name, kept(values, 7)])),
+      ),
+    );
+    for (const model of [pruned, mixed]) {
+      const graph = graphOf(model);
+      const { values, shape } = inputsFor(model, 1);
+      const expected = answers(model, values, shape);
+      for (const weights of ["float32", "float16"] as const) {
+        const dense = encodeGraphAsTflite(graph, { weights });
+        const sparse = encodeGraphAsTflite(graph, { weights, sparse: true });
+        if (model === pruned)
+          assert.ok(
+            sparse.length < 0.25 * dense.length,
+            `${weights}: ${sparse.length} of ${dense.length} bytes`,
+          );
+        for (const delegates of [true, false]) {
+          const difference = relative(await run(sparse, values, shape, delegates), expected);
+          assert.ok(
+            difference < (weights === "float32" ? 1e-5 : 4e-3),
+            `${model.name}, ${weights}: ${difference}`,
+          );
+        }
+        const again = answers(modelOf(importTflite(sparse).graph), values, shape);
+        assert.ok(
+          relative(again, expected) < (weights === "float32" ? 1e-5 : 4e-3),
+          `${model.name} read again`,
+        );
+      }
+    }
+    assert.throws(
+      () => encodeGraphAsTflite(graphOf(lenet), { weights: "int8", sparse: true }),
+      /sparse kernels must have weights float32 or float16, got int8: LiteRT refuses others behind DENSIFY/,
+    );
   });
 
   it("4-bit kernels are the numbers that their codes say, with and without the default delegate", async function () {

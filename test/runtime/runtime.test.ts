@@ -20,7 +20,7 @@ import {
 } from "slimlab/nn";
 import { applyMasks, globalSparsity } from "slimlab/pruning";
 import { clusterWeights, dequantize, quantize, restoreClusters } from "slimlab/quantization";
-import { type StoredNetwork, storedNetwork, storeKernel } from "slimlab/runtime";
+import { kernelValues, type StoredNetwork, storedNetwork, storeKernel } from "slimlab/runtime";
 
 /** A network's outputs by TensorFlow.js. */
 function dense(model: tf.LayersModel, inputs: Float32Array, count: number): Float32Array {
@@ -84,10 +84,10 @@ describe("§4 networks that run from storage", function () {
         JSON.stringify(stored.layers),
       );
       assert.ok(stored.bytes < 0.1 * stored.denseBytes, `${stored.bytes} of ${stored.denseBytes} bytes`);
-      // Every byte is accounted for: an entry has a code and a column, a row its start, a layer its codebook.
+      // Every byte is accounted for: an entry has a code and a row, a unit its start, a layer its codebook.
       const fc = stored.layers.find(({ layer }) => layer === "fc1")!;
       const { shape } = graphOf(model).nodes.find((node) => node.name === "fc1")!.weights.kernel;
-      assert.equal(fc.bytes, fc.entries * (1 + (shape[1] > 256 ? 2 : 1)) + 4 * (shape[0] + 1) + 4 * 33);
+      assert.equal(fc.bytes, fc.entries * (1 + (shape[0] > 256 ? 2 : 1)) + 4 * (shape[1] + 1) + 4 * 33);
       assert.equal(
         fc.entries,
         compression.masks.fc1.reduce((n, m) => n + m, 0),
@@ -171,30 +171,63 @@ describe("§4 networks that run from storage", function () {
     }
   });
 
-  it("kernels are sparse where less than half is kept, and give their rows back whatever their form", () => {
+  it("squeeze and excitation, steps of three, windows without padding, dense layers on images, sums of a value with itself", () => {
+    const input = tf.input({ shape: [17, 14, 3] });
+    const apply = (layer: tf.layers.Layer, x: tf.SymbolicTensor | tf.SymbolicTensor[]) =>
+      layer.apply(x) as tf.SymbolicTensor;
+    const random = { kernelInitializer: "glorotNormal", biasInitializer: "randomNormal" } as const;
+    const conv = (settings: Partial<Parameters<typeof tf.layers.conv2d>[0]>, x: tf.SymbolicTensor) =>
+      apply(tf.layers.conv2d({ ...random, filters: 37, kernelSize: 3, ...settings }), x);
+    let x = conv({ activation: "swish" }, input);
+    x = apply(tf.layers.depthwiseConv2d({ kernelSize: 3, strides: 3, padding: "same", ...random }), x);
+    x = apply(tf.layers.upSampling2d({ size: [2, 3] }), x);
+    const squeezed = apply(
+      tf.layers.reshape({ targetShape: [1, 1, 37] }),
+      apply(tf.layers.globalAveragePooling2d({}), x),
+    );
+    const excited = conv({ kernelSize: 1, activation: "hardSigmoid" }, squeezed);
+    x = apply(tf.layers.multiply(), [x, excited]);
+    x = apply(tf.layers.add(), [x, x]);
+    x = apply(tf.layers.dense({ ...random, units: 9, activation: "elu" }), x);
+    x = conv({ filters: 4, kernelSize: [1, 2], strides: [3, 1], activation: "softplus" }, x);
+    x = apply(tf.layers.softmax({ axis: -1 }), x);
+    const rows = apply(tf.layers.reshape({ targetShape: [44, 4] }), x);
+    const output = apply(tf.layers.dense({ ...random, units: 3 }), rows);
+    const model = tf.model({ inputs: input, outputs: output });
+    const inputs = noise(2 * 17 * 14 * 3, 5);
+    close(storedOf(model).run(inputs, 2), dense(model, inputs, 2), "floats");
+    const masks = Object.fromEntries(
+      Object.entries(weightsOf(model)).map(([name, values]) => [
+        name,
+        Uint8Array.from(values, (_, i) => Number(i % 5 === 0)),
+      ]),
+    );
+    setWeights(model, applyMasks(weightsOf(model), masks));
+    const stored = storedOf(model);
+    assert.ok(stored.layers.every(({ form }) => form === "sparse floats"));
+    close(stored.run(inputs, 2), dense(model, inputs, 2), "sparse");
+    const { quantized } = quantizeWeights(model, { bits: 8, group: 3 });
+    close(
+      storedOf(model, { quantized }).run(inputs, 2),
+      dense(model, inputs, 2),
+      "sparse codes in groups",
+      1e-4,
+    );
+  });
+
+  it("kernels are sparse where less than half is kept, and give their values back whatever their form", () => {
     const values = Float32Array.of(0, 2, 0, 0, 0, -3, 1, 0, 0, 4, 0, 0);
-    const rowsOf = (kernel: ReturnType<typeof storeKernel>) =>
-      Array.from({ length: kernel.rows }, (_, row) => {
-        const told = new Float32Array(kernel.cols);
-        kernel.visit(row, (column, value) => {
-          told[column] = value;
-        });
-        const sums = new Float32Array(kernel.cols);
-        kernel.addRow(row, 1, sums);
-        kernel.finish(sums);
-        assert.deepEqual(sums, told, `row ${row} of ${kernel.form}`);
-        return [...told];
-      }).flat();
+    const valuesOf = (source: Parameters<typeof storeKernel>[0]) => [...kernelValues(storeKernel(source))];
     const shape = [4, 3];
     const sparse = storeKernel({ shape, values });
-    assert.deepEqual([sparse.form, sparse.entries, sparse.bytes], ["sparse floats", 4, 4 * 5 + 4 * 5]);
-    assert.deepEqual(rowsOf(sparse), [...values]);
+    assert.deepEqual([sparse.form, sparse.entries, sparse.bytes], ["sparse floats", 4, 4 * 5 + 4 * 4]);
+    assert.deepEqual(valuesOf({ shape, values }), [...values]);
     const full = Float32Array.from(values, (v) => v + 5);
-    assert.deepEqual(rowsOf(storeKernel({ shape, values: full })), [...full]);
+    assert.deepEqual(valuesOf({ shape, values: full }), [...full]);
     for (const options of [{ axis: 1 }, { axis: 0 }, {}, { axis: 1, scheme: "affine" as const }])
       for (const given of [values, full]) {
         const quantized = quantize(given, { bits: 8, shape, ...options });
-        const found = rowsOf(storeKernel({ shape, quantized }));
+        const found = valuesOf({ shape, quantized });
         assert.ok(
           found.every((value, i) => Math.abs(value - given[i]) < 0.04),
           `${found} for ${given}`,
@@ -205,14 +238,19 @@ describe("§4 networks that run from storage", function () {
       { shape: [4, 3], axis: 1, group: 2 },
       { shape: [2, 1, 2, 3], axis: 2, span: 2 },
       { shape: [2, 1, 2, 3], axis: 2, span: 2, group: 1, scheme: "affine" as const },
+      { shape: [2, 1, 2, 3], axis: 2 },
+      { shape: [2, 1, 2, 3], axis: 3, group: 2 },
     ]) {
-      const quantized = quantize(full, { bits: 4, ...options });
-      const found = rowsOf(storeKernel({ shape: options.shape, quantized }));
-      const wanted = dequantize(quantized);
-      assert.ok(
-        found.every((value, i) => Math.abs(value - wanted[i]) < 1e-5),
-        `${found} for ${wanted}`,
-      );
+      for (const given of [values, full])
+        for (const depthwise of options.shape.length === 4 ? [false, true] : [false]) {
+          const quantized = quantize(given, { bits: 4, ...options });
+          const found = valuesOf({ shape: options.shape, depthwise, quantized });
+          const wanted = dequantize(quantized);
+          assert.ok(
+            found.every((value, i) => Math.abs(value - wanted[i]) < 1e-5),
+            `${found} for ${wanted}, ${JSON.stringify(options)}`,
+          );
+        }
     }
     assert.throws(
       () => storeKernel({ shape, quantized: quantize(full, { bits: 4, shape, group: 5 }) }),
@@ -224,7 +262,7 @@ describe("§4 networks that run from storage", function () {
     const kernel = storeKernel({ shape, clustered, mask });
     assert.equal(kernel.form, "codes");
     assert.deepEqual(
-      rowsOf(kernel),
+      valuesOf({ shape, clustered, mask }),
       [...codes].map((code, i) => (i < 9 ? [-1, 7][code] : 0)),
     );
     assert.throws(() => storeKernel({ shape }), /must have values or codes/);
@@ -242,6 +280,13 @@ describe("§4 networks that run from storage", function () {
       ],
     });
     assert.throws(() => storedOf(model), /memory \(lstm\), again \(repeatVector\); what can: dense, conv2d/);
+    const input = tf.input({ shape: [4, 11, 4] });
+    const fold = tf.layers.reshape({ name: "fold", targetShape: [-1, 4] }).apply(input);
+    const open = tf.model({ inputs: input, outputs: fold as tf.SymbolicTensor });
+    assert.throws(
+      () => storedOf(open),
+      /fold must have a shape that is known to run from storage, got \? x 4/,
+    );
     const { graph } = {
       graph: graphOf(
         tf.sequential({

@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import type { Scaling } from "../../datasets/index.ts";
-import { shapesOf, slimOf, storedOf } from "../../nn/index.ts";
+import { graphOf, shapesOf, storedOf } from "../../nn/index.ts";
 import type { Language } from "../../notebook/notebook.ts";
 import { writeFileAtomic } from "../../platform/node.ts";
 import { slimlabVersion } from "../../util/version.ts";
@@ -55,8 +55,11 @@ export async function compressFile(
   const kept = "meta" in opened ? (opened.meta as { scaling?: Scaling } | undefined)?.scaling : undefined;
   const asked = { ...from, ...((from.scaling ?? kept) ? { scaling: from.scaling ?? kept } : {}) };
   const examples = await loadExamples(portsOf(model), asked, signal);
+  const { scaling } = asked;
+  const meta = { ...("meta" in opened ? opened.meta : {}), ...(scaling ? { scaling } : {}) };
   const work = await compress({ model, ...(compression ? { compression } : {}) }, examples, {
     goal: options.goal,
+    meta,
     target: targets[0],
     epochs: options.epochs,
     seed,
@@ -66,21 +69,11 @@ export async function compressFile(
   const state = await work.result.load();
   try {
     await mkdir(out, { recursive: true });
-    const { scaling } = asked;
-    const meta = {
-      ...("meta" in opened ? opened.meta : {}),
-      ...(state.activations ? { activations: state.activations } : {}),
-      ...(scaling ? { scaling } : {}),
-    };
-    const slim = await slimOf(state.model, {
-      ...state.compression,
-      ...(Object.keys(meta).length > 0 ? { meta } : {}),
-    });
     const files: ReportInput["files"][number][] = [];
     const engineTimes: RunTime[] = [];
     for (const target of targets) {
       signal?.throwIfAborted();
-      const file = await writeTarget(target, state, slim, out, { integers, images: work.parts.train });
+      const file = await writeTarget(target, state, work.slim, out, { integers, images: work.parts.train });
       const { checked, time, note } = await checkedByEngine(file, state.model, work.parts.decide, signal);
       files.push({
         ...file,
@@ -109,6 +102,7 @@ export async function compressFile(
       source: images ?? data!,
       work,
       shapes: shapesOf(state.model),
+      graph: graphOf(state.model),
       compression: state.compression,
       files,
       times,

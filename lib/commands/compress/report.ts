@@ -1,6 +1,7 @@
 // The report of `slimlab compress`: what was tried, what was chosen and why, where the error arises and where the bytes are.
 import { type Report, type ReportPart, renderReport } from "../../book/report.ts";
 import { isSplit } from "../../datasets/index.ts";
+import { consumersOf, type Graph, type GraphNode } from "../../graph/index.ts";
 import type { AutoQuantizeRow, Compression } from "../../nn/index.ts";
 import type { Language } from "../../notebook/notebook.ts";
 import { bars, lines, scatter } from "../../plots/index.ts";
@@ -18,6 +19,8 @@ export interface ReportInput {
   work: Work;
   /** The kernels of the compressed network: their shapes by layer, and what compression knows of them. */
   shapes: Record<string, readonly number[]>;
+  /** The compressed network. */
+  graph: Graph;
   compression: Compression;
   files: readonly (WrittenFile & { checked?: { engine: string; difference: number } })[];
   times: readonly RunTime[];
@@ -141,7 +144,7 @@ function frontParts(work: Work, language: Language): ReportPart[] {
         return [`${one.label}: ${one.error}`, "", "", ...(labelled ? [""] : []), "", ""];
       return [
         one.label + mark,
-        size(one.bytes),
+        (one.settled ? "" : "≤ ") + size(one.bytes),
         percent(one.accuracy),
         ...(labelled ? [percent(one.agreement)] : []),
         one.divergence.toPrecision(3),
@@ -157,7 +160,17 @@ function frontParts(work: Work, language: Language): ReportPart[] {
     t.seconds,
   ];
   const failed = attempts.length - whole.length;
-  return [{ markdown: t.frontText(attempts.length, failed) }, { figure }, { head, rows }];
+  return [
+    {
+      markdown: t.frontText(
+        attempts.length,
+        failed,
+        whole.some(({ settled }) => !settled),
+      ),
+    },
+    { figure },
+    { head, rows },
+  ];
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
@@ -173,10 +186,29 @@ function bytesByLayer({ slimParts }: Work): Map<string, number> {
   return sums;
 }
 
-function layerTable({ work, shapes, compression }: ReportInput, language: Language): ReportPart {
+/**
+ * The layers of which outputs were compared, by the layer with weights whose outputs they hand on: what follows it alone,
+ * such as its ReLU.
+ */
+function outlets(graph: Graph, compared: ReadonlySet<string>): Map<string, string> {
+  const consumers = consumersOf(graph);
+  const found = new Map<string, string>();
+  for (const node of graph.nodes) {
+    let last: GraphNode | undefined = node;
+    while (last && !compared.has(last.name)) {
+      const next: readonly GraphNode[] = consumers.get(last.outputs[0]) ?? [];
+      last = next.length === 1 && next[0].inputs.length === 1 ? next[0] : undefined;
+    }
+    if (last) found.set(node.name, last.name);
+  }
+  return found;
+}
+
+function layerTable({ work, shapes, graph, compression }: ReportInput, language: Language): ReportPart {
   const t = wordsFor(work, language);
   const bytes = bytesByLayer(work);
   const sqnr = new Map(work.comparison.layers.map((one) => [one.layer, one.sqnr]));
+  const outlet = outlets(graph, new Set(sqnr.keys()));
   const details = work.result.details.flatMap(
     (one) => (one as { rows?: AutoQuantizeRow[] } | undefined)?.rows ?? [],
   );
@@ -196,7 +228,7 @@ function layerTable({ work, shapes, compression }: ReportInput, language: Langua
       ...(mask ? [t.whyPruned(kept)] : []),
       reasons.has(layer) ? t.whyRow(reasons.get(layer)!) : form === t.formFloat ? t.whyFloat : t.whyAlike,
     ];
-    const decibels = sqnr.get(layer);
+    const decibels = sqnr.get(outlet.get(layer) ?? layer);
     return [
       layer,
       number(elements(shape)),

@@ -53,8 +53,8 @@ const en = {
       `**A loss of at most ${percent(share)} is not met**: the best that was made loses ${percent(reached)}.`,
   },
   front: "Size against error",
-  frontText: (count: number, failed: number) =>
-    `${count} recipes were tried. Those on the dashed line are beaten by no other in both size and divergence.${failed > 0 ? ` ${failed} could not be carried out with this network; the table says why.` : ""}`,
+  frontText: (count: number, failed: number, quick: boolean) =>
+    `${count} recipes were tried.${quick ? " Sizes with ≤ are those of a quick coder: as the final file they would be somewhat smaller, but too large or too far from the original to be chosen." : ""} Those on the dashed line are beaten by no other in both size and divergence.${failed > 0 ? ` ${failed} could not be carried out with this network; the table says why.` : ""}`,
   frontFigure: "Smaller to the left, nearer to the original below",
   bytes: "bytes",
   divergence: "divergence",
@@ -160,8 +160,8 @@ const zh: typeof en = {
       `**没能把损失控制在 ${percent(share)} 以内**：最好的方案损失了 ${percent(reached)}。`,
   },
   front: "大小与误差",
-  frontText: (count, failed) =>
-    `共尝试了 ${count} 个方案。虚线上的方案，没有别的方案能在大小和散度两方面同时胜过。${failed > 0 ? `其中 ${failed} 个不适用于这个网络，原因见表。` : ""}`,
+  frontText: (count, failed, quick) =>
+    `共尝试了 ${count} 个方案。${quick ? "带 ≤ 的大小由快速编码得到：写成最终文件会略小一些，但仍然太大，或离原网络太远，不会被选中。" : ""}虚线上的方案，没有别的方案能在大小和散度两方面同时胜过。${failed > 0 ? `其中 ${failed} 个不适用于这个网络，原因见表。` : ""}`,
   frontFigure: "越靠左越小，越靠下越接近原网络",
   bytes: "字节",
   divergence: "散度",

@@ -1,6 +1,6 @@
 // The work of `slimlab compress`: tries recipes, each step kept as it is done, measures what came of each, and chooses.
 import { costOf, paretoFront } from "../../analysis/index.ts";
-import { slimParts } from "../../coding/index.ts";
+import { decodeSlim, encodeSlim, slimParts } from "../../coding/index.ts";
 import { arraysOf, divide, isSplit, type Samples } from "../../datasets/index.ts";
 import {
   type Comparison,
@@ -22,6 +22,7 @@ import {
 import { labelOf, type Recipe, type Row } from "../../pipeline/index.ts";
 import { type RecipeResult, runFrom } from "../../pipeline/run.ts";
 import { progress } from "../../util/progress.ts";
+import { nextTurn } from "../../util/turn.ts";
 import { adaptive, candidates, type Situation } from "./candidates.ts";
 import type { Examples } from "./examples.ts";
 import type { Goal } from "./goal.ts";
@@ -37,6 +38,8 @@ export interface WorkOptions {
   seed?: number;
   /** Where finished steps are kept; by default the user's cache. */
   cache?: string | false;
+  /** What the .slim file says beside the network. */
+  meta?: Record<string, unknown>;
   signal?: AbortSignal;
   onAttempt?: (attempt: Attempt) => void;
 }
@@ -47,6 +50,8 @@ export interface Attempt {
   label: string;
   /** Of the first format asked for. */
   bytes: number;
+  /** Whether a .slim file of these bytes was coded at leisure; others were coded quickly, and can only become smaller. */
+  settled: boolean;
   /** Share of the deciding images classified right; without labels, as the original does. */
   accuracy: number;
   /** Share of them that get the original's class, and how far probabilities are from its own, in nats an image. */
@@ -63,6 +68,8 @@ export interface Attempt {
 /** What an attempt leaves to work with. */
 interface Tried extends Attempt {
   result?: RecipeResult;
+  /** The .slim file, coded at leisure. */
+  slim?: Uint8Array;
 }
 
 /** The parts of the examples, and what each is for. */
@@ -94,6 +101,8 @@ export interface Work {
   comparison: Comparison;
   /** The same on images that no decision has seen, with the accuracy of both. */
   judged?: { before: Evaluation; after: Evaluation; agreement: number; divergence: number };
+  /** The .slim file. */
+  slim: Uint8Array;
   slimParts: ReturnType<typeof slimParts>;
 }
 
@@ -124,7 +133,7 @@ export async function compress(
   examples: Examples,
   options: WorkOptions,
 ): Promise<Work> {
-  const { goal, target, seed = 1, signal, onAttempt } = options;
+  const { goal, target, seed = 1, signal, onAttempt, meta } = options;
   // A network that was compressed before keeps its codes, which folding would change.
   const fresh =
     !given.compression ||
@@ -160,8 +169,7 @@ export async function compress(
     const done = (numbers: Omit<Tried, "recipe" | "label" | "seconds">) => {
       const one = { recipe, label, ...numbers, seconds: (performance.now() - start) / 1000 };
       tried.push(one);
-      const { result: _, ...plain } = one;
-      onAttempt?.(plain);
+      onAttempt?.(plainly(one));
       bar.update(tried.length, label);
       return one;
     };
@@ -171,6 +179,8 @@ export async function compress(
         seed,
         signal,
         cache: options.cache,
+        // The smaller version takes ten times as long, and most of what is tried is not chosen.
+        version: 1,
         onProgress: (share) => bar.update(Math.floor((tried.length + share) * 100) / 100, label),
       });
     } catch (error) {
@@ -178,6 +188,7 @@ export async function compress(
       if (signal?.aborted || goal.kind === "recipe") throw error;
       const { NaN: none } = Number;
       return done({
+        settled: false,
         bytes: none,
         accuracy: none,
         agreement: none,
@@ -194,6 +205,7 @@ export async function compress(
       const bytes = target === "slim" ? result.slim.length : sizeOfTarget(target, state);
       const { accuracy } = result.rows.at(-1)!;
       return done({
+        settled: target !== "slim",
         bytes,
         accuracy,
         ...distance(feed.outputs, reference, found, targetsOf(parts.decide)),
@@ -207,18 +219,25 @@ export async function compress(
 
   try {
     for (const recipe of fixed) await attempt(recipe);
-    if (goal.kind === "budget" && !situation.forEngine) await spendBudget(goal.bytes, attempt);
+    if (goal.kind === "budget" && !situation.forEngine)
+      await spendBudget(goal.bytes, async (recipe) => settled(await attempt(recipe), meta));
     if (goal.kind === "drop" && !situation.forEngine)
       await attempt(adaptive({ ...goal, floor: Math.max(0, before.accuracy - goal.share) }));
   } finally {
     bar.end();
   }
-  const { chosen, met } = choose(tried, goal, before);
+  const { chosen, met } = await settleChoice(tried, goal, before, (one) => {
+    signal?.throwIfAborted();
+    return settled(one, meta);
+  });
   const result = chosen.result!;
+  chosen.slim ??= atLeisure(result.slim, meta);
+  const file = chosen.slim;
   const state = await result.load();
   try {
     const looking = { forward: state.forward, signal };
-    const comparison = await compareModels(given.model, state.model, parts.decide, looking);
+    // With the folded original: its layers have the same names.
+    const comparison = await compareModels(model, state.model, parts.decide, looking);
     const judge = parts.judge;
     const judged = judge && {
       before: await evaluate(given.model, judge, { signal }),
@@ -237,18 +256,19 @@ export async function compress(
       labelled: examples.labelled,
       goal,
       target,
-      attempts: tried.map(({ result: _, ...plain }) => plain),
+      attempts: tried.map(plainly),
       front: paretoFront(
         tried.filter(({ error }) => error === undefined),
         ({ bytes }) => bytes,
         ({ divergence }) => -divergence,
-      ).map(({ result: _, ...plain }) => plain),
+      ).map(plainly),
       chosen,
       met,
       result,
       comparison,
       ...(judged ? { judged } : {}),
-      slimParts: slimParts(result.slim),
+      slim: file,
+      slimParts: slimParts(file),
     };
   } finally {
     state.model.dispose();
@@ -269,6 +289,48 @@ async function spendBudget(bytes: number, attempt: (recipe: Recipe) => Promise<T
     // Close enough below, or the most bits on offer.
     if (share >= 1 && share < 1.03) return;
     kernels *= share * 0.99;
+  }
+}
+
+const plainly = ({ result: _, slim: __, ...plain }: Tried): Attempt => plain;
+
+/** A .slim file that was coded quickly, as small as it can be. */
+function atLeisure(quick: Uint8Array, meta: Record<string, unknown> = {}): Uint8Array {
+  const model = decodeSlim(quick);
+  const all = { ...meta, ...model.meta };
+  return encodeSlim({ ...model, ...(Object.keys(all).length > 0 ? { meta: all } : {}) });
+}
+
+/** An attempt with the bytes that it will have. */
+function settled(one: Tried, meta: Record<string, unknown> | undefined): Tried {
+  if (one.settled || !one.result) return one;
+  one.slim = atLeisure(one.result.slim, meta);
+  one.bytes = one.slim.length;
+  one.settled = true;
+  return one;
+}
+
+/**
+ * Chooses among attempts of which most are coded quickly: those that could be chosen once they are coded at leisure are,
+ * the likeliest first, until the best is known.
+ */
+async function settleChoice(
+  tried: readonly Tried[],
+  goal: Goal,
+  before: Evaluation,
+  settle: (one: Tried) => Tried,
+): Promise<{ chosen: Tried; met: boolean }> {
+  const quick = new Map(tried.map((one) => [one, one.result?.slim.length ?? one.bytes]));
+  settle(choose(tried, goal, before).chosen);
+  for (;;) {
+    // How much less it was for those that are known, and some more.
+    const known = tried.filter((one) => one.settled && one.slim).map((one) => one.bytes / quick.get(one)!);
+    const least = 0.95 * known.reduce((a, b) => Math.min(a, b), 1);
+    const hopeful = tried.map((one) => ({ ...one, one, bytes: one.bytes * (one.settled ? 1 : least) }));
+    const { one } = choose(hopeful, goal, before).chosen;
+    if (one.settled) return choose(tried, goal, before);
+    settle(one);
+    await nextTurn();
   }
 }
 

@@ -24,6 +24,14 @@ export interface TfliteTensor {
   scale?: ArrayLike<number>;
   zeroPoint?: ArrayLike<number>;
   axis?: number;
+  /** Of a constant whose bytes are only what is not 0. */
+  sparsity?: Sparsity;
+}
+
+/** Compressed rows along the last axis: the index of each number that is kept, and where each row begins and the last ends. */
+export interface Sparsity {
+  starts: Uint32Array;
+  indices: Uint32Array;
 }
 
 /** A field of an operator's options: a byte, a whole number, a float, or a list of whole numbers. */
@@ -60,6 +68,7 @@ export const tfliteOps = {
   RESIZE_NEAREST_NEIGHBOR: [97, 74],
   LEAKY_RELU: [98, 75],
   ELU: [111, 0],
+  DENSIFY: [124, 0],
   QUANTIZE: [114, 0],
   DEPTH_TO_SPACE: [5, 94],
   SPACE_TO_DEPTH: [26, 19],
@@ -160,7 +169,7 @@ export function encodeTflite(model: TfliteModel): Uint8Array<ArrayBuffer> {
 }
 
 function tensorTable(builder: Builder, tensor: TfliteTensor, buffer: number): number {
-  const { name, type, shape, scale, zeroPoint, axis } = tensor;
+  const { name, type, shape, scale, zeroPoint, axis, sparsity } = tensor;
   const quantization =
     scale &&
     table(builder, {
@@ -168,14 +177,40 @@ function tensorTable(builder: Builder, tensor: TfliteTensor, buffer: number): nu
       3: { longs: zeroPoint ?? Array.from(scale, () => 0) },
       6: { int: axis ?? 0 },
     });
+  const layout = sparsity && sparsityTable(builder, shape, sparsity);
   return table(builder, {
     0: { ints: shape },
     1: { byte: tfliteTypes[type] },
     2: { int: buffer },
     3: { text: name },
     ...(quantization === undefined ? {} : { 4: { offset: quantization } }),
+    ...(layout === undefined ? {} : { 6: { offset: layout } }),
     8: { byte: 1 },
   });
+}
+
+/** The schema's SparsityParameters: every axis as it is but the last, which lists what there is. */
+function sparsityTable(builder: Builder, shape: readonly number[], { starts, indices }: Sparsity): number {
+  const axes = shape.map((size, axis) => {
+    if (axis < shape.length - 1) return table(builder, { 1: { int: size } });
+    const [segments, places] = [smallest(starts), smallest(indices)];
+    return table(builder, {
+      0: { byte: 1 },
+      2: { byte: segments.kind },
+      3: { offset: table(builder, { 0: segments.field }) },
+      4: { byte: places.kind },
+      5: { offset: table(builder, { 0: places.field }) },
+    });
+  });
+  return table(builder, { 0: { ints: shape.map((_, axis) => axis) }, 2: { offsets: axes } });
+}
+
+/** Whole numbers in the narrowest of the schema's vectors, with the vector's number in its union. */
+function smallest(values: Uint32Array): { kind: number; field: Field } {
+  const most = values.reduce((a, b) => Math.max(a, b), 0);
+  if (most < 2 ** 8) return { kind: 3, field: { bytes: Uint8Array.from(values) } };
+  if (most < 2 ** 16) return { kind: 2, field: { shorts: values } };
+  return { kind: 1, field: { ints: Array.from(values) } };
 }
 
 type Field =
@@ -184,7 +219,9 @@ type Field =
   | { text: string }
   | { offsets: readonly number[] }
   | { floats: ArrayLike<number> }
-  | { longs: ArrayLike<number> };
+  | { longs: ArrayLike<number> }
+  | { shorts: ArrayLike<number> }
+  | { bytes: Uint8Array };
 
 /** Writes a table with the given slots. */
 function table(builder: Builder, fields: Readonly<Record<number, Field | undefined>>): number {
@@ -211,6 +248,9 @@ function written(
   if ("ints" in field) return { offset: vector(builder, 4, field.ints, (value) => builder.addInt32(value)) };
   if ("offsets" in field)
     return { offset: vector(builder, 4, field.offsets, (value) => builder.addOffset(value)) };
+  if ("bytes" in field) return { offset: builder.createByteVector(field.bytes) };
+  if ("shorts" in field)
+    return { offset: vector(builder, 2, field.shorts, (value) => builder.addInt16(value)) };
   if ("floats" in field)
     return { offset: vector(builder, 4, field.floats, (value) => builder.addFloat32(value)) };
   if ("longs" in field)

@@ -25,6 +25,7 @@ import {
 } from "../network.ts";
 import {
   encodeTflite,
+  type Sparsity,
   type TfliteField,
   type TfliteModel,
   type TfliteOp,
@@ -46,6 +47,12 @@ export interface TfliteOptions {
   weights?: TfliteWeights;
   /** Kernels that are quantized already, symmetric and to at most 8 bits, by node: their codes and scales are kept. */
   quantized?: Record<string, Quantized>;
+  /**
+   * Kernels of floats, 32 or 16 bits, of which so much is 0 that it takes less: only what is not 0 is stored, and a DENSIFY
+   * operator makes a kernel dense again when the file is loaded. Not for 8 and 4 bits, which LiteRT's kernels for processors
+   * (XNNPACK) refuse behind DENSIFY.
+   */
+  sparse?: boolean;
   /** As for ONNX: grids of 8 bits for the input and for what layers give out. */
   activations?: ActivationGrids;
 }
@@ -72,6 +79,11 @@ export function tfliteModelOf(graph: Graph, options: TfliteOptions = {}): Tflite
   if (options.weights === "int4" && (options.activations || options.quantized))
     throw new RangeError(
       "weights int4 are chosen here, for activations in floats: give neither grids nor codes",
+    );
+  const weights = options.weights ?? (options.activations || options.quantized ? "int8" : "float32");
+  if (options.sparse && !weights.startsWith("float"))
+    throw new RangeError(
+      `sparse kernels must have weights float32 or float16, got ${weights}: LiteRT refuses others behind DENSIFY`,
     );
   const missing = graph.nodes.flatMap((node) => {
     const why = refusal(graph, node);
@@ -217,12 +229,12 @@ export class Maker {
     type: TfliteType,
     shape: readonly number[],
     values: ArrayBufferView,
-    quantization: Pick<TfliteTensor, "scale" | "axis"> = {},
+    more: Pick<TfliteTensor, "scale" | "axis" | "sparsity"> = {},
   ): number {
     const known = this.#constants.get(name);
     if (known !== undefined) return known;
     const bytes = new Uint8Array(values.buffer as ArrayBuffer, values.byteOffset, values.byteLength);
-    this.#tensors.push({ name, type, shape, bytes, ...quantization });
+    this.#tensors.push({ name, type, shape, bytes, ...more });
     this.#constants.set(name, this.#tensors.length - 1);
     return this.#tensors.length - 1;
   }
@@ -273,9 +285,9 @@ export class Maker {
     const shape = reshape(order.map((from) => own[from]));
     const name = `${node.shares ?? node.name}/${role}`;
     if (this.#weights === "float32")
-      return { tensor: this.constant(name, "FLOAT32", shape, permuted(values, own, order)), hybrid: false };
+      return { tensor: this.#floatKernel(name, shape, permuted(values, own, order)), hybrid: false };
     if (this.#weights === "float16") {
-      const half = this.constant(`${name}/half`, "FLOAT16", shape, toHalves(permuted(values, own, order)));
+      const half = this.#floatKernel(`${name}/half`, shape, toHalves(permuted(values, own, order)));
       this.#tensors.push({ name, type: "FLOAT32", shape });
       const tensor = this.#tensors.length - 1;
       this.operator("DEQUANTIZE", [half], [tensor], {}, 3);
@@ -293,6 +305,21 @@ export class Maker {
       scale: q.scale,
       hybrid: true,
     };
+  }
+
+  /** A kernel of floats, or of halves as their bits: only what is not 0, where that is wanted and takes less. */
+  #floatKernel(name: string, shape: number[], values: Float32Array | Uint16Array): number {
+    const type = values instanceof Float32Array ? "FLOAT32" : "FLOAT16";
+    const sparse = this.#options.sparse ? compressedRows(values, shape.at(-1)!) : undefined;
+    if (!sparse) return this.constant(name, type, shape, values);
+    const known = this.#constants.get(name);
+    if (known !== undefined) return known;
+    const kept = this.constant(`${name}/kept`, type, shape, sparse.values, { sparsity: sparse.sparsity });
+    this.#tensors.push({ name, type, shape });
+    const tensor = this.#tensors.length - 1;
+    this.operator("DENSIFY", [kept], [tensor]);
+    this.#constants.set(name, tensor);
+    return tensor;
   }
 
   /** A bias, in integers where the layer is. */
@@ -321,6 +348,32 @@ export class Maker {
       outputs,
     };
   }
+}
+
+/** Rows without what is 0 (a half's 0 has two signs); undefined where that takes more than it saves. */
+function compressedRows(
+  values: Float32Array | Uint16Array,
+  width: number,
+): { values: Float32Array | Uint16Array; sparsity: Sparsity } | undefined {
+  const isHalf = values instanceof Uint16Array;
+  const isKept = (value: number) => (isHalf ? (value & 0x7fff) !== 0 : value !== 0);
+  let count = 0;
+  for (const value of values) if (isKept(value)) count++;
+  const rows = values.length / width;
+  const bytesOf = (most: number) => (most < 2 ** 8 ? 1 : most < 2 ** 16 ? 2 : 4);
+  const taken = count * (values.BYTES_PER_ELEMENT + bytesOf(width - 1)) + (rows + 1) * bytesOf(count);
+  if (!(taken < values.byteLength)) return undefined;
+  const kept = isHalf ? new Uint16Array(count) : new Float32Array(count);
+  const indices = new Uint32Array(count);
+  const starts = new Uint32Array(rows + 1);
+  for (let i = 0, next = 0; i < values.length; i++) {
+    if (isKept(values[i])) {
+      kept[next] = values[i];
+      indices[next++] = i % width;
+    }
+    starts[Math.floor(i / width) + 1] = next;
+  }
+  return { values: kept, sparsity: { starts, indices } };
 }
 
 /** A grid in codes from −128 to 127, which TFLite has alone. */
