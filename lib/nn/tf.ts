@@ -2,5 +2,6 @@
 // `import * as tf from "@tensorflow/tfjs"` all get the same instance, engine and backend.
 export * as tf from "#tfjs";
 
+import "./gru.ts";
 import "./mended-layers.ts";
 import "./trainable-layers.ts";

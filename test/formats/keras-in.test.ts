@@ -6,7 +6,17 @@ import { unzipSync, zipSync } from "fflate";
 import { convert } from "../../lib/commands/convert.ts";
 import { inspect } from "../../lib/commands/inspect.ts";
 import { FormatError, importKeras } from "../../lib/formats/index.ts";
-import { loadSlim, modelOf, tf, useBackend } from "../../lib/nn/index.ts";
+import {
+  loadModel,
+  loadSlim,
+  modelOf,
+  quantizeWeights,
+  saveModel,
+  saveSlim,
+  tf,
+  useBackend,
+  weightsOf,
+} from "../../lib/nn/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { fuzz } from "./mutate.ts";
 import { relative } from "./networks.ts";
@@ -57,7 +67,7 @@ describe("formats: Keras in", function () {
   for (const [answers, files] of [
     [
       "answers.json",
-      ["sequential", "functional", "nested", "recurrent", "standardized"].flatMap((name) => [
+      ["sequential", "functional", "nested", "recurrent", "standardized", "gated"].flatMap((name) => [
         `${name}.keras`,
         `${name}.h5`,
       ]),
@@ -82,6 +92,51 @@ describe("formats: Keras in", function () {
     const model = modelOf(graph);
     // dense, norm, dense; dense, out: 42 + 24 + 42 + 42 + 14.
     assert.equal(model.countParams(), 164);
+  });
+
+  it("a GRU whose reset gate acts behind the product is copied, saved, trained and quantized like others", async () => {
+    const { graph } = await importKeras(await bytesOf("gated.keras"));
+    const model = modelOf(graph);
+    const known = (await answersOf("answers.json")).gated;
+    const folder = await mkdtemp(join(tmpdir(), "slimlab-gru-"));
+    try {
+      await saveSlim(join(folder, "a.slim"), model);
+      checkAnswers((await loadSlim(join(folder, "a.slim"))).model, known, "from .slim");
+      await saveModel(model, join(folder, "model"));
+      checkAnswers(await loadModel(join(folder, "model")), known, "from model.json");
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+    const { quantized } = quantizeWeights(model, { bits: 8 });
+    assert.deepEqual(Object.keys(quantized).sort(), Object.keys(weightsOf(model)).sort());
+    // Its gradient against differences.
+    const [{ values, shape }] = known.inputs;
+    const loss = () =>
+      tf.tidy(() => (model.predict(tf.tensor(values, shape)) as tf.Tensor).square().sum() as tf.Scalar);
+    const { grads } = tf.variableGrads(() =>
+      (model.apply(tf.tensor(values, shape)) as tf.Tensor).square().sum().asScalar(),
+    );
+    for (const weight of model.weights) {
+      const variable = (weight as unknown as { val: tf.Variable }).val;
+      const before = Float32Array.from(variable.dataSync());
+      const at = before.length >> 1;
+      const moved = [-1e-2, 1e-2].map((step) => {
+        variable.assign(
+          tf.tensor(
+            before.map((value, i) => (i === at ? value + step : value)),
+            variable.shape,
+          ),
+        );
+        return loss().dataSync()[0];
+      });
+      variable.assign(tf.tensor(before, variable.shape));
+      const slope = (moved[1] - moved[0]) / 2e-2;
+      const found = grads[variable.name].dataSync()[at];
+      assert.ok(
+        Math.abs(found - slope) < 2e-2 * Math.max(1, Math.abs(slope)),
+        `${weight.name}: ${found}, ${slope}`,
+      );
+    }
   });
 
   it("the commands take them", async () => {
@@ -110,7 +165,7 @@ describe("formats: Keras in", function () {
     const reset = (text: string) => text.replace('"reset_after": false', '"reset_after": true');
     await assert.rejects(
       importKeras(await changed("recurrent.keras", reset)),
-      refusal(/GRU "gru": reset_after is not supported/),
+      refusal(/GRU "gru": its bias must be of shape \[2,15\], but in the file it is \[15\]/),
     );
     const first = (text: string) => text.replaceAll('"channels_last"', '"channels_first"');
     await assert.rejects(

@@ -13,9 +13,7 @@ const kinds: Record<string, { kind: string; gates: number } | undefined> = {
 function partsOf(r: LayerReading, className: string, settings: Settings) {
   const { kind, gates } = kinds[className]!;
   settings.only({ stateful: false, return_state: false, time_major: false });
-  // Keras's own default, which TensorFlow.js has no kernel for.
-  if (className === "GRU" && settings.flag("reset_after", r.version >= 2))
-    throw new RangeError("reset_after is not supported: make the layer with reset_after=False");
+  const resetAfter = className === "GRU" && settings.flag("reset_after", r.version >= 2);
   const units = settings.whole("units");
   const [, features] = r.shape;
   if (r.shape.length !== 2) throw new RangeError(`its input must be steps x features, got [${r.shape}]`);
@@ -25,6 +23,7 @@ function partsOf(r: LayerReading, className: string, settings: Settings) {
     ...(gates > 1
       ? { recurrentActivation: cellActivation(settings, "recurrent_activation", "sigmoid", r.version) }
       : {}),
+    ...(resetAfter ? { resetAfter } : {}),
     useBias: settings.flag("use_bias", true),
     returnSequences: settings.flag("return_sequences", false),
     goBackwards: settings.flag("go_backwards", false),
@@ -32,7 +31,9 @@ function partsOf(r: LayerReading, className: string, settings: Settings) {
   const weights = (): Record<string, Constant> => ({
     kernel: r.weight("kernel", [features, gates * units]),
     recurrentKernel: r.weight("recurrent_kernel", [units, gates * units]),
-    ...(attributes.useBias ? { bias: r.weight("bias", [gates * units]) } : {}),
+    ...(attributes.useBias
+      ? { bias: r.weight("bias", resetAfter ? [2, gates * units] : [gates * units]) }
+      : {}),
   });
   return { kind, attributes, weights };
 }
