@@ -109,7 +109,7 @@ describe("formats: TFLite out", function () {
     const pruned = modelOf(graphOf(lenet));
     setWeights(pruned, applyMasks(weightsOf(pruned), globalSparsity(weightsOf(pruned), 0.9)));
     // A depthwise kernel, a transposed one and rows without any weight.
-    const mixed = branching();
+    const mixed = branching("tanh");
     const kept = ({ length }: Float32Array, every: number) =>
       Uint8Array.from({ length }, (_, i) => Number(i % every === 0 && i > length / 8));
     setWeights(
