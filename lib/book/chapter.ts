@@ -21,6 +21,7 @@ import { type Heading, type Prose, renderMarkdown } from "./markdown.ts";
 import { type PageParts, type PlotData, renderOutputs } from "./outputs.ts";
 import type { PageLink } from "./page.ts";
 import type { HidePaths } from "./paths.ts";
+import type { ReferencePage } from "./reference/pages.ts";
 import { words } from "./words.ts";
 
 /** A section of a page, for the search. */
@@ -266,6 +267,25 @@ function proseOf(text: string, usedIds: Set<string>, source: LinkSource, shelf: 
   return renderMarkdown(text, usedIds, (target, kind) => shelf.links.resolve(target, kind, source));
 }
 
+/** A text as a page's article, with one entry in the search for each heading, as in a notebook's cells. */
+function addText(page: Content, text: string, render: (part: string, usedIds: Set<string>) => Prose): void {
+  const html: string[] = [];
+  const usedIds = new Set(frameIds);
+  for (const part of text.split(/^(?=#{1,4} )/m)) {
+    const prose = render(part, usedIds);
+    addProse(page, prose);
+    html.push(prose.html);
+  }
+  page.article = `<section class="prose">${html.join("\n")}</section>`;
+}
+
+/** A page of the API reference: the list of rooms stands among the chapters, the rooms behind it. */
+export function referenceContent({ slug, title, markdown, language }: ReferencePage): Content {
+  const page = emptyPage({ slug, language, number: "", title, unlisted: slug !== "api" });
+  addText(page, markdown, (part, usedIds) => renderMarkdown(part, usedIds));
+  return page;
+}
+
 /** The page of a Markdown file. */
 export async function textContent(
   path: string,
@@ -281,15 +301,9 @@ export async function textContent(
     if ("reason" in place) throw new Error(t.leftOut[place.reason]);
     const text = await readFile(place.path, "utf8");
     link.title = titleOf({ ...empty, cells: [{ cell_type: "markdown", source: text, metadata: {} }] }, slug);
-    // One entry in the search for each heading, as in a notebook's cells.
-    const html: string[] = [];
-    const usedIds = new Set(frameIds);
-    for (const part of text.split(/^(?=#{1,4} )/m)) {
-      const prose = proseOf(part, usedIds, { path, page: pageName(link), language }, shelf);
-      addProse(page, prose);
-      html.push(prose.html);
-    }
-    page.article = `<section class="prose">${html.join("\n")}</section>`;
+    addText(page, text, (part, usedIds) =>
+      proseOf(part, usedIds, { path, page: pageName(link), language }, shelf),
+    );
   } catch (error) {
     const reason = shelf.hidePaths(error instanceof Error ? error.message : String(error));
     page.article = `<section class="prose"><h1>${escapeHtml(link.title)}</h1></section>${notice(t.broken.chapter(reason))}`;

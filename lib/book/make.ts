@@ -1,9 +1,11 @@
 // The book of a run that lies in files: executed copies and run.json in, the site out.
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { RunReport } from "../notebook/report.ts";
+import { packageRoot } from "../util/files.ts";
+import { referencePages } from "./reference/pages.ts";
 import { type Book, type BookOptions, buildBook } from "./site.ts";
 
 /** Builds the book with what the last run reported. */
@@ -11,7 +13,7 @@ export async function makeBook(
   notebooks: string,
   executed: string,
   output: string,
-  options: Pick<BookOptions, "runAt"> = {},
+  options: Pick<BookOptions, "runAt" | "reference"> = {},
 ): Promise<Book> {
   const path = join(executed, "run.json");
   let report: RunReport | undefined;
@@ -22,7 +24,10 @@ export async function makeBook(
       throw new Error(`${path} is damaged (${(error as Error).message}): slimlab run writes it anew`);
     }
   }
-  return buildBook({ notebooks, executed, output, report, ...options });
+  // A course of one's own has no need of the library's reference.
+  const own = resolve(notebooks) === join(packageRoot, "notebooks");
+  const reference = options.reference ?? (own ? await referencePages() : []);
+  return buildBook({ notebooks, executed, output, report, ...options, reference });
 }
 
 /** What a book lacks, a line each. */

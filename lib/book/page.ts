@@ -31,6 +31,8 @@ export interface PageLink {
   language: Language;
   number: string;
   title: string;
+  /** Found by links and the search, and not in the list of chapters. */
+  unlisted?: boolean;
 }
 
 /** A whole page. */
@@ -59,7 +61,7 @@ export function renderPage(page: PageParts): string {
   const previous = front
     ? undefined
     : (pages[index - 1] ?? { slug: "index", number: "", title: t.title, language: link.language });
-  const next = front ? pages[0] : pages[index + 1];
+  const next = front ? pages[0] : index < 0 ? undefined : pages[index + 1];
   const toc = page.headings.filter(({ level }) => level === 2 || level === 3);
   const home = "index.html";
 

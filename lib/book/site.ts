@@ -14,12 +14,20 @@ import { folderSize, replaceFolder } from "../util/folders.ts";
 import { escapeHtml } from "../util/html.ts";
 import { isAlive } from "../util/process.ts";
 import { slimlabVersion } from "../util/version.ts";
-import { type Content, notebookContent, type Shelf, statusNote, textContent } from "./chapter.ts";
+import {
+  type Content,
+  notebookContent,
+  referenceContent,
+  type Shelf,
+  statusNote,
+  textContent,
+} from "./chapter.ts";
 import { decoded, Links } from "./links.ts";
 import { liveData } from "./live.ts";
 import { freeId } from "./markdown.ts";
 import { chapterList, dataScript, renderPage } from "./page.ts";
 import { type HidePaths, pathHider } from "./paths.ts";
+import type { ReferencePage } from "./reference/pages.ts";
 import { words } from "./words.ts";
 
 /** Options of {@link buildBook}. */
@@ -33,6 +41,8 @@ export interface BookOptions {
   report?: RunReport;
   /** Where a chapter can be run in the page, from the book's folder; its path follows. */
   runAt?: string;
+  /** The pages of the API reference. */
+  reference?: readonly ReferencePage[];
 }
 
 /** What was built. */
@@ -121,6 +131,7 @@ async function writePages(
     if (language !== "en" && pages.length === 0) continue;
     const front = pages.findIndex(({ link }) => link.slug === "index");
     const text = front >= 0 ? pages.splice(front, 1)[0] : undefined;
+    pages.push(...(options.reference ?? []).filter((one) => one.language === language).map(referenceContent));
     pages.unshift(frontPage(language, pages, text, report));
     contents.set(language, pages);
   }
@@ -218,7 +229,9 @@ async function writePage(page: Content, folder: string, frame: Frame): Promise<s
   }
   const html = renderPage({
     ...page,
-    pages: contents.get(language)!.flatMap((one) => (one.link.slug === "index" ? [] : [one.link])),
+    pages: contents
+      .get(language)!
+      .flatMap(({ link }) => (link.slug === "index" || link.unlisted ? [] : [link])),
     otherLanguage: contents.has(other) ? `${way}${twin}.html` : undefined,
     plotScript: plots.length > 0 ? `${address}.plots.js` : undefined,
     footer: escapeHtml(words[language].made(slimlabVersion, report?.node || process.versions.node)),
@@ -270,7 +283,7 @@ function frontPage(
   const own =
     text?.article ?? `<section class="prose"><h1>${t.title}: ${t.subtitle}</h1><p>${t.intro}</p></section>`;
   const list = chapterList(
-    pages.map((page) => page.link),
+    pages.flatMap(({ link }) => (link.unlisted ? [] : [link])),
     undefined,
     (link) => {
       const name = `${link.language === "en" ? "" : `${link.language}/`}${link.slug}.ipynb`;

@@ -69,7 +69,10 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
       if (/^fa-.*\.(svg|eot|ttf)$/.test(name)) await rm(join(out, "build", name));
     if (hasBook) {
       onProgress("the book");
-      await makeBook(notebooks, executed, join(out, "book"), { runAt: "../notebooks/index.html?path=" });
+      await makeBook(notebooks, executed, join(out, "book"), {
+        runAt: "../notebooks/index.html?path=",
+        reference: [],
+      });
     }
     await writeFile(join(out, ours), `${JSON.stringify({ hasBook })}\n`);
     signal?.throwIfAborted();
