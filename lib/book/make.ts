@@ -5,7 +5,7 @@ import { join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { RunReport } from "../notebook/report.ts";
 import { packageRoot } from "../util/files.ts";
-import { referencePages } from "./reference/pages.ts";
+import { type ReferencePage, referencePages } from "./reference/pages.ts";
 import { type Book, type BookOptions, buildBook } from "./site.ts";
 
 /** Builds the book with what the last run reported. */
@@ -26,8 +26,18 @@ export async function makeBook(
   }
   // A course of one's own has no need of the library's reference.
   const own = resolve(notebooks) === join(packageRoot, "notebooks");
-  const reference = options.reference ?? (own ? await referencePages() : []);
+  const reference = options.reference ?? (own ? await referenceOrNone() : []);
   return buildBook({ notebooks, executed, output, report, ...options, reference });
+}
+
+/** The book is worth having without its reference, too. */
+async function referenceOrNone(): Promise<ReferencePage[]> {
+  try {
+    return await referencePages();
+  } catch (error) {
+    console.warn(`the book has no API reference: ${(error as Error).message.split("\n")[0]}`);
+    return [];
+  }
 }
 
 /** What a book lacks, a line each. */

@@ -1,3 +1,4 @@
+// §4 Coding: weights as few bits: Huffman and range coders, gaps between what is kept, and the .slim file.
 export {
   canonicalCodes,
   codedBits,

@@ -1,3 +1,4 @@
+// Data sets that ship or are fetched, samples of any kind, and how they are divided.
 export type { DownloadProgress } from "../util/download.ts";
 export { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
 export { encodeIdx, type Idx, parseIdx } from "./idx.ts";

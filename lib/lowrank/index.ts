@@ -1,3 +1,4 @@
+// §3.3: low rank: singular values, factors of matrices, Tucker and CP decompositions of kernels.
 export * from "./choose-rank.ts";
 export * from "./factorize.ts";
 export * from "./least-squares.ts";

@@ -2,7 +2,13 @@ import { costOf, paretoFront } from "slimlab/analysis";
 
 const { parameters, macs } = costOf([
   { name: "image", kind: "input", outputShape: [28, 28, 1] },
-  { name: "conv", kind: "conv2d", kernelShape: [5, 5, 1, 20], otherParameters: 20, outputShape: [24, 24, 20] },
+  {
+    name: "conv",
+    kind: "conv2d",
+    kernelShape: [5, 5, 1, 20],
+    otherParameters: 20,
+    outputShape: [24, 24, 20],
+  },
 ]);
 console.log(parameters, macs); // 520 288000
 

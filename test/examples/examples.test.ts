@@ -34,9 +34,13 @@ describe("examples of the reference", function () {
       await import(address);
     }
     process.exit();`;
-    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
-      cwd: packageRoot,
-    });
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ["--input-type=module", "--eval", program],
+      {
+        cwd: packageRoot,
+      },
+    );
     const printed = stdout.split(/^== \d+\n/m).slice(1);
     for (const [i, room] of rooms.entries()) {
       const expected = printedBy(readFileSync(sources[i], "utf8"));

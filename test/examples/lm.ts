@@ -1,6 +1,8 @@
 import { lettersOf, openSmallModel, perplexityOf } from "slimlab/lm";
 
 const model = await openSmallModel();
-const { perplexity } = await perplexityOf(model, [lettersOf("Pruning removes what a network can do without.")]);
+const { perplexity } = await perplexityOf(model, [
+  lettersOf("Pruning removes what a network can do without."),
+]);
 console.log(perplexity < 15); // true
 await model.close();

@@ -50,7 +50,8 @@ function parametersOf(signature: Reflection): string {
 
 function typeOf(type: Type | undefined): string {
   const members = type?.declaration;
-  if (!members) return type ? String(type) : "unknown";
+  // What typed arrays lie in is of no concern here.
+  if (!members) return type ? String(type).replaceAll("<ArrayBufferLike>", "") : "unknown";
   const call = members.signatures?.[0];
   if (call) return `${parametersOf(call)} => ${typeOf(call.type)}`;
   const fields = (members.children ?? []).map(
@@ -119,8 +120,9 @@ function entryOf(item: Reflection): string {
 function introOf(room: string): string {
   const path = join(packageRoot, "lib", room, "index.ts");
   const [comment = ""] = /^(?:\/\/.*\n)+/.exec(readFileSync(path, "utf8")) ?? [];
-  const text = comment.replace(/^\/\/ ?/gm, "").trim();
-  return text.replace(new RegExp(`^slimlab/${room}(?:, as cells import it)?: `), "");
+  const text = line(comment.replace(/^\/\/ ?/gm, ""));
+  const own = text.replace(new RegExp(`^slimlab/${room}(?:, as cells import it)?: `), "");
+  return own.charAt(0).toUpperCase() + own.slice(1);
 }
 
 const groups = [

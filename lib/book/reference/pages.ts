@@ -63,7 +63,11 @@ function isThere(name: string): boolean {
   }
 }
 
-/** The pages: those that are kept, made anew where TypeDoc is there and something has changed; none without both. */
+/**
+ * The pages: those that are kept, made anew where TypeDoc is there and something has changed; none without both.
+ *
+ * @throws Error with TypeDoc's own words where it fails
+ */
 export async function referencePages(): Promise<ReferencePage[]> {
   const found = existsSync(kept) ? JSON.parse(readFileSync(kept, "utf8")) : undefined;
   if (!isThere("typedoc")) return found?.pages ?? [];
