@@ -362,14 +362,19 @@ try { new Decorated().m(); } catch (error) { console.log(error.stack); }
         join(folder, "three.tsx"),
         "import Def from './def'; export default new Def().v + 2;\n",
       );
+      await writeFile(
+        join(folder, "front.mts"),
+        "import Def from './def.ts';\nexport { default as Again, n as made } from './def.ts';\nexport default Def;\n",
+      );
       const code = [
+        "import front, { Again, made } from './front.mts';",
         "import Def, { n } from './def';",
         "import fun from './fun.js';",
         "import three from './three';",
         "import * as all from './def.ts';",
         "const { default: again } = await import('./def.ts');",
         "all.more();",
-        "[new Def().v, n, fun(), three, all.default === Def, again === Def, all.n, Object.keys(all).join()]",
+        "[new front().v, new Again().v, typeof made, new Def().v, n, fun(), three, all.default === Def, again === Def, all.n, Object.keys(all).join()]",
       ].join("\n");
       for (const type of ["", ', "type": "commonjs"', ', "type": "module"']) {
         await writeFile(join(folder, "package.json"), `{ "name": "own"${type} }`);
@@ -379,7 +384,7 @@ try { new Decorated().m(); } catch (error) { console.log(error.stack); }
         const result = await run(`reload();\n${code}`);
         assert.match(
           String(text(result)),
-          new RegExp(`^\\[\\s*1,\\s*3,\\s*'fun',\\s*3,\\s*true,\\s*true,\\s*3,\\s*'${keys}'\\s*\\]$`),
+          new RegExp(`^\\[\\s*1,\\s*1,\\s*'number',\\s*1,\\s*3,\\s*'fun',\\s*3,\\s*true,\\s*true,\\s*3,\\s*'${keys}'\\s*\\]$`),
           JSON.stringify(result.outputs),
         );
       }

@@ -1,55 +1,18 @@
 // Imports in cells: ES modules, CommonJS modules, JSON, and the project's own TypeScript, seen from the notebook's folder.
 import { readFileSync } from "node:fs";
-import Module, { createRequire, isBuiltin, register as registerHook } from "node:module";
+import Module, { createRequire, isBuiltin } from "node:module";
 import { dirname, isAbsolute, join, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../../util/files.ts";
 import { importFunction, metaName } from "../cell/words.ts";
+import { defaults, generationName, registerHook, reloading } from "./hooks.ts";
 import { fileToRun, findUp } from "./resolve.ts";
 
 type ModuleNamespace = Record<string, unknown>;
 
 /** Modules that the kernel itself provides, by specifier. */
 export const ownModules = new Map<string, () => ModuleNamespace>();
-
-const generationName = "slimlab";
-
-/** A module that was imported anew imports its own modules anew: the mark in its address passes to theirs. */
-const reloadHook = `data:text/javascript,${encodeURIComponent(`
-export async function resolve(specifier, context, next) {
-  const found = await next(specifier, context);
-  const mark = /[?&]${generationName}=(\\d+)/.exec(context.parentURL ?? "");
-  if (!mark || !found.url.startsWith("file:") || found.url.includes("/node_modules/")) return found;
-  if (/[?&]${generationName}=/.test(found.url)) return found;
-  return { ...found, url: found.url + (found.url.includes("?") ? "&" : "?") + "${generationName}=" + mark[1] };
-}`)}`;
-
-/**
- * Between one's own modules, `import x from` means the default export also where Node runs the importing one as an ES module
- * (it is an .mts file) and the other as CommonJS (no package.json says what it is): Node would give all of `module.exports`.
- */
-const defaultHook = `data:text/javascript,${encodeURIComponent(`
-const modules = new Set();
-const behind = new Map();
-const mark = "slimlab-default";
-export async function resolve(specifier, context, next) {
-  const own = behind.get(context.parentURL);
-  if (own) return { ...own, shortCircuit: true };
-  const found = await next(specifier, context);
-  const { url, format } = found;
-  if (!url.startsWith("file:") || url.includes("/node_modules/")) return found;
-  if (format === "module") modules.add(url);
-  if (format !== "commonjs" || !modules.has(context.parentURL)) return found;
-  const front = url + (url.includes("?") ? "&" : "?") + mark;
-  behind.set(front, found);
-  return { ...found, format: "module", url: front, shortCircuit: true };
-}
-export async function load(url, context, next) {
-  if (!behind.has(url)) return next(url, context);
-  const source = 'import whole from "x"; export * from "x"; export default whole?.__esModule ? whole.default : whole;';
-  return { format: "module", source, shortCircuit: true };
-}`)}`;
 
 /** Whether a file is the project's own, and not a package's or the kernel's. */
 function isProjects(file: string): boolean {
@@ -93,7 +56,7 @@ export function provideModules(folder: string): void {
 
   /** The next import of each of the project's own modules reads its file anew. */
   function reload(): void {
-    if (generation++ === 0) registerHook(reloadHook);
+    if (generation++ === 0) registerHook(reloading);
     for (const file of Object.keys(createdRequire.cache))
       if (isProjects(file)) delete createdRequire.cache[file];
   }
@@ -286,7 +249,7 @@ async function useTsx(): Promise<void> {
   register();
   const { register: registerRequire } = await import("tsx/cjs/api");
   registerRequire();
-  registerHook(defaultHook);
+  registerHook(defaults);
 }
 
 /** Whoever asks for the tslab package gets its API in this kernel, and not the one that waits for tslab's own. */
