@@ -384,7 +384,9 @@ try { new Decorated().m(); } catch (error) { console.log(error.stack); }
         const result = await run(`reload();\n${code}`);
         assert.match(
           String(text(result)),
-          new RegExp(`^\\[\\s*1,\\s*1,\\s*'number',\\s*1,\\s*3,\\s*'fun',\\s*3,\\s*true,\\s*true,\\s*3,\\s*'${keys}'\\s*\\]$`),
+          new RegExp(
+            `^\\[\\s*1,\\s*1,\\s*'number',\\s*1,\\s*3,\\s*'fun',\\s*3,\\s*true,\\s*true,\\s*3,\\s*'${keys}'\\s*\\]$`,
+          ),
           JSON.stringify(result.outputs),
         );
       }
