@@ -92,6 +92,9 @@ ${body}
 `;
 }
 
+/** A number and nothing else but its unit: a sentence may begin with a number, too. */
+const amount = /^[≤≥]? ?[-–+]?[\d.,]+(?:e[-+]?\d+)?(?: ?(?:%|[kKMG]?B|m?s|dB))?$/;
+
 function renderPart(part: ReportPart, ids: Set<string>): string {
   if ("markdown" in part) return renderMarkdown(part.markdown, ids).html;
   if ("code" in part) return `<pre tabindex="0"><code>${highlight(part.code, part.language)}</code></pre>`;
@@ -105,9 +108,7 @@ function renderPart(part: ReportPart, ids: Set<string>): string {
   const isNumber = head.map(
     (_, i) =>
       rows.length > 0 &&
-      rows.every(
-        (row) => typeof row[i] === "number" || /^[-–+]?[\d.,]/.test(String(row[i])) || row[i] === "",
-      ),
+      rows.every((row) => typeof row[i] === "number" || row[i] === "" || amount.test(String(row[i]))),
   );
   const line = (tag: string, cells: readonly (string | number)[]) =>
     `<tr>${cells

@@ -346,6 +346,8 @@ async function writeForEngine(
   } as OnnxOptions & TfliteOptions;
   const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
   await writeFileAtomic(to, encode(ready, written));
+  if (options.sparse && options.weights === "float16")
+    return "not for LiteRT.js (2.5): it answers NaN for sparse kernels of 16 bits, which LiteRT elsewhere runs";
   if (!calibrated.activations) return "";
   return `8-bit activations for ${extension === ".onnx" ? (options.target ?? "ort") : "LiteRT"}`;
 }

@@ -64,7 +64,8 @@ const wordsFor = ({ parts }: Work, language: Language) => wordsOf(language, isSp
 
 const code = (text: string) => `\`${text}\``;
 
-function summaryOf({ work }: ReportInput, language: Language): string {
+function summaryOf(input: ReportInput, language: Language): string {
+  const { work } = input;
   const t = wordsFor(work, language);
   const { chosen, original, labelled, judged, comparison, goal, met } = work;
   const text = t.summary({
@@ -81,12 +82,38 @@ function summaryOf({ work }: ReportInput, language: Language): string {
     images: judged?.after.count ?? comparison.count,
     fair: judged !== undefined,
   });
-  if (met || goal.kind === "recipe") return text;
+  const told = `${text}\n\n${atAGlance(input, language)}`;
+  if (met || goal.kind === "recipe") return told;
   const missed =
     goal.kind === "budget"
       ? t.notMet.budget(goal.bytes, chosen.bytes)
       : t.notMet.drop(goal.share, original.accuracy.accuracy - chosen.accuracy);
-  return `${missed}\n\n${text}`;
+  return `${missed}\n\n${told}`;
+}
+
+/** Before and after in a few lines, as a table in Markdown. */
+function atAGlance({ work, times }: ReportInput, language: Language): string {
+  const t = wordsFor(work, language);
+  const { original, chosen, judged, labelled } = work;
+  const time = (name: string) => {
+    const found = times.find((one) => one.name === name);
+    return found ? `${found.median.toFixed(found.median < 10 ? 2 : 1)} ms` : "";
+  };
+  const own = times.find(({ name }) => name === "slimlab/runtime");
+  const rows = [
+    [t.bytes, size(original.bytes), size(chosen.bytes)],
+    [
+      t.accuracy(labelled, original.accuracy.measure),
+      percent(judged?.before.accuracy ?? original.accuracy.accuracy),
+      percent(judged?.after.accuracy ?? chosen.accuracy),
+    ],
+    [t.memory, size(original.bytes), own?.bytes === undefined ? "" : size(own.bytes)],
+    [`${t.latency}, TensorFlow.js`, time("TensorFlow.js, original"), time("TensorFlow.js, compressed")],
+    ...(own ? [[`${t.latency}, slimlab/runtime`, "", time(own.name)]] : []),
+  ].filter(([, before, after]) => before || after);
+  return [["", t.before, t.after], ["---", "---:", "---:"], ...rows]
+    .map((row) => `| ${row.join(" | ")} |`)
+    .join("\n");
 }
 
 function recommendation({ work, notes }: ReportInput, language: Language): ReportPart[] {

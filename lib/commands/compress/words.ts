@@ -67,7 +67,7 @@ const en = {
   agreement: "agreement",
   layers: "Layer by layer",
   layersText:
-    "Bytes are those of the .slim file. SQNR compares what the layer gives out with what it gave before, in decibels: 20 dB are an error of a tenth, 40 dB of a hundredth.",
+    "Bytes are those of the .slim file. SQNR compares what the layer gives out with what it gave before, in decibels: 20 dB are an error of a tenth, 40 dB of a hundredth. Automatic quantization may have given channels another scale (equalization): then it says little.",
   layer: "layer",
   weights: "weights",
   kept: "kept",
@@ -96,6 +96,8 @@ const en = {
   notes: "notes",
   notRun: "not run",
   latency: "Time for one image",
+  before: "original",
+  after: "compressed",
   latencyText:
     "On this machine, one image at a time, in turns; the median and what nine of ten runs stay within.",
   runBy: "run by",
@@ -173,7 +175,7 @@ const zh: typeof en = {
   agreement: "一致率",
   layers: "逐层情况",
   layersText:
-    "字节数指 .slim 文件中的字节。SQNR 把该层现在的输出与压缩前相比，以分贝计：20 dB 相当于十分之一的误差，40 dB 相当于百分之一。",
+    "字节数指 .slim 文件中的字节。SQNR 把该层现在的输出与压缩前相比，以分贝计：20 dB 相当于十分之一的误差，40 dB 相当于百分之一。自动量化可能改变了通道的尺度（均衡），这时该数值意义不大。",
   layer: "层",
   weights: "权重数",
   kept: "保留",
@@ -201,6 +203,8 @@ const zh: typeof en = {
   notes: "说明",
   notRun: "未运行",
   latency: "单张图像的用时",
+  before: "原网络",
+  after: "压缩后",
   latencyText: "在本机上每次一张图像，轮流测量；给出中位数，以及九成运行不超过的时间。",
   runBy: "运行方式",
   median: "中位数 (ms)",
