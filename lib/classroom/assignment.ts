@@ -1,12 +1,15 @@
 // The teacher's notebook, run in a kernel of its own that judges what students' notebooks give. The student's process sees
 // neither the checks nor what they compare with.
+import { createHash } from "node:crypto";
 import { dirname, resolve } from "node:path";
 import { type KernelClient, startKernel } from "../kernel/client.ts";
 import { type Notebook, readNotebook, textOf } from "../notebook/notebook.ts";
 import { run } from "../notebook/run.ts";
+import { givenName, withGiven } from "./border/given.ts";
 import { withInPlaceCalls } from "./border/in-place.ts";
 import { type Verdict, verdictMime } from "./border/judge.ts";
 import { type CheckCell, checkCells } from "./exercises.ts";
+import type { Part } from "./parts.ts";
 import { type CellFacts, factsOf, sliceFor } from "./slice.ts";
 import { isSolution } from "./solutions.ts";
 
@@ -134,16 +137,15 @@ export class Judge {
   }
 
   /**
-   * Judges an exercise cell with the values that the student's kernel serves at the socket where the judge listens; or
-   * with the teacher's own.
+   * Judges a part of an exercise cell with the values that the student's kernel serves at the socket where the judge listens.
    */
-  async judge(cell: CheckCell, seconds: number, from: "student" | "teacher" = "student"): Promise<Verdict> {
+  async judge(part: Part, seconds: number): Promise<Verdict> {
     const kernel = await this.#ready();
     const limit = new AbortController();
     // The judge's own work, such as training, counts too; then it may be that something must end it from outside.
     const timer = setTimeout(() => limit.abort(), Math.min(seconds * 1000 + 5000, 2e9));
     try {
-      const result = await kernel.execute(judgeCode(cell, from === "student", seconds), {
+      const result = await kernel.execute(judgeCode(part, seconds), {
         signal: limit.signal,
       });
       for (const output of result.outputs) {
@@ -174,14 +176,13 @@ export class Judge {
   }
 }
 
-/** An exercise cell with the student's values in the place of its own, or as it is. */
-function judgeCode(cell: CheckCell, fromStudent: boolean, seconds: number): string {
+/** An exercise's code, with the student's values in the place of its own. */
+function judgeCode({ given, imports, code }: Part, seconds: number): string {
   const judge = desk("slimlab.judge");
-  const names = cell.given;
-  const take = `const { ${names.join(", ")} } = await ${judge}.take(${JSON.stringify(names)});\n`;
-  const checks = () => withInPlaceCalls(cell.after, names, `${judge}.inPlace`);
-  const body = fromStudent ? cell.before + take + checks() : cell.own;
-  return `${cell.imports}await ${judge}.run(async () => {\n${body}}, ${seconds})`;
+  const body = withGiven(withInPlaceCalls(code, given, `${judge}.inPlace`), given);
+  const key = createHash("sha256").update(`${imports}\n${code}`).digest("hex");
+  const question = JSON.stringify({ key, names: given, seconds });
+  return `${imports}await ${judge}.run(${question}, async (${givenName}) => {\n${body}})`;
 }
 
 /** The names of other cells that an exercise's checks use. */

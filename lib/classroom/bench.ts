@@ -4,14 +4,12 @@ import { textOf } from "../notebook/notebook.ts";
 import { type Desk, QueueLostError, Sender } from "../queue/index.ts";
 import { unlessAborted } from "../util/abort.ts";
 import { type Assignment, assignmentOf, Judge } from "./assignment.ts";
-import { freeCases, type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
+import { type Baseline, baselineOf } from "./baseline.ts";
+import { type Grade, type GradeOptions, gradeNotebook, ungraded } from "./grade.ts";
 import type { Isolation, Limits } from "./isolation.ts";
 import { sweepGraders } from "./left-over.ts";
 import { SandboxPool } from "./pool.ts";
 import type { Submission } from "./submissions.ts";
-
-/** The cases that pass before any work is done, by exercise. */
-export type Free = Map<string, Set<string>>;
 
 /** Where submissions are graded. */
 export interface Bench {
@@ -27,9 +25,9 @@ export interface BenchOptions extends Omit<GradeOptions, "files" | "free"> {
   limits?: Limits;
   /** What containers are made of. */
   image?: string;
-  /** What passes in the notebook as it was handed out, if that is known; else it is found, and told. */
-  free?: Free;
-  onFree?: (free: Free) => Promise<void>;
+  /** What is known of the assignment, if an earlier run has found it; else it is found, and told. */
+  baseline?: Baseline;
+  onBaseline?: (baseline: Baseline) => Promise<void>;
 }
 
 /** Options of {@link LocalBench}. */
@@ -46,7 +44,7 @@ export class LocalBench implements Bench {
   readonly #pool: SandboxPool;
   readonly #judges = new Set<Judge>();
   readonly #idle: Judge[] = [];
-  #free: Promise<Free> | undefined;
+  #baseline: Promise<Baseline> | undefined;
 
   constructor(assignment: Assignment, options: LocalOptions) {
     const { places, isolation, limits, image } = options;
@@ -55,27 +53,29 @@ export class LocalBench implements Bench {
     this.#options = options;
     void sweepGraders();
     this.#pool = new SandboxPool({ isolation, limits, image, size: places, modules: modulesOf(assignment) });
-    if (options.free) this.#free = Promise.resolve(options.free);
+    if (options.baseline) this.#baseline = Promise.resolve(options.baseline);
   }
 
-  /** What passes in the notebook as it was handed out; found once. */
-  free(): Promise<Free> {
-    this.#free ??= this.#withJudge(async (judge) => {
-      const free = await freeCases(judge, this.#pool, this.#options);
-      await this.#options.onFree?.(free);
-      return free;
+  /** What is known of the assignment; found once. */
+  baseline(): Promise<Baseline> {
+    this.#baseline ??= this.#withJudge(async (judge) => {
+      const baseline = await baselineOf(judge, this.#pool, this.#options);
+      await this.#options.onBaseline?.(baseline);
+      return baseline;
     });
-    return this.#free;
+    return this.#baseline;
   }
 
-  grade(submission: Submission, known?: Free): Promise<Grade> {
-    if (known) this.#free ??= Promise.resolve(known);
+  grade(submission: Submission, known?: Baseline): Promise<Grade> {
+    if (known) this.#baseline ??= Promise.resolve(known);
     return this.#withJudge(async (judge) => {
       // Asked for while this judge is taken: the baseline has one of its own.
-      const free = known ?? (await this.free());
+      const { free, limits } = known ?? (await this.baseline());
+      const { timeout = limits.cell, totalTimeout = limits.notebook } = this.#options;
       try {
         const { notebook, files } = submission;
-        return await gradeNotebook(notebook!, judge, this.#pool, { ...this.#options, files, free });
+        const options = { ...this.#options, timeout, totalTimeout, files, free };
+        return await gradeNotebook(notebook!, judge, this.#pool, options);
       } catch (error) {
         return troubled(this.#assignment, error);
       }
@@ -126,7 +126,7 @@ interface GradeStart {
 }
 
 /** What a worker is asked. */
-type GradeQuestion = { ask: "free" } | { ask: "grade"; submission: Submission; free: Free };
+type GradeQuestion = { ask: "baseline" } | { ask: "grade"; submission: Submission; baseline: Baseline };
 
 /** The kind of a queue's tasks that are submissions. */
 export const gradeKind = "grade";
@@ -138,13 +138,13 @@ export class QueueBench implements Bench {
   readonly #assignment: Assignment;
   readonly #options: BenchOptions;
   readonly #sender: Sender;
-  #free: Promise<Free> | undefined;
+  #baseline: Promise<Baseline> | undefined;
 
   private constructor(assignment: Assignment, options: BenchOptions, sender: Sender) {
     this.#assignment = assignment;
     this.#options = options;
     this.#sender = sender;
-    if (options.free) this.#free = Promise.resolve(options.free);
+    if (options.baseline) this.#baseline = Promise.resolve(options.baseline);
   }
 
   static async open(
@@ -163,12 +163,12 @@ export class QueueBench implements Bench {
   }
 
   async grade(submission: Submission): Promise<Grade> {
-    this.#free ??= this.#ask<Free>({ ask: "free" }).then(async (free) => {
-      await this.#options.onFree?.(free);
-      return free;
+    this.#baseline ??= this.#ask<Baseline>({ ask: "baseline" }).then(async (baseline) => {
+      await this.#options.onBaseline?.(baseline);
+      return baseline;
     });
     try {
-      return await this.#ask<Grade>({ ask: "grade", submission, free: await this.#free });
+      return await this.#ask<Grade>({ ask: "grade", submission, baseline: await this.#baseline });
     } catch (error) {
       if (error instanceof QueueLostError || this.#options.signal?.aborted) throw error;
       return troubled(this.#assignment, error);
@@ -196,7 +196,7 @@ export function gradeDesk({ isolation, image }: Pick<LocalOptions, "isolation" |
     });
     return {
       answer: (question: GradeQuestion) =>
-        question.ask === "free" ? bench.free() : bench.grade(question.submission, question.free),
+        question.ask === "baseline" ? bench.baseline() : bench.grade(question.submission, question.baseline),
       end: () => bench.end(),
     } as Desk;
   };

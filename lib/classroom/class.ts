@@ -5,6 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { checkInteger, checkNumber } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import type { Assignment } from "./assignment.ts";
+import type { Baseline } from "./baseline.ts";
 import { type Bench, LocalBench, QueueBench } from "./bench.ts";
 import { classReport } from "./class-report.ts";
 import { feedbackPage, withMarks } from "./feedback.ts";
@@ -18,7 +19,7 @@ import { Store } from "./store.ts";
 import type { Submission } from "./submissions.ts";
 
 /** Options of {@link gradeClass}. */
-export interface ClassOptions extends Omit<GradeOptions, "files"> {
+export interface ClassOptions extends Omit<GradeOptions, "files" | "free"> {
   /** The folder of all that is written; without it nothing is. */
   out?: string;
   /** A file that gets the grades as well, as JSON. */
@@ -40,6 +41,8 @@ export interface ClassOptions extends Omit<GradeOptions, "files"> {
   queue?: string;
   /** Called when there is something that a person should do, such as starting a worker. */
   onNotice?: (notice: string) => void;
+  /** Called when it is known what a submission may take, and whether the original's own solutions are right. */
+  onBaseline?: (baseline: Baseline) => void;
   onResult?: (result: Result, done: number, total: number) => void;
 }
 
@@ -166,12 +169,16 @@ function openBench(
   { jobs, queue, onNotice, ...options }: ClassOptions & { jobs: number },
   store: Store | undefined,
 ): Bench | Promise<Bench> {
-  const known = store?.free;
+  const known = store?.baseline;
+  if (known) options.onBaseline?.(known);
   const told = {
     ...options,
     places: jobs,
-    ...(known && { free: known }),
-    onFree: async (free: NonNullable<typeof known>) => store?.setFree(free),
+    ...(known && { baseline: known }),
+    onBaseline: async (baseline: Baseline) => {
+      options.onBaseline?.(baseline);
+      await store?.setBaseline(baseline);
+    },
   };
   return queue === undefined
     ? new LocalBench(assignment, told)

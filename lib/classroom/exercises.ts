@@ -11,6 +11,7 @@ import {
   statementsOf,
   withComment,
 } from "./code.ts";
+import { type Part, partsOf } from "./parts.ts";
 import { isSolution, solutionsIn } from "./solutions.ts";
 
 /** A cell of the teacher's notebook that calls check. */
@@ -24,12 +25,8 @@ export interface CheckCell {
   dynamic: boolean;
   /** The names whose values the student gives. */
   given: string[];
-  /** The cell's imports, and the rest of its code without the student's part, before and after it. */
-  imports: string;
-  before: string;
-  after: string;
-  /** All of its code but the imports. */
-  own: string;
+  /** Its checks, each to be judged by itself. */
+  parts: Part[];
   /** Names of hidden cases, and of exercises that are hidden as a whole. */
   hidden: Set<string>;
   /** What each exercise is worth; `""` for those that are not named. */
@@ -130,21 +127,11 @@ async function checkCellOf(
   // A loop may call one literal many times, but it has one name.
   if (found.names.length === 0 && found.others === 0) return undefined;
   const given = await givenNames(index, source, marked, declaredOf);
-  const parts = { imports: "", before: "", after: "", own: "" };
-  let met = false;
-  for (const { start, end, node } of statements) {
-    const text = source.slice(start, end);
-    if (isImport(node)) {
-      parts.imports += `${text}\n`;
-      continue;
-    }
-    parts.own += `${text}\n`;
-    const declared = (await namesOf(text))?.declared ?? new Set();
-    const isGiven = [...declared].some((name) => given.has(name));
-    met ||= isGiven;
-    if (!isGiven) parts[met ? "after" : "before"] += `${text}\n`;
-  }
-  if (!met) [parts.before, parts.after] = ["", parts.before];
+  const parts = await partsOf(source, statements, given, ({ node }) => {
+    const own = { names: [] as string[], others: 0 };
+    checksIn(node, own);
+    return own;
+  });
   const names = [...new Set(found.names)];
   return {
     index,
@@ -152,7 +139,7 @@ async function checkCellOf(
     names,
     dynamic: found.others > 0,
     given: [...given],
-    ...parts,
+    parts,
     hidden: hiddenNames(source, statements),
     points: pointsOf(cell, names),
   };

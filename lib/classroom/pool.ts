@@ -1,6 +1,6 @@
 // Sandboxes that are ready before they are asked for: the next one starts while a student's cells run in another.
 import { prepareStudent } from "./assignment.ts";
-import type { SandboxSource } from "./grade.ts";
+import type { SandboxSource } from "./attempt.ts";
 import type { Isolation } from "./isolation.ts";
 import { type Sandbox, type SandboxOptions, startSandbox } from "./sandbox.ts";
 

@@ -1,5 +1,5 @@
 // The cells that some names of a notebook need: those that declare them, those that may change them, and what these need.
-import type { Expression } from "../kernel/cell/tree.ts";
+import type { Expression, Statement } from "../kernel/cell/tree.ts";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
 import { codeCells } from "../notebook/run.ts";
 import { type Names, namesOf, statementsOf } from "./code.ts";
@@ -50,22 +50,30 @@ async function touchedIn(source: string): Promise<Set<string>> {
   const touched = new Set<string>();
   const statements = statementsOf(source) ?? [];
   for (const [i, { start, end, node }] of statements.entries()) {
-    const text = source.slice(start, end);
-    // What a cell only shows changes nothing: a plot, a table, a value.
-    const isShown = i === statements.length - 1 && node.type === "ExpressionStatement";
-    if (
-      isShown &&
-      !/^(Await|Assignment|Update|Unary)Expression$/.test(node.expression.type) &&
-      !changes(node.expression)
-    ) {
-      continue;
-    }
-    if (/^(Import|Function|Class|TS)/.test(node.type)) continue;
-    if (node.type === "VariableDeclaration" && !/\bawait\b/.test(text)) continue;
-    const names = await namesOf(text);
-    for (const name of names?.references ?? []) touched.add(name);
+    const isLast = i === statements.length - 1;
+    for (const name of await touchedBy(node, source.slice(start, end), isLast)) touched.add(name);
   }
   return touched;
+}
+
+/**
+ * Names that a statement mentions and may change.
+ *
+ * @param isShown its value is only shown, if it is a plain expression: a plot, a table
+ */
+export async function touchedBy(node: Statement, text: string, isShown: boolean): Promise<Set<string>> {
+  // What a cell only shows changes nothing.
+  if (
+    isShown &&
+    node.type === "ExpressionStatement" &&
+    !/^(Await|Assignment|Update|Unary)Expression$/.test(node.expression.type) &&
+    !changes(node.expression)
+  ) {
+    return new Set();
+  }
+  if (/^(Import|Function|Class|TS)/.test(node.type)) return new Set();
+  if (node.type === "VariableDeclaration" && !/\bawait\b/.test(text)) return new Set();
+  return (await namesOf(text))?.references ?? new Set();
 }
 
 const changers =

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { textOf } from "../notebook/notebook.ts";
 import { slimlabVersion } from "../util/version.ts";
 import type { Assignment } from "./assignment.ts";
-import type { Free } from "./bench.ts";
+import type { Baseline } from "./baseline.ts";
 import type { Grade } from "./grade.ts";
 import type { Submission } from "./submissions.ts";
 
@@ -13,6 +13,12 @@ import type { Submission } from "./submissions.ts";
 interface Known {
   grade: Omit<Grade, "notebook">;
   prints?: number[];
+}
+
+/** What an earlier run has found of the assignment, as JSON holds it. */
+interface KnownBaseline {
+  free: [string, string[]][];
+  baseline: Omit<Baseline, "free">;
 }
 
 /** The grades of a folder. */
@@ -65,14 +71,16 @@ export class Store {
     return this.#known.get(this.#keyOf(submission));
   }
 
-  /** The cases that pass in the notebook as it was handed out, if they are known. */
-  get free(): Free | undefined {
-    const known = this.#known.get(`free ${this.#key}`) as { free?: [string, string[]][] } | undefined;
-    return known?.free && new Map(known.free.map(([name, cases]) => [name, new Set(cases)]));
+  /** What an earlier run has found of the assignment. */
+  get baseline(): Baseline | undefined {
+    const known = this.#known.get(`baseline ${this.#key}`) as unknown as KnownBaseline | undefined;
+    if (!known) return undefined;
+    return { ...known.baseline, free: new Map(known.free.map(([name, cases]) => [name, new Set(cases)])) };
   }
 
-  async setFree(free: Free): Promise<void> {
-    const entry = { key: `free ${this.#key}`, free: [...free].map(([name, cases]) => [name, [...cases]]) };
+  async setBaseline({ free, ...baseline }: Baseline): Promise<void> {
+    const cases = [...free].map(([name, passing]) => [name, [...passing]]);
+    const entry = { key: `baseline ${this.#key}`, free: cases, baseline };
     await this.#file.appendFile(`${JSON.stringify(entry)}\n`);
   }
 

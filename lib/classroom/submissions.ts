@@ -151,10 +151,24 @@ async function zipEntries(archive: Entry): Promise<Entry[]> {
     throw new Error(`the archive holds ${count} files of ${size} bytes: too much to unpack`);
   }
   return Object.entries(files).map(([name, data]) => ({
-    path: name.replaceAll("\\", "/"),
+    path: readableName(name).replaceAll("\\", "/"),
     modified: archive.modified,
     read: async () => data,
   }));
+}
+
+/** Archives of macOS do not say that their names are UTF-8, those of a Chinese Windows are in GB 2312: unread, both are Latin-1. */
+function readableName(name: string): string {
+  const high = name.match(/[\u0080-\u00ff]+/g);
+  if (!high || /[\u0100-\uffff]/.test(name)) return name;
+  const bytes = Buffer.from(name, "latin1");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    // Letters of Europe stand alone: a name of theirs does not look like pairs of bytes from the table's first rows.
+    const inPairs = high.every((run) => run.length % 2 === 0 && !/[\u0080-\u00a0\u00ff]/.test(run));
+    return inPairs ? new TextDecoder("gb18030").decode(bytes) : name;
+  }
 }
 
 /** Who handed in an entry, and as which attempt. */

@@ -24,8 +24,10 @@ Ends with 0 if every exercise of every submission is solved, with 1 if not.
                        exercises. A second run grades what is new and keeps the rest
   --json FILE          the grades also there
   --jobs N             submissions at a time (default: the cores there are)
-  --timeout S          seconds that a cell, or judging an exercise, may take (default: 600)
-  --total-timeout S    seconds that a notebook's cells may take together (default: 1800)
+  --timeout S          seconds that a cell, or judging an exercise, may take (default: ten times the slowest of the original
+                       with its solutions, at least 20; 600 where an exercise has no solution)
+  --total-timeout S    seconds that a submission may take in all (default: ten times what the original with its solutions
+                       took, at least 60; 1800 where an exercise has none)
   --memory MIB         memory of a student's processes (default: 4096)
   --due TIME           after it, submissions are late: 2026-11-30T23:59
   --late-penalty P     percent of the points that each day of lateness takes (default: 0)
@@ -46,8 +48,8 @@ export async function run(args: string[]): Promise<number> {
       out: { type: "string" },
       json: { type: "string" },
       jobs: { type: "string" },
-      timeout: { type: "string", default: "600" },
-      "total-timeout": { type: "string", default: "1800" },
+      timeout: { type: "string" },
+      "total-timeout": { type: "string" },
       memory: { type: "string", default: "4096" },
       due: { type: "string" },
       "late-penalty": { type: "string", default: "0" },
@@ -83,8 +85,8 @@ export async function run(args: string[]): Promise<number> {
       ...(values.out !== undefined && { out: values.out }),
       ...(values.json !== undefined && { json: values.json }),
       ...(values.jobs !== undefined && { jobs: Number(values.jobs) }),
-      timeout: number("timeout"),
-      totalTimeout: number("total-timeout"),
+      ...(values.timeout !== undefined && { timeout: number("timeout") }),
+      ...(values["total-timeout"] !== undefined && { totalTimeout: number("total-timeout") }),
       limits: { memory: number("memory") },
       latePenalty: number("late-penalty"),
       ...(due && { due }),
@@ -96,6 +98,11 @@ export async function run(args: string[]): Promise<number> {
       fresh: values.fresh,
       signal,
       onResult,
+      onBaseline: ({ limits, trouble }) => {
+        const { timeout = limits.cell, "total-timeout": total = limits.notebook } = values;
+        console.error(`slimlab grade: a cell may take ${timeout} s, a submission ${total} s`);
+        if (trouble) console.error(`slimlab grade: ${trouble}`);
+      },
     }),
   );
   if (results.length < submissions.length) {

@@ -15,7 +15,7 @@ tests in cells of their own, folded and locked. Nothing is written if any text o
 
   --out DIR       where the notebooks go (default: release)
   --nbgrader DIR  nbgrader's course folder: writes DIR/source/NAME/NAME.ipynb, which nbgrader generate_assignment releases,
-                  and DIR/nbgrader_config.py if there is none`;
+                  and DIR/nbgrader_config.py if there is none: the course is called as the folder`;
 
 export async function run(args: string[]): Promise<number> {
   const { values, positionals } = parseArgs({
@@ -54,7 +54,7 @@ export async function run(args: string[]): Promise<number> {
   }
   const config = values.nbgrader === undefined ? undefined : join(values.nbgrader, "nbgrader_config.py");
   if (config !== undefined && !existsSync(config)) {
-    await writeFileAtomic(config, nbgraderConfig);
+    await writeFileAtomic(config, nbgraderConfig(basename(resolve(values.nbgrader!))));
     console.log(config);
   }
   return 0;

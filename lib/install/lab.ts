@@ -31,7 +31,7 @@ export async function prepareLab(): Promise<string> {
     }),
   );
   // For who adds nbgrader to the environment (pip install nbgrader).
-  await writeFileAtomic(join(venv, "etc", "jupyter", "nbgrader_config.py"), nbgraderConfig);
+  await writeFileAtomic(join(venv, "etc", "jupyter", "nbgrader_config.py"), nbgraderConfig());
   // And for who adds jupyterhub.
   await writeFileAtomic(join(venv, "etc", "jupyterhub", "jupyterhub_config.py"), jupyterhubConfig(venv));
   return venv;

@@ -73,7 +73,7 @@ async function nbgraderSeconds(course: string, work: Notebook, count: number): P
       stdio: "ignore",
     });
   try {
-    await save(join(course, "nbgrader_config.py"), nbgraderConfig);
+    await save(join(course, "nbgrader_config.py"), nbgraderConfig("course"));
     await save(join(course, "source", "ps1", `${slug}.ipynb`), work);
     nbgrader("generate_assignment", "ps1", "--create");
     for (let i = 0; i < count; i++)

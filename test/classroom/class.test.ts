@@ -224,6 +224,7 @@ describe("a class in numbers", () => {
       failures: [],
       ran: "needed",
       seconds: 1,
+      slowest: 0,
     },
     marks: [],
     points: points.reduce((sum, one) => sum + one, 0),

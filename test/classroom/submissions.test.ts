@@ -194,6 +194,26 @@ describe("what a class hands in", () => {
     assert.match(bomb.reason!, /too much to unpack/);
   });
 
+  it("names of an archive are read as the system that made it wrote them", async () => {
+    const names = ["AAAA", "BBBBBB", "MCller", "DDDD-EEEEEE"];
+    let archive = Buffer.from(zipSync(Object.fromEntries(names.map((name) => [`${name}/w.ipynb`, bytes]))));
+    const written: [string, string][] = [
+      ["AAAA", "d5c5c8fd"], // GB 2312, as a Chinese Windows has it
+      ["BBBBBB", "e69d8ee99bb7"], // UTF-8 without its mark, as macOS has it
+      ["MCller", "4dfc6c6c6572"],
+      ["DDDD-EEEEEE", "cdf5cee52de78e8be4ba94"], // both at once: neither
+    ];
+    for (const [name, hex] of written)
+      archive = Buffer.from(
+        archive.toString("latin1").replaceAll(name, Buffer.from(hex, "hex").toString("latin1")),
+        "latin1",
+      );
+    await writeFile(join(folder, "names.zip"), archive);
+    const found = (await findSubmissions([join(folder, "names.zip")])).map(({ student }) => student);
+    assert.deepEqual(found.slice(0, 3).sort(), ["Müller", "张三", "李雷"].sort());
+    assert.equal(found.length, 4);
+  });
+
   it("3.32 names are text on a terminal, and text in a table", async () => {
     assert.equal(harmless("a\u001b[2J\nb\u202ec\u200bd"), "a\ufffd[2J\ufffdb\ufffdc\ufffdd");
     await save(join(folder, "=cmd\u001b[31m.ipynb"), text);

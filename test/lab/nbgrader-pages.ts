@@ -1,7 +1,24 @@
 // nbgrader's own pages in a browser, over a course whose submissions are graded.
 import assert from "node:assert/strict";
 import type { Browser } from "playwright-core";
-import { JupyterServer, LabNotebook, openPage, screenshot } from "./tools.ts";
+import { JupyterServer, LabNotebook, menu, openPage, screenshot } from "./tools.ts";
+
+/** JupyterLab's Assignment List in a student's folder: what is released is fetched, and handed in. */
+export async function fetchAndSubmit(browser: Browser, venv: string, folder: string): Promise<void> {
+  const server = await JupyterServer.start(venv, "lab", folder);
+  try {
+    const { page } = await openPage(browser);
+    await page.goto(`${server.url}/lab?token=${server.token}`, { waitUntil: "domcontentloaded" });
+    await menu(page, "Nbgrader", "Assignment List");
+    const list = (id: string) => page.locator(`#${id}_assignments_list`);
+    await list("released").getByRole("button", { name: "Fetch" }).click();
+    await list("fetched").getByRole("button", { name: "Submit" }).click();
+    await list("submitted").getByText("ps1").first().waitFor();
+    await screenshot(page, "nbgrader-list");
+  } finally {
+    await server.stop();
+  }
+}
 
 /** Formgrader and the panels in JupyterLab, as a teacher and a student use them. */
 export async function lookAt(browser: Browser, venv: string, course: string): Promise<void> {

@@ -1,15 +1,16 @@
 // nbgrader itself takes our source: it releases, grades by cases, and writes feedback.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, cp, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir, userInfo } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { parseCsv } from "../../lib/classroom/results.ts";
+import { findSubmissions } from "../../lib/classroom/submissions.ts";
 import { run as release } from "../../lib/commands/release.ts";
 import { venvProgram } from "../../lib/install/venv.ts";
 import { type Notebook, textOf } from "../../lib/notebook/notebook.ts";
 import { code, notebook, save } from "../chapters/notebooks.ts";
-import { lookAt } from "./nbgrader-pages.ts";
+import { fetchAndSubmit, lookAt } from "./nbgrader-pages.ts";
 import { jupyterEnvironment, needBrowser, needLab } from "./tools.ts";
 
 const source = notebook(
@@ -86,6 +87,26 @@ describe("nbgrader, as PyPI has it", function () {
     const wrong = join(folder, "course/submitted/dan/ps1/ps1.ipynb");
     assert.match(nbgrader("validate", wrong), /VALIDATION FAILED/i);
     assert.match(nbgrader("validate", join(folder, "course/submitted/ann/ps1/ps1.ipynb")), /Success/);
+  });
+
+  it("its exchange hands out and collects, by JupyterLab's Assignment List, and slimlab grades what came", async function () {
+    const browser = await needBrowser(this);
+    const [exchange, student] = [join(folder, "exchange"), join(folder, "student")];
+    await mkdir(exchange);
+    await chmod(exchange, 0o777);
+    await save(
+      join(student, "nbgrader_config.py"),
+      `c = get_config()\nc.Exchange.root = ${JSON.stringify(exchange)}\n`,
+    );
+    try {
+      nbgrader("release_assignment", "ps1", `--Exchange.root=${exchange}`);
+      await fetchAndSubmit(browser, await needLab(this), student);
+    } finally {
+      await browser.close();
+    }
+    const [one, ...others] = await findSubmissions([join(exchange, "course/inbound")]);
+    assert.deepEqual([one.student, others.length], [userInfo().username, 0]);
+    assert.match(JSON.stringify(one.notebook), /YOUR CODE HERE/);
   });
 
   it("its pages show our notebooks with their points; in JupyterLab its panel and its button work", async function () {

@@ -1,5 +1,6 @@
 // The judge's side of the border, in the kernel that runs the teacher's notebook: values of a student's notebook stand in
 // for those of the exercise, its functions are called in the student's process, and the checks run here.
+import { createHash } from "node:crypto";
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { display } from "../../util/display.ts";
 import { type CheckCase, type CheckResult, checkListener } from "../check.ts";
@@ -25,6 +26,16 @@ export const verdictMime = "application/vnd.slimlab.verdict+json";
 
 const largest = 256 * 1024 * 1024;
 
+/** What of an exercise the judge is told. */
+export interface Exercise {
+  /** The same for the same code. */
+  key: string;
+  /** The names whose values the student gives. */
+  names: string[];
+  /** How long the student's process may take in all. */
+  seconds: number;
+}
+
 class Judge {
   readonly #flag = new Int32Array(new SharedArrayBuffer(4));
   readonly #worker: Worker;
@@ -42,6 +53,8 @@ class Judge {
   /** Functions of this exercise's student, each by its handle. */
   readonly #handles = new WeakMap<object, number>();
   #calls = 0;
+  /** Verdicts by exercise and values. */
+  readonly #verdicts = new Map<string, Verdict>();
   #tf: Awaited<ReturnType<typeof tensorFlowFor>>;
 
   constructor() {
@@ -80,8 +93,8 @@ class Judge {
     if (error) throw new Error(`the judge cannot listen: ${error}`);
   }
 
-  /** Runs an exercise cell's code; `seconds` is how long the student's process may take in all. */
-  async run(body: () => Promise<void>, seconds: number): Promise<object> {
+  /** Runs an exercise's code, which gets the student's values. */
+  async run({ key, names, seconds }: Exercise, body: (given: object) => Promise<void>): Promise<object> {
     const found: (CheckResult | Promise<CheckResult>)[] = [];
     const globals = globalThis as Record<symbol, unknown>;
     globals[checkListener] = (result: CheckResult | Promise<CheckResult>) => void found.push(result);
@@ -91,10 +104,15 @@ class Judge {
     this.#deadline = performance.now() + seconds * 1000;
     this.#exercise++;
     let error: string | undefined;
+    let known: Verdict | undefined;
+    let values: string | undefined;
     const checks: Verdict["checks"] = [];
     const work = async () => {
       try {
-        await body();
+        const taken = await this.#take(names);
+        values = taken.data === undefined ? undefined : `${key} ${taken.data}`;
+        known = this.#verdicts.get(values ?? "");
+        if (!known) await body(taken.given);
       } catch (thrown) {
         error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
       }
@@ -126,39 +144,61 @@ class Judge {
     for (const { target, before } of this.#changed.splice(0).reverse()) assignInto(target, before);
     const late = this.#late as boolean;
     this.#request({ op: "drop" });
-    const verdict: Verdict = {
+    const verdict: Verdict = known ?? {
       checks: [...checks],
       ...(error && { error }),
       ...(late && { late }),
       missing: this.#missing,
     };
+    if (values !== undefined && !late && error === undefined) this.#verdicts.set(values, verdict);
     return { [display]: () => ({ [verdictMime]: verdict, "text/plain": "judged" }) };
   }
 
-  /** The student's values of these names. */
-  async take(names: string[]): Promise<Record<string, unknown>> {
+  /**
+   * The student's values of these names. `data` stands for all of them where they are data and nothing else: then the
+   * verdict is that of everybody who gives the same, and what the check computes of them, it computes once.
+   */
+  async #take(names: string[]): Promise<{ given: object; data?: string }> {
     const { error } = this.#request({ op: "accept" });
     if (error) throw new Error(`the notebook's process did not answer: ${error}`);
-    const values: Record<string, unknown> = {};
+    const given = {};
+    const hash = createHash("sha256");
+    let isData = true;
     for (const name of names) {
       try {
-        const answer = this.#ask({ get: name });
+        const text = this.#askText({ get: name });
+        const answer = answerIn(text);
         if ("error" in answer)
           throw new BorderError(answer.missing ? `there is no ${name}` : answer.error.message);
         const { value } = answer as { value: Wire };
+        hash.update(`${text.length}:`).update(text);
+        isData &&= !/\["(?:function|instance|callback)"/.test(text);
         this.#tf = await tensorFlowFor([value]);
         const models = await modelsIn([value]);
         this.#made.push(...models.values());
-        values[name] = this.#read(value, models);
+        define(given, name, { value: this.#read(value, models), writable: true });
       } catch (thrown) {
-        this.#missing.push({ name, reason: (thrown as Error).message });
+        const { message: reason } = thrown as Error;
+        this.#missing.push({ name, reason });
+        const get = () => {
+          throw new Error(reason);
+        };
+        define(given, name, { get, set: (value) => define(given, name, { value, writable: true }) });
       }
     }
-    if (this.#missing.length > 0) throw new BorderError(this.#missing.map(({ reason }) => reason).join("; "));
-    return values;
+    // What is not there fails where it is used; where nothing is there, nothing need be tried.
+    if (this.#missing.length === names.length && names.length > 0) {
+      throw new BorderError(this.#missing.map(({ reason }) => reason).join("; "));
+    }
+    isData &&= this.#missing.length === 0;
+    return { given, ...(isData && { data: hash.digest("hex") }) };
   }
 
   #ask(question: Question): Answer {
+    return answerIn(this.#askText(question));
+  }
+
+  #askText(question: Question): string {
     // One call without end is enough: the rest need not wait for it again.
     if (this.#late) throw new Error("an earlier call took too long");
     if (performance.now() > this.#deadline) {
@@ -167,9 +207,7 @@ class Judge {
     }
     const { text, error } = this.#request({ op: "ask", text: JSON.stringify(question) });
     if (error !== undefined) throw new Error(error);
-    const answer = JSON.parse(text!) as Answer;
-    if (typeof answer !== "object" || answer === null) throw new BorderError("what came is no answer");
-    return answer;
+    return text!;
   }
 
   #read(wire: Wire, models?: Map<unknown, unknown>): unknown {
@@ -290,6 +328,15 @@ class Judge {
       return answer.promise ? Promise.resolve(value) : value;
     }
   }
+}
+
+const define = (target: object, name: string, how: PropertyDescriptor) =>
+  void Object.defineProperty(target, name, { ...how, configurable: true, enumerable: true });
+
+function answerIn(text: string): Answer {
+  const answer = JSON.parse(text) as Answer;
+  if (typeof answer !== "object" || answer === null) throw new BorderError("what came is no answer");
+  return answer;
 }
 
 const listOf = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);

@@ -1,0 +1,98 @@
+// What is known of an assignment before the first submission: which cases pass before any work is done, how long a solution
+// takes, and whether it is one. Found once, by grading the notebook as it is handed out, and as its teacher has solved it.
+import { type Notebook, textOf } from "../notebook/notebook.ts";
+import type { Judge } from "./assignment.ts";
+import type { SandboxSource } from "./attempt.ts";
+import { type Free, type Grade, type GradeOptions, gradeNotebook } from "./grade.ts";
+import { releaseNotebook } from "./release.ts";
+import { withSolutions } from "./solutions.ts";
+
+/** What a submission may take, in seconds. */
+export interface TimeLimits {
+  /** A cell, or judging an exercise. */
+  cell: number;
+  /** All of a submission. */
+  notebook: number;
+}
+
+/** What is known of an assignment. */
+export interface Baseline {
+  /** The cases that pass in the notebook as it was handed out. */
+  free: Free;
+  /** What a submission may take where nobody says: ten times what the original took with all its solutions. */
+  limits: TimeLimits;
+  /** Why the original's own solutions do not get all points. */
+  trouble?: string;
+}
+
+/** Where an exercise has no solution, nobody knows how long one takes. */
+const unknown: TimeLimits = { cell: 600, notebook: 1800 };
+/** However fast the original is, students' code may take so long: nothing honest is lost, and little time to loops without end. */
+const floor: TimeLimits = { cell: 20, notebook: 60 };
+const factor = 10;
+
+/**
+ * Finds it out.
+ *
+ * @param judge runs the teacher's notebook
+ */
+export async function baselineOf(
+  judge: Judge,
+  sandboxes: SandboxSource,
+  options: GradeOptions = {},
+): Promise<Baseline> {
+  const { notebook } = judge.assignment;
+  // The teacher's own code has all the time that it needs.
+  const own = { ...options, timeout: 3600, totalTimeout: 0, free: undefined };
+  const handedOut = releaseNotebook(notebook);
+  const untouched = await gradeNotebook(handedOut, judge, sandboxes, own);
+  const grades = [untouched];
+  let trouble: string | undefined;
+  try {
+    const source = await withSolutions(notebook);
+    if (codeOf(source) !== codeOf(handedOut)) {
+      const solved = await gradeNotebook(source, judge, sandboxes, own);
+      grades.push(solved);
+      trouble = lostIn(solved, untouched);
+    }
+  } catch (error) {
+    trouble = (error as Error).message;
+  }
+  const isSolved = grades.at(-1)!.exercises.every(({ passed }) => passed);
+  const longest = (of: (grade: Grade) => number) => factor * Math.max(...grades.map(of));
+  return {
+    free: freeIn(untouched),
+    limits: isSolved
+      ? {
+          cell: Math.max(floor.cell, Math.ceil(longest(({ slowest }) => slowest))),
+          notebook: Math.max(floor.notebook, Math.ceil(longest(({ seconds }) => seconds))),
+        }
+      : unknown,
+    ...(trouble && { trouble }),
+  };
+}
+
+const codeOf = ({ cells }: Notebook) => JSON.stringify(cells.map(({ source }) => textOf(source)));
+
+function freeIn({ exercises }: Grade): Free {
+  const free: Free = new Map();
+  for (const { name, cases } of exercises) {
+    const passing = cases.filter(({ passed }) => passed);
+    // Where everything passes, the notebook is a solved one, and nothing is free.
+    if (passing.length < cases.length) free.set(name, new Set(passing.map((one) => one.name)));
+  }
+  return free;
+}
+
+/** What the teacher's solutions miss; an exercise on which they change nothing has none. */
+function lostIn({ exercises }: Grade, untouched: Grade): string | undefined {
+  const lost: string[] = [];
+  for (const [i, { name, passed, cases, reason }] of exercises.entries()) {
+    const before = untouched.exercises[i];
+    if (passed || JSON.stringify([cases, reason]) === JSON.stringify([before?.cases, before?.reason]))
+      continue;
+    const failed = cases.find((one) => !one.passed);
+    lost.push(`${name} (${reason ?? [failed?.name, failed?.message].filter(Boolean).join(": ")})`);
+  }
+  return lost.length > 0 ? `the original's own solutions do not solve ${lost.join(", ")}` : undefined;
+}
