@@ -216,12 +216,16 @@ export function ownerOf(path: string): Owner {
 }
 
 async function fromEntries(entries: Entry[], source: string, original?: string): Promise<Submission[]> {
-  // An archive of one folder: the folder says nothing of the students.
+  // A folder around all, with the work of several: it says nothing of the students.
   const first = entries[0]?.path.split("/")[0];
   const wrapped = entries.length > 1 && entries.every(({ path }) => path.startsWith(`${first}/`));
-  const folders = new Set(entries.map(({ path }) => path.split("/")[1]));
+  const works = new Set(
+    entries
+      .filter(({ path }) => notebookName.test(path) || /\.zip$/i.test(path))
+      .map(({ path }) => path.split("/")[1]),
+  );
   const cut =
-    wrapped && folders.size > 1 && !/_assignsubmission_/.test(first!) && first !== "submitted"
+    wrapped && works.size > 1 && !/_assignsubmission_/.test(first!) && first !== "submitted"
       ? first!.length + 1
       : 0;
   const groups = new Map<string, { owner: Owner; entries: Entry[] }>();

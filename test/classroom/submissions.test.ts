@@ -25,6 +25,16 @@ describe("what a class hands in", () => {
   const layouts: [what: string, files: string[], students: string[]][] = [
     ["one file each", ["ann.ipynb", "bob.ipynb"], ["ann", "bob"]],
     ["one folder each", ["ann/w.ipynb", "bob/deep/w.ipynb"], ["ann", "bob"]],
+    ["one student with other files", ["ann/w.ipynb", "ann/data.csv", "ann/deep/x.txt"], ["ann"]],
+    ["a folder around all", ["class/ann.ipynb", "class/bob.ipynb"], ["ann", "bob"]],
+    [
+      "nbgrader's exchange from within, one student",
+      [
+        "ann+ps1+2026-11-29 08:00:00.5 UTC+9f3c/w.ipynb",
+        "ann+ps1+2026-11-29 08:00:00.5 UTC+9f3c/timestamp.txt",
+      ],
+      ["ann"],
+    ],
     [
       "nbgrader, the course's folder",
       ["submitted/ann/ps1/w.ipynb", "submitted/bob/ps1/w.ipynb"],
