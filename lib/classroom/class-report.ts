@@ -1,5 +1,6 @@
 // What a teacher learns from a class: how points are spread, which cases are hard, which exercises tell strong students from
 // weak ones, which wrong answers are common, whose code is alike.
+import { basename } from "node:path";
 import { bars } from "../plots/bars.ts";
 import { escapeHtml } from "../util/html.ts";
 import type { Assignment } from "./assignment.ts";
@@ -33,6 +34,7 @@ export function commonMessages(
 ): [message: string, count: number][] {
   const counts = new Map<string, number>();
   for (const { grade } of results) {
+    if (grade.reason) continue; // What was not graded is listed by itself.
     const one = grade.exercises.find((exercise) => exercise.name === name);
     const failed = one?.cases.find(({ passed }) => !passed);
     const message = failed ? [failed.name, failed.message].filter(Boolean).join(": ") : one?.reason;
@@ -49,7 +51,7 @@ const table = (head: string[], rows: string[][]) =>
 
 /** The report as a page. */
 export function classReport(results: Result[], assignment: Assignment): string {
-  const html = [`<h1>${escapeHtml(assignment.path)}</h1>`, `<p>${results.length} submissions.</p>`];
+  const html = [`<h1>${escapeHtml(basename(assignment.path))}</h1>`, `<p>${results.length} submissions.</p>`];
   if (results.length > 0) html.push(distribution(results), exercises(results), cases(results));
   for (const name of results.length > 0 ? exerciseNames(results) : []) {
     const messages = commonMessages(results, name);

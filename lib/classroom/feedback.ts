@@ -15,7 +15,7 @@ import { harmless } from "./submissions.ts";
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
 pre{background:#f5f5f5;padding:.6rem .8rem;overflow:auto;white-space:pre-wrap;overflow-wrap:anywhere;border-radius:4px;max-height:40rem}
-img{max-width:100%}table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left}
+img,svg{max-width:100%}svg{height:auto}table{border-collapse:collapse;display:block;overflow-x:auto;max-width:100%}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left}
 .verdict{border-left:5px solid #D55E00;padding:.4rem 1rem;margin:1rem 0}.verdict.solved{border-color:#009E73}
 .verdict ul{list-style:none;margin:.3rem 0;padding:0}.verdict pre{background:none;padding:0;margin:.2rem 0}
 .failed{color:#a03000}.quiet{color:#666}.outputs{margin:-.6rem 0 1rem 1rem}`;

@@ -114,7 +114,7 @@ class Judge {
         known = this.#verdicts.get(values ?? "");
         if (!known) await body(taken.given);
       } catch (thrown) {
-        error = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+        error = wordsOf(thrown);
       }
       for (const one of found) {
         const { name, cases, read } = await one;
@@ -332,6 +332,12 @@ class Judge {
 
 const define = (target: object, name: string, how: PropertyDescriptor) =>
   void Object.defineProperty(target, name, { ...how, configurable: true, enumerable: true });
+
+/** What the border says is said to the student, and has no need of its class. */
+function wordsOf(thrown: unknown): string {
+  if (thrown instanceof BorderError) return thrown.message;
+  return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+}
 
 function answerIn(text: string): Answer {
   const answer = JSON.parse(text) as Answer;
