@@ -1,5 +1,6 @@
 // The kernel against tslab, Deno's and ipykernel, all through the same client. Peers that are not here are fetched once
-// (Deno, from npm) or left out (ipykernel, where python3 has none).
+// (Deno, from npm) or left out (ipykernel, where python3 has none). SLIMLAB_BENCH_BEFORE names another built clone of
+// slimlab, whose kernel is then the only peer: what a change has cost, in one run.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -106,6 +107,20 @@ function ipykernel(): Kernel | undefined {
     };
   }
   return undefined;
+}
+
+function before(): Kernel | undefined {
+  const clone = process.env.SLIMLAB_BENCH_BEFORE;
+  if (!clone) return undefined;
+  const program = join(clone, "dist", "lib", "kernel", "node", "main.cjs");
+  const former = join(clone, "dist", "lib", "kernel", "main.cjs");
+  const main = [program, former].find((file) => existsSync(file));
+  if (!main) throw new Error(`SLIMLAB_BENCH_BEFORE must name a built clone of slimlab: no ${program}`);
+  return {
+    name: "before",
+    start: { argv: [process.execPath, main, "--connection-file", "{connection_file}"] },
+    cells: typescriptCells,
+  };
 }
 
 const ours: Kernel = { name: "ours", start: {}, cells: typescriptCells };
@@ -366,8 +381,9 @@ async function against(
 }
 
 export async function bench(report: (row: Row) => void): Promise<void> {
-  const [d, t, i] = [deno(), tslab(), ipykernel()];
-  const all = [t, d, i];
+  const b = before();
+  const [d, t, i] = b ? [] : [deno(), tslab(), ipykernel()];
+  const all = b ? [b] : [t, d, i];
   const { ours: start, ...starts } = await byTurns([ours, ...all], 7, startTime);
   report({ work: "start to ready", ours: start, peers: starts, unit: "ms", goal: "at most 0.5 of Deno's" });
   if (process.env[certificates]) {
@@ -397,7 +413,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
   });
   const mine = await tfjs(ours);
   const theirs: Record<string, Awaited<ReturnType<typeof tfjs>>> = {};
-  for (const peer of [t, d]) {
+  for (const peer of [t, d, b]) {
     if (!peer) continue;
     try {
       theirs[peer.name] = await tfjs(peer);

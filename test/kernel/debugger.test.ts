@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Content, ExecuteResult, KernelClient } from "../../lib/kernel/client.ts";
-import { murmur2 } from "../../lib/kernel/debug/debugger.ts";
+import { murmur2 } from "../../lib/kernel/debug/places.ts";
 import { startKernel } from "./held.ts";
 import { start } from "./waiting.ts";
 
@@ -435,6 +435,18 @@ const image = { [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<b>image
     await event("stopped");
     assert.match((await stack())[0], /^Cell \[n\]:[23]$/);
     await dap("evaluate", { expression: "turns = -2" });
+    assert.equal(plain(await finish(run)), "going\n'out'");
+  });
+
+  it("pauses a cell that is nearly always in Node's code, in the cell's own line", async () => {
+    const { running: run } = await start(
+      kernel,
+      "let on = true;\nconsole.log('going');\nwhile (on) {\n  util.inspect(process.versions);\n}\n'out'",
+    );
+    await dap("pause", { threadId: 1 });
+    await event("stopped");
+    assert.match((await stack())[0], /^Cell \[n\]:[34]$/);
+    await dap("evaluate", { expression: "on = false" });
     assert.equal(plain(await finish(run)), "going\n'out'");
   });
 

@@ -5,50 +5,32 @@
 // this session (`Cell[3]`): the same text may have run several times, and a breakpoint stands in each of them.
 import { existsSync, readFileSync } from "node:fs";
 import { Session } from "node:inspector";
-import { tmpdir } from "node:os";
-import { join, sep } from "node:path";
+import { sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CellCode } from "../cell/code.ts";
-import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
+import { readMappings, type Segment } from "../cell/edits.ts";
 import { debugName, internalScripts, kernelFolder } from "../node/interrupt.ts";
 import type { Content } from "../protocol/messages.ts";
-import { objectPart, type Remote, valueText } from "./values.ts";
+import {
+  generatedPlace,
+  hashSeed,
+  lineWithCode,
+  pathOf,
+  placeOfStop,
+  prefix,
+  readMap,
+  type Source,
+} from "./places.ts";
+import { type Remote, valueText } from "./values.ts";
+import { identifier, type Property, reading, type Shelf, Variables } from "./variables.ts";
 
 const mainSide = `globalThis[Symbol.for("${debugName}")]`;
 
-const hashSeed = 0xc70f6907;
-const prefix = join(tmpdir(), `slimlab_${process.pid}`) + sep;
 const thread = 1;
+/** Code that no step enters. */
+const blackbox = [...internalScripts, "/node_modules/(?!slimlab/)"];
 /** Of one text that runs again and again, only the last runs get breakpoints: functions of older ones are rare. */
 const mostRuns = 20;
-/** Children of one value that are shown at once. */
-const mostChildren = 100;
-
-/** MurmurHash2 (32 bits) of the text's UTF-8, which is how JupyterLab names a cell to its debugger. */
-export function murmur2(text: string, seed: number): number {
-  const bytes = Buffer.from(text);
-  const m = 0x5bd1e995;
-  let h = seed ^ bytes.length;
-  let i = 0;
-  for (; i + 4 <= bytes.length; i += 4) {
-    let k = Math.imul(bytes.readInt32LE(i), m);
-    k = Math.imul(k ^ (k >>> 24), m);
-    h = Math.imul(h, m) ^ k;
-  }
-  if (i < bytes.length) h = Math.imul(h ^ bytes.readUIntLE(i, bytes.length - i), m);
-  h = Math.imul(h ^ (h >>> 13), m);
-  return (h ^ (h >>> 15)) >>> 0;
-}
-
-/** Code that V8 knows and a person wrote: a cell, or a file. */
-interface Source {
-  /** V8's name of it. */
-  url: string;
-  /** The path by which the front end knows it. */
-  path: string;
-  name: string;
-  segments(): Segment[] | undefined;
-}
 
 interface Breakpoint {
   line: number;
@@ -77,20 +59,6 @@ interface Request {
   arguments: Content;
 }
 
-interface Property {
-  name: string;
-  value?: Remote;
-  get?: Remote;
-  enumerable?: boolean;
-}
-
-/** What a variables reference leads to: objects whose properties show as one list, inner ones first. */
-interface Shelf {
-  objects: Remote[];
-  /** Properties that are no object's: `this`. */
-  more: Property[];
-}
-
 /** A request that cannot be done, with the reason for the person at the panel. */
 class DebugError extends Error {}
 
@@ -108,8 +76,6 @@ export class Debugger {
   /** The front end has turned the debugger on. */
   #on = false;
   #seq = 0;
-  /** JupyterLab shows a variable's value only if it has no type, or one of Python's. */
-  #tellTypes = true;
   /** Cells that have run since a debugger last asked: most sessions never do. */
   readonly #unlisted: { name: string; title: string; text: string; mappings: string }[] = [];
   readonly #cells = new Map<string, Source>();
@@ -126,11 +92,12 @@ export class Debugger {
   #frameIds = 0;
   /** Something was evaluated since it stopped: V8's objects for the scopes are copies from before. */
   #stale = false;
-  readonly #shelves = new Map<number, Shelf>();
-  #shelfIds = 0;
+  readonly #variables = new Variables((method, params) => this.#call(method, params));
   #inspecting: Promise<Content> = Promise.resolve({});
   #stepping = false;
   #strayStep = false;
+  /** A pause was asked for, and has not come yet. */
+  #pausing = false;
 
   constructor(host: DebuggerHost) {
     this.#host = host;
@@ -207,6 +174,7 @@ export class Debugger {
     this.#placed.clear();
     this.#stepping = false;
     this.#strayStep = false;
+    this.#pausing = false;
   }
 
   /** Answers a request of the Debug Adapter Protocol. Never rejects. */
@@ -308,9 +276,14 @@ export class Debugger {
     const isException = /exception|rejection/i.test(reason);
     const stray = this.#strayStep && !isException && hitBreakpoints.length === 0;
     const stepped = this.#stepping;
+    const pausing = this.#pausing;
     this.#strayStep = false;
+    this.#pausing = false;
+    if (pausing) this.#session?.post("Debugger.setBlackboxPatterns", { patterns: blackbox });
     if (stray || !callFrames.some((call) => this.#sourceOf(call))) {
       this.#session?.post("Debugger.resume");
+      // No cell was at work just then: V8 keeps this one for the next that is.
+      if (pausing) this.#session?.post("Debugger.pause");
       return;
     }
     if (!isException && !this.#sourceOf(callFrames[0])) {
@@ -345,7 +318,7 @@ export class Debugger {
   #resumed(): void {
     if (!this.#frames) return;
     this.#frames = undefined;
-    this.#shelves.clear();
+    this.#variables.clear();
     this.#event("continued", { threadId: thread, allThreadsContinued: true });
   }
 
@@ -447,12 +420,10 @@ export class Debugger {
   // ---- Requests ------------------------------------------------------------------------------------------------------
 
   async initialize(args: Content): Promise<Content> {
-    this.#tellTypes = args.clientID !== "jupyterlab";
+    this.#variables.tellTypes = args.clientID !== "jupyterlab";
     if (!this.#on) {
       await this.#call("Debugger.enable");
-      await this.#call("Debugger.setBlackboxPatterns", {
-        patterns: [...internalScripts, "/node_modules/(?!slimlab/)"],
-      });
+      await this.#call("Debugger.setBlackboxPatterns", { patterns: blackbox });
       this.#on = true;
       for (const path of this.#breakpoints.keys()) await this.#place(path);
     }
@@ -564,7 +535,7 @@ export class Debugger {
       scopes: [...shelves].map(([name, each]) => ({
         name,
         presentationHint: name === "Locals" ? "locals" : undefined,
-        variablesReference: this.#keep(each),
+        variablesReference: this.#variables.keep(each),
         expensive: false,
       })),
     };
@@ -591,79 +562,8 @@ export class Debugger {
     }
   }
 
-  async variables(args: Content): Promise<Content> {
-    const shelf = this.#shelves.get(Number(args.variablesReference));
-    if (!shelf) return { variables: [] };
-    const start = Number(args.start ?? 0);
-    const count = Number(args.count || mostChildren);
-    const names = new Map<string, Content>();
-    for (const property of shelf.more) names.set(property.name, this.#variable(property));
-    for (const object of shelf.objects) {
-      // What V8 has let go of meanwhile has nothing to show.
-      for (const property of await this.#properties(object, start, count).catch(() => [])) {
-        if (names.has(property.name) || property.name.startsWith("__slimlab")) continue;
-        // A name that Node has too is another one to V8: see ownName in transform.ts.
-        names.set(property.name, this.#variable({ ...property, name: property.name.replace(/\u200d$/, "") }));
-      }
-    }
-    return { variables: [...names.values()] };
-  }
-
-  async #properties(object: Remote, start: number, count: number): Promise<Property[]> {
-    let { objectId } = object;
-    const isLarge = ["array", "typedarray", "map", "set"].includes(object.subtype ?? "");
-    let rest = 0;
-    if (isLarge) {
-      // A tensor's data has millions of numbers: V8 is asked for a part.
-      const { result } = await this.#call("Runtime.callFunctionOn", {
-        objectId,
-        functionDeclaration: String(objectPart),
-        arguments: [{ value: start }, { value: count }],
-        silent: true,
-      });
-      objectId = result.objectId;
-    }
-    const found = await this.#call("Runtime.getProperties", {
-      objectId,
-      ownProperties: true,
-      generatePreview: true,
-    });
-    const isFunction = object.type === "function";
-    const properties: Property[] = [];
-    for (const property of found.result as Property[]) {
-      if (isFunction && !property.enumerable) continue;
-      if (isLarge && property.name === "rest") rest = Number(property.value?.value ?? 0);
-      else if (property.name !== "__proto__") properties.push(property);
-    }
-    properties.push(...((found.privateProperties as Property[] | undefined) ?? []));
-    for (const property of (found.internalProperties as Property[] | undefined) ?? []) {
-      if (/^\[\[(Promise|Target|Handler|PrimitiveValue)/.test(property.name)) properties.push(property);
-    }
-    if (rest > 0) properties.push({ name: "…", value: { type: "rest", description: `${rest} more` } });
-    return properties;
-  }
-
-  #variable({ name, value, get }: Property): Content {
-    if (!value) {
-      return {
-        name,
-        value: get?.type === "function" ? "(getter)" : "(not set yet)",
-        variablesReference: 0,
-      };
-    }
-    const canOpen = value.objectId !== undefined && value.type === "object";
-    return {
-      name,
-      value: valueText(value),
-      type: this.#tellTypes ? (value.className ?? value.subtype ?? value.type) : undefined,
-      evaluateName: name,
-      variablesReference: canOpen ? this.#keep({ objects: [value], more: [] }) : 0,
-    };
-  }
-
-  #keep(shelf: Shelf): number {
-    this.#shelves.set(++this.#shelfIds, shelf);
-    return this.#shelfIds;
+  variables(args: Content): Promise<Content> {
+    return this.#variables.children(args);
   }
 
   /** The names that cells have declared, with their values, while nothing is stopped. */
@@ -681,7 +581,7 @@ export class Debugger {
   async #inspectVariables(): Promise<Content> {
     const objectGroup = "slimlab-globals";
     if (!this.#frames) {
-      this.#shelves.clear();
+      this.#variables.clear();
       await this.#call("Runtime.releaseObjectGroup", { objectGroup });
     }
     const lexical = (await this.#call("Runtime.globalLexicalScopeNames")) as { names: string[] };
@@ -691,7 +591,9 @@ export class Debugger {
       silent: true,
       disableBreaks: true,
     });
-    const found = await this.variables({ variablesReference: this.#keep({ objects: [result], more: [] }) });
+    const found = await this.#variables.children({
+      variablesReference: this.#variables.keep({ objects: [result], more: [] }),
+    });
     const isFunction = (each: Content) => /^(class|ƒ) /.test(String(each.value));
     const variables = found.variables as Content[];
     return {
@@ -717,7 +619,7 @@ export class Debugger {
     const result = await this.#evaluate(await this.#expression(String(args.expression ?? "")), args.frameId);
     this.#stale = true;
     this.#flush(() => {});
-    const { value, type, variablesReference } = this.#variable({ name: "", value: result });
+    const { value, type, variablesReference } = this.#variables.line({ name: "", value: result });
     return { result: value, type, variablesReference };
   }
 
@@ -740,7 +642,11 @@ export class Debugger {
     return { allThreadsContinued: true };
   }
 
+  /** V8 forgets a pause that meets code which no step enters: until it has come, there is no such code. */
   async pause(): Promise<void> {
+    if (this.#frames) return;
+    this.#pausing = true;
+    await this.#call("Debugger.setBlackboxPatterns", { patterns: [] });
     await this.#call("Debugger.pause");
   }
 }
@@ -792,83 +698,3 @@ const handlers: Record<string, { always?: boolean; handle(this: Debugger, args: 
     },
   },
 };
-
-const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
-
-/** An expression for an object with the values of names. A name whose declaration has failed cannot be looked at. */
-function reading(names: string[]): string {
-  const reads = names.map((name) => `try { all[${JSON.stringify(name)}] = ${name} } catch {}`);
-  return `(() => { const all = Object.create(null); ${reads.join(";")}; return all })()`;
-}
-
-function pathOf(text: string): string {
-  return `${prefix}${murmur2(text, hashSeed)}.ts`;
-}
-
-/** The first line from `line` (from 1) on that has code. */
-function lineWithCode(segments: Segment[], line: number): number | undefined {
-  let best: number | undefined;
-  for (const { sourceLine } of segments) {
-    if (sourceLine >= line - 1 && (best === undefined || sourceLine < best)) best = sourceLine;
-  }
-  return best === undefined ? undefined : best + 1;
-}
-
-/** Where in the generated code a line (from 1) begins. */
-function generatedPlace(segments: Segment[] | undefined, line: number): Segment | undefined {
-  if (!segments) return { line: line - 1, column: 0, sourceLine: line - 1, sourceColumn: 0 };
-  const wanted = lineWithCode(segments, line);
-  let best: Segment | undefined;
-  for (const each of segments) {
-    if (each.sourceLine + 1 === wanted && (!best || each.sourceColumn < best.sourceColumn)) best = each;
-  }
-  return best;
-}
-
-interface Location {
-  lineNumber: number;
-  columnNumber?: number;
-}
-
-/**
- * Where a stop is in what the person wrote. V8 stops a `return` at its end, which in code without spaces is the place
- * of the next line's brace: the line that the breakpoint is for decides.
- */
-function placeOfStop(source: Source, location: Location, wanted?: number): { line: number; column: number } {
-  const segments = source.segments();
-  const place = sourcePlace(segments, location) ?? { line: 1, column: 1 };
-  if (wanted === undefined || place.line === wanted) return place;
-  const before = sourcePlace(segments, { ...location, columnNumber: (location.columnNumber ?? 0) - 1 });
-  return before?.line === wanted ? before : place;
-}
-
-/** Where a place of the generated code came from; counts from 1. */
-function sourcePlace(
-  segments: Segment[] | undefined,
-  { lineNumber, columnNumber = 0 }: Location,
-): { line: number; column: number } | undefined {
-  if (!segments) return { line: lineNumber + 1, column: columnNumber + 1 };
-  const found = segmentAt(segments, lineNumber, columnNumber);
-  return found && { line: found.sourceLine + 1, column: found.sourceColumn + 1 };
-}
-
-/** A file's source map, where it leads to one file that is there. */
-function readMap(
-  sourceMapURL: string,
-  url: string,
-): { path: string; mappings: string; segments?: Segment[] } | undefined {
-  try {
-    const inline = /^data:[^,]*?(;base64)?,(.*)$/s.exec(sourceMapURL);
-    const text = inline
-      ? inline[1]
-        ? Buffer.from(inline[2], "base64").toString()
-        : decodeURIComponent(inline[2])
-      : readFileSync(new URL(sourceMapURL, url), "utf8");
-    const { sources, mappings, sourceRoot = "" } = JSON.parse(text);
-    if (sources.length !== 1) return undefined;
-    const path = fileURLToPath(new URL(sourceRoot + sources[0], url));
-    return { path, mappings };
-  } catch {
-    return undefined;
-  }
-}
