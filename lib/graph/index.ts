@@ -56,4 +56,4 @@ export {
   outputShapeOf,
   uncovered,
 } from "./questions.ts";
-export { elementwiseFunctions, reductions, type Shape } from "./shapes.ts";
+export { elementwiseFunctions, pairOf, reductions, type Shape, samePadding } from "./shapes.ts";

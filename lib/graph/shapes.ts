@@ -38,10 +38,15 @@ export interface ShapedLayer {
 /** How a kind says it; in the table of kinds, for each that readers of networks make. */
 export type ShapeRule = (layer: ShapedLayer, inputs: readonly Shape[]) => (number | null)[];
 
-const pair = (value: unknown, fallback: number | readonly number[]): number[] => {
-  const [a, b = a] = [value ?? fallback].flat() as number[];
+/** A size, stride or dilation along two axes, for which one number may stand. */
+export const pairOf = (value: unknown, otherwise: number | readonly number[] = 1): [number, number] => {
+  const [a, b = a] = [value ?? otherwise].flat() as number[];
   return [a, b];
 };
+
+/** How many zeros "same" puts around an axis of `size`, as TensorFlow does: the smaller half of them before it. */
+export const samePadding = (size: number, window: number, stride: number, dilation = 1): number =>
+  Math.max(0, (Math.ceil(size / stride) - 1) * stride + (window - 1) * dilation + 1 - size);
 
 export const same: ShapeRule = (_, [input]) => [...input];
 
@@ -61,8 +66,8 @@ const windowed =
   (layer: ShapedLayer, [input]: readonly Shape[]): (number | null)[] => {
     rank(layer, input, axes + 1);
     const sizes = window(layer);
-    const strides = pair(layer.attributes.strides, layer.kind.includes("Pooling") ? sizes : 1);
-    const dilation = pair(layer.attributes.dilationRate, 1);
+    const strides = pairOf(layer.attributes.strides, layer.kind.includes("Pooling") ? sizes : 1);
+    const dilation = pairOf(layer.attributes.dilationRate, 1);
     const places = input
       .slice(0, axes)
       .map((size, i) => windows(size, sizes[i], strides[i], dilation[i], layer.attributes.padding));
@@ -75,12 +80,12 @@ const depthwiseChannels = ({ weights }: ShapedLayer) =>
   weights.depthwiseKernel[2] * weights.depthwiseKernel[3];
 
 export const pooled = windowed(
-  ({ attributes }) => pair(attributes.poolSize, 2),
+  ({ attributes }) => pairOf(attributes.poolSize, 2),
   (_, input) => input[2],
 );
 
 export const pooled1d = windowed(
-  ({ attributes }) => pair(attributes.poolSize, 2),
+  ({ attributes }) => pairOf(attributes.poolSize, 2),
   (_, input) => input[1],
   1,
 );
@@ -181,7 +186,7 @@ export const separableConv2d: ShapeRule = windowed(
 export const conv2dTranspose: ShapeRule = (layer, [input]) => {
   rank(layer, input, 3);
   const [high, wide, channels] = layer.weights.kernel;
-  const strides = pair(layer.attributes.strides, 1);
+  const strides = pairOf(layer.attributes.strides, 1);
   const places = [high, wide].map((window, i) =>
     input[i] === null
       ? null
@@ -213,7 +218,7 @@ export const zeroPadding2d: ShapeRule = ({ attributes }, [input]) => {
 };
 
 export const upSampling2d: ShapeRule = ({ attributes }, [input]) => {
-  const [high, wide] = pair(attributes.size, 2);
+  const [high, wide] = pairOf(attributes.size, 2);
   return [times(input[0], high), times(input[1], wide), input[2]];
 };
 

@@ -9,6 +9,7 @@ import {
   type Graph,
   type GraphNode,
   type IntegerKind,
+  pairOf,
   sharedNodes,
 } from "../graph/index.ts";
 import {
@@ -318,10 +319,8 @@ function plainWindow(node: GraphNode, sizeName: string): Window {
 
 /** The window of a pooling or convolutional layer, from its configuration. */
 export function windowOf(config: Readonly<Record<string, unknown>>, sizeName: string): Window {
-  const pair = (value: unknown): [number, number] =>
-    Array.isArray(value) ? [value[0], value[1] ?? value[0]] : [Number(value), Number(value)];
-  const size = pair(config[sizeName]);
-  const strides = config.strides === undefined || config.strides === null ? size : pair(config.strides);
+  const size = pairOf(config[sizeName]);
+  const strides = pairOf(config.strides, size);
   return { size, strides, padding: config.padding === "same" ? "same" : "valid" };
 }
 

@@ -3,7 +3,7 @@
 
 import { costOf } from "../analysis/index.ts";
 import type { Samples } from "../datasets/index.ts";
-import { findKind } from "../graph/index.ts";
+import { findKind, pairOf, samePadding } from "../graph/index.ts";
 import {
   breakEvenRank,
   type Cp,
@@ -436,7 +436,7 @@ function convCandidate(
       : cp(kernel, shape, (factors as { rank: number }).rank, { seed }),
   );
   // TensorFlow.js's depthwise layer takes a dilation and then leaves it out.
-  const dilated = pair((config.dilationRate as number | number[] | undefined) ?? 1).some((d) => d > 1);
+  const dilated = pairOf(config.dilationRate).some((d) => d > 1);
   const spectra = memo(() => tucker2Spectra(kernel, shape));
   const atTucker = (energy: number): LayerFactors => ({
     method: "tucker2",
@@ -516,7 +516,7 @@ function convCandidate(
       }
       const { vertical, horizontal, input, output, weights, rank } = kept;
       const parts: Part[] = [{ layer: narrow(rank), weights: [input] }];
-      const strides = pair(common.strides ?? 1);
+      const strides = pairOf(common.strides);
       const strided = strides.some((stride) => stride > 1);
       let { padding } = common;
       if (strided && padding === "same") {
@@ -526,7 +526,7 @@ function convCandidate(
           const n = places[axis + 1];
           if (n === null) throw new RangeError(`${name} must have inputs of a fixed size to be strided CP`);
 
-          const all = Math.max(0, (Math.ceil(n / strides[axis]) - 1) * strides[axis] + k - n);
+          const all = samePadding(n, k, strides[axis]);
           return [Math.floor(all / 2), Math.ceil(all / 2)] as [number, number];
         }) as [[number, number], [number, number]];
         parts.push({ layer: tf.layers.zeroPadding2d({ name: names("pad"), padding: sides }), weights: [] });
@@ -678,10 +678,6 @@ function relativeSquare(a: Float32Array, b: Float32Array): number {
 
 function parametersOf(model: tf.LayersModel): number {
   return costOf(layerShapesOf(model)).parameters;
-}
-
-function pair(value: number | number[]): [number, number] {
-  return Array.isArray(value) ? [value[0], value[1] ?? value[0]] : [value, value];
 }
 
 const percent = (share: number): string => `${Number((100 * share).toFixed(2))} %`;

@@ -2,13 +2,16 @@
 // address of its row's plane, moved to its place in the window, and adds that plane, times itself, to the unit's. Units are
 // laid out so a few at a time, in a stretch of memory that a first-level cache holds; the kernel itself stays as it is.
 
-import { entryKinds, gridOfRun, type StoredKernel } from "./kernels.ts";
+import { entriesOf, entryKinds, gridOfRun, type StoredKernel } from "./kernels.ts";
 import type { StepSource } from "./layers.ts";
 import type { NetworkMemory, Value } from "./memory.ts";
 
 /** A kernel in a network's memory: its entries are there, what says how to read them is here. */
 export interface KeptKernel
-  extends Pick<StoredKernel, "shape" | "units" | "rows" | "run" | "starts" | "scales" | "zeros" | "scaleOf"> {
+  extends Pick<
+    StoredKernel,
+    "shape" | "units" | "rows" | "run" | "runs" | "starts" | "scales" | "zeros" | "scaleOf"
+  > {
   readonly kind: number;
   readonly codes: { readonly at: number };
   readonly table: { readonly at: number };
@@ -16,13 +19,12 @@ export interface KeptKernel
   /** Bytes of an entry, and of its row; 0 where all are kept. */
   readonly size: number;
   readonly wide: number;
-  readonly runs: number;
 }
 
 export function keepKernel(memory: NetworkMemory, kernel: StoredKernel): KeptKernel {
-  const { shape, units, rows, run, starts, scales, zeros, scaleOf, codes, table, rowOf } = kernel;
+  const { shape, units, rows, run, runs, starts, scales, zeros, scaleOf, codes, table, rowOf } = kernel;
   return {
-    ...{ shape, units, rows, run, scales, zeros, scaleOf },
+    ...{ shape, units, rows, run, runs, scales, zeros, scaleOf },
     ...(starts ? { starts } : {}),
     kind: entryKinds[kernel.kind],
     codes: memory.keep(codes),
@@ -30,15 +32,7 @@ export function keepKernel(memory: NetworkMemory, kernel: StoredKernel): KeptKer
     rowOf: memory.keep(rowOf),
     size: codes.BYTES_PER_ELEMENT,
     wide: rowOf?.BYTES_PER_ELEMENT ?? 0,
-    runs: Math.ceil(rows / run),
   };
-}
-
-/** The entries of a run: from which, and how many. */
-function entriesOf({ starts, rows, run, runs }: KeptKernel, unit: number, r: number): [number, number] {
-  if (!starts) return [unit * rows + r * run, Math.min(run, rows - r * run)];
-  const from = starts[unit * runs + r];
-  return [from, starts[unit * runs + r + 1] - from];
 }
 
 /** One sum a unit: its entries times the numbers at `x`. */

@@ -35,6 +35,8 @@ export interface StoredKernel {
   readonly rowOf?: Uint8Array | Uint16Array | Uint32Array;
   /** So many rows of a unit have one scale and zero: a run. */
   readonly run: number;
+  /** Runs of each unit. */
+  readonly runs: number;
   /** Where each run's entries begin, unit after unit, and where the last one's end; absent where all are kept. */
   readonly starts?: Uint32Array;
   readonly scales: Float32Array;
@@ -89,7 +91,7 @@ export function storeKernel(source: KernelSource): StoredKernel {
   checkLength("kernel", coded.codes, size);
   const placeOf = placesOf(shape, depthwise);
   const run = Math.min(coded.run, Math.max(1, rows));
-  const ordered = { ...coded, run, units, rows };
+  const ordered = { ...coded, run, runs: Math.ceil(rows / run), units, rows };
   const isKept = keptOf(ordered);
   let entries = 0;
   for (let unit = 0; unit < units; unit++)
@@ -108,21 +110,30 @@ export function storeKernel(source: KernelSource): StoredKernel {
 
 /** What a kernel stands for, in its own order: running does without. */
 export function kernelValues(kernel: StoredKernel): Float32Array {
-  const { shape, depthwise, units, rows, run, codes, rowOf, starts } = kernel;
+  const { shape, depthwise, units, rows, runs, codes, rowOf } = kernel;
   const values = new Float32Array(elements(shape));
   const placeOf = placesOf(shape, depthwise);
-  const runs = Math.ceil(rows / run);
   for (let unit = 0; unit < units; unit++)
     for (let r = 0; r < runs; r++) {
-      const from = starts ? starts[unit * runs + r] : unit * rows + r * run;
-      const end = starts ? starts[unit * runs + r + 1] : unit * rows + Math.min(rows, (r + 1) * run);
+      const [from, count] = entriesOf(kernel, unit, r);
       const { scale, zero } = gridOfRun(kernel, unit, r);
-      for (let at = from; at < end; at++) {
+      for (let at = from; at < from + count; at++) {
         const entry = kernel.table ? kernel.table[codes[at]] : codes[at];
         values[placeOf(unit, rowOf ? rowOf[at] : at - unit * rows)] = (entry - zero) * scale;
       }
     }
   return values;
+}
+
+/** The entries of a run: from which, and how many. */
+export function entriesOf(
+  { starts, rows, run, runs }: Pick<StoredKernel, "starts" | "rows" | "run" | "runs">,
+  unit: number,
+  r: number,
+): [from: number, count: number] {
+  if (!starts) return [unit * rows + r * run, Math.min(run, rows - r * run)];
+  const from = starts[unit * runs + r];
+  return [from, starts[unit * runs + r + 1] - from];
 }
 
 const isOnGrid = (kind: EntryKind) => kind === "byte" || kind === "short";
@@ -237,6 +248,7 @@ function runsOf(
 interface Ordered extends Coded {
   units: number;
   rows: number;
+  runs: number;
 }
 
 function keptOf({ codes, table, kind, run, ...coded }: Ordered) {
@@ -259,7 +271,7 @@ function arrange({ codes, units, rows }: Ordered, placeOf: PlaceOf, size: number
 
 /** What is kept, unit after unit, each entry with its row, and where each run begins. */
 function compress(
-  { codes, units, rows, run }: Ordered,
+  { codes, units, rows, run, runs }: Ordered,
   placeOf: PlaceOf,
   entries: number,
   isKept: (unit: number, row: number, place: number) => boolean,
@@ -271,7 +283,6 @@ function compress(
       : rows <= 65536
         ? new Uint16Array(entries)
         : new Uint32Array(entries);
-  const runs = Math.ceil(rows / run);
   const starts = new Uint32Array(units * runs + 1);
   for (let unit = 0, next = 0; unit < units; unit++)
     for (let row = 0; row < rows; row++) {

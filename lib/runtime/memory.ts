@@ -30,31 +30,22 @@ export function layoutOf(shape: readonly number[]): Layout {
   return { shape, planes, places, plane, length: planes * plane };
 }
 
+/** A kernel's entries, and how to read them. */
+type Entries = [
+  codes: number,
+  kind: number,
+  rows: number,
+  wide: number,
+  count: number,
+  table: number,
+  zero: number,
+];
+
 /** The functions of stored.wat. */
 export interface Kernels {
   memory: WebAssembly.Memory;
-  layOut(
-    codes: number,
-    kind: number,
-    rows: number,
-    wide: number,
-    count: number,
-    table: number,
-    zero: number,
-    scale: number,
-    offsets: number,
-    to: number,
-  ): void;
-  dot(
-    codes: number,
-    kind: number,
-    rows: number,
-    wide: number,
-    count: number,
-    table: number,
-    zero: number,
-    x: number,
-  ): number;
+  layOut(...args: [...entries: Entries, scale: number, offsets: number, to: number]): void;
+  dot(...args: [...entries: Entries, x: number]): number;
   convolve(
     units: number,
     count: number,

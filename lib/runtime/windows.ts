@@ -1,5 +1,5 @@
 // Windows that move over planes: where they stand, and pooling.
-import { channelsLast, type GraphNode } from "../graph/index.ts";
+import { channelsLast, type GraphNode, pairOf, samePadding } from "../graph/index.ts";
 import type { Window } from "./convolution.ts";
 import type { StepSource } from "./layers.ts";
 
@@ -8,26 +8,17 @@ export function wantChannelsLast(node: GraphNode): void {
     throw new RangeError(`${node.name} must have its channels last to run from storage`);
 }
 
-const pair = (value: unknown, otherwise: readonly [number, number]): readonly [number, number] =>
-  value === undefined || value === null
-    ? otherwise
-    : Array.isArray(value)
-      ? [value[0], value[1] ?? value[0]]
-      : [Number(value), Number(value)];
-
 /** A node's window, of this size. */
-export function windowOf({ node, inputs, output }: StepSource, size: readonly [number, number]): Window {
+export function windowOf({ node, inputs }: StepSource, size: readonly [number, number]): Window {
   wantChannelsLast(node);
   const isConvolution = node.attributes.poolSize === undefined;
-  const strides = pair(node.attributes.strides, isConvolution ? [1, 1] : size);
-  const dilation = pair(node.attributes.dilationRate, [1, 1]);
-  const before = [0, 1].map((axis) => {
-    if (node.attributes.padding !== "same") return 0;
-    const reach = (size[axis] - 1) * dilation[axis] + 1;
-    const missing = (output.shape[axis] - 1) * strides[axis] + reach - inputs[0].shape[axis];
-    return Math.floor(Math.max(0, missing) / 2);
-  });
-  return { size, strides, dilation, before: [before[0], before[1]] };
+  const strides = pairOf(node.attributes.strides, isConvolution ? 1 : size);
+  const dilation = pairOf(node.attributes.dilationRate);
+  const isPadded = node.attributes.padding === "same";
+  const [top, left] = [0, 1].map((axis) =>
+    isPadded ? samePadding(inputs[0].shape[axis], size[axis], strides[axis], dilation[axis]) >> 1 : 0,
+  );
+  return { size, strides, dilation, before: [top, left] };
 }
 
 /** The largest or the mean of each window; as in TensorFlow, what lies outside does not count. */
@@ -36,7 +27,7 @@ export function pooling(source: StepSource, isMean: boolean): () => void {
   const [input] = inputs;
   const [height, width] = input.shape;
   const [high, wide] = output.shape;
-  const size = pair(node.attributes.poolSize, [2, 2]);
+  const size = pairOf(node.attributes.poolSize, 2);
   const { strides, before } = windowOf(source, size);
   return () => {
     const given = memory.floats(input);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Cell } from "../../lib/notebook/notebook.ts";
 import { code } from "../chapters/notebooks.ts";
-import { type Bench, cellA, checkA, checkB, handedOut, start, withBench } from "./setting.ts";
+import { type Bench, cellA, checkA, checkB, handedOut, itJudges, start, withBench } from "./setting.ts";
 
 const a = "function double(x: number): number { return 2 * x; }";
 const b = "const answer: number[] = [1, 0.25];";
@@ -292,33 +292,7 @@ describe("neighbours of the cases", function () {
     bench = opened;
   });
 
-  for (const [what, work, points] of honest) {
-    it(`honest: ${what}`, async () => {
-      const { exercises } = await bench.grade(work());
-      assert.deepEqual(
-        exercises.map((one) => one.points),
-        points,
-        JSON.stringify(exercises),
-      );
-    });
-  }
-
-  for (const [what, work] of cheats) {
-    it(`cheat: ${what}`, async () => {
-      const { exercises } = await bench.grade(work(), { timeout: 4, totalTimeout: 20 });
-      assert.deepEqual(
-        exercises.map(({ points, of }) => [points, of]),
-        [
-          [0, 1],
-          [0, 1],
-        ],
-        JSON.stringify(exercises),
-      );
-      for (const { reason, cases } of exercises) {
-        assert.ok(reason ?? cases.find(({ passed }) => !passed)?.message, "it says why");
-      }
-    });
-  }
+  itJudges({ honest, cheats }, () => bench, { totalTimeout: 20 });
 
   it("after all of them, honest work has its points", async () => {
     assert.equal((await bench.grade([code(start), code(a), code(b)])).points, 2);

@@ -4,7 +4,7 @@ import { feedbackPage } from "../../lib/classroom/feedback.ts";
 import { Pages } from "../../lib/classroom/pages.ts";
 import { type Cell, type Notebook, parseNotebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
-import { type Bench, checkA, checkB, handedOut, start, withBench } from "./setting.ts";
+import { type Bench, checkA, checkB, handedOut, itJudges, start, withBench } from "./setting.ts";
 
 const a = "function double(x: number): number { return 2 * x; }";
 const b = "const answer: number[] = [1, 0.25];";
@@ -287,30 +287,7 @@ describe("siblings of the cases", function () {
   });
 
   const files = new Map([["mine.ts", Buffer.from("export const double = (x: number): number => 2 * x;")]]);
-  for (const [what, work, points] of honest) {
-    it(`honest: ${what}`, async () => {
-      const { exercises } = await bench.grade(work(), { files });
-      assert.deepEqual(
-        exercises.map((one) => one.points),
-        points,
-        JSON.stringify(exercises),
-      );
-    });
-  }
-
-  for (const [what, work] of cheats) {
-    it(`cheat: ${what}`, async () => {
-      const { exercises } = await bench.grade(work(), { timeout: 4 });
-      assert.deepEqual(
-        exercises.map(({ points }) => points),
-        [0, 0],
-        JSON.stringify(exercises),
-      );
-      for (const { reason, cases } of exercises) {
-        assert.ok(reason ?? cases.find(({ passed }) => !passed)?.message, "it says why");
-      }
-    });
-  }
+  itJudges({ honest, cheats }, () => bench, { files });
 
   it("a submission has its time as a whole, however often its cells hang", async () => {
     const hangs = () => code('import { execSync } from "node:child_process"; execSync("sleep 60");');

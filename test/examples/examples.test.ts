@@ -5,12 +5,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { publicRooms } from "../../lib/book/reference/pages.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 
-const { exports } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8"));
-const rooms = Object.keys(exports)
-  .filter((name) => !name.endsWith(".json"))
-  .map((name) => name.slice(2));
+const rooms = publicRooms();
 
 /** What is printed, by the comments behind `console.log`. */
 const printedBy = (source: string) =>

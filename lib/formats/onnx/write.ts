@@ -8,6 +8,8 @@ import {
   checkGraph,
   type Graph,
   type GraphNode,
+  pairOf,
+  samePadding,
   shapeOf,
   weightValues,
 } from "../../graph/index.ts";
@@ -411,11 +413,6 @@ function activated(node: GraphNode, make: Maker, value: Value, rank: number): Va
   return { ...value, name: activations[activationOf(node)](make, value, rank) };
 }
 
-const pair = (value: unknown, fallback = 1): [number, number] => {
-  const [a = fallback, b = a] = [value ?? fallback].flat() as number[];
-  return [a, b];
-};
-
 /** What is padded before and behind, [top, left, bottom, right], as TensorFlow does for "same": less before than behind. */
 function padsOf(
   node: GraphNode,
@@ -425,10 +422,7 @@ function padsOf(
   dilation: [number, number] = [1, 1],
 ): number[] {
   if (node.attributes.padding !== "same") return [0, 0, 0, 0];
-  const totals = [0, 1].map((i) => {
-    const reach = (window[i] - 1) * dilation[i] + 1;
-    return Math.max(0, (Math.ceil(shape[i] / strides[i]) - 1) * strides[i] + reach - shape[i]);
-  });
+  const totals = [0, 1].map((i) => samePadding(shape[i], window[i], strides[i], dilation[i]));
   const before = totals.map((total) => Math.floor(total / 2));
   return [...before, ...totals.map((total, i) => total - before[i])];
 }
@@ -440,9 +434,9 @@ function windowed(
 ): { value: Value; attributes: Record<string, OnnxAttribute>; shape: number[] } {
   const value = make.input(node);
   const shape = make.shape(node);
-  const window = pair(sizes);
-  const strides = pair(node.attributes.strides ?? (node.kind.includes("ooling") ? window : 1));
-  const dilation = pair(node.attributes.dilationRate);
+  const window = pairOf(sizes);
+  const strides = pairOf(node.attributes.strides ?? (node.kind.includes("ooling") ? window : 1));
+  const dilation = pairOf(node.attributes.dilationRate);
   const pads = padsOf(node, shape, window, strides, dilation);
   const attributes: Record<string, OnnxAttribute> = { kernel_shape: window, strides: strides, pads };
   if (dilation.some((d) => d !== 1)) attributes.dilations = dilation;
@@ -478,8 +472,8 @@ const separableConv2d: Emit = (node, make) => {
 
 const conv2dTranspose: Emit = (node, make) => {
   const value = make.input(node);
-  const window = pair(node.weights.kernel.shape.slice(0, 2));
-  const strides = pair(node.attributes.strides);
+  const window = pairOf(node.weights.kernel.shape.slice(0, 2));
+  const strides = pairOf(node.attributes.strides);
   const same = node.attributes.padding === "same";
   const totals = window.map((size, i) => (same ? Math.max(0, size - strides[i]) : 0));
   const before = totals.map((total) => Math.floor(total / 2));
@@ -657,7 +651,7 @@ const emitters: Record<string, Emit> = {
   },
   upSampling2d: (node, make) => {
     const value = make.input(node);
-    const [high, wide] = pair(node.attributes.size, 2);
+    const [high, wide] = pairOf(node.attributes.size, 2);
     const nearest = (node.attributes.interpolation ?? "nearest") === "nearest";
     const scales = make.floats(`${node.name}/scales`, [1, 1, high, wide]);
     const attributes: Record<string, OnnxAttribute> = {

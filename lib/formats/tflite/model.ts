@@ -205,11 +205,14 @@ function sparsityTable(builder: Builder, shape: readonly number[], { starts, ind
   return table(builder, { 0: { ints: shape.map((_, axis) => axis) }, 2: { offsets: axes } });
 }
 
+/** Bytes of a number in the narrowest of the schema's vectors that holds whole numbers up to `most`. */
+export const widthOf = (most: number): 1 | 2 | 4 => (most < 2 ** 8 ? 1 : most < 2 ** 16 ? 2 : 4);
+
 /** Whole numbers in the narrowest of the schema's vectors, with the vector's number in its union. */
 function smallest(values: Uint32Array): { kind: number; field: Field } {
-  const most = values.reduce((a, b) => Math.max(a, b), 0);
-  if (most < 2 ** 8) return { kind: 3, field: { bytes: Uint8Array.from(values) } };
-  if (most < 2 ** 16) return { kind: 2, field: { shorts: values } };
+  const width = widthOf(values.reduce((a, b) => Math.max(a, b), 0));
+  if (width === 1) return { kind: 3, field: { bytes: Uint8Array.from(values) } };
+  if (width === 2) return { kind: 2, field: { shorts: values } };
   return { kind: 1, field: { ints: Array.from(values) } };
 }
 

@@ -9,6 +9,7 @@ import {
   type Graph,
   type GraphNode,
   normalisationOf,
+  pairOf,
   shapeOf,
   weightValues,
 } from "../../graph/index.ts";
@@ -32,6 +33,7 @@ import {
   type TfliteOperator,
   type TfliteTensor,
   type TfliteType,
+  widthOf,
 } from "./model.ts";
 import { ownEmitters } from "./own-layers.ts";
 
@@ -360,8 +362,7 @@ function compressedRows(
   let count = 0;
   for (const value of values) if (isKept(value)) count++;
   const rows = values.length / width;
-  const bytesOf = (most: number) => (most < 2 ** 8 ? 1 : most < 2 ** 16 ? 2 : 4);
-  const taken = count * (values.BYTES_PER_ELEMENT + bytesOf(width - 1)) + (rows + 1) * bytesOf(count);
+  const taken = count * (values.BYTES_PER_ELEMENT + widthOf(width - 1)) + (rows + 1) * widthOf(count);
   if (!(taken < values.byteLength)) return undefined;
   const kept = isHalf ? new Uint16Array(count) : new Float32Array(count);
   const indices = new Uint32Array(count);
@@ -414,11 +415,6 @@ const activations: Record<string, Activation> = {
   softmax: (node, make, { tensor }) => make.op("SOFTMAX", node, [tensor], { 0: { float: 1 } }),
 };
 
-const pair = (value: unknown, fallback = 1): [number, number] => {
-  const [a = fallback, b = a] = [value ?? fallback].flat() as number[];
-  return [a, b];
-};
-
 const paddingOf = (node: GraphNode): TfliteField => ({ byte: node.attributes.padding === "same" ? 0 : 1 });
 
 /** A layer with a kernel: in integers, with an 8-bit kernel on floats, or in floats. */
@@ -446,8 +442,8 @@ function weighted(
 }
 
 const conv2d = weighted("CONV_2D", "kernel", [3, 0, 1, 2], 0, (node, _, activation) => {
-  const [high, wide] = pair(node.attributes.strides);
-  const [down, across] = pair(node.attributes.dilationRate);
+  const [high, wide] = pairOf(node.attributes.strides);
+  const [down, across] = pairOf(node.attributes.dilationRate);
   return {
     0: paddingOf(node),
     1: { int: wide },
@@ -464,8 +460,8 @@ const depthwiseConv2d = weighted(
   [0, 1, 2, 3],
   3,
   (node, make, activation) => {
-    const [high, wide] = pair(node.attributes.strides);
-    const [down, across] = pair(node.attributes.dilationRate);
+    const [high, wide] = pairOf(node.attributes.strides);
+    const [down, across] = pairOf(node.attributes.dilationRate);
     const multiplier = make.output(node).at(-1)! / make.shape(node).at(-1)!;
     return {
       0: paddingOf(node),
@@ -487,7 +483,7 @@ const dense = weighted("FULLY_CONNECTED", "kernel", [1, 0], 0, (node, make, acti
 }));
 
 const separableConv2d: Emit = (node, make) => {
-  const [high, wide] = pair(node.attributes.strides);
+  const [high, wide] = pairOf(node.attributes.strides);
   const depthwise = make.kernel(node, "depthwiseKernel", [0, 1, 2, 3], 3, ([h, w, c, m]) => [1, h, w, c * m]);
   const pointwise = make.kernel(node, "pointwiseKernel", [3, 0, 1, 2], 0);
   const inner = node.weights.pointwiseKernel.shape[2];
@@ -524,7 +520,7 @@ const separableConv2d: Emit = (node, make) => {
 };
 
 const conv2dTranspose: Emit = (node, make) => {
-  const [high, wide] = pair(node.attributes.strides);
+  const [high, wide] = pairOf(node.attributes.strides);
   const shape = [...node.weights.kernel.shape];
   // Its kernel is written in floats: engines have no 8-bit kernels on floats for it.
   const turned = permuted(weightValues(node, "kernel")!, shape, [2, 0, 1, 3]);
@@ -547,8 +543,8 @@ const conv2dTranspose: Emit = (node, make) => {
 const pool =
   (op: "MAX_POOL_2D" | "AVERAGE_POOL_2D"): Emit =>
   (node, make) => {
-    const window = pair(node.attributes.poolSize, 2);
-    const [high, wide] = pair(node.attributes.strides ?? window);
+    const window = pairOf(node.attributes.poolSize, 2);
+    const [high, wide] = pairOf(node.attributes.strides ?? window);
     const options = {
       0: paddingOf(node),
       1: { int: wide },

@@ -27,6 +27,7 @@ import {
 import {
   constantName,
   functionsName,
+  identifier,
   importFunction,
   liveName,
   metaName,
@@ -946,8 +947,7 @@ function exportNameOf(node: Of<"ImportDeclaration">["specifiers"][number]): stri
 
 /** The newest value of an import. (A name that is none is written as a property all the same.) */
 function newestOf(name: string, exported: string): string {
-  const isName = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(exported);
-  return `${liveName}.${name}${isName ? `.${exported}` : `[${JSON.stringify(exported)}]`}`;
+  return `${liveName}.${name}${identifier.test(exported) ? `.${exported}` : `[${JSON.stringify(exported)}]`}`;
 }
 
 /** A function or class that takes its name from where it stands. */

@@ -1,5 +1,9 @@
 // Names that cells' JavaScript uses and the kernel defines, and how to tell of them in the cells' own words.
+import { literally } from "../../util/pattern.ts";
 import { goName } from "../../util/turn.ts";
+
+/** A name, which can stand in code as it is. */
+export const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
 
 /** Names of the functions that cells' rewritten imports call; the kernel defines them as globals. */
 export const importFunction = "__slimlab_import";
@@ -31,7 +35,6 @@ export function asWritten(text: string): string {
     .replaceAll(metaName, "import.meta");
 }
 
-const literally = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 const thrown = new RegExp(thrownMarks.map(literally).join("([\\s\\S]*?)"), "g");
 
 /** A message of V8's that names imports as cells' JavaScript does, in the cell's own words. */

@@ -9,6 +9,7 @@ import { sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CellCode } from "../cell/code.ts";
 import { readMappings, type Segment } from "../cell/edits.ts";
+import { identifier } from "../cell/words.ts";
 import { debugName, internalScripts, kernelFolder } from "../node/interrupt.ts";
 import type { Content } from "../protocol/messages.ts";
 import {
@@ -22,7 +23,7 @@ import {
   type Source,
 } from "./places.ts";
 import { type Remote, valueText } from "./values.ts";
-import { identifier, type Property, reading, type Shelf, Variables } from "./variables.ts";
+import { type Property, reading, type Shelf, Variables } from "./variables.ts";
 
 const mainSide = `globalThis[Symbol.for("${debugName}")]`;
 

@@ -19,9 +19,6 @@ export interface Shelf {
   more: Property[];
 }
 
-/** A name that can stand in an expression as it is. */
-export const identifier = /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u;
-
 /** An expression for an object with the values of names. A name whose declaration has failed cannot be looked at. */
 export function reading(names: string[]): string {
   const reads = names.map((name) => `try { all[${JSON.stringify(name)}] = ${name} } catch {}`);
