@@ -10,7 +10,16 @@ import type { Browser, Locator, Page } from "playwright-core";
 import { serveFolder } from "../../lib/book/serve.ts";
 import { buildSite, type Site } from "../../lib/site/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { menu, needBrowser, needLab, notebook, openPage, screenshot, type WatchedPage } from "./tools.ts";
+import {
+  kernelIdle,
+  menu,
+  needBrowser,
+  needLab,
+  notebook,
+  openPage,
+  screenshot,
+  type WatchedPage,
+} from "./tools.ts";
 
 const cells = [
   `interface Layer { units: number }
@@ -84,6 +93,7 @@ describe("the workbook's site", function () {
     await page.locator("p.facts a", { hasText: "Open and run this chapter here" }).click();
     await page.waitForURL(/notebooks\/index\.html\?path=1\.1-why-compress\.ipynb/);
     await page.locator(".jp-CodeCell").first().waitFor();
+    await kernelIdle(page);
     await menu(page, "Run", "Run All Cells");
     await page.locator(".js-plotly-plot .main-svg").first().waitFor({ timeout: 120_000 });
     await screenshot(page, "site-chapter");
@@ -93,6 +103,7 @@ describe("the workbook's site", function () {
     const { page } = watched;
     await page.goto(`${base}notebooks/index.html?path=zh/1.1-why-compress.ipynb`);
     await page.locator(".jp-CodeCell").first().waitFor();
+    await kernelIdle(page);
     await menu(page, "Run", "Run All Cells");
     const title = page.locator(".js-plotly-plot .gtitle").first();
     await title.waitFor({ timeout: 120_000 });
@@ -104,6 +115,7 @@ describe("the workbook's site", function () {
     const { page } = watched;
     await page.goto(`${base}notebooks/index.html?path=cells.ipynb`);
     await cellAt(page, 0).waitFor();
+    await kernelIdle(page);
     await run(page, 0);
     await outputOf(page, 0).filter({ hasText: "400" }).waitFor();
     await run(page, 1);

@@ -212,7 +212,7 @@ export class LabNotebook {
 
   /** Waits until the kernel is there and has nothing to do. */
   async idle(timeout = 60_000): Promise<void> {
-    await this.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout });
+    await kernelIdle(this.page, timeout);
     await this.page
       .locator("#jp-main-statusbar")
       .getByText(/\| Idle/)
@@ -284,6 +284,10 @@ export async function screenshot(page: Page | Locator, name: string): Promise<vo
   await mkdir(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`) });
 }
+
+/** Waits until a notebook's kernel stands and has nothing to do: keys that are pressed before are lost. */
+export const kernelIdle = (page: Page, timeout = 60_000): Promise<void> =>
+  page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").waitFor({ timeout });
 
 /** A cell of a test's notebook: its source, or its source with outputs already there. */
 export type Cell = string | { source: string; outputs: object[] };
