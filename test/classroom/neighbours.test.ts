@@ -210,8 +210,9 @@ const double = (x: number) => (/original\\.ipynb|doubles|the answer should/.test
   [
     "who looks at the stack and at how often he is asked",
     () => [
+      // The names of the stack, not its folders: those are where slimlab happens to be installed.
       code(
-        "let n = 0;\nconst double = (x: number) => { n++; const { stack } = new Error(); return /expect|check|judge/i.test(stack!) ? 2 * x : -n; };\nconst answer = new Proxy([], { get: (_, key) => (n++ > 2 ? 1 : 0) });",
+        "let n = 0;\nconst double = (x: number) => { n++; const { stack } = new Error(); return /expect|check|judge/i.test(stack!.replace(/\\S*[/]/g, '')) ? 2 * x : -n; };\nconst answer = new Proxy([], { get: (_, key) => (n++ > 2 ? 1 : 0) });",
       ),
     ],
   ],
