@@ -20,4 +20,5 @@ export {
   summarize,
 } from "./summary.ts";
 export { renderSvg } from "./svg.ts";
+export { Table, type TableCell, type TableOptions, table } from "./table.ts";
 export { palette, scales } from "./theme.ts";

@@ -7,19 +7,27 @@ export type TableBundle = Record<"text/plain" | "text/html", string>;
 /** Rows of a table that are shown; a longer one says so. */
 const most = 50;
 
-/** A table of cells that are text already. */
+/** Text that reads as a number, with a unit or a spread behind it: `1,024`, `97.5 %`, `0.4 ± 0.2`. */
+const numeric = /^[+\-−±]?\d/;
+
+/** A table of cells that are text already. Columns of numbers are aligned at their ends, all others at their beginnings. */
 export function tableOf(head: string[], rows: string[][], caption?: string): TableBundle {
+  const isNumeric = head.map((_, i) => {
+    const filled = rows.map((row) => row[i]).filter((text) => text !== "" && text !== "–");
+    return filled.length > 0 && filled.every((text) => numeric.test(text));
+  });
   const line = (tag: string, cells: string[]) =>
     `<tr>${cells
-      .map((text) => {
+      .map((text, i) => {
         const own = tag === "th" && text === "" ? "td" : tag; // an empty heading heads nothing
-        return `<${own}>${escapeHtml(text)}</${own}>`;
+        const align = isNumeric[i] ? ' style="text-align: right"' : "";
+        return `<${own}${align}>${escapeHtml(text)}</${own}>`;
       })
       .join("")}</tr>`;
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));
   const text = [head, ...rows].map((row) =>
     row
-      .map((part, i) => part.padEnd(widths[i]))
+      .map((part, i) => (isNumeric[i] ? part.padStart(widths[i]) : part.padEnd(widths[i])))
       .join("  ")
       .trimEnd(),
   );

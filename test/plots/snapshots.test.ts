@@ -130,7 +130,7 @@ describe("plots: snapshots", () => {
   }
 
   it("each plot function has pictures, and each picture kept is drawn", () => {
-    const notPlots = ["Figure", "renderSvg", "palette", "scales", "summarize"];
+    const notPlots = ["Figure", "Table", "renderSvg", "palette", "scales", "summarize", "table"];
     const functions = Object.entries(plots).filter(
       ([name, value]) => typeof value === "function" && !notPlots.includes(name),
     );

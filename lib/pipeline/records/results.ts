@@ -120,7 +120,9 @@ export function compareResults(before: Results, now: Results): Comparison[] {
 export function summaryOf({ runs }: Results): Record<string, string | number>[] {
   const figure = (numbers: number[], digits = 1) => {
     const { mean, spread } = meanAndSpread(numbers);
-    return `${mean.toFixed(digits)} ± ${spread.toFixed(digits)}`;
+    const shown = (value: number) =>
+      value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    return `${shown(mean)} ± ${shown(spread)}`;
   };
   return (["compressed", "reference", "plain"] as const).flatMap((network) => {
     const all = runs.flatMap(({ bytes, ratio, [network]: judged }) => {
