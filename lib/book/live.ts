@@ -8,7 +8,16 @@ import { elements } from "../util/shape.ts";
 import type { LiveData } from "./client/live/network.ts";
 
 /** The figures. A code cell tagged `live-NAME` gets one below its outputs, where the page's script runs. */
-export const liveFigures = ["prune", "quantize", "rank", "temperature", "draw"] as const;
+export const liveFigures = [
+  "prune",
+  "quantize",
+  "rank",
+  "temperature",
+  "neurons",
+  "activations",
+  "together",
+  "draw",
+] as const;
 export type LiveFigure = (typeof liveFigures)[number];
 
 /**

@@ -6,7 +6,21 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { asDigit } from "../../lib/book/client/live/draw.ts";
 import { pruned, quantized } from "../../lib/book/client/live/knobs.ts";
-import { answerOf, logitsOf, rightOf, unpack, weightsOf } from "../../lib/book/client/live/network.ts";
+import {
+  answerOf,
+  hiddenOf,
+  logitsOf,
+  rightOf,
+  unpack,
+  weightsOf,
+} from "../../lib/book/client/live/network.ts";
+import {
+  activationsIn,
+  bytesTogether,
+  neuronScores,
+  scoresOf,
+  withoutNeurons,
+} from "../../lib/book/client/live/turned.ts";
 import { liveData, liveFigureOf, liveFigures } from "../../lib/book/live.ts";
 import { buildBook } from "../../lib/book/site.ts";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
@@ -40,6 +54,62 @@ describe("live figures", function () {
     const two = quantized(network, 2);
     assert.ok(eight.sqnr > two.sqnr + 20 && eight.bytes > 3 * two.bytes);
     assert.ok(Math.abs(rightOf(eight.network, digits) - rightOf(network, digits)) <= 2);
+  });
+
+  it("take neurons out by the scores of 3.1.3, whose gradients are those of the loss", async () => {
+    const { network, digits } = unpack(await liveData());
+    const few = { images: digits.images.slice(0, 3), labels: digits.labels.slice(0, 3) };
+    const hidden = hiddenOf(network, few);
+    // A central difference of the loss by one neuron's output is the gradient.
+    const lossWith = (layer: string, neuron: number, by: number) => {
+      const z = logitsOf(network, few.images[2], (name, y) => {
+        if (name === layer) y[neuron] += by;
+      });
+      const most = Math.max(...z);
+      return most + Math.log(z.reduce((sum, x) => sum + Math.exp(x - most), 0)) - z[few.labels[2]];
+    };
+    for (const [layer, { outputs, gradients }] of Object.entries(hidden)) {
+      const neurons = outputs.length / 3;
+      const steepest = gradients
+        .subarray(2 * neurons)
+        .reduce((best, g, i, all) => (Math.abs(g) > Math.abs(all[best]) ? i : best), 0);
+      const gradient = gradients[2 * neurons + steepest];
+      const slope = (lossWith(layer, steepest, 0.01) - lossWith(layer, steepest, -0.01)) / 0.02;
+      assert.ok(Math.abs(slope - gradient) <= 0.02 * Math.abs(gradient), `${layer}: ${slope}, ${gradient}`);
+    }
+    const scores = scoresOf(network, digits);
+    assert.deepEqual(Object.keys(scores), [...neuronScores]);
+    const { turn, parameters } = withoutNeurons(network, scores.gradientTimesOutput, 0.5);
+    assert.equal(parameters, 785 * 150 + 151 * 50 + 51 * 10);
+    const silent = logitsOf(network, digits.images[0], (name, y) => {
+      turn(name, y);
+      assert.ok(y.filter((value) => value === 0).length >= y.length / 2);
+    });
+    assert.ok(silent.every(Number.isFinite));
+    const left = (name: (typeof neuronScores)[number]) =>
+      rightOf(network, digits, withoutNeurons(network, scores[name], 0.5).turn);
+    assert.ok(left("gradientTimesOutput") > left("meanActivation"), "as chapter 3.1.3 has found");
+    assert.equal(withoutNeurons(network, scores.random, 0).parameters, 266_610);
+  });
+
+  it("round activations to levels, and count what pruning and bits come to together", async () => {
+    const { network, digits } = unpack(await liveData());
+    const hidden = hiddenOf(network, digits);
+    const whole = rightOf(network, digits);
+    const [two, eight] = [2, 8].map((bits) => activationsIn(bits, "max", hidden));
+    assert.ok(Math.abs(rightOf(network, digits, eight.turn) - whole) <= 2);
+    assert.ok(eight.sqnr > two.sqnr + 25, `${eight.sqnr}, ${two.sqnr}`);
+    const best = activationsIn(2, "mse", hidden);
+    assert.ok(best.sqnr > two.sqnr && best.ends.fc1 < two.ends.fc1);
+    logitsOf(network, digits.images[0], (name, y) => {
+      two.turn(name, y);
+      assert.ok(new Set(y).size <= 4, `${name} has more than four values`);
+    });
+    const { kept, positions } = bytesTogether(pruned(network, 0.9), 4);
+    assert.ok(Math.abs(kept - 26_620 / 2) < 10, `${kept}`);
+    // Layers are not equally sparse, so that to say which weights stay takes less than H(0.1) for all.
+    assert.ok(positions < (266_200 * 0.469) / 8 && positions > (266_200 * 0.4) / 8, `${positions}`);
+    assert.deepEqual(bytesTogether(network, 32), { kept: 4 * 266_200, positions: 0 });
   });
 
   it("take a drawing as MNIST took its digits", async () => {

@@ -3,6 +3,7 @@ import type { LiveFigure } from "../../live.ts";
 import { drawFigure } from "./draw.ts";
 import { pruneFigure, quantizeFigure, rankFigure, type Stage, temperatureFigure } from "./knobs.ts";
 import { type LiveData, unpack } from "./network.ts";
+import { activationsFigure, neuronsFigure, togetherFigure } from "./turned.ts";
 import { wordsOf } from "./words.ts";
 
 declare global {
@@ -17,6 +18,9 @@ const figures: Record<LiveFigure, (stage: Stage) => HTMLElement> = {
   quantize: quantizeFigure,
   rank: rankFigure,
   temperature: temperatureFigure,
+  neurons: neuronsFigure,
+  activations: activationsFigure,
+  together: togetherFigure,
   draw: drawFigure,
 };
 

@@ -1,4 +1,5 @@
 // LeNet-300-100 in the page: three dense layers, computed in plain loops. A digit is mostly paper, so zeros are skipped.
+import { softmaxAt } from "../../../distillation/loss.ts";
 import { fromHalves } from "../../../util/half.ts";
 
 /** What the book's builder puts into the page. */
@@ -62,17 +63,23 @@ export function weightsOf(network: Network): Record<string, Float32Array> {
   return Object.fromEntries(network.map(({ name, weights }) => [name, weights]));
 }
 
+/** Changes what a hidden layer gives out, in place. */
+export type Turn = (layer: string, outputs: Float32Array) => void;
+
 /** Ten logits of one image. */
-export function logitsOf(network: Network, image: Float32Array): Float32Array {
+export function logitsOf(network: Network, image: Float32Array, turn?: Turn): Float32Array {
   let x = image;
-  for (const [i, { rows, cols, weights, bias }] of network.entries()) {
+  for (const [i, { name, rows, cols, weights, bias }] of network.entries()) {
     const y = Float32Array.from(bias);
     for (let row = 0; row < rows; row++) {
       const value = x[row];
       if (value === 0) continue;
       for (let col = 0, at = row * cols; col < cols; col++, at++) y[col] += value * weights[at];
     }
-    if (i < network.length - 1) for (let col = 0; col < cols; col++) if (y[col] < 0) y[col] = 0;
+    if (i < network.length - 1) {
+      for (let col = 0; col < cols; col++) if (y[col] < 0) y[col] = 0;
+      turn?.(name, y);
+    }
     x = y;
   }
   return x;
@@ -84,6 +91,40 @@ export function answerOf(logits: Float32Array): number {
 }
 
 /** How many of the digits the network gets right. */
-export function rightOf(network: Network, { images, labels }: Digits): number {
-  return images.filter((image, i) => answerOf(logitsOf(network, image)) === labels[i]).length;
+export function rightOf(network: Network, { images, labels }: Digits, turn?: Turn): number {
+  return images.filter((image, i) => answerOf(logitsOf(network, image, turn)) === labels[i]).length;
+}
+
+/** What each hidden neuron gives out for each digit, and the gradient of the loss by it: [digits, neurons], by layer. */
+export function hiddenOf(
+  network: Network,
+  { images, labels }: Digits,
+): Record<string, { outputs: Float32Array; gradients: Float32Array }> {
+  const hidden = network.slice(0, -1);
+  const found = Object.fromEntries(
+    hidden.map(({ name, cols }) => [
+      name,
+      {
+        outputs: new Float32Array(images.length * cols),
+        gradients: new Float32Array(images.length * cols),
+      },
+    ]),
+  );
+  for (const [d, image] of images.entries()) {
+    const logits = logitsOf(network, image, (name, y) => found[name].outputs.set(y, d * y.length));
+    let slope = Float32Array.from(softmaxAt(logits, logits.length, 1));
+    slope[labels[d]] -= 1;
+    for (let i = network.length - 1; i > 0; i--) {
+      const { rows, cols, weights } = network[i];
+      const { outputs, gradients } = found[network[i - 1].name];
+      const back = new Float32Array(rows);
+      for (let row = 0; row < rows; row++) {
+        for (let col = 0; col < cols; col++) back[row] += slope[col] * weights[row * cols + col];
+      }
+      gradients.set(back, d * rows);
+      // Through the ReLU.
+      slope = back.map((value, row) => (outputs[d * rows + row] > 0 ? value : 0));
+    }
+  }
+  return found;
 }

@@ -13,8 +13,10 @@ export function choice<T extends string>(
   values: readonly T[],
   chosen: T,
   onChoose: (value: T) => void,
+  shown?: Record<T, string>,
 ): HTMLElement {
-  const select = make("select", {}, ...values.map((value) => make("option", { value, textContent: value })));
+  const options = values.map((value) => make("option", { value, textContent: shown?.[value] ?? value }));
+  const select = make("select", {}, ...options);
   select.value = chosen;
   select.addEventListener("change", () => onChoose(select.value as T));
   return make("label", { className: "control" }, `${name} `, select);
