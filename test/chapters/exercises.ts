@@ -3,6 +3,7 @@ import { type CheckCase, checkMime } from "../../lib/classroom/check.ts";
 import { solutionsIn, solvedSource } from "../../lib/classroom/solutions.ts";
 import type { KernelClient } from "../../lib/kernel/client.ts";
 import { type Cell, type Notebook, type Output, textOf } from "../../lib/notebook/notebook.ts";
+import { otherAnswers } from "./answers.ts";
 
 /** What an exercise's cell came to. */
 export interface Outcome {
@@ -15,48 +16,6 @@ export interface Outcome {
   error?: string;
   seconds: number;
 }
-
-/** Answers beside the chapters' own, by exercise: right in another way, or wrong in a way that has passed before. */
-export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }> = {
-  "1.1-b": {
-    wrong: [
-      "const outputSize = (i: number, k: number, s = 1, p = 0): number => (i + 2 * p - k) / s + 1;",
-      "const outputSize = (i: number, k: number, s = 1, p = 0): number => Math.ceil((i + 2 * p - k) / s) + 1;",
-    ],
-    right: [
-      "const outputSize = (i: number, k: number, s = 1, p = 0): number => ((i + 2 * p - k - ((i + 2 * p - k) % s)) / s) + 1;",
-    ],
-  },
-  "2.2-b": {
-    wrong: [">= <", "> <=", "> <", ">= <="].map((signs) => {
-      const [ratio, loss] = signs.split(" ");
-      return `const beats = (a: { ratio: number; loss: number }, b: { ratio: number; loss: number }): boolean => a.ratio ${ratio} b.ratio && a.loss ${loss} b.loss;`;
-    }),
-  },
-  "2.3-a": {
-    wrong: ["const bitsPerWeight = 5;", "const bitsPerWeight = 0.05 * 5;"],
-    right: ["const bitsPerWeight = 0.25 + entropy([0.05, 0.95]);"],
-  },
-  "3.1.1-b": {
-    wrong: ["Math.abs(x)", "x", "x * x"].map(
-      (score) =>
-        `const noise = Object.fromEntries(Object.entries(trained).map(([layer, w]) => [layer, w.map((x) => ${score})]));`,
-    ),
-  },
-  "3.1.2-a": { wrong: ["const workLeft = (share: number): number => 1 - share;"] },
-  "3.1.4-b": {
-    wrong: [
-      "const early = (target: number, n: number, cuts: number): number[] => pruning.prunePlan({ sparsity: target, steps: n });",
-    ],
-    right: [
-      "const early = (target: number, n: number, cuts: number): number[] => [...pruning.prunePlan({ sparsity: target, steps: cuts }), ...Array.from({ length: n - cuts }, () => target)];",
-    ],
-  },
-  "4.1-a": {
-    right: ["const weightsLeft: number = 400_000 * (1 - 0.93);\nconst codeBytes: number = weightsLeft / 2;"],
-    wrong: ["const weightsLeft: number = 400_000 * 0.93;\nconst codeBytes: number = weightsLeft / 2;"],
-  },
-};
 
 /** The checks among a cell's outputs, by exercise. */
 export function checksIn(outputs: readonly Output[]): Map<string, CheckCase[]> {
@@ -71,7 +30,8 @@ export function checksIn(outputs: readonly Output[]): Map<string, CheckCase[]> {
 /** Runs an exercise's cell with each answer in the place of its stub: the chapter's own last. */
 async function outcomesOf(kernel: KernelClient, cell: Cell, solution: string): Promise<Outcome[]> {
   const stub = textOf(cell.source);
-  const names = [...stub.matchAll(/\bcheck\("([^"]+)"/g)].map(([, name]) => name);
+  const names = [...stub.matchAll(/\bcheck\(\s*"([^"]+)"/g)].map(([, name]) => name);
+  if (names.length === 0) throw new Error(`no check is found in the exercise ${cell.id}: ${stub}`);
   const others = (wanted: Outcome["wanted"]) => names.flatMap((name) => otherAnswers[name]?.[wanted] ?? []);
   const tried = [
     ...others("wrong").map((code) => [code, "wrong"] as const),

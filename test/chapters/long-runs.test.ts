@@ -39,6 +39,10 @@ describe("the long experiments", () => {
     const hash = await cellHash("const a: number = f({ b: 1 }); // so much\n");
     assert.equal(await cellHash("const a = f({\n  b: 1,\n});\n"), hash);
     assert.notEqual(await cellHash("const a: number = f({ b: 2 });"), hash);
+    const run = 'const few = 3;\nconst a = await longRun("a", async () => g(few));\n';
+    assert.equal(await cellHash(`${run}show(a);`), await cellHash(`${run}draw(a); a;`));
+    assert.notEqual(await cellHash(run), await cellHash(run.replace("3", "4")));
+    assert.notEqual(await cellHash(run), await cellHash(run.replace("g(few)", "h(few)")));
   });
 
   it("are run anew with SLIMLAB_FULL=1, and kept where SLIMLAB_LONG_RUNS says", async () => {

@@ -20,7 +20,8 @@ import { textsOf, translateOutputs } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { seriousTroubles } from "../book/axe.ts";
 import { browserPath, startBrowser } from "../book/browser.ts";
-import { checksIn, type Outcome, otherAnswers, solveIn, troubleIn } from "./exercises.ts";
+import { otherAnswers } from "./answers.ts";
+import { checksIn, type Outcome, solveIn, troubleIn } from "./exercises.ts";
 
 const notebooks = join(packageRoot, "notebooks");
 
