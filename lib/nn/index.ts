@@ -80,16 +80,18 @@ export { layerShapesOf } from "./layers.ts";
 export { LearnedSteps } from "./learned-steps.ts";
 export { type Forward, type Inputs, logitsOf, outputsOf } from "./logits.ts";
 export {
-  type ConvMethod,
-  convMethods,
-  type DenseMethod,
-  denseMethods,
   type FactorizedLayer,
   type FactorizedModel,
   type FactorizeOptions,
   factorizeModel,
-  type LayerFactors,
 } from "./lowrank.ts";
+export {
+  type ConvMethod,
+  convMethods,
+  type DenseMethod,
+  denseMethods,
+  type LayerFactors,
+} from "./lowrank-layers.ts";
 export { removeDense, type WithoutLayer } from "./merge-layers.ts";
 export { lenet5, lenet300 } from "./models.ts";
 export {
