@@ -69,6 +69,7 @@ export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptio
         [amount]: values,
         marker: { color: color(index), symbol: symbols[index % symbols.length], size: 11 },
         ...(labels && {
+          cliponaxis: false,
           text: values.map((value) => (value === null ? "" : formatNumber(value, written))),
           // Several series stand at one place: their labels part to both sides.
           textposition: labelSides[options.horizontal ? "x" : "y"][series.length > 1 ? 1 + (index % 2) : 0],

@@ -20,8 +20,8 @@ export function tableOf(head: string[], rows: string[][], caption?: string): Tab
     `<tr>${cells
       .map((text, i) => {
         const own = tag === "th" && text === "" ? "td" : tag; // an empty heading heads nothing
-        const align = isNumeric[i] ? ' style="text-align: right"' : "";
-        return `<${own}${align}>${escapeHtml(text)}</${own}>`;
+        // Both sides are said: a page's own is right in JupyterLab and left in the book.
+        return `<${own} style="text-align: ${isNumeric[i] ? "right" : "left"}">${escapeHtml(text)}</${own}>`;
       })
       .join("")}</tr>`;
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));

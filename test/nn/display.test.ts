@@ -33,7 +33,7 @@ describe("nn/display: what a cell's value shows", () => {
     );
     assert.match(
       bundle["text/html"],
-      /<td>fc2<\/td><td>Dense<\/td><td style="text-align: right">100<\/td><td style="text-align: right">30,100<\/td>/,
+      /<td style="text-align: left">fc2<\/td><td style="text-align: left">Dense<\/td><td style="text-align: right">100<\/td><td style="text-align: right">30,100<\/td>/,
     );
   });
 
@@ -42,7 +42,7 @@ describe("nn/display: what a cell's value shows", () => {
     const bundle = shown(new DataFrame({ "a<b": [1, 0.1 + 0.2], name: ["x", "<script>"] }));
     assert.equal(bundle["text/plain"], ["   a<b  name", "0    1  x", "1  0.3  <script>"].join("\n"));
     assert.match(bundle["text/html"], /<th[^>]*>a&lt;b<\/th>/);
-    assert.ok(bundle["text/html"].includes("<td>&lt;script&gt;</td>"));
+    assert.ok(bundle["text/html"].includes(">&lt;script&gt;</td>"));
     const long = shown(new Series(Array.from({ length: 70 }, (_, i) => i)));
     assert.match(long["text/plain"], /^the first 50 of 70 rows\n/);
     assert.match(long["text/plain"], /\n49 +49$/);

@@ -13,11 +13,11 @@ describe("tables", () => {
     ];
     assert.equal(
       html(rows),
-      '<table><thead><tr><th>layer</th><th style="text-align: right">weights</th>' +
+      '<table><thead><tr><th style="text-align: left">layer</th><th style="text-align: right">weights</th>' +
         '<th style="text-align: right">error, %</th><th style="text-align: right">lost</th></tr></thead><tbody>' +
-        '<tr><td>fc1</td><td style="text-align: right">235,200</td><td style="text-align: right">1.235</td>' +
+        '<tr><td style="text-align: left">fc1</td><td style="text-align: right">235,200</td><td style="text-align: right">1.235</td>' +
         '<td style="text-align: right">−0.04 ± 0.20</td></tr>' +
-        '<tr><td>a&lt;b</td><td style="text-align: right">7</td><td style="text-align: right">−12.50</td>' +
+        '<tr><td style="text-align: left">a&lt;b</td><td style="text-align: right">7</td><td style="text-align: right">−12.50</td>' +
         '<td style="text-align: right">0.0 ± 0.1</td></tr></tbody></table>',
     );
     assert.equal(
@@ -46,7 +46,7 @@ describe("tables", () => {
       "9,007,199,254,740,992",
     ]);
     assert.deepEqual(shown(-0.00001234, "-x", "-0", "-0.50"), ["−0.00001234", "-x", "0", "−0.50"]);
-    assert.match(html([{ x: 1 }, { x: "one" }]), /<td>1<\/td>.*<td>one<\/td>/);
+    assert.match(html([{ x: 1 }, { x: "one" }]), /left">1<\/td>.*left">one<\/td>/);
   });
 
   it("may have a title, and two columns whose heads read alike", () => {
