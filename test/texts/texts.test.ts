@@ -174,7 +174,7 @@ describe("outputs in another language", () => {
       ["┌────────┬───┐", "│ 名称   │ n │", "├────────┼───┤", "│ '第一' │ 1 │", "└────────┴───┘"].join("\n"),
     );
     const html = translateBundle(tableOf(["name"], [["first"], ["a < b"]]), own)["text/html"];
-    assert.match(String(html), /<th>名称<\/th>.*<td>第一<\/td>.*<td>a &lt; b<\/td>/);
+    assert.match(String(html), />名称<\/th>.*>第一<\/td>.*>a &lt; b<\/td>/);
     const result = check("1-a", {
       first: () => false,
       second: () => {
