@@ -58,17 +58,27 @@ export async function baselineOf(
   } catch (error) {
     trouble = (error as Error).message;
   }
-  const isSolved = grades.at(-1)!.exercises.every(({ passed }) => passed);
-  const longest = (of: (grade: Grade) => number) => factor * Math.max(...grades.map(of));
+  return { free: freeIn(untouched), limits: limitsFrom(grades), ...(trouble && { trouble }) };
+}
+
+/**
+ * What submissions may take.
+ *
+ * @param grades of the notebook as it was handed out and, last, as its teacher has solved it
+ */
+export function limitsFrom(grades: Pick<Grade, "exercises" | "slowest" | "seconds">[]): TimeLimits {
+  if (!grades.at(-1)!.exercises.every(({ passed }) => passed)) return unknown;
+  const longest = (least: number, seconds: number[]) =>
+    Math.max(least, Math.ceil(factor * Math.max(...seconds)));
   return {
-    free: freeIn(untouched),
-    limits: isSolved
-      ? {
-          cell: Math.max(floor.cell, Math.ceil(longest(({ slowest }) => slowest))),
-          notebook: Math.max(floor.notebook, Math.ceil(longest(({ seconds }) => seconds))),
-        }
-      : unknown,
-    ...(trouble && { trouble }),
+    cell: longest(
+      floor.cell,
+      grades.map(({ slowest }) => slowest),
+    ),
+    notebook: longest(
+      floor.notebook,
+      grades.map(({ seconds }) => seconds),
+    ),
   };
 }
 

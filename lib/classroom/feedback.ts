@@ -18,7 +18,14 @@ pre{background:#f5f5f5;padding:.6rem .8rem;overflow:auto;white-space:pre-wrap;ov
 img,svg{max-width:100%}svg{height:auto}table{border-collapse:collapse;display:block;overflow-x:auto;max-width:100%}td,th{border:1px solid #ccc;padding:.2rem .6rem;text-align:left}
 .verdict{border-left:5px solid #D55E00;padding:.4rem 1rem;margin:1rem 0}.verdict.solved{border-color:#009E73}
 .verdict ul{list-style:none;margin:.3rem 0;padding:0}.verdict pre{background:none;padding:0;margin:.2rem 0}
-.failed{color:#a03000}.quiet{color:#666}.outputs{margin:-.6rem 0 1rem 1rem}`;
+.failed{color:#a03000}.quiet{color:#666}.outputs{margin:-.6rem 0 1rem 1rem}
+.summary{list-style:none;margin:1rem 0;padding:0}
+.summary li{display:flex;flex-wrap:wrap;gap:0 1rem;justify-content:space-between;border-top:1px solid #ccc;padding:.4rem 0}
+.summary a{font-weight:600}.summary span{white-space:nowrap}
+.summary p{flex:0 0 100%;margin:.1rem 0 0;overflow-wrap:anywhere}
+:root{color-scheme:light dark}a{color:#0056b3}
+@media (prefers-color-scheme:dark){body{color:#e4e4e4;background:#161616}pre{background:#262626}td,th,.summary li{border-color:#444}
+.failed{color:#ff9d6e}.quiet{color:#aaa}a{color:#8ab8ff}img,svg{background:#fff}}`;
 
 /** A page in which no script runs and which loads nothing. */
 export function plainPage(title: string, body: string, language: Language = "en"): string {
@@ -38,18 +45,52 @@ ${body}
 `;
 }
 
-/** An exercise's verdict as HTML; of hidden cases it says only whether they pass. */
-export function verdictHtml(one: ExerciseGrade, say = (text: string) => text): string {
+const hiddenTest = "a hidden test · 隐藏测试";
+
+/** Every exercise with its points, the first thing that is wrong with it, and the way to its verdict. */
+function summaryHtml({ exercises, solved, reason }: Grade, say: (text: string) => string): string {
+  const rows = exercises.map((one, index) => {
+    const failed = one.cases.find(({ passed }) => !passed);
+    const first =
+      one.reason ??
+      (failed?.hidden ? hiddenTest : [failed?.name, failed?.message].filter(Boolean).join(": "));
+    // Where nothing could be graded, the page says why, once.
+    const isSaid = one.passed || !first || (reason !== undefined && one.reason === reason);
+    const why = isSaid ? "" : `<p class="failed">${shortHtml(first)}</p>`;
+    const name = `${signOf(one)} ${escapeHtml(harmless(one.name))}`;
+    return `<li><a href="#${verdictId(index)}">${name}</a><span>${one.points} / ${one.of}</span>${why}</li>`;
+  });
+  const title = say(`${solved} of ${exercises.length} solved`);
+  return `<p>${escapeHtml(title)}</p><ul class="summary">${rows.join("")}</ul>`;
+}
+
+const verdictId = (index: number) => `verdict-${index + 1}`;
+const signOf = ({ passed }: { passed: boolean }) => (passed ? "✓" : "✗");
+
+/** The first line of a text, and of that what fits. */
+function shortHtml(text: string): string {
+  const [line, ...more] = text.split("\n");
+  const letters = [...line];
+  const isCut = letters.length > 160 || more.length > 0;
+  return `${escapeHtml(harmless(letters.slice(0, 160).join("")))}${isCut ? " …" : ""}`;
+}
+
+/**
+ * An exercise's verdict as HTML; of hidden cases it says only whether they pass.
+ *
+ * @param id what a link to it names
+ */
+export function verdictHtml(one: ExerciseGrade, id: string, say = (text: string) => text): string {
   const cases = one.cases.map(({ name, passed, message, hidden }) => {
-    const sign = passed ? "✓" : "✗";
-    if (hidden) return `<li>${sign} a hidden test · 隐藏测试</li>`;
+    const sign = signOf({ passed });
+    if (hidden) return `<li>${sign} ${hiddenTest}</li>`;
     const why = message ? `<pre>${escapeHtml(harmlessLines(message))}</pre>` : "";
     return `<li>${sign} ${escapeHtml(harmless(name))}${why}</li>`;
   });
   const reason = one.reason ? `<p class="failed">${escapeHtml(harmlessLines(one.reason))}</p>` : "";
   const read = one.read ? `<p>${escapeHtml(harmless(say(`Read again: ${one.read}`)))}</p>` : "";
-  const title = `${one.passed ? "✓" : "✗"} ${harmless(one.name)}: ${one.points} / ${one.of}`;
-  return `<section class="verdict${one.passed ? " solved" : ""}"><strong>${escapeHtml(title)}</strong>${reason}<ul>${cases.join("")}</ul>${read}</section>`;
+  const title = `${signOf(one)} ${harmless(one.name)}: ${one.points} / ${one.of}`;
+  return `<section class="verdict${one.passed ? " solved" : ""}" id="${id}"><strong>${escapeHtml(title)}</strong>${reason}<ul>${cases.join("")}</ul>${read}</section>`;
 }
 
 const harmlessLines = (text: string) => text.split("\n").map(harmless).join("\n");
@@ -96,6 +137,7 @@ export function feedbackPage(
   const say = (text: string) => sayIn(texts, text);
   const html: string[] = [
     `<h1>${escapeHtml(submission.student)}: ${region("points", `${grade.points} / ${grade.of}`)}</h1>`,
+    summaryHtml(grade, say),
     region("marks", ""),
   ];
   if (grade.reason) html.push(`<p class="failed">${escapeHtml(harmlessLines(grade.reason))}</p>`);
@@ -106,19 +148,20 @@ export function feedbackPage(
       `<p class="failed">${escapeHtml(harmlessLines(failure.cell > 0 ? say(`Cell ${failure.cell}: ${what}`) : what))}</p>`,
     );
   }
-  const left = new Set(grade.exercises);
-  const used = new Set<string>();
+  const left = new Map(grade.exercises.map((one, index) => [one, verdictId(index)]));
+  const used = new Set(left.values());
+  const cells: string[] = [];
   for (const [index, cell] of (grade.notebook?.cells ?? []).entries()) {
-    html.push(cellHtml(cell, index, used, texts, plain));
+    cells.push(cellHtml(cell, index, used, texts, plain));
     const source = textOf(cell.source);
-    for (const one of left) {
+    for (const [one, id] of left) {
       if (cell.cell_type !== "code" || !source.includes(JSON.stringify(one.name))) continue;
-      html.push(verdictHtml(one, say));
+      cells.push(verdictHtml(one, id, say));
       left.delete(one);
     }
   }
-  // Exercises whose cell is gone stand at the top, where they are seen.
-  html.splice(2, 0, ...[...left].map((one) => verdictHtml(one, say)));
+  // Exercises whose cell is gone stand before the notebook, where they are seen.
+  html.push(...[...left].map(([one, id]) => verdictHtml(one, id, say)), ...cells);
   return plainPage(submission.student, html.join("\n"), language);
 }
 

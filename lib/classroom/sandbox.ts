@@ -1,10 +1,9 @@
 // Kernels for code that nobody trusts: in bubblewrap or a container, with limits of memory, processes and files.
-import { readdirSync, readFileSync, realpathSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type KernelClient, kernelArguments, startKernel } from "../kernel/client.ts";
-import { ownPrefix } from "../util/temporary.ts";
+import { ownPrefix, topForSockets } from "../util/temporary.ts";
 import { confinement } from "./bubblewrap.ts";
 import { scopeArguments, scopeState } from "./cgroup.ts";
 import {
@@ -44,7 +43,7 @@ export interface SandboxOptions {
 
 /** Starts a kernel for a student's code. */
 export async function startSandbox(options: SandboxOptions = { isolation: "bubblewrap" }): Promise<Sandbox> {
-  const base = await mkdtemp(ownPrefix(sandboxPrefix, realpathSync(tmpdir())));
+  const base = await mkdtemp(ownPrefix(sandboxPrefix, topForSockets()));
   const [work, sockets] = [join(base, "work"), join(base, "k")];
   await Promise.all([mkdir(work), mkdir(sockets)]);
   const { isolation, limits = {} } = options;

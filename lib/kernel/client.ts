@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as zmq from "zeromq";
 import type { Output as NotebookOutput } from "../util/nbformat.ts";
-import { ownPrefix } from "../util/temporary.ts";
+import { longestSocketFolder, ownPrefix, topForSockets } from "../util/temporary.ts";
 import { address, type Connection, clientKeys, isVersion6, parseConnection } from "./node/connection.ts";
 import { decode, encode, header } from "./node/wire.ts";
 import type { Content, Header, Message } from "./protocol/messages.ts";
@@ -143,11 +143,12 @@ export async function startKernel(options: StartOptions = {}): Promise<KernelCli
   if (transport === "ipc" && process.platform === "win32") {
     throw new Error('transport must be "tcp" on Windows, got "ipc": ZeroMQ has no such sockets there');
   }
-  const folder = options.folder ?? (await mkdtemp(ownPrefix(kernelPrefix)));
-  // A socket's path fits into 107 bytes, on macOS into 103.
-  if (transport === "ipc" && Buffer.byteLength(folder) > 90) {
+  const folder =
+    options.folder ??
+    (await mkdtemp(ownPrefix(kernelPrefix, transport === "ipc" ? topForSockets() : undefined)));
+  if (transport === "ipc" && Buffer.byteLength(folder) > longestSocketFolder) {
     throw new Error(
-      `folder must be at most 90 bytes long for transport "ipc", got ${JSON.stringify(folder)}`,
+      `folder must be at most ${longestSocketFolder} bytes long for transport "ipc", got ${JSON.stringify(folder)}`,
     );
   }
   const file = join(folder, "connection.json");

@@ -1,6 +1,6 @@
 // What is found of an assignment before the class is graded.
 import assert from "node:assert/strict";
-import { type Baseline, baselineOf } from "../../lib/classroom/baseline.ts";
+import { type Baseline, baselineOf, limitsFrom } from "../../lib/classroom/baseline.ts";
 import type { Notebook } from "../../lib/notebook/notebook.ts";
 import { code, notebook } from "../chapters/notebooks.ts";
 import { Bench, handedOut, needsSandbox } from "./setting.ts";
@@ -40,20 +40,30 @@ describe("what is known of an assignment", function () {
     });
   });
 
-  it("a quick solution has the least limits; what passes untouched is free", async () => {
-    assert.deepEqual(await baseline(marked("return 6;")), {
-      free: new Map([["a", new Set(["is a number"])]]),
-      limits: { cell: 20, notebook: 60 },
-    });
+  it("what passes untouched is free, and a solution gives limits", async () => {
+    const { free, limits, trouble } = await baseline(marked("return 6;"));
+    assert.deepEqual([free, trouble], [new Map([["a", new Set(["is a number"])]]), undefined]);
+    // How long it took is the machine's.
+    assert.ok(limits.cell >= 20 && limits.notebook >= 60, JSON.stringify(limits));
   });
 
   it("a solution that takes long gives others ten times as long", async () => {
-    const slow = await baseline(
-      marked("const end = Date.now() + 2500; while (Date.now() < end) {}\n  return 6;"),
+    const { limits, trouble } = await baseline(
+      marked("const end = performance.now() + 2500; while (performance.now() < end) {}\n  return 6;"),
     );
-    assert.ok(slow.limits.cell >= 25, `${slow.limits.cell}`);
-    assert.ok(slow.limits.notebook >= slow.limits.cell);
-    assert.equal(slow.trouble, undefined);
+    assert.ok(limits.cell >= 25, `${limits.cell}`);
+    assert.equal(trouble, undefined);
+  });
+
+  it("the limits are ten times what the slowest of all grades took, and never too little", () => {
+    const took = (slowest: number, seconds: number, passed = true) => ({
+      slowest,
+      seconds,
+      exercises: [{ name: "a", passed, points: Number(passed), of: 1, cases: [] }],
+    });
+    assert.deepEqual(limitsFrom([took(0.2, 0.5, false), took(0.3, 0.4)]), { cell: 20, notebook: 60 });
+    assert.deepEqual(limitsFrom([took(3.01, 7, false), took(2, 8.02)]), { cell: 31, notebook: 81 });
+    assert.deepEqual(limitsFrom([took(3, 7), took(2, 8, false)]), { cell: 600, notebook: 1800 });
   });
 
   it("a solution that is none is said", async () => {

@@ -111,6 +111,9 @@ describe("a class", function () {
 
   it("1.25 Ctrl-C keeps what is done, and the same command goes on; a kill changes no grade", async () => {
     for (let i = 0; i < 6; i++) await save(join(folder, "in", `s${i}`, "w.ipynb"), notebook(...perfect()));
+    // Until its student hands in again, the class is never done by itself, however late the interrupt comes.
+    const last = join(folder, "in", "s5", "w.ipynb");
+    await save(last, notebook(code(start), code(`await new Promise(() => {});\n${cellA("return 2 * x;")}`)));
     let asked = false; // A second one ends it at once, as everywhere.
     const first = await slimlab(folder, grade("in"), (line, child) => {
       if (!/^s\d/.test(line) || asked) return;
@@ -121,6 +124,7 @@ describe("a class", function () {
     assert.match(first.stderr, /interrupted after \d of 6; the same command goes on/);
     const kept = await readFile(join(folder, "out/results.jsonl"), "utf8");
     assert.ok(kept.length > 0);
+    await save(last, notebook(...perfect()));
     const second = await slimlab(folder, grade("in"), (line, child) => {
       if (/^s[^0]/.test(line)) child.kill("SIGKILL");
     });
@@ -291,6 +295,36 @@ describe("a class in numbers", () => {
     const long = `${"the value should be ".repeat(5000)}2, got 3`;
     grade.exercises[0].cases = [{ name: long, passed: false, message: long }];
     assert.ok(feedbackPage({ student: "a", notes: [] }, grade).includes("the value should be the value"));
+  });
+
+  it("a student's page begins with all verdicts, each a link to its place", () => {
+    const grade: Grade = { ...result("a", [1, 0, 0]).grade, solved: 1 };
+    grade.exercises[1].cases = [
+      { name: "five", passed: false, message: `should be <5>\n${"x".repeat(300)}` },
+    ];
+    grade.exercises[2].cases = [{ name: "secret", passed: false, message: "is 42", hidden: true }];
+    grade.notebook = notebook(markdown("# verdict-1"), code('check("e0", f)'), code('check("e2", f)'));
+    for (const [language, title] of [
+      ["en", "1 of 3 solved"],
+      ["zh", "完成 1 / 3"],
+    ] as const) {
+      const html = feedbackPage({ student: "a", notes: [] }, { ...grade, language });
+      const [, head, list] = /<h1>[\s\S]*?<\/h1>([\s\S]*?)<ul class="summary">([\s\S]*?)<\/ul>/.exec(html)!;
+      assert.ok(head.includes(title), head);
+      const rows = [...list.matchAll(/<a href="#(.*?)">(.*?)<\/a><span>(.*?)<\/span>(?:<p.*?>(.*?)<\/p>)?/g)];
+      assert.deepEqual(
+        rows.map(([, , ...row]) => row),
+        [
+          ["✓ e0", "1 / 1", undefined],
+          ["✗ e1", "0 / 1", "five: should be &lt;5&gt; …"],
+          ["✗ e2", "0 / 1", "a hidden test · 隐藏测试"],
+        ],
+      );
+      // Nothing that the student writes is where a link leads.
+      for (const [, id, name] of rows)
+        assert.match(html, new RegExp(`<section [^>]*id="${id}"><strong>${name}`));
+      assert.equal(html.match(/ id="verdict-1"/g)!.length, 1);
+    }
   });
 
   it("a student's page shows hidden tests by their verdict alone", () => {

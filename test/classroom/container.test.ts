@@ -44,7 +44,13 @@ describe("students' code in a container", function () {
     // The older of the two runtimes knows control groups of either version.
     writeFileSync(join(folder, "containers.conf"), '[engine]\nruntime = "runc"\n');
     process.env.CONTAINERS_CONF = join(folder, "containers.conf");
-    makeImage(folder);
+    try {
+      makeImage(folder);
+    } catch (error) {
+      if (process.env.CI) throw error;
+      console.log(`      skipped: podman makes no image here: ${(error as Error).message}`);
+      this.skip();
+    }
   });
   after(() => {
     delete process.env.CONTAINERS_CONF;
@@ -99,7 +105,7 @@ try { writeFileSync(${JSON.stringify(join(packageRoot, "dist/lib/evil.js"))}, ""
       await pool.end();
     }
     const names = execFileSync("podman", ["ps", "--all", "--format", "{{.Names}}"], { encoding: "utf8" });
-    assert.doesNotMatch(names, /slimlab-/, "nothing is left");
+    assert.ok(!names.includes(`slimlab-${process.pid}-`), `nothing is left: ${names}`);
   });
 
   it("says what is in the way", () => {

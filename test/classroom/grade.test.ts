@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { assignmentOf } from "../../lib/classroom/assignment.ts";
@@ -58,7 +58,7 @@ const honest: [
     "1.04 a loop without end in a's function",
     () => [code(start), code(cellA("while (true) {}")), code(cellB("[1, 0.25]"))],
     [0, 1],
-    /took more than 5 s/,
+    /took more than 8 s/,
   ],
   [
     "1.05 the process ended in the cell of a",
@@ -268,7 +268,7 @@ const cheats: [what: string, work: () => Cell[] | Notebook][] = [
     () => [
       code(start),
       code(
-        `import { readFileSync, readdirSync } from "node:fs";\nlet found = ""; for (const pid of readdirSync("/proc").filter(Number)) try { found += readFileSync("/proc/" + pid + "/cmdline", "utf8"); } catch {}\nconst double = (x: number) => (/original/.test(found) ? 2 * x : -1);\n${checkA}`,
+        `import { readFileSync, readdirSync } from "node:fs";\nlet found = ""; for (const pid of readdirSync("/proc").filter(Number)) try { found += readFileSync("/proc/" + pid + "/cmdline", "utf8"); } catch {}\nfor (const own of ${JSON.stringify([packageRoot, tmpdir()])}) found = found.replaceAll(own, "");\nconst double = (x: number) => (/original/.test(found) ? 2 * x : -1);\n${checkA}`,
       ),
       code(cellB("[]")),
     ],
@@ -336,7 +336,7 @@ describe("grading", function () {
   describe("honest work keeps its points", () => {
     for (const [what, work, points, reason] of honest) {
       it(what, async () => {
-        const grade = await bench.grade(work());
+        const grade = await bench.grade(work(), /without end/.test(what) ? { timeout: 8 } : {});
         const of = (name: string) => grade.exercises.find((one) => one.name === name)!;
         const reasons = grade.exercises.flatMap((one) => [
           one.reason,
@@ -396,12 +396,21 @@ describe("grading", function () {
         await shows("Object.keys(process.env).sort().join()"),
         /"'HOME,LANG,PATH,PWD,SLIMLAB_COMPLETION,TMPDIR,TZ'"/,
       );
-      assert.match(
-        await shows(
-          'import { existsSync } from "node:fs"; [existsSync("/etc/passwd"), existsSync("/root"), existsSync("/home")].join()',
-        ),
-        /"'false,false,false'"/,
-      );
+      assert.match(await shows('import { existsSync } from "node:fs"; existsSync("/etc/passwd")'), /"false"/);
+      // Of people's folders there is nothing but the way to what a kernel needs, where that is installed there.
+      const needed = [packageRoot, process.execPath, realpathSync(process.execPath), realpathSync(tmpdir())];
+      const places = ["/root", "/home", homedir()].map((place) => JSON.stringify(place)).join();
+      const seen = await shows(`import { readdirSync } from "node:fs";
+const seen: string[] = [];
+const needed = ${JSON.stringify(needed)};
+const walk = (place: string) => {
+  if (needed.some((path) => place.startsWith(path))) return;
+  seen.push(place);
+  try { for (const name of readdirSync(place)) walk(place + "/" + name); } catch { seen.pop(); }
+};
+for (const place of [${places}]) walk(place);
+seen.filter((place) => !needed.some((path) => path.startsWith(place + "/"))).length`);
+      assert.match(seen, /"text\/plain":"0"/);
     });
 
     it("3.33 shows neither the notebooks of the product nor other processes", async () => {
@@ -520,7 +529,6 @@ describe("grading", function () {
       for (const [bomb, reason] of bombs) {
         const grade = await bench.grade([code(start), code(bomb), ...perfect().slice(1)], {
           all: true,
-          timeout: 30,
         });
         assert.match(JSON.stringify(grade.failures), reason);
         assert.equal(grade.points, 2, "the exercises are solved all the same");
@@ -543,7 +551,6 @@ describe("grading", function () {
       assert.match(
         await shows(
           'import { openSync, writeSync } from "node:fs"; const file = openSync("big", "w"); const block = Buffer.alloc(64 * 1024 * 1024); for (let i = 0; i < 8; i++) writeSync(file, block);',
-          { timeout: 30 },
         ),
         /EFBIG/,
       );

@@ -1,13 +1,13 @@
 // A grader that was killed: what it has left goes with the next one.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { existsSync, realpathSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sweepGraders } from "../../lib/classroom/left-over.ts";
 import { isAlive } from "../../lib/util/process.ts";
-import { ownPrefix } from "../../lib/util/temporary.ts";
+import { ownPrefix, topForSockets } from "../../lib/util/temporary.ts";
 import { code, notebook, save } from "../chapters/notebooks.ts";
 import { until } from "../kernel/waiting.ts";
 import { cellA, handedOut, start } from "./setting.ts";
@@ -46,10 +46,11 @@ await gradeClass(await findSubmissions(["in"]), await readAssignment("original.i
       await until("the student's process runs", () => existsSync(mark));
       await until("its number is written", async () => (await readFile(mark, "utf8")).includes(" "));
       const [, stay] = (await readFile(mark, "utf8")).split(" ").map(Number);
+      const tops = [...new Set([realpathSync(tmpdir()), topForSockets()])];
       const folders = async () =>
-        (await readdir(tmpdir())).filter(
-          (name) => /^slimlab-(grade|kernel)-/.test(name) && name.includes(`-${grader}-`),
-        );
+        (await Promise.all(tops.map((top) => readdir(top))))
+          .flat()
+          .filter((name) => /^slimlab-(grade|kernel)-/.test(name) && name.includes(`-${grader}-`));
       assert.ok((await folders()).length >= 2, String(await folders()));
       process.kill(grader, "SIGKILL");
       await ended;
@@ -64,8 +65,7 @@ await gradeClass(await findSubmissions(["in"]), await readAssignment("original.i
 
   it("of a grader that runs, and of one of another container, nothing is taken", async () => {
     const own = await mkdtemp(ownPrefix("slimlab-grade-"));
-    const other = join(tmpdir(), "slimlab-grade-999999999-00000000-other");
-    await mkdir(other, { recursive: true });
+    const other = await mkdtemp(join(tmpdir(), "slimlab-grade-999999999-00000000-"));
     try {
       await sweepGraders();
       assert.ok(existsSync(own) && existsSync(other));

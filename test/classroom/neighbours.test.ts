@@ -1,8 +1,9 @@
 // More siblings of the cases of grade.test.ts: what reaches for the machine, for the judge and for time.
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import type { Cell } from "../../lib/notebook/notebook.ts";
-import { code } from "../chapters/notebooks.ts";
-import { type Bench, cellA, checkA, checkB, handedOut, itJudges, start, withBench } from "./setting.ts";
+import { code, notebook } from "../chapters/notebooks.ts";
+import { Bench, cellA, checkA, checkB, handedOut, itJudges, start, withBench } from "./setting.ts";
 
 const a = "function double(x: number): number { return 2 * x; }";
 const b = "const answer: number[] = [1, 0.25];";
@@ -129,31 +130,6 @@ const cheats: [what: string, work: () => Cell[]][] = [
       preceded(
         'import { WASI } from "node:wasi"; try { new WASI({ version: "preview1", preopens: { "/": "/" } }); } catch {}',
       ),
-  ],
-  [
-    "everything that can be read holds no test",
-    () => [
-      code(`import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-let found = "";
-const read = (path: string) => { try { found += readFileSync(path, "latin1"); } catch {} };
-for (const pid of readdirSync("/proc").filter((one) => /^(\\d+|self)$/.test(one))) {
-  for (const name of ["environ", "cmdline", "mountinfo", "maps", "status"]) read("/proc/" + pid + "/" + name);
-  try { for (const fd of readdirSync("/proc/" + pid + "/fd")) { found += readlinkSync("/proc/" + pid + "/fd/" + fd); } } catch {}
-}
-const walk = (folder: string, depth: number) => {
-  let entries: any[] = [];
-  try { entries = readdirSync(folder, { withFileTypes: true }); } catch {}
-  for (const entry of entries) {
-    const path = folder + "/" + entry.name;
-    found += path;
-    if (entry.isDirectory() && depth > 0) walk(path, depth - 1);
-    else if (/ipynb|jsonl|results/.test(entry.name)) read(path);
-  }
-};
-for (const folder of ["..", "/tmp", "/var", "/run", "/dev", "/home", "/root", "/mnt", "/srv", "/opt"]) walk(folder, 3);
-const double = (x: number) => (/original\\.ipynb|doubles|the answer should/.test(found) ? 2 * x : -1);`),
-      code("const answer = /0\\.25\\]/.test(found) ? [1, 0.25] : [];"),
-    ],
   ],
   [
     "JSON, Math, Array and Promise replaced",
@@ -294,6 +270,46 @@ describe("neighbours of the cases", function () {
   });
 
   itJudges({ honest, cheats }, () => bench, { totalTimeout: 20 });
+
+  it("everything that can be read holds no test", async () => {
+    // Words of this run, and in no one place of the code that looks for them: else it would find itself.
+    const [secret, own] = ["test", "own"].map((what) => [what, randomUUID()]);
+    const spoken = (halves: string[]) => `${JSON.stringify(halves)}.join("-")`;
+    const original = notebook(
+      code(start),
+      code(
+        `const found: unknown = 0; // your turn\ncheck("a", { "${secret.join("-")}": () => found === 1 })`,
+      ),
+    );
+    const spies = await Bench.open(original, 1);
+    try {
+      const spy = `import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+let text = "";
+const read = (path: string) => { try { text += readFileSync(path, "latin1"); } catch {} };
+for (const pid of readdirSync("/proc").filter((one) => /^(\\d+|self)$/.test(one))) {
+  for (const name of ["environ", "cmdline", "mountinfo", "maps", "status"]) read("/proc/" + pid + "/" + name);
+  try { for (const fd of readdirSync("/proc/" + pid + "/fd")) { text += readlinkSync("/proc/" + pid + "/fd/" + fd); } } catch {}
+}
+const walk = (folder: string, depth: number) => {
+  let entries: any[] = [];
+  try { entries = readdirSync(folder, { withFileTypes: true }); } catch {}
+  for (const entry of entries) {
+    const path = folder + "/" + entry.name;
+    text += path;
+    if (entry.isDirectory() && depth > 0) walk(path, depth - 1);
+    else if (/ipynb|json|results|txt/.test(entry.name)) read(path);
+  }
+};
+for (const folder of [".", "..", "/tmp", "/var", "/run", "/dev", "/home", "/root", "/mnt", "/srv", "/opt"]) walk(folder, 3);
+const found = [${spoken(secret)}, ${spoken(own)}].map((word) => text.includes(word)).join();
+found`;
+      const files = new Map([["own.txt", Buffer.from(own.join("-"))]]);
+      const grade = await spies.grade([code(spy)], { files, all: true });
+      assert.match(JSON.stringify(grade.notebook!.cells[0].outputs), /'false,true'/);
+    } finally {
+      await spies.close();
+    }
+  });
 
   it("after all of them, honest work has its points", async () => {
     assert.equal((await bench.grade([code(start), code(a), code(b)])).points, 2);

@@ -54,7 +54,8 @@ export class Bench {
 
   grade(cells: Cell[] | Notebook, options: GradeOptions = {}): Promise<Grade> {
     return gradeNotebook(Array.isArray(cells) ? notebook(...cells) : cells, this.judge, this.pool, {
-      timeout: 5,
+      // A busy machine takes its time: only who hangs is cut off.
+      timeout: 60,
       ...options,
     });
   }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startKernel } from "../../lib/kernel/client.ts";
+import { leftOver, ownPrefix, topForSockets } from "../../lib/util/temporary.ts";
 
 describe("kernel: sockets in a folder", function () {
   this.timeout(300_000);
@@ -22,6 +24,28 @@ describe("kernel: sockets in a folder", function () {
       assert.ok((await readdir(folder)).includes("connection.json"));
     } finally {
       await rm(folder, { recursive: true });
+    }
+  });
+
+  it("a temporary folder of a long name has its sockets elsewhere, and what is left there is found", async () => {
+    const { TMPDIR } = process.env;
+    const long = await mkdtemp(join(tmpdir(), "slimlab-long-name-".repeat(6)));
+    let left = "";
+    try {
+      process.env.TMPDIR = long;
+      const kernel = await startKernel({ transport: "ipc", args: ["--check=off"] });
+      assert.ok(!kernel.connection.ip.startsWith(long), kernel.connection.ip);
+      assert.match(JSON.stringify((await kernel.execute("6 * 7")).outputs), /"42"/);
+      await kernel.shutdown();
+      const { pid } = spawnSync(process.execPath, ["--version"]);
+      const dead = ownPrefix("slimlab-test-", topForSockets()).replace(`-${process.pid}-`, `-${pid}-`);
+      left = await mkdtemp(dead);
+      assert.ok((await leftOver("slimlab-test-")).includes(left));
+    } finally {
+      if (TMPDIR === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = TMPDIR;
+      await rm(long, { recursive: true });
+      if (left) await rm(left, { recursive: true });
     }
   });
 
