@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { run } from "../../lib/commands/lab.ts";
+import { labRequirements } from "../../lib/install/lab.ts";
 import { installLabextension, uninstallLabextension } from "../../lib/install/labextension/index.ts";
 import { findPython, makeVenv, venvIsReady, venvProgram } from "../../lib/install/venv.ts";
-import { missing } from "./tools.ts";
+import { missing, needLab } from "./tools.ts";
 
 describe("the Lab's Python environment", () => {
   let folder: string;
@@ -21,6 +23,31 @@ describe("the Lab's Python environment", () => {
     if (SLIMLAB_PYTHON === undefined) delete process.env.SLIMLAB_PYTHON;
     else process.env.SLIMLAB_PYTHON = SLIMLAB_PYTHON;
     await rm(folder, { recursive: true, force: true });
+  });
+
+  it("asks for no version that a Python has not which it is asked of", async function () {
+    const python = venvProgram(await needLab(this), "python");
+    const script = `import sys
+from importlib.metadata import PackageNotFoundError, metadata
+from pip._vendor.packaging.requirements import Requirement
+from pip._vendor.packaging.specifiers import SpecifierSet
+for line in open(sys.argv[1]):
+    if line.startswith("#") or not line.strip():
+        continue
+    wanted = Requirement(line)
+    try:
+        needs = SpecifierSet(metadata(wanted.name).get("Requires-Python") or "")
+    except PackageNotFoundError:
+        continue
+    for version in ["3.10.0", "3.11.0", "3.11.2", "3.12.0", "3.13.0", "3.14.0"]:
+        place = {"python_version": version.rsplit(".", 1)[0], "python_full_version": version}
+        if (wanted.marker is None or wanted.marker.evaluate(place)) and version not in needs:
+            print(f"{wanted} needs Python {needs}, and is asked of {version}")
+`;
+    const constraints = join(dirname(labRequirements), "constraints.txt");
+    const { status, stdout, stderr } = spawnSync(python, ["-c", script, constraints], { encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, "");
   });
 
   it("is made, kept while it is complete, updated with its requirements, mended when half-made", async function () {
