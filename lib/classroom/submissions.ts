@@ -6,6 +6,7 @@ import { lstat, open, readdir } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { type UnzipFileInfo, unzip } from "fflate";
 import { type Notebook, parseNotebook } from "../notebook/notebook.ts";
+import { whatElse } from "./not-a-notebook.ts";
 
 /** One student's work. */
 export interface Submission {
@@ -267,7 +268,8 @@ async function ofOwner(
       }
     }
   }
-  const notebooks = all.filter((entry) => notebookName.test(entry.path));
+  const named = all.filter((entry) => notebookName.test(entry.path));
+  const notebooks = named.length > 0 ? named : await notebooksByContent(all);
   if (notebooks.length === 0) {
     const names = all.map((entry) => basename(entry.path)).slice(0, 3);
     return unreadable(owner.student, path, `no notebook was handed in, only ${names.join(", ")}`, about);
@@ -277,6 +279,19 @@ async function ofOwner(
   if (notebooks.length > 1)
     made.notes.push(`${notebooks.length} notebooks: ${basename(chosen.path)} was graded`);
   return made;
+}
+
+/** Some browsers name a notebook by what it is written in: JSON that is one counts where nothing has a notebook's name. */
+async function notebooksByContent(entries: Entry[]): Promise<Entry[]> {
+  const found: Entry[] = [];
+  for (const entry of entries) {
+    if (entry.problem || !/\.json$/i.test(entry.path)) continue;
+    try {
+      parseNotebook(textOfBytes(await entry.read()), entry.path);
+      found.push(entry);
+    } catch {} // Data.
+  }
+  return found;
 }
 
 /** Of a student's notebooks, the one whose name is most like that of what was handed out; else the first. */
@@ -314,12 +329,13 @@ async function submissionOf(
   if (chosen.problem) return unreadable(about.student, about.path, chosen.problem, about);
   const hash = createHash("sha256");
   let notebook: Notebook;
+  let bytes = new Uint8Array();
   try {
-    const bytes = await chosen.read();
+    bytes = new Uint8Array(await chosen.read());
     hash.update(bytes);
     notebook = parseNotebook(textOfBytes(bytes), basename(chosen.path));
   } catch (error) {
-    return unreadable(about.student, about.path, reasonOf(error), about);
+    return unreadable(about.student, about.path, reasonOf(error, bytes), about);
   }
   const files = new Map<string, Uint8Array>();
   const folder = dirname(chosen.path);
@@ -357,11 +373,13 @@ function textOfBytes(bytes: Uint8Array): string {
   return new TextDecoder(encoding).decode(bytes);
 }
 
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, bytes: Uint8Array): string {
   const { code, message } = error as NodeJS.ErrnoException;
   // The content of what is no notebook is nobody's business: a link could make it anything.
   if (code) return `it cannot be read (${code})`;
-  return message.replace(/(is not JSON, so not a notebook):[\s\S]*/, "$1");
+  const notJson = /^[\s\S]*? is not JSON, so not a notebook/.exec(message)?.[0];
+  if (notJson === undefined) return message;
+  return [notJson, whatElse(bytes)].filter(Boolean).join(": ");
 }
 
 /** Gives each submission a name of its own that is fit for a file, a cell and a terminal. */

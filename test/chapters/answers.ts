@@ -296,6 +296,19 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       "const weightsLeft: number = 28_000;\nconst codeBytes: number = weightsLeft * 4;",
     ],
   },
+  "4.1-b": {
+    wrong: [
+      // Not trained at all; changed, and not by training; a share instead of points.
+      "const longer = cloneModel(model);\nconst pointsLost: number = 100 * (original.accuracy - small);",
+      `const longer = cloneModel(model);
+setWeights(longer, { ...weightsOf(model), fc1: weightsOf(model).fc1.map((w) => -w) });
+const pointsLost: number = 100 * (original.accuracy - small);`,
+      `const longer = cloneModel(model);
+await train(longer, subset(lessons, 20), { epochs: 1, learningRate: 0.0001, seed: 1 });
+const pointsLost: number =
+  Math.max(original.accuracy, (await evaluate(longer, validation)).accuracy) - small;`,
+    ],
+  },
   "4.2-b": {
     right: [
       "function splitOf(pictures: Uint8Array[], labels: number[]): Split {\n  const images = Uint8Array.from(pictures.flatMap((picture) => [...picture]));\n  return { images, labels: new Uint8Array(labels), count: labels.length, height: 28, width: 28, channels: 1 };\n}",

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { strToU8, zipSync } from "fflate";
 import { csvCell, parseCsv, readMarks } from "../../lib/classroom/results.ts";
 import { findSubmissions, harmless, type Submission } from "../../lib/classroom/submissions.ts";
@@ -154,6 +155,12 @@ describe("what a class hands in", () => {
     await put("cells.ipynb", '{"nbformat": 4, "cells": [5]}');
     await put("binary.ipynb", Uint8Array.of(0xff, 0xfe, 0, 1, 2));
     await put("report.pdf", "%PDF");
+    await put("gzip.ipynb", gzipSync(text));
+    await put("zip.ipynb", zipSync({ "w.ipynb": bytes }));
+    await put("pdf.ipynb", "%PDF-1.7");
+    await put("page.ipynb", "\n<!DOCTYPE html><html><body>Sign in</body></html>");
+    await put("lfs.ipynb", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 12\n");
+    await put("merge.ipynb", `{\n<<<<<<< HEAD\n "cells": []\n=======\n>>>>>>> mine\n}`);
     await put("zipped.zip", "no zip");
     await mkdir(join(folder, "folder.ipynb"));
     await symlink("/etc/passwd", join(folder, "link.ipynb"));
@@ -172,6 +179,12 @@ describe("what a class hands in", () => {
       ["cells", /misshapen cell: number 1/],
       ["binary", /is not JSON/],
       ["report.pdf", /no notebook was handed in, only report\.pdf/],
+      ["gzip", /is not JSON, so not a notebook: it is compressed \(gzip\)$/],
+      ["zip", /: it is a zip archive$/],
+      ["pdf", /: it is a PDF$/],
+      ["page", /: it is a web page: was it downloaded/],
+      ["lfs", /: it is Git LFS's pointer/],
+      ["merge", /: Git has left the marks of a merge in it$/],
       ["zipped", /it is no zip archive/],
       ["folder", /it is a folder/],
       ["link", /it is a symbolic link/],
@@ -187,6 +200,23 @@ describe("what a class hands in", () => {
       ["empty.ipynb", "link.ipynb", "zipped.zip"].map((name) => join(folder, name)),
     );
     assert.equal(alone.filter(({ reason }) => reason).length, 3);
+  });
+
+  it("a notebook that a browser has named by its JSON counts, and data does not", async () => {
+    await save(join(folder, "in", "ann", "w.json"), text);
+    await save(join(folder, "in", "ann", "data.json"), '{"cells": 5}');
+    await save(join(folder, "in", "bob", "data.json"), '{"cells": 5}');
+    await save(join(folder, "in", "cem", "w.ipynb"), JSON.stringify(notebook(code("'w'"))));
+    await save(join(folder, "in", "cem", "other.json"), text);
+    const found = await findSubmissions([join(folder, "in")]);
+    assert.deepEqual(
+      found.map(({ notebook, reason, files }) => [notebook?.cells[0].source ?? reason, [...files.keys()]]),
+      [
+        ["1", ["data.json"]],
+        ["no notebook was handed in, only data.json", []],
+        ["'w'", ["other.json"]],
+      ],
+    );
   });
 
   it("archives cannot write outside, nor unpack to more than there is room for", async () => {
