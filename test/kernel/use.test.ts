@@ -166,6 +166,44 @@ describe("kernel: real use", () => {
     assert.match(shown, /at async train \(Cell \[\d+\]:1:\d+\)/);
   });
 
+  describe("Node's own test runner", () => {
+    const untimed = (result: ExecuteResult) =>
+      stripVTControlCharacters(streamed(result)).replaceAll(/ \([\d.]+ ms\)/g, "");
+    it("shows what tests come to below their own cell, which waits for them and fails with them", async () => {
+      const first = await run(`const test = require("node:test"), { equal } = require("assert");
+        test("waits", async () => { await null; console.log("within") });
+        test("todo", { todo: true }, () => { throw new Error("not yet") });
+        test.skip("skipped", () => {});`);
+      assert.equal(first.status, "ok");
+      assert.equal(untimed(first), "within\n✔ waits\n﹣ todo, to do\n﹣ skipped, skipped\n");
+      const second = await run(`import { describe, it } from "node:test";
+        describe("suite", () => { it("good", () => {}); it("bad", () => equal(1, 2)) });
+        await test("outer", (t) => t.test("inner", () => { throw new TypeError("inside") }));
+        "the end"`);
+      const said = untimed(second);
+      assert.match(said, /^▶ suite\n {2}✔ good\n {2}✖ bad\n {4}AssertionError: /);
+      assert.match(
+        said,
+        /\n✖ suite\n▶ outer\n {2}✖ inner\n {4}TypeError: inside\n {4}Cell \[\d+\], line 3, /,
+      );
+      assert.equal(text(second), "'the end'");
+      assert.match(failure(second), /^2 tests failed: suite > bad, outer > inner\n/);
+      assert.equal(
+        untimed(await run("await test('third', (t) => t.diagnostic('a note'))")),
+        "✔ third\nℹ a note\n",
+      );
+    });
+    it("an error of a test's callback fails that test, and the others run", async () => {
+      const result = await run(`test("late", async () => {
+          setTimeout(() => { throw new Error("from a timer") }, 1);
+          await new Promise((done) => setTimeout(done, 1000));
+        });
+        test("next", () => {});`);
+      assert.match(untimed(result), /^✖ late\n {2}Error: from a timer[\s\S]*\n✔ next\n$/);
+      assert.match(failure(result), /^a test failed: late\n/);
+    });
+  });
+
   describe("displays in a hot loop", () => {
     it("updates of one display: the last one shows, and memory stays", async () => {
       const before = Number(text(await run("process.memoryUsage.rss() / 2 ** 20")));

@@ -14,6 +14,9 @@ type ModuleNamespace = Record<string, unknown>;
 /** Modules that the kernel itself provides, by specifier. */
 export const ownModules = new Map<string, () => ModuleNamespace>();
 
+/** Who must know when code asks for one of Node's modules; a cell's import waits for the answer. */
+export const watchedModules = new Map<string, (found: never) => unknown>();
+
 /** Whether a file is the project's own, and not a package's or the kernel's. */
 function isProjects(file: string): boolean {
   return !/[\\/]node_modules[\\/]/.test(file) && !file.startsWith(ownFolder);
@@ -35,7 +38,11 @@ export function provideModules(folder: string): void {
     specifier = String(specifier);
     const own = ownModules.get(specifier);
     if (own) return own();
-    if (isBuiltin(specifier)) return import(specifier);
+    if (isBuiltin(specifier)) {
+      const found = await import(specifier);
+      await watchedModules.get(specifier)?.(found as never);
+      return found;
+    }
     const path = pathOf(specifier, folder);
     const mapped = path === undefined ? await mappedFile(specifier, folder) : undefined;
     if (path === undefined && mapped === undefined) return loadPackage(specifier, attributes);
@@ -121,7 +128,7 @@ export function provideModules(folder: string): void {
   define("require", require);
   define("reload", reload);
   for (const name of freeModules) provideModule(name, require);
-  adoptTslab();
+  watchRequire();
 }
 
 /** Node's modules that cells have without an import, as Node's REPL has them: those whose name means nothing else. */
@@ -252,13 +259,18 @@ async function useTsx(): Promise<void> {
   registerHook(defaults);
 }
 
-/** Whoever asks for the tslab package gets its API in this kernel, and not the one that waits for tslab's own. */
-function adoptTslab(): void {
+/**
+ * Whoever asks for the tslab package gets its API in this kernel, and not the one that waits for tslab's own; and who
+ * watches one of Node's modules is told.
+ */
+function watchRequire(): void {
   const internal = Module as unknown as { _load(request: string, ...rest: unknown[]): unknown };
   const load = internal._load;
   internal._load = function (this: unknown, request: string, ...rest: unknown[]) {
     const own = ownModules.get("tslab");
     if (own && (request === "tslab" || /[\\/]tslab[\\/]dist[\\/]public\.js$/.test(request))) return own();
-    return load.call(this, request, ...rest);
+    const found = load.call(this, request, ...rest);
+    watchedModules.get(request)?.(found as never);
+    return found;
   };
 }

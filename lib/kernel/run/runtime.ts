@@ -15,7 +15,7 @@ import type { CommRequest } from "./exchange.ts";
 import { defineDebugSide, defineGlobals } from "./globals.ts";
 import { Guard } from "./guard.ts";
 import { Input } from "./input.ts";
-import { provideModules } from "./modules.ts";
+import { provideModules, watchedModules } from "./modules.ts";
 import { Outlet } from "./outlet.ts";
 import { holdOpen, newScope, type Scope, uncaughtBy } from "./owner.ts";
 import { captureProcesses } from "./processes.ts";
@@ -24,6 +24,7 @@ import { Scopes } from "./scope.ts";
 import { provideStdin } from "./stdin.ts";
 import { captureStreams } from "./streams.ts";
 import { survive } from "./survive.ts";
+import { Tests } from "./tests.ts";
 
 export class Runtime {
   readonly #outlet: Outlet;
@@ -38,7 +39,10 @@ export class Runtime {
     const scopes = (this.#scopes = new Scopes(data.shared));
     this.#outlet = new Outlet((message) => server.postMessage(message), data.shared);
     this.#streams = captureStreams(this.#outlet, () => scopes.current.origin);
-    this.#uncaught = uncaughtBy(scopes, (scope, text) => this.#afterwards(scope, text));
+    const uncaught = uncaughtBy(scopes, (scope, text) => this.#afterwards(scope, text));
+    const hold = (promise: Promise<unknown>) => holdOpen(scopes, promise, this.#uncaught);
+    const tests = new Tests(scopes, hold);
+    this.#uncaught = (error) => tests.areRunning || uncaught(error);
     this.#guard = new Guard(data.shared, this.#uncaught);
     this.#comms = new Comms((type, content, metadata, buffers) =>
       this.#publish(type, content, metadata, buffers),
@@ -56,10 +60,8 @@ export class Runtime {
     provideStdin(input);
     captureProcesses();
     defineDebugSide(() => this.#streams.flush());
-    setDisplaySink({
-      publish: (type, content) => this.#publish(type, content),
-      hold: (promise) => holdOpen(scopes, promise, this.#uncaught),
-    });
+    setDisplaySink({ publish: (type, content) => this.#publish(type, content), hold });
+    watchedModules.set("node:test", (test) => tests.begin(test));
     provideModules(data.folder);
     nameCellsInStacks();
     hideMarksOnPromises();
