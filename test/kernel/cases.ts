@@ -423,6 +423,32 @@ more(), [n, first, { n }]`,
     ],
   },
   {
+    name: "functions that were declared before an import see what its module has now, too",
+    cells: [
+      [
+        "// @ts-nocheck\nfunction before() { return counted } const arrow = () => counted; class Before { at = counted }",
+        null,
+      ],
+      [
+        "// @ts-nocheck\nimport { counted, count } from 'data:text/javascript,export let counted = 0; export const count = () => ++counted'; count()",
+        "1",
+      ],
+      ["// @ts-nocheck\ncount(); [before(), arrow(), new Before().at]", "[ 2, 2, 2 ]"],
+      [
+        "// @ts-nocheck\nimport { counted, count } from 'data:text/javascript,export let counted = 10; export const count = () => ++counted'; count(); enum Compiled { A } before()",
+        "11",
+      ],
+      ["// @ts-nocheck\nvar counted; [counted, before()]", "[ undefined, undefined ]"],
+      ["// @ts-nocheck\nlet counted = 'mine'; [counted, before(), arrow()]", "[ 'mine', 'mine', 'mine' ]"],
+      [
+        "// @ts-nocheck\nimport { counted } from 'data:text/javascript,export let counted = 20'; [counted, before()]",
+        "[ 20, 20 ]",
+      ],
+      ["// @ts-nocheck\nvar counted = 30; [before(), globalThis.counted]", "[ 30, 30 ]"],
+      ["// @ts-nocheck\nfunction counted() {} typeof before()", "'function'"],
+    ],
+  },
+  {
     name: "imports of what is not there say so",
     cells: [
       ["// @ts-nocheck\nimport nothing from 'no-such-package'", { error: "/./", says: /no-such-package/ }],

@@ -32,6 +32,8 @@ export interface Declared {
   adds: boolean;
   /** The export of one's own module that an import is: the module may give it another value, which cells then see. */
   live?: string;
+  /** The name is a property of the global object, and no variable of V8's. */
+  isProperty?: boolean;
 }
 
 /** A cell ready to run: what `Runtime.evaluate` with `replMode` takes. */

@@ -53,6 +53,7 @@ export class CellNames {
   readonly #renamed = new Set<string>();
   readonly #initialized = new Set<string>();
   readonly #live = new Map<string, string>();
+  readonly #variables = new Set<string>();
 
   constructor(globals: ReadonlySet<string> = ownGlobals) {
     this.globals = globals;
@@ -64,6 +65,7 @@ export class CellNames {
       if (!declared.value) continue;
       const { name, kind } = declared;
       this.#kinds.set(name, kind);
+      if (!declared.isProperty) this.#variables.add(name);
       if (declared.live === undefined) this.#live.delete(name);
       else this.#live.set(name, declared.live);
       if (isTaken(declared, this.globals)) this.#renamed.add(name);
@@ -88,6 +90,10 @@ export class CellNames {
   /** The export of one's own module that the name is: see `Declared`. */
   exportOf(name: string): string | undefined {
     return this.#live.get(name);
+  }
+  /** V8 has a variable of this name, by whichever cell. */
+  isVariable(name: string): boolean {
+    return this.#variables.has(name);
   }
   /** Cells have this name under another in V8: see `isTaken`. */
   isRenamed(name: string): boolean {

@@ -221,11 +221,9 @@ export class CellRewriter {
     const accessors: string[] = [];
     for (const { name, kind, value } of this.#names.values()) {
       if (!value || !isOne(kind) || this.#isRenamed(name) || isOne(this.#options.names?.kind(name))) continue;
-      accessors.push(
-        `get ${name}() { return ${name}; }, set ${name}(${resultName}) { ${name} = ${resultName}; }`,
-      );
+      accessors.push(accessorOf(name, name));
     }
-    return accessors.length > 0 ? `globalThis.${variablesName}?.({ ${accessors.join(", ")} });` : "";
+    return provided(accessors);
   }
 
   // ---- the result ----
@@ -374,7 +372,9 @@ export class CellRewriter {
 
   /** The first line declares a name; `keeps`: unless an earlier cell has it, whose value stays. */
   #hoist(name: string, keeps = false): void {
-    const isKept = keeps && !this.#hoisted.get(name) && (this.#options.names?.isInitialized(name) ?? false);
+    const { names } = this.#options;
+    const isImport = names?.exportOf(name) !== undefined;
+    const isKept = keeps && !this.#hoisted.get(name) && !isImport && (names?.isInitialized(name) ?? false);
     this.#hoisted.set(name, !isKept);
   }
 
@@ -479,23 +479,29 @@ export class CellRewriter {
     let call = `${goName}(await ${importFunction}(${this.#specifier(node.source, node.attributes)}))`;
     let namespace = "";
     const picked: string[] = [];
+    const properties: string[] = [];
     const isOwn = ownModule.test(node.source.value);
     for (const each of node.specifiers) {
       this.#declare(each.local, "import", { value: !isTypeOnly(each), type: true });
-      if (isOwn && !isTypeOnly(each)) this.#names.get(each.local.name)!.live = exportNameOf(each);
+      if (isOwn && !isTypeOnly(each)) this.#isLive(each.local.name, exportNameOf(each));
     }
     scoped ||= node.specifiers.some((each) => this.#isRenamed(each.local.name));
     for (const each of node.specifiers) {
       if (isTypeOnly(each)) continue;
-      if (scoped) this.#hoist(each.local.name);
       const local = this.#nameOf(each.local.name);
       const exported = exportNameOf(each);
+      if (isOwn && exported !== undefined) call = `${liveName}.${local} = ${call}`;
+      if (this.#names.get(each.local.name)!.isProperty) {
+        properties.push(accessorOf(local, newestOf(local, exported!), constantName));
+        continue;
+      }
+      if (scoped) this.#hoist(each.local.name);
       if (exported === undefined) namespace = local;
       else picked.push(exported === local ? local : `${JSON.stringify(exported)}: ${local}`);
-      if (isOwn && exported !== undefined) call = `${liveName}.${local} = ${call}`;
     }
+    const count = picked.length + properties.length;
     // Only types were named: the module itself is not wanted, as TypeScript has it without verbatimModuleSyntax.
-    if (node.specifiers.length > 0 && !namespace && picked.length === 0) {
+    if (node.specifiers.length > 0 && !namespace && count === 0) {
       this.#blank(node.start, node.end);
       return;
     }
@@ -504,8 +510,19 @@ export class CellRewriter {
     if (namespace && picked.length > 0) text = `${namespace} = ${call}, ${pattern} = ${namespace}`;
     else if (namespace) text = `${namespace} = ${call}`;
     else if (picked.length > 0) text = `${pattern} = ${call}`;
-    if (node.specifiers.length > 0) text = scoped ? `void (${text})` : `let ${text}`;
-    this.#replace(node.start, node.end, `${text};`);
+    if (count > 0 || namespace) text = scoped || text === call ? `void (${text})` : `let ${text}`;
+    this.#replace(node.start, node.end, `${text};${provided(properties)}`);
+  }
+
+  /**
+   * The name is what its module's export is now. Functions of earlier cells that name it see that as a property of the
+   * global object, which a `let` of an earlier cell would hide.
+   */
+  #isLive(name: string, exported: string | undefined): void {
+    const declared = this.#names.get(name)!;
+    declared.live = exported;
+    if (exported === undefined || this.#isRenamed(name)) return;
+    declared.isProperty = this.#inFunction || !this.#options.names?.isVariable(name);
   }
 
   #importEquals(node: Of<"TSImportEqualsDeclaration">, scoped: boolean): void {
@@ -948,6 +965,17 @@ function exportNameOf(node: Of<"ImportDeclaration">["specifiers"][number]): stri
 /** The newest value of an import. (A name that is none is written as a property all the same.) */
 function newestOf(name: string, exported: string): string {
   return `${liveName}.${name}${identifier.test(exported) ? `.${exported}` : `[${JSON.stringify(exported)}]`}`;
+}
+
+/** A property that is what `value` is, and sets it, or what `target` has under its name. */
+function accessorOf(name: string, value: string, target?: string): string {
+  const set = target === undefined ? value : `${target}.${name}`;
+  return `get ${name}() { return ${value}; }, set ${name}(${resultName}) { ${set} = ${resultName}; }`;
+}
+
+/** Makes properties of the global object of accessors. */
+function provided(accessors: string[]): string {
+  return accessors.length > 0 ? `globalThis.${variablesName}?.({ ${accessors.join(", ")} });` : "";
 }
 
 /** A function or class that takes its name from where it stands. */

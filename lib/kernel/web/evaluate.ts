@@ -8,7 +8,8 @@ type Body = (go: (value: unknown) => unknown) => Promise<[unknown] | undefined>;
 const scope = globalThis as Record<string, unknown>;
 
 function define(name: string): void {
-  if (Object.hasOwn(scope, name)) scope[name] = undefined;
+  // (An import is an accessor.)
+  if (Object.getOwnPropertyDescriptor(scope, name)?.writable) scope[name] = undefined;
   else
     Object.defineProperty(scope, name, {
       value: undefined,
