@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { transform } from "esbuild";
 import { codeFrame } from "../../lib/kernel/cell/frame.ts";
+import { KeptMap } from "../../lib/kernel/cell/kept.ts";
 import { CellSyntaxError, completeness, transformCell } from "../../lib/kernel/cell/transform.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { Repl } from "./repl.ts";
@@ -425,6 +426,20 @@ describe("kernel: cells to JavaScript, run in V8's REPL mode", () => {
       for (const name of ["Foo", "bar", "val", "short", "Base", "Arg", "other", "tt", "ns", "x", "y", "w"])
         assert.ok(references.has(name), name);
       for (const name of ["baz", "key", "a", "C", "m", "T", "u", "z"]) assert.ok(!references.has(name), name);
+    });
+    it("a source map that is the same once it is packed", async () => {
+      for (const lines of [3, 300]) {
+        const source = Array.from({ length: lines }, (_, i) => `const a${i}: number = f(${i}, "é");`).join(
+          "\n",
+        );
+        const { mappings } = (await transformCell(source, { name: "cell" })).map;
+        const kept = new KeptMap(mappings);
+        const segments = kept.segments();
+        kept.pack();
+        kept.pack();
+        assert.equal(kept.mappings, mappings);
+        assert.deepEqual(kept.segments(), segments);
+      }
     });
     it("a source map that leads each statement to its line and column", async () => {
       const source = [

@@ -155,6 +155,18 @@ describe("kernel: real use", () => {
     assert.equal(text(await run("globalThis")).includes("slimlab"), false);
   });
 
+  it("an error in a long cell of long ago is told with its place", async () => {
+    const filler = Array.from({ length: 200 }, (_, i) => `const filler${i} = (x) => x * ${i} + 1;`);
+    await run(
+      [...filler.slice(0, 100), "  function deep() { throw new Error('deep') }", ...filler.slice(100)].join(
+        "\n",
+      ),
+    );
+    await run("'another'");
+    for (let i = 0; i < 2; i++)
+      assert.match(failure(await run("deep()")), /Cell \[\d+\], line 101, column 27/);
+  });
+
   it("an error's callers that wait are all in its stack", async () => {
     await run("async function load() { await null; throw new Error('bad data') }");
     await run("async function train() { await load() }");

@@ -9,6 +9,7 @@ import { sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CellCode } from "../cell/code.ts";
 import { readMappings, type Segment } from "../cell/edits.ts";
+import { KeptMap } from "../cell/kept.ts";
 import { identifier } from "../cell/words.ts";
 import { debugName, internalScripts, kernelFolder } from "../node/interrupt.ts";
 import type { Content } from "../protocol/messages.ts";
@@ -78,7 +79,7 @@ export class Debugger {
   #on = false;
   #seq = 0;
   /** Cells that have run since a debugger last asked: most sessions never do. */
-  readonly #unlisted: { name: string; title: string; text: string; mappings: string }[] = [];
+  readonly #unlisted: { name: string; title: string; text: string; map: KeptMap }[] = [];
   readonly #cells = new Map<string, Source>();
   readonly #runs = new Map<string, Source[]>();
   /** The text of cells that the front end or a run has told of, by path. */
@@ -112,7 +113,7 @@ export class Debugger {
 
   /** A cell is about to run: its breakpoints must be there before its first statement. */
   async prepare(name: string, title: string, text: string, mappings: string): Promise<void> {
-    this.#unlisted.push({ name, title, text, mappings });
+    this.#unlisted.push({ name, title, text, map: new KeptMap(mappings) });
     if (!this.#on) return;
     this.#list();
     const path = pathOf(text);
@@ -120,14 +121,14 @@ export class Debugger {
   }
 
   #list(): void {
-    for (const { name, title, text, mappings } of this.#unlisted.splice(0)) {
+    for (const { name, title, text, map } of this.#unlisted.splice(0)) {
       const path = pathOf(text);
       let segments: Segment[] | undefined;
       const cell: Source = {
         url: name,
         path,
         name: title,
-        segments: () => (segments ??= readMappings(mappings)),
+        segments: () => (segments ??= map.segments()),
       };
       this.#cells.set(name, cell);
       this.#texts.set(path, text);
@@ -142,6 +143,7 @@ export class Debugger {
   ended(): void {
     if (this.#stepping) this.#strayStep = true;
     this.#stepping = false;
+    setImmediate(() => this.#unlisted.at(-1)?.map.pack());
   }
 
   /**

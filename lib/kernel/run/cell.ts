@@ -7,7 +7,7 @@ import { jsonSize } from "../protocol/json.ts";
 import type { Content } from "../protocol/messages.ts";
 import type { ExpressionResult, PublishedType } from "../protocol/reference.ts";
 import { bundleOf } from "../show/show.ts";
-import { describeError, KernelError, rememberCell } from "./errors.ts";
+import { describeError, KernelError, packCell, rememberCell } from "./errors.ts";
 import type { Evaluator } from "./evaluate.ts";
 import type { Guard } from "./guard.ts";
 import { interruption, newScope, type Outcome, type Scope, whenSettled } from "./owner.ts";
@@ -116,6 +116,7 @@ export class CellRun {
     else done(this.#request.run, { expressions: this.#evaluateExpressions() });
     scopes.running.delete(this.#scope);
     evaluator.release();
+    packCell(this.#request.name);
   }
 
   #show(value: unknown): void {

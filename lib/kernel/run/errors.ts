@@ -1,8 +1,9 @@
 // Errors as a person reads them: the message, where in which cell, the lines around, the calls that led there.
 import { inspect, isOwnCode, originalPlace } from "#platform";
-import { readMappings, type Segment, segmentAt } from "../cell/edits.ts";
+import { type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
 import { hintForName, insteadOfPythons } from "../cell/hints.ts";
+import { KeptMap } from "../cell/kept.ts";
 import { inCellsWords } from "../cell/words.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
 import { callsIn } from "./frames.ts";
@@ -10,7 +11,7 @@ import { callsIn } from "./frames.ts";
 interface CellSource {
   title: string;
   source: string;
-  mappings: string;
+  map: KeptMap;
 }
 
 /** Every cell that has run, by its name in V8. */
@@ -18,7 +19,12 @@ const cells = new Map<string, CellSource>();
 
 /** Makes a cell's places known, before it runs. */
 export function rememberCell(name: string, title: string, source: string, mappings: string): void {
-  cells.set(name, { title, source, mappings });
+  cells.set(name, { title, source, map: new KeptMap(mappings) });
+}
+
+/** The cell has run: its places are asked for when an error comes from it, if ever. */
+export function packCell(name: string): void {
+  cells.get(name)?.map.pack();
 }
 
 /** A place in the code that a person wrote; line and column count from 1. */
@@ -34,7 +40,7 @@ function mapPlace(file: string, line: number, column: number): Place | undefined
   const cell = cells.get(file);
   if (cell) {
     // Errors are rare and maps are large when they are read: only the last one stays.
-    if (read?.cell !== cell) read = { cell, segments: readMappings(cell.mappings) };
+    if (read?.cell !== cell) read = { cell, segments: cell.map.segments() };
     const found = segmentAt(read.segments, line - 1, column - 1);
     if (!found) return { file: cell.title, line, column };
     return { file: cell.title, line: found.sourceLine + 1, column: found.sourceColumn + 1 };
