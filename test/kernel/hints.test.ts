@@ -1,6 +1,7 @@
 // What to write instead of what people bring from other notebooks, shells and Python: and nothing for TypeScript.
 import assert from "node:assert/strict";
 import { hintForLine, insteadOfPythons } from "../../lib/kernel/cell/hints.ts";
+import { newerThan } from "../../lib/kernel/cell/newer.ts";
 import { CellSyntaxError, transformCell } from "../../lib/kernel/cell/transform.ts";
 import { cleaned } from "../../lib/kernel/types/diagnostics.ts";
 
@@ -74,5 +75,75 @@ describe("kernel: hints", () => {
     );
     assert.match(at("!ls -la", 2362, "The left-hand side is no number."), /execSync\("ls -la"/);
     assert.equal(at("!a * 2", 2362, "The left-hand side is no number."), "The left-hand side is no number.");
+  });
+  it("for a value of what a name was before it was declared anew", () => {
+    const said = (code: number, message: string, earlier = true) =>
+      cleaned(
+        { line: 1, column: 1, endLine: 1, endColumn: 2, code, message, severity: "error" },
+        "f(x)",
+        () => earlier,
+      ).message;
+    const anew = / Net has been declared anew, .* run again the cells that use it\.$/;
+    for (const [code, message] of [
+      [2741, "Property 'b' is missing in type 'Net' but required in type 'Net'."],
+      [2739, "Type 'Net' is missing the following properties from type 'Net': a, b"],
+      [2345, "Argument of type 'Net.Red' is not assignable to parameter of type 'Net'."],
+      [2322, "Type 'Net[]' is not assignable to type 'Net[]'.\n  Type 'Net' is missing 'b'."],
+      [2345, "Argument of type 'Net<number>' is not assignable to parameter of type 'Net<number>'."],
+      [
+        2322,
+        "Type 'number' is not assignable to type 'string'.\n  Type 'Net' is not assignable to type 'Net'.",
+      ],
+    ] as const) {
+      assert.match(said(code, message), anew, message);
+      assert.equal(said(code, message, false), message);
+    }
+    for (const message of [
+      "Type 'Net' is not assignable to type 'Nets'.",
+      "Type 'Net' is not assignable to type 'A'.\n  Type 'Net' is not assignable to type 'B'.",
+      "Property 'Net' is missing in type 'A' but required in type 'B'.",
+    ])
+      assert.equal(said(2322, message), message);
+  });
+  it("for what a newer Node has, and only there", () => {
+    const old = (message: string) => newerThan("20.20.2", message);
+    assert.equal(old("Temporal is not defined"), "Temporal is there from Node 26 on; this is Node 20.20.2");
+    assert.match(old("Object.groupBy is not a function") ?? "", /^Object\.groupBy .* 22 on/);
+    assert.match(old("(intermediate value).union is not a function") ?? "", /^a Set's \.union\(\) .* 22 on/);
+    assert.match(
+      old("fib(...).take is not a function or its return value is not iterable") ?? "",
+      /an iterator's/,
+    );
+    assert.match(newerThan("24.1.0", "left.m.getOrInsert is not a function") ?? "", /^a Map's .* 26 on/);
+    for (const message of [
+      "x is not defined",
+      "xs.map is not a function",
+      "net.groupBy is not a function",
+      "union",
+    ])
+      assert.equal(old(message), undefined, message);
+    assert.equal(newerThan("26.10.0", "Temporal is not defined"), undefined);
+    assert.equal(newerThan("22.1.0", "Object.groupBy is not a function"), undefined);
+    // Each of them is as said on the Node that runs this.
+    const [major] = process.versions.node.split(".");
+    for (const [name, release] of [
+      ["Temporal", 26],
+      ["Float16Array", 24],
+      ["Iterator", 22],
+    ] as const)
+      assert.equal(name in globalThis, Number(major) >= release, `${name} in Node ${major}`);
+    for (const [of, name, release] of [
+      [Set, "union", 22],
+      [Map, "getOrInsert", 26],
+      [Uint8Array, "toHex", 26],
+      [DataView, "getFloat16", 24],
+    ] as const)
+      assert.equal(name in of.prototype, Number(major) >= release, `${name} in Node ${major}`);
+    for (const [of, name, release] of [
+      [Object, "groupBy", 22],
+      [Promise, "try", 24],
+      [RegExp, "escape", 24],
+    ] as const)
+      assert.equal(name in of, Number(major) >= release, `${name} in Node ${major}`);
   });
 });

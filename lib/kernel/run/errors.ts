@@ -4,6 +4,7 @@ import { type Segment, segmentAt } from "../cell/edits.ts";
 import { codeFrame } from "../cell/frame.ts";
 import { hintForName, insteadOfPythons } from "../cell/hints.ts";
 import { KeptMap } from "../cell/kept.ts";
+import { newerThan } from "../cell/newer.ts";
 import { inCellsWords } from "../cell/words.ts";
 import type { ErrorContent } from "../protocol/reference.ts";
 import { callsIn } from "./frames.ts";
@@ -239,9 +240,9 @@ function explain(
   if (typeof error.note === "string") lines.push(error.note);
   const unknown = /^([\p{ID_Start}$_][\p{ID_Continue}$]*) is not defined$/u.exec(message)?.[1];
   const hint =
-    unknown && errorName(error) === "ReferenceError"
+    (unknown && errorName(error) === "ReferenceError"
       ? (hintForName(unknown) ?? insteadOfPythons(unknown))
-      : undefined;
+      : undefined) ?? newerThan(globalThis.process?.versions?.node, message);
   if (hint) lines.push(hint);
   const lacking =
     (error as { code?: unknown }).code === "MODULE_NOT_FOUND" && /'([^'.:/][^':]*)'/.exec(message);

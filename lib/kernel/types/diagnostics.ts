@@ -141,9 +141,26 @@ export function cleaned(
   if (code === 2339 && message.endsWith("on type '{}'."))
     message +=
       " An object that gets its properties later is given a type: const counts: Record<string, number> = {}.";
+  const older = betweenNames.has(code) ? nameGivenTwice(message) : undefined;
+  if (older && isEarlier(older))
+    message += ` ${older} has been declared anew, and one of the two is what it was before: run again the cells that use it.`;
   if (ofStrictness.has(code))
     message += " (A cell that begins with // @ts-strict false switches strictness off.)";
   return { ...diagnostic, message };
+}
+
+/** Errors that a value is not of a type. */
+const betweenNames = new Set([2322, 2345, 2739, 2740, 2741]);
+const twice =
+  /[Tt]ype '([\p{ID_Start}$_][\p{ID_Continue}$]*)(?:<[^']*>|\.\w+|\[\])?'.* type '\1(?:<[^']*>|\[\])?'/u;
+
+/** The name of two types that a line of the message tells apart: one name that was declared twice. */
+function nameGivenTwice(message: string): string | undefined {
+  for (const line of message.split("\n")) {
+    const name = twice.exec(line)?.[1];
+    if (name) return name;
+  }
+  return undefined;
 }
 
 /** Errors that only strict checking finds. */
