@@ -8,6 +8,7 @@ import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
   encodeOnnx,
+  fewWeights,
   fuseActivations,
   type GgufFile,
   type GgufTensor,
@@ -25,6 +26,7 @@ import {
   type SafetensorsTensor,
   type SafetensorsType,
   safetensorsTypes,
+  smallKernels,
   type TfliteOptions,
   tfliteWeights,
   writeGguf,
@@ -47,6 +49,8 @@ the file's size. A .gguf file of the llama family goes into .onnx, too.
 
   --weights TYPE   float32 (default), float16, bfloat16 (.safetensors), int8, int4 (.onnx, .tflite);
                    .gguf: F16 (default), F32, BF16, Q8_0, Q4_0, Q4_1, Q4_K, for tensors of two axes and more
+  --keep-float N   kernels of fewer weights stay floats with int8 and int4, as TFLite's converter leaves them (default: 1024;
+                   0: none); not with --data, where the whole network runs in integers
   --sparse         .tflite with float32 or float16: kernels of which most is 0 take only what is not, made dense by the engine
   --data DATA      .onnx, .tflite: quantize activations, too, calibrated on a data set (mnist-10k, mnist, fashion-mnist), or
                    on an .npy, .npz or .safetensors file with an array for each input
@@ -73,6 +77,7 @@ export async function run(args: string[]): Promise<number> {
       images: { type: "string", default: "256" },
       target: { type: "string" },
       sparse: { type: "boolean", default: false },
+      "keep-float": { type: "string" },
       input: { type: "string", multiple: true },
       "in-place": { type: "boolean", default: false },
       rounding: { type: "string" },
@@ -90,6 +95,7 @@ export async function run(args: string[]): Promise<number> {
     ...values,
     images: Number(values.images),
     inPlace: values["in-place"],
+    ...(values["keep-float"] === undefined ? {} : { keepFloatBelow: Number(values["keep-float"]) }),
     group: values.group === undefined ? undefined : Number(values.group),
     inputShapes: inputShapesOf(values.input),
   });
@@ -104,6 +110,8 @@ export interface ConvertOptions {
   target?: string;
   /** Kernels of floats in a .tflite file without what is 0, where that takes less. */
   sparse?: boolean;
+  /** Kernels of fewer weights stay floats where the others get 8 or 4 bits and activations stay floats, too. */
+  keepFloatBelow?: number;
   /** How a language model's weights are rounded. */
   rounding?: string;
   /** A file with a text to calibrate on. */
@@ -147,6 +155,13 @@ export async function convert(from: string, to: string, options: ConvertOptions)
   }
   if (options.rounding !== undefined || options.text !== undefined)
     return quantizeLanguageModel(from, to, weights, options);
+  if (options.keepFloatBelow !== undefined) {
+    checkInteger("--keep-float", options.keepFloatBelow, 0);
+    if (data !== undefined)
+      throw new Error("--keep-float goes without --data: in integers there are no floats to keep");
+    if (extension !== ".onnx" && extension !== ".tflite")
+      throw new Error("--keep-float goes with an .onnx or .tflite file");
+  }
   const inPlace = options.inPlace || options.group !== undefined || options.layout !== undefined;
   if (inPlace) return convertInPlace(from, to, weights, options);
   const file = await openModelFile(from, { inputShapes: options.inputShapes });
@@ -179,7 +194,7 @@ async function convertInPlace(
   from: string,
   to: string,
   weights: string,
-  { group, layout, data }: ConvertOptions,
+  { group, layout, data, keepFloatBelow }: ConvertOptions,
 ): Promise<string> {
   if (!from.toLowerCase().endsWith(".onnx") || !to.toLowerCase().endsWith(".onnx"))
     throw new Error("--in-place, --group and --layout go from an .onnx file to an .onnx file");
@@ -193,6 +208,7 @@ async function convertInPlace(
       compressOnnx(from, to, {
         bits: weights === "int4" ? 4 : 8,
         ...(group === undefined ? {} : { group }),
+        ...(keepFloatBelow === undefined ? {} : { smallest: keepFloatBelow }),
         ...(layout === undefined ? {} : { layout: layout as OnnxLayout }),
         onTensor: (name, done, total) => {
           bar ??= progress("matrices", total);
@@ -341,6 +357,7 @@ async function writeForEngine(
   const written = {
     ...(options.weights ? { weights: options.weights } : {}),
     ...(options.sparse ? { sparse: true } : {}),
+    ...(options.keepFloatBelow === undefined ? {} : { keepFloatBelow: options.keepFloatBelow }),
     ...(keep ? { quantized: Object.fromEntries(small) } : {}),
     ...calibrated,
   } as OnnxOptions & TfliteOptions;
@@ -348,7 +365,12 @@ async function writeForEngine(
   await writeFileAtomic(to, encode(ready, written));
   if (options.sparse && options.weights === "float16")
     return "not for LiteRT.js (2.5): it answers NaN for sparse kernels of 16 bits, which LiteRT elsewhere runs";
-  if (!calibrated.activations) return "";
+  if (!calibrated.activations) {
+    const small = keep || options.weights?.startsWith("int") ? smallKernels(ready, written) : [];
+    return small.length > 0
+      ? `in floats, for they have fewer than ${(written.keepFloatBelow ?? fewWeights).toLocaleString("en")} weights: ${small.join(", ")}`
+      : "";
+  }
   return `8-bit activations for ${extension === ".onnx" ? (options.target ?? "ort") : "LiteRT"}`;
 }
 

@@ -29,7 +29,13 @@ export {
 export { graphModelReadable, importGraphModel } from "./graph-model.ts";
 export type { ImportedNetwork } from "./import/builder.ts";
 export { importKeras, type KerasImportOptions, kerasReadable } from "./keras/import.ts";
-export type { ActivationGrid, ActivationGrids } from "./network.ts";
+export {
+  type ActivationGrid,
+  type ActivationGrids,
+  fewWeights,
+  type SmallKernels,
+  smallKernels,
+} from "./network.ts";
 export { decodeNpy, decodeNpz, type NpyArray } from "./npy.ts";
 export { dequantizeBlocks, matMulNBits } from "./onnx/blocks.ts";
 export { importOnnx, type OnnxImportOptions, onnxNetworkOf, onnxReadable } from "./onnx/import.ts";

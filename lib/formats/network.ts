@@ -1,9 +1,50 @@
 // What the writers of networks share, whatever the format: kernels and activations that are quantized already, and axes in
 // another order.
-import { findKind, type Graph, type GraphNode, viewOf } from "../graph/index.ts";
+import { findKind, type Graph, type GraphNode, kernelPlaces, viewOf } from "../graph/index.ts";
 import type { Quantized } from "../quantization/index.ts";
-import { shown } from "../util/check.ts";
+import { checkInteger, shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
+
+/**
+ * Kernels of fewer weights stay floats where activations do, as TFLite's converter leaves them: they are the first
+ * convolution and depthwise filters, which cost next to nothing and whose rounding costs the most.
+ */
+export const fewWeights = 1024;
+
+/** What writers of 8-bit and 4-bit kernels may be told of small ones. */
+export interface SmallKernels {
+  /**
+   * Kernels of fewer weights stay floats, but for those whose codes are given, and but for networks whose activations are
+   * quantized, too, and which run in integers throughout; default 1,024, as in TFLite's converter. 0 for none.
+   */
+  keepFloatBelow?: number;
+}
+
+/** Throws a RangeError unless the limit is a whole number. */
+export const checkSmallKernels = ({ keepFloatBelow = fewWeights }: SmallKernels) =>
+  checkInteger("keepFloatBelow", keepFloatBelow, 0);
+
+/** Whether a kernel without codes of its own stays floats. */
+export function staysFloat(
+  weights: ArrayLike<number>,
+  { keepFloatBelow = fewWeights, activations }: SmallKernels & { activations?: ActivationGrids },
+): boolean {
+  return !activations && weights.length < keepFloatBelow;
+}
+
+/** The kernels of a network that stay floats in a file with 8-bit or 4-bit kernels, by name. */
+export function smallKernels(
+  graph: Graph,
+  options: SmallKernels & { quantized?: Record<string, Quantized>; activations?: ActivationGrids },
+): string[] {
+  return graph.nodes
+    .filter(({ name, shares }) => shares === undefined && !options.quantized?.[name])
+    .flatMap((node) =>
+      kernelPlaces(viewOf(graph, node))
+        .filter(({ role }) => staysFloat({ length: elements(node.weights[role].shape) }, options))
+        .map(({ name }) => name),
+    );
+}
 
 /** A fixed-point grid of activations: code q stands for scale · (q − zeroPoint). */
 export interface ActivationGrid {

@@ -76,7 +76,12 @@ export async function bench(report: (row: Row) => void): Promise<void> {
 
   const automatic = cloneModel(folded);
   const start = performance.now();
-  const { quantized } = await autoQuantize(automatic, calibration, { bytes: 1_650_000 });
+  const { quantized } = await autoQuantize(
+    automatic,
+    calibration,
+    { bytes: 1_650_000 },
+    { keepFloat: { below: 1024 } },
+  );
   const seconds = (performance.now() - start) / 1000;
   const file = await slimOf(automatic, { quantized });
   report({

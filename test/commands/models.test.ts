@@ -147,7 +147,20 @@ describe("slimlab inspect and convert", function () {
 
   it("a network's 4 bits, matrices in place, and a language model go into ONNX", async () => {
     await convert(lenet5, at("float.onnx"), {});
-    await convert(lenet5, at("int4.onnx"), { weights: "int4" });
+    assert.equal(
+      await convert(lenet5, at("int4.onnx"), { weights: "int4" }),
+      "in floats, for they have fewer than 1,024 weights: conv1",
+    );
+    assert.equal(await convert(lenet5, at("all.tflite"), { weights: "int8", keepFloatBelow: 0 }), "");
+    await assert.rejects(
+      convert(lenet5, at("x.onnx"), { weights: "int8", keepFloatBelow: 9, data: "mnist-10k" }),
+      /--keep-float goes without --data/,
+    );
+    await assert.rejects(convert(lenet5, at("x.slim"), { keepFloatBelow: 9 }), /--keep-float goes with an/);
+    await assert.rejects(
+      convert(lenet5, at("x.onnx"), { weights: "int8", keepFloatBelow: Number.NaN }),
+      /--keep-float must be a whole number/,
+    );
     const [full, four] = [
       (await readBytes(at("float.onnx"))).length,
       (await readBytes(at("int4.onnx"))).length,

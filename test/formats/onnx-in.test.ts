@@ -115,7 +115,7 @@ describe("formats: ONNX in", function () {
       [branching(), "float16"],
       [branching(), "int8"],
     ] as const) {
-      const bytes = encodeGraphAsOnnx(graphOf(network), { weights });
+      const bytes = encodeGraphAsOnnx(graphOf(network), { weights, keepFloatBelow: 0 });
       const { graph, notes } = importOnnx(bytes);
       assert.deepEqual(notes, []);
       const { values, shape } = inputsFor(network, 2);

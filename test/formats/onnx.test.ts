@@ -92,10 +92,28 @@ describe("formats: ONNX out", function () {
     );
   });
 
+  it("small kernels stay floats, but for networks in integers", () => {
+    const graph = graphOf(lenet);
+    const names = (options: OnnxOptions) =>
+      onnxModelOf(graph, options)
+        .initializers.map(({ name }) => name)
+        .filter((name) => name.startsWith("conv1/kernel"));
+    const codes = ["conv1/kernel/codes", "conv1/kernel/scale", "conv1/kernel/zero"];
+    assert.deepEqual(names({ weights: "int8" }), ["conv1/kernel"]);
+    assert.deepEqual(names({ weights: "int4" }), ["conv1/kernel"]);
+    assert.deepEqual(names({ weights: "int8", keepFloatBelow: 0 }), codes);
+    assert.deepEqual(names({ weights: "int8", activations: { layers: {} } }), codes);
+    assert.throws(() => names({ weights: "int8", keepFloatBelow: 0.5 }), /keepFloatBelow must be/);
+  });
+
   it("4-bit kernels are the numbers that their codes say", async function () {
     if (!judge) this.skip();
     const { values, shape } = inputsFor(lenet, 5);
-    const { outputs } = await run(encodeGraphAsOnnx(graphOf(lenet), { weights: "int4" }), values, shape);
+    const { outputs } = await run(
+      encodeGraphAsOnnx(graphOf(lenet), { weights: "int4", keepFloatBelow: 0 }),
+      values,
+      shape,
+    );
     const graph = graphOf(lenet);
     const nodes = graph.nodes.map((node) => {
       const kernel = node.weights.kernel;
@@ -217,7 +235,7 @@ describe("formats: ONNX out", function () {
     const model = tf.sequential({
       layers: [tf.layers.dense({ inputShape: [4], units: 3 }), tf.layers.reLU()],
     });
-    const bytes = encodeGraphAsOnnx(graphOf(randomize(model)), { weights: "int8" });
+    const bytes = encodeGraphAsOnnx(graphOf(randomize(model)), { weights: "int8", keepFloatBelow: 0 });
     const { accepted, refused } = await fuzz(bytes, (file) =>
       decodeOnnx(file).initializers.reduce((sum, tensor) => sum + tensor.bytes.length, 0),
     );

@@ -6,6 +6,7 @@ import { loadDataset, subset } from "../../lib/datasets/index.ts";
 import {
   encodeGraphAsTflite,
   importTflite,
+  smallKernels,
   type TfliteOptions,
   tfliteModelOf,
 } from "../../lib/formats/index.ts";
@@ -96,12 +97,41 @@ describe("formats: TFLite out", function () {
     }
     const { values, shape } = inputsFor(branching("tanh"), 1);
     const outputs = await run(
-      encodeGraphAsTflite(graphOf(branching("tanh")), { weights: "int8" }),
+      encodeGraphAsTflite(graphOf(branching("tanh")), { weights: "int8", keepFloatBelow: 0 }),
       values,
       shape,
     );
     const difference = relative(outputs, answers(branching("tanh"), values, shape));
     assert.ok(difference < 0.05, `branching in int8 kernels: ${difference}`);
+  });
+
+  it("small kernels stay floats, as TFLite's converter leaves them, but for networks in integers", () => {
+    const graph = graphOf(lenet);
+    const kernels = (bytes: Uint8Array) =>
+      new Map(
+        importTflite(bytes).graph.nodes.flatMap(({ name, weights }) =>
+          weights.kernel ? [[name, weights.kernel.values!] as const] : [],
+        ),
+      );
+    const exact = (bytes: Uint8Array) => {
+      const own = kernels(encodeGraphAsTflite(graph));
+      return [...kernels(bytes)].map(([name, values]) => values.every((w, i) => w === own.get(name)![i]));
+    };
+    // conv1 has 150 or 500 weights, all others more than 1,024.
+    for (const weights of ["int8", "int4"] as const) {
+      assert.deepEqual(exact(encodeGraphAsTflite(graph, { weights })), [true, false, false, false]);
+      const none = encodeGraphAsTflite(graph, { weights, keepFloatBelow: 0 });
+      assert.deepEqual(exact(none), [false, false, false, false]);
+      const most = encodeGraphAsTflite(graph, { weights, keepFloatBelow: 1e9 });
+      assert.deepEqual(exact(most), [true, true, true, true]);
+    }
+    assert.deepEqual(smallKernels(graph, {}), ["conv1"]);
+    const { quantized } = quantizeWeights(modelOf(graph), { bits: 8 });
+    const given = encodeGraphAsTflite(graph, { quantized: { conv1: quantized.conv1 } });
+    assert.deepEqual(exact(given), [false, false, false, false]);
+    const { tensors } = tfliteModelOf(graph, { activations: { layers: {} } });
+    assert.equal(tensors.find(({ name }) => name === "conv1/kernel")!.type, "INT8");
+    assert.throws(() => tfliteModelOf(graph, { keepFloatBelow: -1 }), /keepFloatBelow must be/);
   });
 
   it("sparse kernels of floats take what is kept, run in LiteRT with and without its delegate, and are read again", async function () {
@@ -177,7 +207,7 @@ describe("formats: TFLite out", function () {
     const simulation = modelOf({ ...graph, nodes: rounded });
     const { values, shape } = inputsFor(model, 1);
     const expected = answers(simulation, values, shape);
-    const bytes = encodeGraphAsTflite(graph, { weights: "int4" });
+    const bytes = encodeGraphAsTflite(graph, { weights: "int4", keepFloatBelow: 0 });
     for (const delegates of [true, false]) {
       const outputs = await run(bytes, values, shape, delegates);
       const off = relative(outputs, expected);

@@ -1,7 +1,7 @@
 // The recipes that `slimlab compress` tries, cheapest first: bits alike for all layers; pruned as well; with training where
 // there are images enough; and last, bits layer by layer, for what is asked.
+import { fewWeights } from "../../formats/index.ts";
 import type { Recipe } from "../../pipeline/index.ts";
-import type { Goal } from "./goal.ts";
 
 /** What is known of the work before it begins. */
 export interface Situation {
@@ -11,8 +11,12 @@ export interface Situation {
   macs: number;
   /** Passes over the images after pruning; by default what a few minutes allow, 0 where images are few. */
   epochs?: number;
+  /** The number of weights of each kernel. */
+  kernels: readonly number[];
   /** Whether what counts is a file for an engine, whose kernels have 8 bits. */
   forEngine: boolean;
+  /** Whether the network has to run in integers throughout. */
+  integers?: boolean;
   /** Whether the network tells classes apart, as distillation needs it; others train on their targets. */
   tells?: boolean;
 }
@@ -31,11 +35,34 @@ export function epochsFor({ images, macs, epochs }: Situation): number {
   return Math.min(wanted, Math.floor(trainingWork / (3 * macs * images)));
 }
 
+// What floats for small kernels may add to what all others take.
+const smallShare = 1 / 50;
+
+/**
+ * Small kernels stay floats, as TFLite's converter leaves them: they cost little, and their rounding much. Not where they
+ * are much of the network, and not where no floats are allowed.
+ *
+ * @param bits of the other kernels
+ * @param kept share of their weights that is not pruned
+ */
+function smallStay({ kernels, integers }: Situation, bits: number, kept = 1): { keepFloatBelow?: number } {
+  const sum = (sizes: readonly number[]) => sizes.reduce((all, size) => all + size, 0);
+  const small = sum(kernels.filter((size) => size < fewWeights));
+  const added = (32 - bits) * small;
+  const isWorth = small > 0 && added <= smallShare * bits * kept * (sum(kernels) - small);
+  return isWorth && !integers ? { keepFloatBelow: fewWeights } : {};
+}
+
 /** Recipes for any goal, from those that change little to those that change much. */
 export function candidates(situation: Situation): Recipe[] {
   const epochs = epochsFor(situation);
-  const quantized = (bits: number) =>
-    ({ technique: "quantize", bits, range: bits < 8 ? "mse" : "max" }) as const;
+  const quantized = (bits: number, sparsity = 0) =>
+    ({
+      technique: "quantize",
+      bits,
+      range: bits < 8 ? "mse" : "max",
+      ...smallStay(situation, bits, 1 - sparsity),
+    }) as const;
   const repair = {
     technique: situation.tells === false ? "fineTune" : "distill",
     epochs,
@@ -57,18 +84,19 @@ export function candidates(situation: Situation): Recipe[] {
       [0.8, 4],
       [0.9, 4],
     ] as const
-  ).map(([sparsity, bits]): Recipe => [{ technique: "pruneWeights", sparsity }, quantized(bits)]);
+  ).map(([sparsity, bits]): Recipe => [{ technique: "pruneWeights", sparsity }, quantized(bits, sparsity)]);
   const trained = [0.6, 0.8, 0.9, 0.95].flatMap((sparsity) =>
-    [6, 4].map((bits): Recipe => [{ technique: "pruneWeights", sparsity }, repair, quantized(bits)]),
+    [6, 4].map(
+      (bits): Recipe => [{ technique: "pruneWeights", sparsity }, repair, quantized(bits, sparsity)],
+    ),
   );
   return [...plain, ...pruned, ...(epochs > 0 ? trained : [])];
 }
 
 /** Bits by layer for a goal. */
-export function adaptive(goal: Extract<Goal, { kind: "drop" }> & { floor: number }): Recipe;
-export function adaptive(goal: Extract<Goal, { kind: "budget" }>): Recipe;
-export function adaptive(goal: Goal & { floor?: number }): Recipe {
-  const aim =
-    goal.kind === "budget" ? { bytes: goal.bytes } : { accuracyFloor: goal.kind === "drop" ? goal.floor : 0 };
-  return [{ technique: "quantizeAutomatically", ...aim } as Recipe[number]];
+export function adaptive(situation: Situation, aim: { bytes: number } | { accuracyFloor: number }): Recipe {
+  const weights = situation.kernels.reduce((sum, size) => sum + size, 0);
+  // What a floor takes is not known before; 4 bits are about what it comes to.
+  const bits = "bytes" in aim ? (8 * aim.bytes) / weights : 4;
+  return [{ technique: "quantizeAutomatically", ...aim, ...smallStay(situation, bits) }];
 }

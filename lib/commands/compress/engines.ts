@@ -2,7 +2,15 @@
 import { arraysOf, floatsOf, type Samples, viewOf } from "../../datasets/index.ts";
 import { type EngineRun, fuseActivations, MissingEngineError, runWithEngine } from "../../formats/index.ts";
 import { finalActivation } from "../../graph/index.ts";
-import { graphOf, logSoftmax, modelOf, predict, quantizedForward, type tf } from "../../nn/index.ts";
+import {
+  graphOf,
+  logSoftmax,
+  modelOf,
+  predict,
+  quantizedForward,
+  setQuantized,
+  type tf,
+} from "../../nn/index.ts";
 import type { RunTime } from "./latency.ts";
 import type { WrittenFile } from "./targets.ts";
 
@@ -31,7 +39,7 @@ export async function checkedByEngine(
   signal?: AbortSignal,
 ): Promise<{ checked?: Checked; time?: RunTime; note?: string }> {
   if (!file.engine) return {};
-  const { bytes, activations } = file.engine;
+  const { bytes, codes, activations } = file.engine;
   const some = viewOf(images, 0, Math.min(most, images.count));
   const inputs = arraysOf(some).inputs.map((field, i) => {
     const wanted = model.inputs[i].shape.slice(1);
@@ -55,6 +63,7 @@ export async function checkedByEngine(
   const graph = fuseActivations(graphOf(model));
   const fused = modelOf(graph);
   try {
+    setQuantized(fused, codes);
     const { outputs } = await predict(fused, some, {
       signal,
       ...(activations ? { forward: quantizedForward(fused, { activations }) } : {}),

@@ -61,6 +61,7 @@ export async function compressFile(
     goal: options.goal,
     meta,
     target: targets[0],
+    integers,
     epochs: options.epochs,
     seed,
     cache: options.cache,

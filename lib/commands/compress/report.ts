@@ -242,6 +242,9 @@ function layerTable({ work, shapes, graph, compression }: ReportInput, language:
   const reasons = new Map(
     details.filter(({ why }) => typeof why === "string").map(({ layer, why }) => [layer, why]),
   );
+  const limit = work.chosen.recipe
+    .map((step) => ("keepFloatBelow" in step ? step.keepFloatBelow : undefined))
+    .find((below) => below !== undefined);
   const rows = Object.entries(shapes).map(([layer, shape]) => {
     const { masks, quantized, clustered } = compression;
     const mask = masks[layer];
@@ -251,14 +254,17 @@ function layerTable({ work, shapes, graph, compression }: ReportInput, language:
       : clustered[layer]
         ? t.formClusters(clustered[layer].codebook.length)
         : t.formFloat;
+    const weights = elements(shape);
+    const plain =
+      form !== t.formFloat ? t.whyAlike : limit && weights < limit ? t.whySmall(limit) : t.whyFloat;
     const why = [
       ...(mask ? [t.whyPruned(kept)] : []),
-      reasons.has(layer) ? t.whyRow(reasons.get(layer)!) : form === t.formFloat ? t.whyFloat : t.whyAlike,
+      reasons.has(layer) ? t.whyRow(reasons.get(layer)!) : plain,
     ];
     const decibels = sqnr.get(outlet.get(layer) ?? layer);
     return [
       layer,
-      number(elements(shape)),
+      number(weights),
       percent(kept),
       form,
       number(bytes.get(layer) ?? 0),

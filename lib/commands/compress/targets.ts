@@ -4,6 +4,7 @@ import type { Samples } from "../../datasets/index.ts";
 import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
+  fewWeights,
   fuseActivations,
   layersWithGrids,
   type OnnxOptions,
@@ -14,11 +15,15 @@ import {
   type Compression,
   calibrateActivations,
   graphOf,
+  kernelsOf,
   modelOf,
   saveModel,
   type tf,
+  weightsOf,
 } from "../../nn/index.ts";
 import { writeFileAtomic } from "../../platform/node.ts";
+import { type Quantized, quantize } from "../../quantization/index.ts";
+import { elements } from "../../util/shape.ts";
 import { tensorsOf } from "../convert.ts";
 import { bytesOnDisk } from "../files.ts";
 
@@ -52,25 +57,50 @@ export interface WrittenFile {
   path: string;
   bytes: number;
   notes: string[];
-  /** What an engine's file holds, as a network of ours that gives the same outputs; its activations, if quantized. */
-  engine?: { bytes: Uint8Array; activations?: ActivationQuantizers };
+  /** What an engine's file holds: its kernels in integers, and its activations, if these are. */
+  engine?: {
+    bytes: Uint8Array;
+    codes: Record<string, Quantized>;
+    activations?: ActivationQuantizers;
+  };
 }
 
 /** The length of the file that a target would be: without activations, and of plain floats without its header. */
 export function sizeOfTarget(target: TargetName, compressed: Compressed): number {
-  if (isForEngine(target)) return encodeForEngine(target, compressed).length;
+  if (isForEngine(target)) return encodeForEngine(target, compressed, codesFor(compressed)).length;
   return 4 * compressed.model.countParams();
+}
+
+/**
+ * A network's kernels as engines have them: the recipe's own codes where they fit, and 8 bits for what it has done otherwise
+ * or not at all. Small kernels stay floats where activations do.
+ */
+function codesFor({ model, compression }: Compressed, integers = false): Record<string, Quantized> {
+  const given = Object.entries(compression.quantized).filter(([, { bits }]) => bits <= 8);
+  const names = new Set(given.map(([name]) => name));
+  const weights = weightsOf(model);
+  const rest = kernelsOf(model)
+    // A layer of several kernels takes no codes: what writes it makes them.
+    .filter(
+      ({ name, layerName, shape }) =>
+        name === layerName && !names.has(name) && (integers || elements(shape) >= fewWeights),
+    )
+    .map(({ name, shape, axis, span }): [string, Quantized] => [
+      name,
+      quantize(weights[name], { bits: 8, shape, axis, span }),
+    ]);
+  return Object.fromEntries([...given, ...rest]);
 }
 
 function encodeForEngine(
   target: TargetName,
-  { model, compression }: Compressed,
+  { model }: Compressed,
+  quantized: Record<string, Quantized>,
   activations?: ActivationQuantizers,
 ): Uint8Array {
-  const small = Object.entries(compression.quantized).filter(([, { bits }]) => bits <= 8);
   const options = {
     weights: "int8" as const,
-    quantized: Object.fromEntries(small),
+    quantized,
     ...(activations ? { activations: activations as OnnxOptions["activations"] } : {}),
   };
   const graph = fuseActivations(graphOf(model));
@@ -114,7 +144,8 @@ export async function writeTarget(
   const { model, compression } = compressed;
   if (isForEngine(target)) {
     const activations = integers || target === "tensorrt" ? await gridsFor(target, model, images) : undefined;
-    const bytes = encodeForEngine(target, compressed, activations);
+    const codes = codesFor(compressed, activations !== undefined);
+    const bytes = encodeForEngine(target, compressed, codes, activations);
     await writeFileAtomic(path, bytes);
     const rounded = Object.keys(compression.clustered);
     if (rounded.length > 0) notes.push(`clustered kernels are rounded to 8 bits: ${rounded.join(", ")}`);
@@ -123,7 +154,7 @@ export async function writeTarget(
       path,
       bytes: bytes.length,
       notes,
-      engine: { bytes, ...(activations ? { activations } : {}) },
+      engine: { bytes, codes, ...(activations ? { activations } : {}) },
     };
   }
   if (target === "slim") await writeFileAtomic(path, slim);

@@ -80,6 +80,8 @@ const en = {
   whyPruned: (kept: number) => `${percent(kept)} of its weights lie above the threshold`,
   whyAlike: "as the recipe says, alike for all layers",
   whyFloat: "the recipe leaves it as it was",
+  whySmall: (limit: number) =>
+    `fewer than ${limit.toLocaleString("en")} weights: floats cost little here, rounding much`,
   whyRow: (why: string) => why,
   error: "Where the error arises",
   errorText:
@@ -188,6 +190,7 @@ const zh: typeof en = {
   whyPruned: (kept) => `有 ${percent(kept)} 的权重高于阈值`,
   whyAlike: "按方案，各层相同",
   whyFloat: "方案未改动此层",
+  whySmall: (limit) => `权重不足 ${limit.toLocaleString("en")} 个：用浮点多占不了多少字节，取整却代价不小`,
   whyRow: reasonZh,
   error: "误差从哪里来",
   errorText: "按各层运行的先后排列。数值下降，说明该层自身增加了误差；持平，则只是传递了前面的误差。",

@@ -15,6 +15,7 @@ import {
   layerShapesOf,
   type Output,
   rawOutputs,
+  shapesOf,
   shownBy,
   slimOf,
   type tf,
@@ -22,6 +23,7 @@ import {
 import { labelOf, type Recipe, type Row } from "../../pipeline/index.ts";
 import { type RecipeResult, runFrom } from "../../pipeline/run.ts";
 import { progress } from "../../util/progress.ts";
+import { elements } from "../../util/shape.ts";
 import { nextTurn } from "../../util/turn.ts";
 import { adaptive, candidates, type Situation } from "./candidates.ts";
 import type { Examples } from "./examples.ts";
@@ -33,6 +35,8 @@ export interface WorkOptions {
   goal: Goal;
   /** What the budget counts, and what is as small as possible: the first format asked for. */
   target: TargetName;
+  /** Whether activations have 8 bits, too, so that no kernel may stay floats. */
+  integers?: boolean;
   /** Passes over the images after pruning; by default what a few minutes allow. */
   epochs?: number;
   seed?: number;
@@ -152,8 +156,10 @@ export async function compress(
   const situation: Situation = {
     images: parts.train.count,
     macs,
+    kernels: Object.values(shapesOf(model)).map(elements),
     epochs: options.epochs,
     forEngine: isForEngine(target),
+    integers: isForEngine(target) && (options.integers || target === "tensorrt"),
     tells:
       feed.outputs.length === 1 && feed.outputs[0].task === "classes" && feed.outputs[0].shape.length === 1,
   };
@@ -220,9 +226,11 @@ export async function compress(
   try {
     for (const recipe of fixed) await attempt(recipe);
     if (goal.kind === "budget" && !situation.forEngine)
-      await spendBudget(goal.bytes, async (recipe) => settled(await attempt(recipe), meta));
+      await spendBudget(goal.bytes, async (bytes) =>
+        settled(await attempt(adaptive(situation, { bytes })), meta),
+      );
     if (goal.kind === "drop" && !situation.forEngine)
-      await attempt(adaptive({ ...goal, floor: Math.max(0, before.accuracy - goal.share) }));
+      await attempt(adaptive(situation, { accuracyFloor: Math.max(0, before.accuracy - goal.share) }));
   } finally {
     bar.end();
   }
@@ -280,10 +288,10 @@ export async function compress(
 const adaptiveRounds = 2;
 
 /** Bits by layer for a budget: what kernels may take is packed bits, and coded they take less, which buys more bits. */
-async function spendBudget(bytes: number, attempt: (recipe: Recipe) => Promise<Tried>): Promise<void> {
+async function spendBudget(bytes: number, attempt: (kernels: number) => Promise<Tried>): Promise<void> {
   let kernels = bytes;
   for (let round = 0; round < adaptiveRounds; round++) {
-    const tried = await attempt(adaptive({ kind: "budget", bytes: Math.round(kernels) }));
+    const tried = await attempt(Math.round(kernels));
     if (tried.error !== undefined) return;
     const share = bytes / tried.bytes;
     // Close enough below, or the most bits on offer.

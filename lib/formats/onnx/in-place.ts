@@ -7,6 +7,7 @@ import { checkInteger, checkOneOf } from "../../util/check.ts";
 import { fromBfloats, fromHalves, toHalves } from "../../util/half.ts";
 import { elements } from "../../util/shape.ts";
 import { transposed } from "../../util/transpose.ts";
+import { fewWeights } from "../network.ts";
 import { ProtoWriter } from "../protobuf.ts";
 import { dequantizeBlocks, dequantizeChannels, gatherBlocks, matMulNBits } from "./blocks.ts";
 import { nodeMessage, type OnnxNode, type OnnxTensor, tensorMessage } from "./model.ts";
@@ -158,7 +159,7 @@ class Rewriter {
   /** Which constants can be compressed; of all other floats, why not. */
   #plans(): Plan[] {
     const { nodes, tensors, outputs } = this.#scan;
-    const { smallest = 1024 } = this.#options;
+    const { smallest = fewWeights } = this.#options;
     const readers = new Map<string, { node: number; input: number }[]>();
     const elsewhere = new Set(outputs);
     for (const [node, { inputs, inner }] of nodes.entries()) {

@@ -22,8 +22,11 @@ import {
   type ActivationGrids,
   byteGrids,
   checkNodes,
+  checkSmallKernels,
   gridAfter,
   permuted,
+  type SmallKernels,
+  staysFloat,
 } from "../network.ts";
 import { dequantizeBlocks, dequantizeChannels } from "./blocks.ts";
 import {
@@ -47,7 +50,7 @@ export type OnnxWeights = (typeof onnxWeights)[number];
 export const onnxTargets = ["ort", "tensorrt"] as const;
 export type OnnxTarget = (typeof onnxTargets)[number];
 
-export interface OnnxOptions {
+export interface OnnxOptions extends SmallKernels {
   /** Default `float32`; `int8` where activations or quantized kernels are given. */
   weights?: OnnxWeights;
   /** Kernels that are quantized already, to at most 8 bits, by node: their codes and scales are kept. */
@@ -76,6 +79,7 @@ export function onnxModelOf(graph: Graph, options: OnnxOptions = {}): OnnxModel 
   checkGraph(graph);
   checkOneOf("target", options.target ?? "ort", onnxTargets);
   if (options.weights) checkOneOf("weights", options.weights, onnxWeights);
+  checkSmallKernels(options);
   checkOptions(graph, options);
   const missing = graph.nodes.filter((node) => !emitters[node.kind] || refusal(node) !== undefined);
   if (missing.length > 0)
@@ -228,16 +232,17 @@ export class Maker {
     const own = [...node.weights[role].shape];
     const shape = reshape(order.map((axis) => own[axis]));
     const name = `${node.shares ?? node.name}/${role}`;
-    if (this.#options.weights === "int4")
+    const given = this.#options.quantized?.[node.shares ?? node.name];
+    const small = !given && staysFloat(values, this.#options);
+    if (this.#options.weights === "int4" && !small)
       return { name: this.#nibbles(name, permuted(values, own, order), shape) };
-    if (!this.#integers) {
+    if (!this.#integers || small) {
       const turned = permuted(values, own, order);
       if (this.#options.weights !== "float16") return { name: this.floats(name, turned, shape) };
       if (!this.#initializers.has(`${name}/half`))
         this.constant(`${name}/half`, "FLOAT16", shape, toHalves(turned));
       return { name: this.op("Cast", [`${name}/half`], { to: 1 }) };
     }
-    const given = this.#options.quantized?.[node.shares ?? node.name];
     const q = given
       ? turnedCodes(given, own, order, shape)
       : quantize(permuted(values, own, order), { bits: 8, shape, axis: 0 });

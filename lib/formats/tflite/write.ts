@@ -21,8 +21,11 @@ import {
   type ActivationGrids,
   byteGrids,
   checkNodes,
+  checkSmallKernels,
   gridAfter,
   permuted,
+  type SmallKernels,
+  staysFloat,
 } from "../network.ts";
 import {
   encodeTflite,
@@ -44,7 +47,7 @@ import { ownEmitters } from "./own-layers.ts";
 export const tfliteWeights = ["float32", "float16", "int8", "int4"] as const;
 export type TfliteWeights = (typeof tfliteWeights)[number];
 
-export interface TfliteOptions {
+export interface TfliteOptions extends SmallKernels {
   /** Default `float32`; `int8` where activations or quantized kernels are given. */
   weights?: TfliteWeights;
   /** Kernels that are quantized already, symmetric and to at most 8 bits, by node: their codes and scales are kept. */
@@ -77,6 +80,7 @@ export type Emit = (node: GraphNode, make: Maker) => Value;
 export function tfliteModelOf(graph: Graph, options: TfliteOptions = {}): TfliteModel {
   checkGraph(graph);
   if (options.weights) checkOneOf("weights", options.weights, tfliteWeights);
+  checkSmallKernels(options);
   checkOptions(graph, options);
   if (options.weights === "int4" && (options.activations || options.quantized))
     throw new RangeError(
@@ -286,7 +290,9 @@ export class Maker {
     const own = [...node.weights[role].shape];
     const shape = reshape(order.map((from) => own[from]));
     const name = `${node.shares ?? node.name}/${role}`;
-    if (this.#weights === "float32")
+    const given = this.#options.quantized?.[node.shares ?? node.name];
+    const isInteger = this.#weights === "int8" || this.#weights === "int4";
+    if (this.#weights === "float32" || (isInteger && !given && staysFloat(values, this.#options)))
       return { tensor: this.#floatKernel(name, shape, permuted(values, own, order)), hybrid: false };
     if (this.#weights === "float16") {
       const half = this.#floatKernel(`${name}/half`, shape, toHalves(permuted(values, own, order)));
@@ -296,7 +302,6 @@ export class Maker {
       return { tensor, hybrid: false };
     }
     const bits = this.#weights === "int4" && role !== "depthwiseKernel" ? 4 : 8;
-    const given = this.#options.quantized?.[node.shares ?? node.name];
     const q = given
       ? { codes: permuted(given.codes as Int8Array, own, order), scale: scalesFor(given, node, shape[axis]) }
       : quantize(permuted(values, own, order), { bits, shape, axis });

@@ -23,6 +23,8 @@ export interface QuantizeAutomatically extends Common {
   activations?: number;
   /** How many training images it looks at; default 500. */
   images?: number;
+  /** Kernels of fewer weights stay floats: they cost little, and often much accuracy. TFLite leaves those below 1,024. */
+  keepFloatBelow?: number;
 }
 
 export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
@@ -37,11 +39,22 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
     biasCorrection: oneOf(...attempts),
     activations: whole(1, 16),
     images: whole(1),
+    keepFloatBelow: whole(1),
   },
   async run(state, step, { data, progress, signal }) {
-    const { bytes, accuracyFloor, bits, gptq, equalization, biasCorrection, activations, images } = step;
+    const {
+      bytes,
+      accuracyFloor,
+      bits,
+      gptq,
+      equalization,
+      biasCorrection,
+      activations,
+      images,
+      keepFloatBelow,
+    } = step;
     const { masks } = state.compression;
-    const { rows, quantized, log, ...result } = await autoQuantize(
+    const { rows, quantized, log, kept, ...result } = await autoQuantize(
       state.model,
       someOf(data.train, images),
       bytes === undefined ? { accuracyFloor: accuracyFloor! } : { bytes },
@@ -50,6 +63,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
         gptq,
         equalization,
         biasCorrection,
+        ...(keepFloatBelow === undefined ? {} : { keepFloat: { below: keepFloatBelow } }),
         validation: decidingSamples(data),
         onProgress: progress,
         signal,
@@ -63,7 +77,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
     project(state);
     const pruned = Object.keys(masks).length > 0 ? "; pruned weights are 0 again" : "";
     return {
-      note: `${rows.map((row) => `${row.layer} ${row.bits} bits`).join(", ")}${pruned}`,
+      note: `${rows.map((row) => `${row.layer} ${row.bits} bits`).join(", ")}${kept.length > 0 ? `; floats: ${kept.join(", ")}` : ""}${pruned}`,
       details: { rows, log },
     };
   },
