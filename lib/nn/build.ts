@@ -3,7 +3,7 @@
 // first, and what a refused model has made is given back.
 import { findKind, kindNameOf, type NodeView } from "../graph/index.ts";
 import { shown } from "../util/check.ts";
-import { camelCase } from "./graph.ts";
+import { camelCase, variablesFromNow } from "./graph.ts";
 import { tf } from "./tf.ts";
 
 /** What {@link buildModel} is given: a topology as TensorFlow.js writes it, its weights' names and shapes, and their bytes. */
@@ -22,24 +22,34 @@ export interface ModelParts {
 export async function buildModel(parts: ModelParts, name: string): Promise<tf.LayersModel> {
   checkSizes(parts, name);
   const { modelTopology, weightSpecs, weightData } = parts;
-  const before = new Set(Object.keys(tf.engine().registeredVariables));
+  let giveBack = () => {};
   let weights: tf.NamedTensorMap = {};
   try {
-    const model = await tf.loadLayersModel(tf.io.fromMemory({ modelTopology }));
+    const load = async () => {
+      // Here and not before: another model may be on its way.
+      giveBack = variablesFromNow();
+      return { modelTopology };
+    };
+    const model = await tf.loadLayersModel({ load });
     weights = tf.io.decodeWeights(weightData, weightSpecs);
     // What an optimizer has kept of its training is no weight of the model.
     const own = weightSpecs.filter(({ group }) => group !== "optimizer").map((spec) => spec.name);
     model.loadWeights(Object.fromEntries(own.map((weight) => [weight, weights[weight]])));
     return model;
   } catch (error) {
-    for (const [variable, tensor] of Object.entries(tf.engine().registeredVariables))
-      if (!before.has(variable)) tensor.dispose();
+    giveBack();
     if (error instanceof WebAssembly.RuntimeError)
       throw new Error(`${name} needs more memory than the WASM backend has`, { cause: error });
-    throw error;
+    throw new Error(`${name} is no model that TensorFlow.js can build: ${brief(error)}`, { cause: error });
   } finally {
     tf.dispose(weights);
   }
+}
+
+/** The first line of what TensorFlow.js says, which may hold the whole topology. */
+function brief(error: unknown): string {
+  const [line] = String((error as Error)?.message ?? error).split("\n");
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line;
 }
 
 interface LayerEntry {

@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { importGraphModel } from "../formats/index.ts";
+import { checkFinite, shown } from "../util/check.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { elements } from "../util/shape.ts";
 import { ensureBackend } from "./backend.ts";
@@ -52,16 +53,14 @@ export async function loadModel(path: string): Promise<tf.LayersModel> {
   await ensureBackend();
   const file = existsSync(path) && (await stat(path)).isDirectory() ? join(path, "model.json") : path;
   const json = await readJson(file);
-  if (!json.modelTopology || !Array.isArray(json.weightsManifest))
+  if (typeof json?.modelTopology !== "object" || !json.modelTopology || !Array.isArray(json.weightsManifest))
     throw new Error(
       `${file} is not a TensorFlow.js layers model: modelTopology or weightsManifest is missing`,
     );
-  const weightSpecs = json.weightsManifest.flatMap((group) => group.weights);
-  const parts = await Promise.all(
-    json.weightsManifest.flatMap((group) => group.paths).map((name) => readPart(file, name)),
-  );
+  const { weightSpecs, paths } = checkManifest(json.weightsManifest, file);
+  const parts = await Promise.all(paths.map((name) => readPart(file, name)));
   const weights = Buffer.concat(parts);
-  const bytes = weightSpecs.reduce((sum, spec) => sum + byteLength(spec), 0);
+  const bytes = weightSpecs.reduce((sum, spec) => sum + byteLength(spec, file), 0);
   if (weights.length !== bytes)
     throw new Error(
       `the weights of ${file} must be ${bytes} bytes, but there are ${weights.length}: truncated or changed`,
@@ -71,7 +70,15 @@ export async function loadModel(path: string): Promise<tf.LayersModel> {
     throw new Error(`the weights beside ${file} are not the ones that were saved with it (SHA-256 differs)`);
   const weightData = new Uint8Array(weights).buffer;
   if (json.format === "graph-model") return fromGraphModel(json.modelTopology, weightSpecs, weightData, file);
-  return buildModel({ modelTopology: json.modelTopology, weightSpecs, weightData }, file);
+  const model = await buildModel({ modelTopology: json.modelTopology, weightSpecs, weightData }, file);
+  try {
+    for (const weight of model.weights)
+      checkFinite(`weights of ${shown(weight.originalName)}`, weight.read().dataSync() as Float32Array);
+  } catch (error) {
+    model.dispose();
+    throw new Error(`${file} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+  return model;
 }
 
 /** A graph model as a layers model. */
@@ -96,6 +103,35 @@ function fromGraphModel(
   } finally {
     tf.dispose(tensors);
   }
+}
+
+/** What a manifest lists: weights and the files that hold them, one behind the other. */
+function checkManifest(
+  groups: readonly unknown[],
+  file: string,
+): { weightSpecs: tf.io.WeightsManifestEntry[]; paths: string[] } {
+  const weightSpecs: tf.io.WeightsManifestEntry[] = [];
+  const paths: string[] = [];
+  const wrong = (what: string, value: unknown): never => {
+    throw new Error(`${file} has a weightsManifest whose ${what}, got ${shown(value)}`);
+  };
+  for (const group of groups) {
+    const { weights, paths: names } = Object(group) as Record<string, unknown>;
+    if (!Array.isArray(weights)) return wrong("weights must be a list", weights);
+    if (!Array.isArray(names)) return wrong("paths must be a list", names);
+    for (const path of names)
+      if (typeof path !== "string") return wrong("paths must be names of files", path);
+    for (const spec of weights) {
+      const { name, shape, dtype } = Object(spec) as Record<string, unknown>;
+      if (typeof name !== "string") return wrong("weights must have names", name);
+      if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0))
+        return wrong(`${shown(name)} must have a shape of whole numbers`, shape);
+      if (typeof dtype !== "string") return wrong(`${shown(name)} must have a dtype`, dtype);
+    }
+    weightSpecs.push(...weights);
+    paths.push(...names);
+  }
+  return { weightSpecs, paths };
 }
 
 interface ModelJson {
@@ -123,22 +159,24 @@ async function readJson(file: string): Promise<ModelJson & Required<Pick<ModelJs
 
 async function readPart(file: string, name: string): Promise<Buffer> {
   // A model from elsewhere must not be able to name files outside its folder.
-  if (basename(name) !== name)
-    throw new Error(`${file} names ${JSON.stringify(name)}, which is not beside it`);
+  if (basename(name) !== name) throw new Error(`${file} names ${shown(name)}, which is not beside it`);
   const path = join(dirname(file), name);
   try {
     return await readFile(path);
   } catch (error) {
-    throw new Error(`${file} needs ${name} beside it: ${(error as NodeJS.ErrnoException).code}`, {
+    throw new Error(`${file} needs ${shown(name)} beside it: ${(error as NodeJS.ErrnoException).code}`, {
       cause: error,
     });
   }
 }
 
-function byteLength(spec: tf.io.WeightsManifestEntry): number {
+function byteLength(spec: tf.io.WeightsManifestEntry, file: string): number {
   const sizes: Record<string, number> = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2 };
   const size = sizes[spec.quantization?.dtype ?? spec.dtype];
-  if (size === undefined) throw new Error(`weights of type ${spec.dtype} are not supported (${spec.name})`);
+  if (size === undefined)
+    throw new Error(
+      `${file} has weights of type ${shown(spec.quantization?.dtype ?? spec.dtype)}, which are not supported (${shown(spec.name)})`,
+    );
   return size * elements(spec.shape);
 }
 

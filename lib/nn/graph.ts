@@ -247,6 +247,25 @@ class Walk {
  */
 export function modelOf(graph: Graph): tf.LayersModel {
   checkGraph(graph);
+  const giveBack = variablesFromNow();
+  try {
+    return builtOf(graph);
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
+}
+
+/** What gives back the variables that are made from now on: a model that is refused half-way keeps its own for ever. */
+export function variablesFromNow(): () => void {
+  const before = new Set(Object.keys(tf.engine().registeredVariables));
+  return () => {
+    for (const [name, variable] of Object.entries(tf.engine().registeredVariables))
+      if (!before.has(name)) variable.dispose();
+  };
+}
+
+function builtOf(graph: Graph): tf.LayersModel {
   const layers = new Map<string, Layer>();
   for (const node of graph.nodes)
     if (node.kind !== "input") layers.set(node.name, layers.get(node.shares ?? "") ?? layerOf(node));

@@ -199,6 +199,10 @@ describe("formats: TFLite in", function () {
       file({ tensors: [tensor("x", [1, 2 ** 30, 2 ** 30, 2]), tensor("y", [1])] }),
       /has shape|at most/,
     );
+    refused(
+      file({ operators: [{ op: "ADD", version: 1, inputs: [0], outputs: [1], options: {} }] }),
+      /ADD "y": must read two values/,
+    );
     refused(new Uint8Array(100), /is no TFLite file/);
     refused(new Uint8Array(0), /is no TFLite file/);
   });

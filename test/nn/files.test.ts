@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   cloneModel,
+  graphOf,
   lenet5,
   loadModel,
+  modelOf,
   modelOfSlim,
   saveModel,
   slimOf,
@@ -121,12 +123,95 @@ describe("nn/models and nn/files", () => {
     await truncate(bin, 1000);
     await assert.rejects(loadModel(folder), /must be 1724320 bytes, but there are 1000/);
     await rm(bin);
-    await assert.rejects(loadModel(folder), /needs weights\.bin beside it: ENOENT/);
+    await assert.rejects(loadModel(folder), /needs "weights\.bin" beside it: ENOENT/);
 
     const json = JSON.parse(await readFile(path, "utf8"));
     json.weightsManifest[0].paths = ["../secret.bin"];
     await writeFile(path, JSON.stringify(json));
     await assert.rejects(loadModel(folder), /names "\.\.\/secret\.bin", which is not beside it/);
+  });
+
+  it("a weightsManifest or a topology of another form is refused in words, and weights that are no numbers", async () => {
+    const path = join(folder, "model.json");
+    await saveModel(
+      tf.sequential({ layers: [tf.layers.dense({ name: "fc", units: 2, inputShape: [3] })] }),
+      folder,
+    );
+    const good = await readFile(path, "utf8");
+    type Json = { modelTopology: unknown; weightsManifest: Record<string, unknown>[] } & Record<
+      string,
+      unknown
+    >;
+    const kernel = ({ weightsManifest: [group] }: Json) => (group.weights as Record<string, unknown>[])[0];
+    const cases: [change: (json: Json) => void, message: RegExp][] = [
+      [(json) => json.weightsManifest.splice(0, 1, 7 as never), /weights must be a list, got undefined$/],
+      [(json) => (json.weightsManifest[0].paths = "weights.bin"), /paths must be a list, got "weights.bin"$/],
+      [(json) => (json.weightsManifest[0].paths = [3]), /paths must be names of files, got 3$/],
+      [(json) => ((json.weightsManifest[0].weights as unknown[])[0] = null), /weights must have names/],
+      [(json) => (kernel(json).name = {}), /weights must have names, got a Object$/],
+      [(json) => (kernel(json).shape = 6), /"fc\/kernel" must have a shape of whole numbers, got 6$/],
+      [(json) => (kernel(json).shape = [3, -2]), /"fc\/kernel" must have a shape of whole numbers/],
+      [(json) => (kernel(json).dtype = undefined), /"fc\/kernel" must have a dtype, got undefined$/],
+      [
+        (json) => (kernel(json).dtype = "x".repeat(4000)),
+        /weights of type "x{57}\.\.\.", which are not supported/,
+      ],
+      [(json) => (json.modelTopology = "a dense layer"), /modelTopology or weightsManifest is missing$/],
+      [
+        (json) => (json.modelTopology = { class_name: 5, config: 6 }),
+        /is no model that TensorFlow.js can build/,
+      ],
+    ];
+    for (const [change, message] of cases) {
+      const json = JSON.parse(good);
+      change(json);
+      await writeFile(path, JSON.stringify(json));
+      await assert.rejects(loadModel(folder), (error: Error) => {
+        assert.match(error.message, message);
+        assert.match(error.message, /model\.json/);
+        assert.ok(error.name !== "TypeError" && error.message.length < 600, error.message);
+        return true;
+      });
+    }
+    const json = JSON.parse(good);
+    delete json.userDefinedMetadata;
+    await writeFile(path, JSON.stringify(json));
+    const bytes = await readFile(join(folder, "weights.bin"));
+    bytes.writeFloatLE(Number.NaN, 4);
+    await writeFile(join(folder, "weights.bin"), bytes);
+    const { numTensors } = tf.memory();
+    await assert.rejects(
+      loadModel(folder),
+      /cannot be used: weights of "fc\/kernel" must be finite, got NaN at index 1/,
+    );
+    assert.equal(tf.memory().numTensors, numTensors);
+  });
+
+  it("a refused model takes nothing from one that is loaded beside it", async () => {
+    const [left, right] = [join(folder, "left"), join(folder, "right")];
+    for (const place of [left, right]) await saveModel(lenet5(1), place);
+    const file = join(left, "model.json");
+    const text = await readFile(file, "utf8");
+    await writeFile(file, text.replace(/"kernel_size":\[5,5\]/, '"kernel_size":[3,3]'));
+    const results = await Promise.allSettled([left, right, left, right].map(loadModel));
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["rejected", "fulfilled", "rejected", "fulfilled"],
+    );
+    for (const result of results)
+      if (result.status === "fulfilled") assert.deepEqual(weightsOf(result.value), weightsOf(lenet5(1)));
+  });
+
+  it("a graph whose weights do not fit leaves nothing behind", () => {
+    const graph = graphOf(lenet5(1));
+    const nodes = graph.nodes.map((node) => {
+      const { bias } = node.weights;
+      if (node.name !== "fc2") return node;
+      return { ...node, weights: { ...node.weights, bias: { ...bias, values: new Float32Array(3) } } };
+    });
+    const { numTensors } = tf.memory();
+    assert.throws(() => modelOf({ ...graph, nodes }), /bias of fc2 must have 10 elements, got 3/);
+    assert.equal(tf.memory().numTensors, numTensors);
   });
 
   it("a model that is refused leaves nothing behind, however large it says it is", async () => {

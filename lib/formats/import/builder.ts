@@ -112,7 +112,9 @@ export class NetworkBuilder {
 
   /** The shape of a value, without the batch. */
   shape(tensor: string): number[] {
-    return [...(this.#tensors[tensor].shape as number[])];
+    const found = this.#tensors[tensor];
+    if (!found) throw new RangeError(`reads ${shown(tensor)}, which is not there`);
+    return [...(found.shape as number[])];
   }
 
   /** A layer's name from a file's: without what makes trouble in names, and not given yet. */

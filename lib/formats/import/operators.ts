@@ -367,9 +367,10 @@ export function ofTwo(
   b: NetworkBuilder,
   kind: "add" | "multiply" | "subtract" | "divide" | "maximum" | "minimum",
   name: string,
-  first: Operand,
-  second: Operand,
+  first: Operand | undefined,
+  second: Operand | undefined,
 ): string {
+  if (!first || !second) throw new RangeError("must read two values");
   if ("tensor" in first && "tensor" in second) return merge(b, kind, name, [first.tensor, second.tensor]);
   if ("known" in first && "known" in second) throw new RangeError("two constants are not supported");
   const [flow, constant] = ("tensor" in first ? [first, second] : [second, first]) as [
