@@ -309,6 +309,16 @@ const pointsLost: number =
   Math.max(original.accuracy, (await evaluate(longer, validation)).accuracy) - small;`,
     ],
   },
+  "4.1-c": {
+    wrong: [
+      // Nothing pruned; pruned, and not trained.
+      'const yours: Recipe = [{ technique: "cluster", clusters: { conv1: 32, conv2: 16, fc1: 8, fc2: 16 } }];',
+      `const yours: Recipe = [
+  { technique: "pruneWeights", sparsity: { conv1: 0.2, conv2: 0.65, fc1: 0.975, fc2: 0.6 } },
+  { technique: "cluster", clusters: { conv1: 32, conv2: 16, fc1: 8, fc2: 16 } },
+];`,
+    ],
+  },
   "4.2-b": {
     right: [
       "function splitOf(pictures: Uint8Array[], labels: number[]): Split {\n  const images = Uint8Array.from(pictures.flatMap((picture) => [...picture]));\n  return { images, labels: new Uint8Array(labels), count: labels.length, height: 28, width: 28, channels: 1 };\n}",
