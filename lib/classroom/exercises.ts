@@ -58,6 +58,32 @@ function checksIn(node: Node, found: { names: string[]; others: number }): void 
   eachChild(node, (child) => checksIn(child, found));
 }
 
+/** The points that a call of check names in its options. */
+export function pointsOption(call: Of<"CallExpression">): Of<"ObjectProperty"> | undefined {
+  const options = call.arguments[2];
+  if (options?.type !== "ObjectExpression") return undefined;
+  return options.properties.find((one): one is Of<"ObjectProperty"> => {
+    if (one.type !== "ObjectProperty") return false;
+    return (
+      (one.key.type === "Identifier" && !one.computed && one.key.name === "points") ||
+      (one.key.type === "StringLiteral" && one.key.value === "points")
+    );
+  });
+}
+
+/** What checks say of themselves that they are worth: a number, or undefined for what is none as it stands. */
+function pointsIn(statements: PlacedStatement[]): Map<string, number | undefined> {
+  const found = new Map<string, number | undefined>();
+  const walk = (node: Node): void => {
+    const name = checkedBy(node);
+    const option = typeof name === "string" ? pointsOption(node as Of<"CallExpression">) : undefined;
+    if (option) found.set(name!, option.value.type === "NumericLiteral" ? option.value.value : undefined);
+    eachChild(node, walk);
+  };
+  for (const { node } of statements) walk(node);
+  return found;
+}
+
 /** The call that a statement is, awaited or not. */
 export function bareCall(node: Statement): Of<"CallExpression"> | undefined {
   if (node.type !== "ExpressionStatement") return undefined;
@@ -141,7 +167,7 @@ async function checkCellOf(
     given: [...given],
     parts,
     hidden: hiddenNames(source, statements),
-    points: pointsOf(cell, names),
+    points: pointsOf(cell, index, names, pointsIn(statements)),
   };
 }
 
@@ -192,16 +218,31 @@ function hiddenNames(source: string, statements: PlacedStatement[]): Set<string>
   return names;
 }
 
-/** Points stand in the cell's metadata: `slimlab.points`, one number or one for each name, or nbgrader's. */
-function pointsOf(cell: Cell, names: string[]): Record<string, number> {
+/**
+ * Points stand in the cell's metadata: `slimlab.points`, one number or one for each name, or nbgrader's; else in the check.
+ *
+ * @param said what the checks say
+ */
+function pointsOf(
+  cell: Cell,
+  index: number,
+  names: string[],
+  said: Map<string, number | undefined>,
+): Record<string, number> {
   const own = (cell.metadata.slimlab as { points?: unknown } | undefined)?.points;
   const nbgrader = cell.metadata.nbgrader as { grade?: boolean; points?: unknown } | undefined;
   const all = own ?? (nbgrader?.grade ? nbgrader.points : undefined);
   const points: Record<string, number> = { "": 1 };
   for (const name of names) {
     const one = typeof all === "object" && all !== null ? (all as Record<string, unknown>)[name] : undefined;
-    const share = typeof all === "number" ? all / names.length : 1;
-    points[name] = typeof one === "number" && one >= 0 ? one : share >= 0 ? share : 1;
+    const share = typeof all === "number" ? all / names.length : undefined;
+    const own = [one, share].find((value) => typeof value === "number" && value >= 0) as number | undefined;
+    if (own === undefined && said.has(name) && said.get(name) === undefined) {
+      throw new Error(
+        `cell ${index + 1}: the points of ${JSON.stringify(name)} must be a number in its check, or stand in the cell's metadata`,
+      );
+    }
+    points[name] = own ?? said.get(name) ?? 1;
   }
   return points;
 }

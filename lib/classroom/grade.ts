@@ -198,7 +198,7 @@ function gradesOf(cell: CheckCell, part: Part, verdict: Verdict, why?: string, f
   const others = part.dynamic ? verdict.checks.map(({ name }) => name) : [];
   const names = [...new Set([...part.names, ...others])];
   return names.map((name) => {
-    const of = cell.points[name] ?? cell.points[""];
+    const of = Object.hasOwn(cell.points, name) ? cell.points[name] : cell.points[""];
     const found = verdict.checks.filter((one) => one.name === name);
     const cases = found
       .flatMap((one) => one.cases)

@@ -4,7 +4,14 @@ import { type Cell, chapterOf, type Notebook, textOf } from "../notebook/noteboo
 import { withoutOutputs } from "../notebook/run.ts";
 import { assignmentOf } from "./assignment.ts";
 import { regions, statementsOf } from "./code.ts";
-import { bareCall, bareCheck, type CheckCell, hiddenTests, solutionMarks } from "./exercises.ts";
+import {
+  bareCall,
+  bareCheck,
+  type CheckCell,
+  hiddenTests,
+  pointsOption,
+  solutionMarks,
+} from "./exercises.ts";
 import { solutionOf, solutionsIn, solvedSource } from "./solutions.ts";
 
 /** What stands in the place of a solution that brings no stub of its own. */
@@ -281,15 +288,23 @@ function stubText(work: string, solved: string, solution: string): string {
 }
 
 /** The check says what it is worth, so that it comes to points. */
-function withPoints(tests: string, check: CheckCell): string {
-  let text = tests;
-  for (const { node } of (statementsOf(tests) ?? []).reverse()) {
+function withPoints(source: string, check: CheckCell): string {
+  let text = source;
+  for (const { node } of (statementsOf(source) ?? []).reverse()) {
     const name = bareCheck(node);
-    if (name === undefined || check.points[name] === 1) continue;
+    if (name === undefined) continue;
     const call = bareCall(node)!;
-    if (call.arguments.length !== 2) continue;
-    const at = call.arguments[1].end;
-    text = `${text.slice(0, at)}, { points: ${check.points[name]} }${text.slice(at)}`;
+    const points = `points: ${check.points[name]}`;
+    const put = (start: number, end: number, what: string) => {
+      text = text.slice(0, start) + what + text.slice(end);
+    };
+    const said = pointsOption(call);
+    const [, tests, options] = call.arguments;
+    if (said) put(said.start, said.end, points);
+    else if (check.points[name] === 1) continue;
+    else if (options === undefined) put(tests.end, tests.end, `, { ${points} }`);
+    else if (options.type === "ObjectExpression") put(options.start + 1, options.start + 1, ` ${points},`);
+    else throw new Error(`the options of check(${JSON.stringify(name)}, …) must stand in the call`);
   }
   return text;
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { assignmentOf } from "../../lib/classroom/assignment.ts";
 import { check } from "../../lib/classroom/index.ts";
 import {
   leakIn,
@@ -154,6 +155,45 @@ describe("the students' edition", () => {
       [undefined, 3, 1, 4],
     );
     assert.equal((cells[3].metadata.nbgrader as { task: boolean }).task, true);
+  });
+
+  it("points that stand in the check count, metadata counts more, and nbgrader has the same", async () => {
+    const check = (name: string, options: string) => `check("${name}", () => a${options && `, ${options}`})`;
+    const cell = code(
+      [
+        "const a = 0; // your turn",
+        check("said", '{ points: 2, read: "The idea" }'),
+        check("both", '{ "points": 2 }'),
+        check("read", '{ read: "The idea" }'),
+        check("plain", ""),
+        check("constructor", '{ read: "The idea" }'),
+      ].join("\n"),
+    );
+    cell.metadata.slimlab = { points: { both: 5, read: 3, constructor: 2.5 } };
+    const { cells } = await assignmentOf(notebook(cell), "work.ipynb");
+    assert.deepEqual(
+      { ...cells[0].points },
+      { "": 1, said: 2, both: 5, read: 3, plain: 1, constructor: 2.5 },
+    );
+    const released = await studentEdition(notebook(cell), "work.ipynb");
+    const tests = released.cells.filter(({ metadata }) => (metadata.nbgrader as { grade?: boolean }).grade);
+    assert.deepEqual(
+      tests.map(({ source, metadata }) => [textOf(source), (metadata.nbgrader as { points: number }).points]),
+      [
+        ['check("said", () => a, { points: 2, read: "The idea" })', 2],
+        ['check("both", () => a, { points: 5 })', 5],
+        ['check("read", () => a, { points: 3, read: "The idea" })', 3],
+        ['check("plain", () => a)', 1],
+        ['check("constructor", () => a, { points: 2.5, read: "The idea" })', 2.5],
+      ],
+    );
+    await assert.rejects(
+      assignmentOf(
+        notebook(code('const a = 0; // your turn\ncheck("x", () => a, { points: two })')),
+        "w.ipynb",
+      ),
+      /cell 1: the points of "x" must be a number in its check, or stand in the cell's metadata/,
+    );
   });
 
   it("the teacher's source solved has the solutions in the places of the stubs", async () => {
