@@ -13,7 +13,7 @@ export async function makeBook(
   notebooks: string,
   executed: string,
   output: string,
-  options: Pick<BookOptions, "runAt" | "reference"> = {},
+  options: Pick<BookOptions, "runAt" | "reference" | "plotly"> = {},
 ): Promise<Book> {
   const path = join(executed, "run.json");
   let report: RunReport | undefined;

@@ -43,6 +43,8 @@ export interface BookOptions {
   runAt?: string;
   /** The pages of the API reference. */
   reference?: readonly ReferencePage[];
+  /** Where Plotly lies as a module, from the book's folder; without it the book brings its own. */
+  plotly?: string;
 }
 
 /** What was built. */
@@ -65,7 +67,7 @@ export async function buildBook(options: BookOptions): Promise<Book> {
   try {
     await mkdir(join(building, "assets"), { recursive: true });
     const { pages, brokenLinks, leftOut, report } = await writePages(options, building);
-    await writeAssets(building, join(output, "assets"));
+    await writeAssets(building, join(output, "assets"), options.plotly);
     if (report) await writeFile(join(building, "run.json"), `${JSON.stringify(report, null, 2)}\n`);
     const { bytes } = await folderSize(building);
     await replaceFolder(output, building, `${building}.old`);
@@ -302,7 +304,7 @@ function frontPage(
 }
 
 /** Style, script, fonts and Plotly, once for the whole book. Plotly is minified again only when its version changes. */
-async function writeAssets(building: string, previous: string): Promise<void> {
+async function writeAssets(building: string, previous: string, shared?: string): Promise<void> {
   const assets = join(building, "assets");
   const require = createRequire(import.meta.url);
   const katex = dirname(require.resolve("katex/dist/katex.min.css"));
@@ -344,6 +346,12 @@ async function writeAssets(building: string, previous: string): Promise<void> {
   });
   await writeFile(join(assets, "live-data.js"), dataScript("slimlabLiveData", await liveData()));
 
+  if (shared) {
+    const address = `new URL(${JSON.stringify(`../${shared}`)}, document.currentScript.src).href`;
+    const code = `window.slimlabPlotly = import(${address}).then((module) => { window.Plotly = module.default; });\n`;
+    await writeFile(join(assets, "plotly.js"), code);
+    return;
+  }
   const plotly = require.resolve("plotly.js-dist/plotly.js");
   const { version } = JSON.parse(await readFile(join(dirname(plotly), "package.json"), "utf8"));
   const made = `${JSON.stringify({ plotly: version })}\n`;

@@ -1,26 +1,7 @@
-// The worker processes of a search, on this machine: each has a backend of its own and does one recipe at a time.
-import { type ChildProcess, fork } from "node:child_process";
-import { fileURLToPath } from "node:url";
+// The workers of a search, on this machine: each has a backend of its own and does one recipe at a time.
+import { type Hand, startWorker } from "./process.ts";
 import type { Recipe } from "./recipe.ts";
-import type { Row } from "./run.ts";
-import type { PipelineData } from "./technique.ts";
-
-/** What every worker is told at its start. */
-export interface WorkerStart {
-  slim: Uint8Array;
-  data: PipelineData;
-  seed: number;
-  cache: string | false;
-}
-
-/** What a worker answers to a recipe. */
-export interface WorkerAnswer {
-  /** Rows of the run, the original first; empty if it failed. */
-  rows: Row[];
-  /** Why the recipe could not be carried out. */
-  error?: string;
-  seconds: number;
-}
+import type { WorkerAnswer, WorkerStart } from "./work.ts";
 
 /** Where recipes are carried out. */
 export interface Workers {
@@ -35,11 +16,11 @@ export const endedBy = (reason: unknown): Error =>
   reason instanceof Error ? reason : new Error(String(reason ?? "the search has ended"));
 
 interface Worker {
-  process: ChildProcess;
+  hand: Hand;
   answer?: (answer: WorkerAnswer) => void;
 }
 
-/** Worker processes, started as work comes, each doing one recipe at a time. */
+/** Workers, started as work comes, each doing one recipe at a time. */
 export class Pool implements Workers {
   readonly #size: number;
   readonly #backend: string;
@@ -72,7 +53,7 @@ export class Pool implements Workers {
       const answer = new Promise<WorkerAnswer>((resolve) => {
         worker.answer = resolve;
       });
-      worker.process.send({ recipe });
+      worker.hand.tell({ recipe });
       const result = await Promise.race([answer, ended]);
       worker.answer = undefined;
       if (this.#all.has(worker)) this.#free(worker);
@@ -85,7 +66,7 @@ export class Pool implements Workers {
 
   end(reason?: unknown): void {
     this.#ended = endedBy(reason);
-    for (const { process } of this.#all) process.kill("SIGKILL");
+    for (const { hand } of this.#all) hand.end();
     this.#all.clear();
     for (const fail of this.#failures) fail(this.#ended);
   }
@@ -104,36 +85,19 @@ export class Pool implements Workers {
   }
 
   #spawn(): Worker {
-    const process = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [], {
-      serialization: "advanced",
-      // What a worker prints would break the progress bar; its errors come as answers.
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
-      execArgv: [],
-      env: {
-        ...globalThis.process.env,
-        SLIMLAB_BACKEND: this.#backend,
-        // The processes are the threads: native TensorFlow would otherwise use every core in each of them.
-        TF_NUM_INTRAOP_THREADS: "1",
-        TF_NUM_INTEROP_THREADS: "1",
-      },
-    });
-    const worker: Worker = { process };
-    let stderr = "";
-    process.stderr!.on("data", (text) => {
-      stderr = (stderr + text).slice(-2000);
-    });
-    process.on("message", (answer: WorkerAnswer) => worker.answer?.(answer));
-    const gone = (why: string) => {
-      if (!this.#all.delete(worker)) return;
-      const idle = this.#idle.indexOf(worker);
-      if (idle >= 0) this.#idle.splice(idle, 1);
-      const last = stderr.trim().split("\n").at(-1);
-      worker.answer?.({ rows: [], error: `the worker process ${why}${last ? `: ${last}` : ""}`, seconds: 0 });
+    const worker: Worker = {
+      hand: startWorker(this.#backend, {
+        answer: (answer) => worker.answer?.(answer),
+        gone: (error) => {
+          if (!this.#all.delete(worker)) return;
+          const idle = this.#idle.indexOf(worker);
+          if (idle >= 0) this.#idle.splice(idle, 1);
+          worker.answer?.({ rows: [], error, seconds: 0 });
+        },
+      }),
     };
-    process.on("error", (error) => gone(`failed: ${error.message}`));
-    process.on("exit", (code, signal) => gone(`ended with ${signal ?? `code ${code}`}`));
     this.#all.add(worker);
-    process.send(this.#start);
+    worker.hand.tell(this.#start);
     return worker;
   }
 }

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend } from "../nn/index.ts";
 import { type Desk, Sender } from "../queue/index.ts";
-import { endedBy, Pool, type WorkerAnswer, type WorkerStart, type Workers } from "./pool.ts";
+import { endedBy, Pool, type Workers } from "./pool.ts";
 import type { Recipe } from "./recipe.ts";
+import type { WorkerAnswer, WorkerStart } from "./work.ts";
 
 /** The kind of a queue's tasks that are trials. */
 export const searchKind = "search";

@@ -1,22 +1,24 @@
 // §2.3 "The order of techniques and their parameters decide the result, so it takes many experiments": here they are
 // made. Random recipes first, then variations of the best ones (the Pareto front so far), on all cores.
 
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { paretoFront } from "../analysis/index.ts";
 import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend, slimOf, type tf } from "../nn/index.ts";
+import { cellSignal } from "../util/abort.ts";
 import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
 import { display } from "../util/display.ts";
 import { progress } from "../util/progress.ts";
 import { type Random, seeded } from "../util/random.ts";
 import { recordsTable, type TableBundle } from "../util/table.ts";
-import { Pool, type WorkerAnswer, type WorkerStart, type Workers } from "./pool.ts";
+import { Pool, type Workers } from "./pool.ts";
+import { usualWorkers } from "./process.ts";
 import { QueueWorkers } from "./queue.ts";
 import { canonical, checkRecipe, type Recipe, stepName } from "./recipe.ts";
 import { toDataFrame } from "./run.ts";
 import type { PipelineData } from "./technique.ts";
 import type { Step } from "./techniques.ts";
+import type { WorkerAnswer, WorkerStart } from "./work.ts";
 
 /** A value that the search chooses. */
 export type Choice<T = unknown> =
@@ -51,7 +53,10 @@ export interface SearchOptions {
   seconds?: number;
   /** Fixes the recipes and everything random in them, whatever the number of workers; default 1. */
   seed?: number;
-  /** Processes, each with a backend of its own; default one a core. */
+  /**
+   * Processes, each with a backend of its own; default one a core. On a page they are workers, by default at most four:
+   * each takes memory.
+   */
   workers?: number;
   /** The address of a queue: its workers (`slimlab grade-worker`) run the trials, and not this machine. */
   queue?: string;
@@ -62,6 +67,7 @@ export interface SearchOptions {
   /** Shows a progress bar on standard error. */
   progress?: boolean;
   onTrial?: (trial: Trial) => void;
+  /** Ends all workers at once. So does an interrupt of the cell that waits for the search, in a browser. */
   signal?: AbortSignal;
 }
 
@@ -148,11 +154,11 @@ export async function search(
   space: Space,
   options: SearchOptions = {},
 ): Promise<SearchResult> {
-  const { trials: most = 20, seconds = Number.POSITIVE_INFINITY, seed = 1, signal, onTrial } = options;
+  const { trials: most = 20, seconds = Number.POSITIVE_INFINITY, seed = 1, onTrial } = options;
+  const signals = [options.signal, cellSignal()].filter((signal) => signal !== undefined);
   checkInteger("trials", most, 1);
   const explore = checkInteger("explore", options.explore ?? Math.ceil(most / 2), 1);
-  const cores = availableParallelism();
-  const workers = checkInteger("workers", options.workers ?? cores, 1);
+  const workers = checkInteger("workers", options.workers ?? usualWorkers(), 1);
   checkInteger("seed", seed, 0, 2 ** 32 - 1);
   checkNumber("seconds", seconds, 0);
   const genes = genesOf(space);
@@ -178,9 +184,11 @@ export async function search(
   const trials: Trial[] = [];
   const points: Float64Array[] = [];
   const seen = new Set<string>();
-  const stop = () => void pool.end(signal!.reason);
-  signal?.throwIfAborted();
-  signal?.addEventListener("abort", stop);
+  const stop = ({ target }: Event) => void pool.end((target as AbortSignal).reason);
+  for (const signal of signals) {
+    signal.throwIfAborted();
+    signal.addEventListener("abort", stop);
+  }
 
   /** A point whose recipe has not been tried; undefined when none turns up any more. */
   const fresh = (make: () => Float64Array): Float64Array | undefined => {
@@ -228,7 +236,7 @@ export async function search(
     bar?.end();
     throw error;
   } finally {
-    signal?.removeEventListener("abort", stop);
+    for (const signal of signals) signal.removeEventListener("abort", stop);
     await pool.end();
   }
 }

@@ -76,6 +76,7 @@ const absent =
 const replaced: Record<string, string> = {
   [join(dist, "platform", "node.js")]: join(client, "machine.js"),
   [join(dist, "nn", "tfjs-node.js")]: join(client, "no-native.js"),
+  [join(dist, "pipeline", "process.js")]: join(client, "trials.js"),
 };
 
 const forPages: Plugin = {
@@ -164,6 +165,7 @@ export async function bundleKernel(): Promise<KernelBundle> {
     entryPoints: {
       cells: join(client, "cells.js"),
       types: join(dist, "kernel", "web", "types-worker.js"),
+      trials: join(client, "trials-worker.js"),
       ...entries,
     },
     outdir,
@@ -177,8 +179,9 @@ export async function bundleKernel(): Promise<KernelBundle> {
   for (const { path, contents } of outputFiles)
     files.set(relative(outdir, path).replaceAll("\\", "/"), contents);
   const wasm = fileURLToPath(import.meta.resolve("@tensorflow/tfjs-backend-wasm/package.json"));
-  for (const name of ["tfjs-backend-wasm-simd.wasm", "tfjs-backend-wasm.wasm"])
-    files.set(`wasm/${name}`, await readFile(join(dirname(wasm), "dist", name)));
+  // Of TensorFlow.js's three, the one that it computes with beside slimlab's own kernels, which need SIMD.
+  const binary = "tfjs-backend-wasm-simd.wasm";
+  files.set(`wasm/${binary}`, await readFile(join(dirname(wasm), "dist", binary)));
   for (const [path, bytes] of await typesOf(siteRooms)) files.set(path, bytes);
   return {
     files,

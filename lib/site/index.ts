@@ -1,7 +1,7 @@
 // The workbook as a folder of static files: JupyterLite with our kernel, both editions of all chapters, and the book.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeBook } from "../book/make.ts";
 import { prepareLab } from "../install/lab.ts";
@@ -10,6 +10,7 @@ import { venvProgram } from "../install/venv.ts";
 import { findChapters } from "../notebook/notebook.ts";
 import { folderSize, replaceFolder } from "../util/folders.ts";
 import { writeKernelExtension } from "./extension.ts";
+import { addServiceWorker } from "./offline.ts";
 
 /** A site that was built. */
 export interface Site {
@@ -29,6 +30,9 @@ export interface SiteOptions {
   signal?: AbortSignal;
   onProgress?: (what: string) => void;
 }
+
+/** Where JupyterLite keeps what a reader changes, the best first, by localForage's names. */
+const storageDrivers = ["asyncStorage", "localStorageWrapper", "memoryStorageDriver"];
 
 /** Says that a folder was made here and may be replaced. */
 const ours = "slimlab-site.json";
@@ -64,16 +68,19 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
     const out = join(work, "site");
     const hasBook = existsSync(join(executed, "run.json"));
     await buildLite(venv, work, { contents, extensions, out, hasBook, signal });
-    // Icons in a form that no browser of this decade asks for.
-    for (const name of await readdir(join(out, "build")))
-      if (/^fa-.*\.(svg|eot|ttf)$/.test(name)) await rm(join(out, "build", name));
+    await removeUnused(out);
     if (hasBook) {
       onProgress("the book");
+      const charts = await chartsOf(join(out, "extensions", "slimlab", "static"));
       await makeBook(notebooks, executed, join(out, "book"), {
         runAt: "../notebooks/index.html?path=",
         reference: [],
+        plotly: `../extensions/slimlab/static/${charts}`,
       });
     }
+    // GitHub Pages would leave out what its own builder does not know.
+    await writeFile(join(out, ".nojekyll"), "");
+    await addServiceWorker(out);
     await writeFile(join(out, ours), `${JSON.stringify({ hasBook })}\n`);
     signal?.throwIfAborted();
     await replaceFolder(target, out, join(work, "old"));
@@ -104,6 +111,27 @@ async function copyNotebooks(from: string, to: string): Promise<void> {
   }
 }
 
+/** Of JupyterLite, what no reader loads: icons in forms of another decade, and how ELK lays out Mermaid's diagrams. */
+async function removeUnused(site: string): Promise<void> {
+  const build = join(site, "build");
+  for (const name of await readdir(build)) {
+    const path = join(build, name);
+    const isElk = async () =>
+      /^\d+\.[0-9a-f]+\.js$/.test(name) &&
+      (await stat(path)).size > 1e6 &&
+      (await readFile(path, "utf8")).includes("org.eclipse.elk");
+    if (/^fa-.*\.(svg|eot|ttf|woff)$/.test(name) || (await isElk())) await rm(path);
+  }
+  await copyFile(join(site, "tree", "favicon.ico"), join(site, "lab", "favicon.ico"));
+}
+
+/** The chart viewer's Plotly, which draws the book's charts as well. */
+async function chartsOf(folder: string): Promise<string> {
+  const name = (await readdir(folder)).find((name) => /^plotly\..*\.js$/.test(name));
+  if (!name) throw new Error(`${folder} has no plotly.*.js`);
+  return name;
+}
+
 /** JupyterLite's own build, which needs no network. */
 async function buildLite(
   venv: string,
@@ -125,6 +153,11 @@ async function buildLite(
       defaultKernelName: "slimlab",
       // Where the site's own index.html leads to. Every other page reads its settings there, so it stays what it is.
       appUrl: hasBook ? "./book" : "./lab",
+      // Where a browser allows no storage, what a reader changes lasts as long as its page, and he is told.
+      enableMemoryStorage: true,
+      contentsStorageDrivers: storageDrivers,
+      settingsStorageDrivers: storageDrivers,
+      workspacesStorageDrivers: storageDrivers,
     },
   };
   await writeFile(join(lite, "jupyter-lite.json"), JSON.stringify(config));
@@ -132,6 +165,8 @@ async function buildLite(
     join(lite, "overrides.json"),
     JSON.stringify({
       "@jupyterlab/apputils-extension:notification": { checkForUpdates: false, fetchNews: "false" },
+      // In seconds: a cell that takes all memory ends its page, and tablets end pages in the background.
+      "@jupyterlab/docmanager-extension:plugin": { autosaveInterval: 30 },
     }),
   );
   const args = ["lite", "build", "--lite-dir", lite, "--output-dir", out, "--contents", contents];

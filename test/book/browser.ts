@@ -28,9 +28,9 @@ export const browserFlags = [
 ];
 
 /** Starts it, without the connections that it would make by itself. */
-export function startBrowser(): Promise<Browser> {
+export function startBrowser(...flags: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: browserPath(),
-    args: browserFlags,
+    args: [...browserFlags, ...flags],
   });
 }

@@ -92,39 +92,47 @@ interface Opened {
   close(): Promise<void>;
 }
 
-const open: Record<"chromium" | "firefox", (url: string, calls: Calls) => Promise<Opened>> = {
-  async chromium(url) {
-    const browser = await startBrowser();
-    const page = await browser.newPage();
-    await page.goto(url);
-    return {
-      page,
-      call: (method, args) =>
-        page.evaluate(
-          ([method, args]) => {
-            const { session } = globalThis as unknown as { session: Record<string, unknown> };
-            const member = session[method];
-            return typeof member === "function" ? member(...args) : member;
-          },
-          [method, args] as const,
-        ),
-      close: () => browser.close(),
-    };
-  },
-  async firefox(url, calls) {
-    const { stop } = await startFirefox(url);
-    return { call: (method, args) => calls.call(method, args), close: stop };
-  },
-};
+const open: Record<"chromium" | "firefox", (url: string, calls: Calls, flags: string[]) => Promise<Opened>> =
+  {
+    async chromium(url, _, flags) {
+      const browser = await startBrowser(...flags);
+      const page = await browser.newPage();
+      await page.goto(url);
+      return {
+        page,
+        call: (method, args) =>
+          page.evaluate(
+            ([method, args]) => {
+              const { session } = globalThis as unknown as { session: Record<string, unknown> };
+              const member = session[method];
+              return typeof member === "function" ? member(...args) : member;
+            },
+            [method, args] as const,
+          ),
+        close: () => browser.close(),
+      };
+    },
+    async firefox(url, calls) {
+      const { stop } = await startFirefox(url);
+      return { call: (method, args) => calls.call(method, args), close: stop };
+    },
+  };
+
+/** What may become of an answer: cut short, the connection broken, or half of it and then nothing until it is let go. */
+type Trouble = "short" | "broken" | "stands still";
+
+/** What becomes of the next answers, by address, and how those that stand still go on. */
+class Troubles extends Map<string, Trouble[]> {
+  readonly standing: (() => void)[] = [];
+}
 
 /** A page with a kernel. */
 export class WebSession {
-  /** What becomes of the next answers, by address: cut short, or the connection broken. */
-  readonly troubles: Map<string, ("short" | "broken")[]>;
+  readonly troubles: Troubles;
   readonly #opened: Opened;
   readonly #server: Server;
 
-  private constructor(opened: Opened, server: Server, troubles: WebSession["troubles"]) {
+  private constructor(opened: Opened, server: Server, troubles: Troubles) {
     this.troubles = troubles;
     this.#opened = opened;
     this.#server = server;
@@ -146,14 +154,16 @@ export class WebSession {
   /**
    * @param isolated the server sends the headers by which page and worker may share memory
    * @param site the kernel of a site instead of the bare one, or the bare one with types
+   * @param flags for Chromium
    */
   static async start(
     isolated: boolean,
     site?: KernelBundle | "typed",
     browser: keyof typeof open = "chromium",
+    ...flags: string[]
   ): Promise<WebSession> {
-    if (site !== "typed") return WebSession.#open(isolated, site, new Map(), browser);
-    return WebSession.#open(isolated, undefined, await typesOf(siteRooms), browser);
+    if (site !== "typed") return WebSession.#open(isolated, site, new Map(), browser, flags);
+    return WebSession.#open(isolated, undefined, await typesOf(siteRooms), browser, flags);
   }
 
   static async #open(
@@ -161,6 +171,7 @@ export class WebSession {
     site: KernelBundle | undefined,
     typed: Map<string, Uint8Array>,
     browser: keyof typeof open,
+    flags: string[],
   ): Promise<WebSession> {
     const own = site && {
       types: `kernel/${site.types}`,
@@ -187,7 +198,7 @@ export class WebSession {
     const headers: Record<string, string> = isolated
       ? { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" }
       : {};
-    const troubles: WebSession["troubles"] = new Map();
+    const troubles = new Troubles();
     const calls = new Calls();
     const server = createServer(async (request, response) => {
       if (request.method === "POST" && (await calls.take(request, response))) return;
@@ -204,11 +215,17 @@ export class WebSession {
           ? `${file[0]}; charset=utf-8`
           : (file?.[0] ?? "text/plain"),
       });
+      if (trouble === "stands still" && file) {
+        const middle = file[1].length >> 1;
+        response.write(file[1].slice(0, middle));
+        troubles.standing.push(() => response.end(file[1].slice(middle)));
+        return;
+      }
       response.end(trouble === "short" ? file?.[1].slice(0, 1000) : file?.[1]);
     });
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-    return new WebSession(await open[browser](url, calls), server, troubles);
+    return new WebSession(await open[browser](url, calls, flags), server, troubles);
   }
 
   execute(code: string, more: Content = {}): Promise<ExecuteResult> {

@@ -6,10 +6,11 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Browser, Locator, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { serveFolder } from "../../lib/book/serve.ts";
 import { buildSite, type Site } from "../../lib/site/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import { cellAt, openNotebook, outputOf, runCell } from "./lite.ts";
 import {
   kernelIdle,
   menu,
@@ -70,15 +71,6 @@ describe("the workbook's site", function () {
     if (this.currentTest?.state === "failed") await screenshot(watched.page, "site-failure");
   });
 
-  const cellAt = (page: Page, index: number): Locator =>
-    page.locator(`.jp-Notebook .jp-Cell[data-windowed-list-index="${index}"]`);
-  const outputOf = (page: Page, index: number): Locator =>
-    cellAt(page, index).locator(".jp-OutputArea-output");
-  const run = async (page: Page, index: number) => {
-    await cellAt(page, index).locator(".cm-content").click();
-    await page.keyboard.press("Control+Enter");
-  };
-
   it("is a folder of at most 50 MB that asks no other server for anything", () => {
     console.log(`      ${site.files} files, ${(site.bytes / 1e6).toFixed(1)} MB`);
     assert.ok(site.bytes < 50e6, `${site.bytes} bytes`);
@@ -101,9 +93,7 @@ describe("the workbook's site", function () {
 
   it("a Chinese chapter speaks Chinese in its figures", async () => {
     const { page } = watched;
-    await page.goto(`${base}notebooks/index.html?path=zh/1.1-why-compress.ipynb`);
-    await page.locator(".jp-CodeCell").first().waitFor();
-    await kernelIdle(page);
+    await openNotebook(page, base, "zh/1.1-why-compress.ipynb");
     await menu(page, "Run", "Run All Cells");
     const title = page.locator(".js-plotly-plot .gtitle").first();
     await title.waitFor({ timeout: 120_000 });
@@ -113,25 +103,23 @@ describe("the workbook's site", function () {
 
   it("cells of TypeScript run, show charts, wait, and an endless loop is interrupted", async () => {
     const { page } = watched;
-    await page.goto(`${base}notebooks/index.html?path=cells.ipynb`);
-    await cellAt(page, 0).waitFor();
-    await kernelIdle(page);
-    await run(page, 0);
+    await openNotebook(page, base, "cells.ipynb");
+    await runCell(page, 0);
     await outputOf(page, 0).filter({ hasText: "400" }).waitFor();
-    await run(page, 1);
+    await runCell(page, 1);
     await cellAt(page, 1).locator(".js-plotly-plot .main-svg").first().waitFor({ timeout: 60_000 });
-    await run(page, 2);
+    await runCell(page, 2);
     await cellAt(page, 2).locator(".jp-InputPrompt", { hasText: "[*]" }).waitFor();
     await menu(page, "Kernel", "Interrupt Kernel");
     await outputOf(page, 2).filter({ hasText: "KeyboardInterrupt" }).waitFor();
-    await run(page, 3);
+    await runCell(page, 3);
     // A loop that never waits takes the names along, and its message has said so: the checker has heard of it.
     await outputOf(page, 3).filter({ hasText: "TypeScriptError: Cannot find name" }).waitFor();
     await menu(page, "Kernel", "Check Types of TypeScript Cells");
-    await run(page, 3);
+    await runCell(page, 3);
     await outputOf(page, 3).filter({ hasText: "after undefined" }).waitFor();
     await menu(page, "Kernel", "Check Types of TypeScript Cells");
-    await run(page, 4);
+    await runCell(page, 4);
     await outputOf(page, 4).filter({ hasText: "42" }).waitFor();
   });
 

@@ -4,6 +4,8 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { typeFiles } from "../../lib/kernel/types/library.ts";
 import { readNotebook } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { slimlabVersion } from "../../lib/util/version.ts";
@@ -80,6 +82,8 @@ describe("slimlab as a package", () => {
     this.timeout(300_000);
     folder = await mkdtemp(join(tmpdir(), "slimlab-package-"));
     project = join(folder, "project");
+    // What `prepack` does after the build.
+    await run(process.execPath, [join(packageRoot, "dist", "lib", "site", "pack.js")]);
     const pack = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
     const [packed] = JSON.parse((await run("npm", pack, { cwd: packageRoot })).stdout);
     files = packed.files;
@@ -118,6 +122,7 @@ describe("slimlab as a package", () => {
       "datasets/weights/lenet-5/weights.bin",
       "datasets/weights/lenet-300-100/manifest.json",
       "lib/book/assets/book.css",
+      ...Object.values(typeFiles).map((path) => `dist/lib/site/${path}`),
     ])
       assert.ok(paths.includes(needed), `${needed} is missing`);
     assert.ok(paths.some((path) => path.endsWith(".wasm.js")));
@@ -126,8 +131,8 @@ describe("slimlab as a package", () => {
       /(^|\/)(test|\.slimlab|book-out|\.cache)\/|\.map$|tsbuildinfo|\.tgz$/.test(path),
     );
     assert.deepEqual(odd, []);
-    // Data sets and trained networks are 13 MB of it.
-    assert.ok(bytes < 16e6, `${bytes} bytes`);
+    // Data sets and trained networks are 13 MB of it, what checks types on a page 1.7.
+    assert.ok(bytes < 17e6, `${bytes} bytes`);
   });
 
   it("works from TypeScript, with types", async function () {
@@ -214,6 +219,18 @@ describe("slimlab as a package", () => {
     const { cells } = await readNotebook(join(packageRoot, "notebooks", "1.1-why-compress.ipynb"));
     const count = cells.filter(({ cell_type }) => cell_type === "code").length;
     assert.match(stdout, new RegExp(`^ok +1\\.1-why-compress\\.ipynb .* ${count} cells$`, "m"));
+  });
+
+  it("writes the kernel for JupyterLite, with its types, where no second TypeScript is installed", async () => {
+    await inProject("npx", ["--no-install", "slimlab", "site", "extensions", "--kernel-only"]);
+    const extension = join(project, "extensions", "slimlab-kernel");
+    const { jupyterlab } = JSON.parse(await readFile(join(extension, "package.json"), "utf8"));
+    await stat(join(extension, jupyterlab._build.load));
+    const written = (await readdir(extension, { recursive: true })).map((path) => path.replaceAll("\\", "/"));
+    const declarations = written.find((path) => path.endsWith(typeFiles.declarations))!;
+    const { files: known } = JSON.parse(gunzipSync(await readFile(join(extension, declarations))).toString());
+    assert.ok(known["/slimlab/dist/lib/nn/index.d.ts"]);
+    assert.ok(written.some((path) => path.endsWith("rooms/nn.js")));
   });
 
   it("takes at most 260 MB, and brings neither the umbrella of TensorFlow.js nor what has known advisories", async () => {

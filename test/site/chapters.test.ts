@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findChapters } from "../../lib/notebook/notebook.ts";
-import { bundleKernel, type KernelBundle } from "../../lib/site/bundle.ts";
+import type { KernelBundle } from "../../lib/site/bundle.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserPath } from "../book/browser.ts";
 import { WebSession } from "../kernel/web.ts";
-import { resultOf, runChapter, trainedOnNode, training } from "./running.ts";
+import { resultOf, runChapter, siteKernel, trainedOnNode, training } from "./running.ts";
 
 const quick = ["1.1", "1.2", "3.3.1"];
 
@@ -20,7 +20,7 @@ describe("site: the library on a page", function () {
       console.log("      (no Chromium here: skipped)");
       this.skip();
     }
-    bundle = await bundleKernel();
+    bundle = await siteKernel();
   });
   beforeEach(async () => {
     session = await WebSession.start(false, bundle);

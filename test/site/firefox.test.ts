@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { findChapters } from "../../lib/notebook/notebook.ts";
-import { bundleKernel, type KernelBundle } from "../../lib/site/bundle.ts";
+import type { KernelBundle } from "../../lib/site/bundle.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { cases, runCase } from "../kernel/cases.ts";
 import { firefoxPath } from "../kernel/firefox.ts";
 import { WebSession } from "../kernel/web.ts";
-import { resultOf, runChapter, trainedOnNode, training } from "./running.ts";
+import { resultOf, runChapter, siteKernel, trainedOnNode, training } from "./running.ts";
 
 /** Starts Firefox with a kernel before the tests and ends it after them; without a Firefox they are left out. */
 function firefoxKernel(kernel: () => Promise<KernelBundle | "typed">): () => WebSession {
@@ -54,7 +54,7 @@ describe("kernel: cells, in Firefox", function () {
 
 describe("site: the library in Firefox", function () {
   this.timeout(300_000);
-  const session = firefoxKernel(bundleKernel);
+  const session = firefoxKernel(siteKernel);
 
   it("a loop that never ends is interrupted", async () => {
     const { result } = await session().interrupt('console.log("runs"); for (;;) {}');

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
 import { lenet300, train, useBackend } from "../../lib/nn/index.ts";
 import { type Chapter, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
+import { bundleKernel, type KernelBundle } from "../../lib/site/bundle.ts";
 import type { WebSession } from "../kernel/web.ts";
+
+let bundle: Promise<KernelBundle> | undefined;
+
+/** The kernel and the library as a site ships them, bundled once for all tests. */
+export function siteKernel(): Promise<KernelBundle> {
+  bundle ??= bundleKernel();
+  return bundle;
+}
 
 /** Runs a chapter's cells in their order; each must end as its tags say. */
 export async function runChapter(session: WebSession, { path, number }: Chapter): Promise<void> {

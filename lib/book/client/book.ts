@@ -43,6 +43,8 @@ interface DrawnLayout {
 declare global {
   interface Window {
     Plotly?: PlotlyApi;
+    /** Where a book shares its site's Plotly, what loads it. */
+    slimlabPlotly?: Promise<void>;
     slimlabPlots?: Plot[];
     slimlabIndex?: SearchEntry[];
   }
@@ -90,6 +92,7 @@ async function draw(figure: HTMLElement): Promise<void> {
   const script = document.body.dataset.plots;
   if (!script) return;
   await Promise.all([loadScript(`${root}assets/plotly.js`), loadScript(script)]);
+  await window.slimlabPlotly;
   const plotly = window.Plotly!;
   const plot = structuredClone(window.slimlabPlots![Number(figure.dataset.plot)]);
   const { layout } = plot;

@@ -17,7 +17,8 @@ export function ask(
     if (!origin.stdin || !scopes.running.has(scopes.current)) return undefined;
     if (!memory || !numbers) {
       throw new Error(
-        "input() stands still until you answer, which needs an isolated page: its server must send the headers " +
+        "input() stands still until you answer, which needs an isolated page. Load this page anew: a site of slimlab's " +
+          "isolates itself from then on. Where it does not, its server must send the headers " +
           "Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
       );
     }

@@ -7,6 +7,7 @@ export class Scopes implements Turns {
   readonly running = new Set<Scope>();
   /** Whether the page wants the running cell to end, where it can say so without a message. */
   readonly #wanted: () => boolean;
+  readonly #signals = new WeakMap<Scope, AbortController>();
   #current = nobody();
   #last = this.#current;
 
@@ -16,6 +17,13 @@ export class Scopes implements Turns {
 
   get current(): Scope {
     return this.#current;
+  }
+
+  /** Ends when the cell whose turn it is is interrupted. */
+  get signal(): AbortSignal {
+    const known = this.#signals.get(this.#current) ?? new AbortController();
+    this.#signals.set(this.#current, known);
+    return known.signal;
   }
 
   /** A cell begins. */
@@ -48,6 +56,7 @@ export class Scopes implements Turns {
   interruptAll(): void {
     for (const one of [...this.running]) {
       one.interrupted = performance.now();
+      this.#signals.get(one)?.abort(interruption());
       one.end?.({ error: interruption() });
     }
   }

@@ -1,6 +1,7 @@
 // The worker that runs the cells. It is started anew where nothing else ends an endless loop.
 import "./secure.ts";
 import { isPromise } from "#platform";
+import { cellSignalName } from "../../util/abort.ts";
 import { goName } from "../../util/turn.ts";
 import { globalNames } from "../cell/names.ts";
 import { importFunction, metaName } from "../cell/words.ts";
@@ -18,6 +19,7 @@ import { CellRun } from "./cell.ts";
 import { importer, ownModules } from "./imports.ts";
 import { ask } from "./input.ts";
 import { beatNow, numbersIn, type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
+import { pageProcess } from "./process.ts";
 import { Scopes } from "./scope.ts";
 import { captureConsole } from "./streams.ts";
 import { followTimers } from "./timers.ts";
@@ -69,7 +71,7 @@ function takeComm({ origin, msgType, content, metadata, buffers }: CommRequest):
   }
 }
 
-function define(name: string, value: unknown): void {
+function define(name: string | symbol, value: unknown): void {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 }
 
@@ -77,6 +79,7 @@ function start({ modules, base, shared: memory }: Start): void {
   if (memory) numbers = numbersIn(memory);
   const question = ask(memory, scopes, postAfterText);
   define(goName, (value: unknown) => scopes.go(undefined, value));
+  define(cellSignalName, () => scopes.signal);
   define(importFunction, importer(modules, base));
   define(metaName, { url: base });
   provideNamed(define);
@@ -85,31 +88,15 @@ function start({ modules, base, shared: memory }: Start): void {
   define("comms", comms);
   define("prompt", question.prompt);
   define("input", question.input);
-  define("process", process());
+  define(
+    "process",
+    pageProcess(
+      (code) => exitCell(scopes, code),
+      (name, text) => streams.write(name, text),
+    ),
+  );
   ownModules.set("tslab", () => tslabModule("1.0.22", ""));
   post({ type: "up", globals });
-}
-
-/** What is left of Node's `process` in a browser: a place for settings, text, and the end of a cell. */
-function process(): object {
-  const exit = (code: unknown = 0) => exitCell(scopes, code);
-  const output = (name: "stdout" | "stderr") => ({ write: (text: string) => streams.write(name, text) });
-  // Events of a process never come; that nobody listens is all there is to say.
-  const deaf = () => undefined;
-  return {
-    env: {},
-    argv: [],
-    platform: "browser",
-    versions: {},
-    exit,
-    cwd: () => "/home",
-    stdout: output("stdout"),
-    stderr: output("stderr"),
-    on: deaf,
-    once: deaf,
-    off: deaf,
-    listeners: () => [],
-  };
 }
 
 /** Names that a value has, for completion while no cell runs: nothing of the user's is called. */

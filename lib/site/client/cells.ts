@@ -1,24 +1,8 @@
 // The worker that runs cells on a site: the kernel's, with files that the site ships and Node's modules that chapters use.
 import "../../kernel/web/worker.ts";
-import { Buffer } from "buffer";
+import "./ground.ts";
 import { ownModules } from "../../kernel/web/imports.ts";
-import { files, type Shipped } from "./files.ts";
 import assert from "./node/assert.ts";
-
-/** What the site ships, by paths in the package: put in by ../bundle.ts. */
-declare const shippedFiles: Shipped;
-
-const here = globalThis.location.href;
-files.ship(
-  Object.fromEntries(
-    Object.entries(shippedFiles).map(([path, { url, size }]) => [
-      path,
-      { url: new URL(url, here).href, size },
-    ]),
-  ),
-);
-
-Object.defineProperty(globalThis, "Buffer", { value: Buffer, writable: true, configurable: true });
 
 // Loaded when a cell asks for them, but for the one that nearly every chapter begins with.
 const modules: Record<string, () => Promise<object>> = {

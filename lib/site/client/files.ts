@@ -1,5 +1,6 @@
 // A file system for cells in a browser: what the site ships is fetched when it is first read, what cells write lies in the
 // worker's memory and goes with it.
+import { fetchWhole, fetchWholeSync } from "./fetch.ts";
 
 /** Where the package lies for the library: `datasets/` is in it. */
 export const root = "/slimlab";
@@ -113,12 +114,8 @@ export class Files {
     const written = this.#written.get(path);
     if (written) return written.bytes.slice();
     if (!this.#isShipped(path)) throw this.isFolder(path) ? isFolder(path) : missing("open", path);
-    const request = new XMLHttpRequest();
-    request.open("GET", this.#shipped[path].url, false);
-    request.responseType = "arraybuffer";
-    request.send();
-    if (request.status !== 200) throw new Error(`${path}: the server answered ${request.status}`);
-    return new Uint8Array(request.response as ArrayBuffer);
+    const { url, size } = this.#shipped[path];
+    return fetchWholeSync(url, size);
   }
 
   write(path: string, data: string | ArrayBufferView | Uint8Array): void {
@@ -163,22 +160,6 @@ export class Files {
 }
 
 const isFolder = (path: string) => fileError("EISDIR", "illegal operation on a directory", "read", path);
-
-/** A file over a network that may break in the middle: three attempts, and never a part. */
-async function fetchWhole(url: string, size: number): Promise<Uint8Array> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const response = await fetch(url);
-      if (!response.ok) throw new Error(`the server answered ${response.status}`);
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      if (bytes.length !== size) throw new Error(`${bytes.length} of ${size} bytes came`);
-      return bytes;
-    } catch (error) {
-      if (attempt === 3) throw new Error(`${url}: ${(error as Error).message}`, { cause: error });
-      await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
-    }
-  }
-}
 
 /** The worker's files. */
 export const files = new Files();

@@ -5,6 +5,14 @@ import type { Channel, Message } from "../../kernel/protocol/messages.ts";
 import { startWebKernel, type WebKernel } from "../../kernel/web/kernel.ts";
 import { translatePublished } from "../../texts/outputs.ts";
 import { type Table, Texts } from "../../texts/texts.ts";
+import {
+  type Contents,
+  type Dialogs,
+  explainFullStorage,
+  type PageSettings,
+  rememberVisit,
+  tellWhereKept,
+} from "./visit.ts";
 
 /** Put in by ../extension.ts: slimlab's version, the worker's script and the modules, from this script's folder. */
 declare const site: {
@@ -188,8 +196,19 @@ offer("slimlab-kernel", {
     >;
     const { Signal } = (await fromLab("@lumino/signaling")) as { Signal: new (sender: unknown) => Signal };
     const { IMainMenu } = (await fromLab("@jupyterlab/mainmenu")) as Record<string, unknown>;
-    const { ICommandPalette } = (await fromLab("@jupyterlab/apputils")) as Record<string, unknown>;
+    const apputils = (await fromLab("@jupyterlab/apputils")) as Dialogs & { ICommandPalette: unknown };
+    const { ICommandPalette } = apputils;
+    const { PageConfig } = (await fromLab("@jupyterlab/coreutils")) as { PageConfig: PageSettings };
     return [
+      {
+        id: "slimlab-kernel:visit",
+        autoStart: true,
+        activate({ serviceManager }: { serviceManager: { contents: Contents } }) {
+          explainFullStorage(serviceManager.contents);
+          rememberVisit(PageConfig);
+          void tellWhereKept(apputils);
+        },
+      },
       {
         id: "slimlab-kernel:checks",
         autoStart: true,

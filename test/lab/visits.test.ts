@@ -1,0 +1,214 @@
+// Visits of the workbook's site beyond the first good one: without a network, with forbidden or full storage, in two tabs,
+// with another kernel's notebook, with a kernel that is restarted again and again.
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { serveFolder } from "../../lib/book/serve.ts";
+import { labVenv } from "../../lib/install/lab.ts";
+import { venvProgram } from "../../lib/install/venv.ts";
+import { writeKernelExtension } from "../../lib/site/extension.ts";
+import { buildSite } from "../../lib/site/index.ts";
+import { browserFlags } from "../book/browser.ts";
+import { cellAt, openNotebook, outputOf, runCell } from "./lite.ts";
+import { findChromium, menu, needBrowser, needLab, notebook, screenshot } from "./tools.ts";
+
+describe("the workbook's site, visit by visit", function () {
+  this.timeout(300_000);
+  let root: string;
+  let browser: Browser | undefined;
+  let context: BrowserContext;
+  let page: Page;
+  let server: Server | undefined;
+  let base: string;
+
+  async function serve(port = 0): Promise<void> {
+    server = await serveFolder(join(root, "www"), port, {});
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/site/`;
+  }
+  async function cutOff(): Promise<void> {
+    server?.closeAllConnections();
+    await new Promise((done) => (server ? server.close(done) : done(undefined)));
+    server = undefined;
+  }
+
+  before(async function () {
+    await needLab(this, "jupyterlite_core");
+    browser = await needBrowser(this);
+    root = await mkdtemp(join(tmpdir(), "slimlab-visits-"));
+    const notebooks = join(root, "notebooks");
+    await mkdir(join(notebooks, "zh"), { recursive: true });
+    await writeFile(
+      join(notebooks, "cells.ipynb"),
+      notebook([
+        `import { sparsityOf } from "slimlab/pruning"; sparsityOf([0, 1, 0, 1])`,
+        `input("your name? ")`,
+        "6 * 7",
+      ]),
+    );
+    await writeFile(join(notebooks, "other.ipynb"), notebook(["1 + 1"], "python3"));
+    await mkdir(join(root, "www"));
+    await buildSite(join(root, "www", "site"), { notebooks, executed: join(root, "run") });
+    await serve();
+  });
+  after(async () => {
+    await browser?.close();
+    await cutOff();
+    if (root) await rm(root, { recursive: true, force: true });
+  });
+  beforeEach(async () => {
+    context = await browser!.newContext({ viewport: { width: 1280, height: 1000 } });
+    page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+  });
+  afterEach(async function () {
+    if (this.currentTest?.state === "failed") await screenshot(page, "visit-failure");
+    await context?.close();
+  });
+
+  const change = async (text: string) => {
+    await cellAt(page, 2).locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type(text);
+  };
+  const save = async () => {
+    await page.keyboard.press("Control+s");
+  };
+
+  it("what a first visit used is there without a network, changed as it was left, and asks by input()", async () => {
+    await openNotebook(page, base, "cells.ipynb");
+    await runCell(page, 0);
+    await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
+    await runCell(page, 1);
+    await outputOf(page, 1).filter({ hasText: "Load this page anew" }).waitFor();
+    await change(" + 100");
+    await save();
+    await page.waitForFunction(async () => {
+      if (!navigator.serviceWorker.controller) return false;
+      const used = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
+      const own = used.filter(
+        ({ name, responseStatus }) => name.includes("/site/") && responseStatus === 200,
+      );
+      const kept = await Promise.all(own.map(({ name }) => caches.match(name, { ignoreSearch: true })));
+      return kept.every((one) => one !== undefined);
+    });
+    await page.close();
+    await cutOff();
+    page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    await openNotebook(page, base, "cells.ipynb");
+    await runCell(page, 0);
+    await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
+    await runCell(page, 2);
+    await outputOf(page, 2).filter({ hasText: "142" }).waitFor();
+    await runCell(page, 1);
+    await page.locator(".jp-Stdin-input").fill("Ada");
+    await page.keyboard.press("Enter");
+    await outputOf(page, 1).filter({ hasText: "'Ada'" }).waitFor();
+    await serve(Number(new URL(base).port));
+  });
+
+  it("where storage is forbidden, notebooks run, and the reader is told that nothing is kept", async () => {
+    const profile = await mkdtemp(join(root, "profile-"));
+    await mkdir(join(profile, "Default"));
+    // As "block all cookies" of Chromium's settings.
+    await writeFile(
+      join(profile, "Default", "Preferences"),
+      JSON.stringify({ profile: { default_content_setting_values: { cookies: 2 } } }),
+    );
+    const forbidding = await chromium.launchPersistentContext(profile, {
+      executablePath: findChromium(),
+      args: browserFlags,
+    });
+    try {
+      page = await forbidding.newPage();
+      await openNotebook(page, base, "cells.ipynb");
+      await page.locator(".jp-Dialog", { hasText: "lets the page keep nothing" }).waitFor();
+      await page.locator(".jp-Dialog button.jp-mod-accept").click();
+      await runCell(page, 2);
+      await outputOf(page, 2).filter({ hasText: "42" }).waitFor();
+      await change(" + 1");
+      await save();
+      await runCell(page, 2);
+      await outputOf(page, 2).filter({ hasText: "43" }).waitFor();
+      assert.equal(await page.locator(".jp-Dialog").count(), 0);
+    } finally {
+      await forbidding.close();
+    }
+  });
+
+  it("where storage is full, saving says so, and the notebook can be downloaded", async () => {
+    const driver = await context.newCDPSession(page);
+    await openNotebook(page, base, "cells.ipynb");
+    await driver.send("Storage.overrideQuotaForOrigin", { origin: new URL(base).origin, quotaSize: 1 });
+    await change(` + "${"long ".repeat(200)}".length`);
+    await save();
+    await page.locator(".jp-Dialog", { hasText: "has no room left for what you change" }).waitFor();
+    await page.locator(".jp-Dialog button").last().click();
+    const download = page.waitForEvent("download");
+    await menu(page, "File", "Download");
+    assert.match((await download).suggestedFilename(), /cells\.ipynb/);
+  });
+
+  it("two tabs on one notebook have kernels of their own, and the second is asked before it overwrites the first", async () => {
+    await openNotebook(page, base, "cells.ipynb");
+    const first = page;
+    const second = await context.newPage();
+    await openNotebook(second, base, "cells.ipynb");
+    await change(" + 1");
+    await save();
+    await runCell(first, 2);
+    await outputOf(first, 2).filter({ hasText: "43" }).waitFor();
+    page = second;
+    await change(" + 2");
+    await save();
+    await page.locator(".jp-Dialog", { hasText: /changed/i }).waitFor();
+  });
+
+  it("a notebook of another kernel asks which one it shall have, and runs with ours", async () => {
+    await page.goto(`${base}notebooks/index.html?path=other.ipynb`);
+    await page.locator(".jp-Dialog select").selectOption({ label: "TypeScript (slimlab)" });
+    await page.locator(".jp-Dialog button.jp-mod-accept").click();
+    await runCell(page, 0);
+    await outputOf(page, 0).filter({ hasText: "2" }).waitFor();
+  });
+
+  it("any site of JupyterLite takes the kernel, as environment.md says", async () => {
+    const extensions = join(root, "extensions");
+    await writeKernelExtension(extensions);
+    const empty = await mkdtemp(join(root, "own-"));
+    await promisify(execFile)(
+      venvProgram(labVenv(), "jupyter"),
+      [
+        "lite",
+        "build",
+        `--FederatedExtensionAddon.extra_labextensions_path=${extensions}`,
+        "--output-dir",
+        join(root, "www", "own"),
+      ],
+      { cwd: empty },
+    );
+    await page.goto(`${base.replace(/site\/$/, "own/")}repl/index.html?kernel=slimlab&code=6*7`);
+    await page.locator(".jp-OutputArea-output", { hasText: "42" }).waitFor();
+  });
+
+  it("a kernel restarted ten times leaves no worker behind", async () => {
+    await openNotebook(page, base, "cells.ipynb");
+    await runCell(page, 2);
+    await outputOf(page, 2).filter({ hasText: "42" }).waitFor();
+    const before = page.workers().length;
+    for (let i = 0; i < 10; i++) {
+      await menu(page, "Kernel", "Restart Kernel…");
+      await page.locator(".jp-Dialog button.jp-mod-accept").click();
+      await page.locator(".jp-Dialog").waitFor({ state: "detached" });
+      await runCell(page, 2);
+      await cellAt(page, 2).locator(".jp-InputPrompt", { hasText: "[1]" }).waitFor();
+    }
+    assert.equal(page.workers().length, before);
+  });
+});
