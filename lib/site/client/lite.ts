@@ -5,14 +5,8 @@ import type { Channel, Message } from "../../kernel/protocol/messages.ts";
 import { startWebKernel, type WebKernel } from "../../kernel/web/kernel.ts";
 import { translatePublished } from "../../texts/outputs.ts";
 import { type Table, Texts } from "../../texts/texts.ts";
-import {
-  type Contents,
-  type Dialogs,
-  explainFullStorage,
-  type PageSettings,
-  rememberVisit,
-  tellWhereKept,
-} from "./visit.ts";
+import { bearFullStorage, type Contents, type Dialogs } from "./full-storage.ts";
+import { type PageSettings, rememberVisit, tellWhereKept } from "./visit.ts";
 
 /** Put in by ../extension.ts: slimlab's version, the worker's script and the modules, from this script's folder. */
 declare const site: {
@@ -204,7 +198,7 @@ offer("slimlab-kernel", {
         id: "slimlab-kernel:visit",
         autoStart: true,
         activate({ serviceManager }: { serviceManager: { contents: Contents } }) {
-          explainFullStorage(serviceManager.contents);
+          bearFullStorage(serviceManager.contents, apputils);
           rememberVisit(PageConfig);
           void tellWhereKept(apputils);
         },

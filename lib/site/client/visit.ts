@@ -1,12 +1,8 @@
 // What a page of the site does beside its kernel: it tells the service worker what it loaded before there was one, and the
 // reader, where his browser keeps nothing.
+import { type Dialogs, saysFull } from "./full-storage.ts";
 
-/** Parts of JupyterLab's that this file uses. */
-export interface Dialogs {
-  showDialog(options: { title: string; body: string; buttons: object[] }): Promise<unknown>;
-  Dialog: { okButton(): object };
-}
-
+/** Part of JupyterLab's that this file uses. */
 export interface PageSettings {
   getOption(name: string): string;
   getBaseUrl(): string;
@@ -32,33 +28,17 @@ export function rememberVisit(settings: PageSettings): void {
   if (!serviceWorker.controller) serviceWorker.addEventListener("controllerchange", tell, { once: true });
 }
 
-/** Of JupyterLab's contents, what this file wraps. */
-export interface Contents {
-  save(path: string, options?: object): Promise<unknown>;
-}
-
-/** JupyterLab shows why a file could not be saved; where a browser has no room, that is an empty line. */
-export function explainFullStorage(contents: Contents): void {
-  const save = contents.save.bind(contents);
-  contents.save = async (path, options) => {
-    try {
-      return await save(path, options);
-    } catch (error) {
-      const { name = "", message = "" } = (error ?? {}) as Partial<Error>;
-      if (message && name !== "QuotaExceededError") throw error;
-      throw new Error(
-        "This browser has no room left for what you change. It is in this page until you close or reload it: File > Download saves it on your machine. Room comes from deleting other files here, or other sites' data in the browser's settings.",
-        { cause: error },
-      );
-    }
-  };
-}
-
 /** Why this browser does not keep what is changed here; undefined where it does. */
 async function whyNotKept(): Promise<string | undefined> {
   try {
     const opened = indexedDB.open("slimlab-storage");
     const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      opened.onupgradeneeded = () => {
+        const { transaction } = opened;
+        opened.result.createObjectStore("probe").put("x", "y");
+        // The request itself says only that it was aborted.
+        transaction!.onabort = () => reject(transaction!.error);
+      };
       opened.onsuccess = () => resolve(opened.result);
       opened.onerror = () => reject(opened.error);
     });
@@ -66,6 +46,7 @@ async function whyNotKept(): Promise<string | undefined> {
     indexedDB.deleteDatabase("slimlab-storage");
     return undefined;
   } catch (error) {
+    if (saysFull(error)) return "its storage is full";
     return (error as Error).message;
   }
 }
