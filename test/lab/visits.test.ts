@@ -52,6 +52,7 @@ describe("the workbook's site, visit by visit", function () {
         "6 * 7",
       ]),
     );
+    await writeFile(join(notebooks, "zh", "cells.ipynb"), notebook(["6 * 7"]));
     await writeFile(join(notebooks, "other.ipynb"), notebook(["1 + 1"], "python3"));
     await mkdir(join(root, "www"));
     await buildSite(join(root, "www", "site"), { notebooks, executed: join(root, "run") });
@@ -160,6 +161,26 @@ describe("the workbook's site, visit by visit", function () {
     await menu(page, "File", "Download");
     const { cells } = JSON.parse(await readFile(await (await download).path(), "utf8"));
     assert.match([cells[2].source].flat().join(""), /6 \* 7 \+ 1/);
+  });
+
+  it("what is run before the kernel stands waits for it, and nobody is asked for a kernel", async () => {
+    let open: () => void = () => {};
+    const gate = new Promise<void>((done) => {
+      open = done;
+    });
+    // What a Chinese notebook's kernel shows is translated; without these texts it does not stand.
+    await page.route(/zh\.json/, async (route) => {
+      await gate;
+      await route.continue();
+    });
+    await page.goto(`${base}notebooks/index.html?path=zh/cells.ipynb`);
+    await cellAt(page, 0).waitFor();
+    await runCell(page, 0);
+    await menu(page, "Run", "Run All Cells");
+    open();
+    await outputOf(page, 0).filter({ hasText: "42" }).waitFor();
+    await cellAt(page, 0).locator(".jp-InputPrompt", { hasText: "[2]" }).waitFor();
+    assert.equal(await page.locator(".jp-Dialog").count(), 0);
   });
 
   it("two tabs on one notebook have kernels of their own, and the second is asked before it overwrites the first", async () => {

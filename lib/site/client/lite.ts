@@ -5,6 +5,7 @@ import type { Channel, Message } from "../../kernel/protocol/messages.ts";
 import { startWebKernel, type WebKernel } from "../../kernel/web/kernel.ts";
 import { translatePublished } from "../../texts/outputs.ts";
 import { type Table, Texts } from "../../texts/texts.ts";
+import { type App, keepFirstKeys, type Sessions } from "./first-keys.ts";
 import { bearFullStorage, type Contents, type Dialogs } from "./full-storage.ts";
 import { type PageSettings, rememberVisit, tellWhereKept } from "./visit.ts";
 
@@ -190,15 +191,17 @@ offer("slimlab-kernel", {
     >;
     const { Signal } = (await fromLab("@lumino/signaling")) as { Signal: new (sender: unknown) => Signal };
     const { IMainMenu } = (await fromLab("@jupyterlab/mainmenu")) as Record<string, unknown>;
-    const apputils = (await fromLab("@jupyterlab/apputils")) as Dialogs & { ICommandPalette: unknown };
+    const apputils = (await fromLab("@jupyterlab/apputils")) as Dialogs &
+      Sessions & { ICommandPalette: unknown };
     const { ICommandPalette } = apputils;
     const { PageConfig } = (await fromLab("@jupyterlab/coreutils")) as { PageConfig: PageSettings };
     return [
       {
         id: "slimlab-kernel:visit",
         autoStart: true,
-        activate({ serviceManager }: { serviceManager: { contents: Contents } }) {
-          bearFullStorage(serviceManager.contents, apputils);
+        activate(app: App & { serviceManager: { contents: Contents } }) {
+          bearFullStorage(app.serviceManager.contents, apputils);
+          keepFirstKeys(app, apputils);
           rememberVisit(PageConfig);
           void tellWhereKept(apputils);
         },
