@@ -399,6 +399,7 @@ export const cases: Case[] = [
         "'functionfunction'",
       ],
       ["typeof (await import('tslab')).display", "'object'"],
+      ["import required = require('tslab'); typeof required.newDisplay", "'function'"],
       ["// @ts-nocheck\nimport type { X7 } from './nowhere.ts'; 7", "7"],
       ["// @ts-nocheck\nimport { value } from 'data:text/javascript,export const value = 3';\nvalue", "3"],
       ["export { newDisplay } from 'tslab'; export * as all from 'tslab'; 9", "9"],

@@ -61,12 +61,23 @@ describe("site: the library on a page", function () {
         [text, names.join(), existsSync(folder), existsSync("/slimlab/datasets/mnist-10k")].join(" ")`),
       "'hello a.txt false true'",
     );
+    assert.equal(
+      await value(
+        `import is = require("node:assert"); import whole = require("node:fs"); is(true); typeof whole.existsSync`,
+      ),
+      "'function'",
+    );
     for (const [code, reason] of [
       [
         `import { readFile as read } from "node:fs/promises"; await read("/nowhere/x")`,
         /ENOENT: no such file/,
       ],
       [`import "node:child_process"`, /a browser has none/],
+      [`import child = require("node:child_process"); child`, /a browser has none/],
+      [
+        `require("node:fs").existsSync("x")`,
+        /a page has to wait for its modules: import x = require\("node:fs"\)/,
+      ],
       [`import { saveModel } from "slimlab/nn"; import "danfojs-node"`, /no module "danfojs-node"/],
     ] as const) {
       const { status, content } = await session.execute(code);

@@ -535,12 +535,18 @@ export class CellRewriter {
     const { moduleReference } = node;
     const value =
       moduleReference.type === "TSExternalModuleReference"
-        ? `require(${this.#text(moduleReference.expression)})`
+        ? this.#required(this.#text(moduleReference.expression))
         : aliasOf(this.#text(moduleReference), (name) => this.#nameOf(name));
     const { name } = node.id;
     scoped ||= this.#isRenamed(name);
     if (scoped) this.#hoist(name);
     this.#replace(node.start, node.end, `${scoped ? "" : "let "}${this.#nameOf(name)} = ${value};`);
+  }
+
+  /** Where cells are functions, on a page, there is no `require`: modules come while the cell waits. */
+  #required(specifier: string): string {
+    if (!this.#inFunction) return `require(${specifier})`;
+    return `${goName}(await ${importFunction}(${specifier}, { required: true }))`;
   }
 
   #exportDeclaration(node: Exports, scoped: boolean): void {

@@ -218,6 +218,9 @@ declare const process: {
   listeners(event: string): Function[];
 };
 
+/** Says what to write instead: a page has to wait for its modules. */
+declare function require(specifier: string): any;
+
 /** What the page has not said is any: the import itself says what there is. */
 declare module "*";
 `;

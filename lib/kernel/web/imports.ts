@@ -17,17 +17,37 @@ function addressOf(specifier: string, modules: Record<string, string>, base: str
   );
 }
 
+interface ImportOptions {
+  with?: { type?: string };
+  /** The module is wanted as `require` would give it: `import x = require("…")`. */
+  required?: boolean;
+}
+
+/** What `require` gives of a module of Node's. */
+const whole = (found: unknown): unknown =>
+  typeof found === "object" && found !== null && "default" in found ? found.default : found;
+
 /** Makes the function that a cell's imports call. */
 export function importer(modules: Record<string, string>, base: string) {
-  return async (specifier: unknown, options?: { with?: { type?: string } }): Promise<unknown> => {
+  return async (specifier: unknown, options?: ImportOptions): Promise<unknown> => {
     const own = ownModules.get(String(specifier));
-    if (own) return own();
+    if (own) return options?.required ? whole(await own()) : own();
     const address = addressOf(String(specifier), modules, base);
     const isJson = options?.with?.type === "json" || /\.json([?#]|$)/.test(address);
     if (!isJson) return import(/* @vite-ignore */ address);
     const response = await fetch(address);
     if (!response.ok)
       throw new KernelError("ModuleError", `${address}: the server answered ${response.status}`);
-    return { default: await response.json() };
+    const value: unknown = await response.json();
+    return options?.required ? value : { default: value };
   };
+}
+
+/** In the place of Node's `require`, which does not wait. */
+export function refuseRequire(specifier: unknown): never {
+  const name = JSON.stringify(String(specifier));
+  throw new KernelError(
+    "ModuleError",
+    `require() does not wait, and a page has to wait for its modules: import x = require(${name}), or await import(${name})`,
+  );
 }

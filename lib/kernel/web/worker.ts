@@ -16,7 +16,7 @@ import { exitCell, holdOpen, newScope, type Scope, uncaughtBy } from "../run/own
 import { provideResults, resultNames } from "../run/results.ts";
 import { display, setDisplaySink, tslabModule } from "../show/display.ts";
 import { CellRun } from "./cell.ts";
-import { importer, ownModules } from "./imports.ts";
+import { importer, ownModules, refuseRequire } from "./imports.ts";
 import { ask } from "./input.ts";
 import { beatNow, numbersIn, type Start, shared, type ToKernel, type ToWorker } from "./link.ts";
 import { pageProcess } from "./process.ts";
@@ -81,6 +81,7 @@ function start({ modules, base, shared: memory }: Start): void {
   define(goName, (value: unknown) => scopes.go(undefined, value));
   define(cellSignalName, () => scopes.signal);
   define(importFunction, importer(modules, base));
+  define("require", refuseRequire);
   define(metaName, { url: base });
   provideNamed(define);
   provideResults(define);
