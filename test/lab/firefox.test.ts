@@ -1,15 +1,14 @@
 // The workbook's site in Firefox, JupyterLite and all: chapters in both languages, without a driver. The server adds a script
 // to the page that runs the notebook by JupyterLab's own commands and posts what has become of it.
 import assert from "node:assert/strict";
-import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { serveFolder } from "../../lib/book/serve.ts";
-import { buildSite } from "../../lib/site/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { firefoxPath, startFirefox } from "../kernel/firefox.ts";
+import { chapters, liteSite } from "./lite.ts";
 import { missing, needLab } from "./tools.ts";
 
 /** What the page posts. */
@@ -36,11 +35,8 @@ const titles = [...document.querySelectorAll(".js-plotly-plot .gtitle")].map(({ 
 await fetch("/report", { method: "POST", body: JSON.stringify({ cells, titles }) });
 </script>`;
 
-const chapters = ["1.1-why-compress", "zh/1.1-why-compress", "3.3.1-svd"];
-
 describe("the workbook's site in Firefox", function () {
   this.timeout(300_000);
-  let root: string;
   let files: Server;
   let front: Server;
   let base: string;
@@ -49,13 +45,7 @@ describe("the workbook's site in Firefox", function () {
   before(async function () {
     await needLab(this, "jupyterlite_core");
     if (!firefoxPath()) missing(this, "Firefox (name its path in SLIMLAB_FIREFOX)");
-    root = await mkdtemp(join(tmpdir(), "slimlab-firefox-site-"));
-    const notebooks = join(root, "notebooks");
-    await mkdir(join(notebooks, "zh"), { recursive: true });
-    for (const name of chapters)
-      await copyFile(join(packageRoot, "notebooks", `${name}.ipynb`), join(notebooks, `${name}.ipynb`));
-    await buildSite(join(root, "site"), { notebooks, executed: join(root, "run") });
-    files = await serveFolder(join(root, "site"), 0, {});
+    files = await serveFolder((await liteSite()).folder, 0, {});
     const inner = (files.address() as AddressInfo).port;
     front = createServer(async (request, response) => {
       if (request.method === "POST") {
@@ -81,7 +71,6 @@ describe("the workbook's site in Firefox", function () {
       server?.closeAllConnections();
       server?.close();
     }
-    if (root) await rm(root, { recursive: true, force: true });
   });
 
   for (const chapter of chapters)

@@ -1,6 +1,63 @@
-// JupyterLite's pages as a person uses them.
+// JupyterLite's pages as a person uses them, and one site for all suites of a run, because building it takes its time.
+import { rmSync } from "node:fs";
+import { copyFile, mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
-import { kernelIdle } from "./tools.ts";
+import { serveFolder } from "../../lib/book/serve.ts";
+import { buildSite, type Site } from "../../lib/site/index.ts";
+import { packageRoot } from "../../lib/util/files.ts";
+import { kernelIdle, notebook } from "./tools.ts";
+
+/** The chapters of the site. */
+export const chapters = ["1.1-why-compress", "zh/1.1-why-compress", "3.3.1-svd"];
+
+const notebooks = {
+  cells: notebook([
+    `interface Layer { units: number }
+const layers: Layer[] = [{ units: 300 }, { units: 100 }];
+layers.reduce((sum, { units }) => sum + units, 0)`,
+    `import { lines } from "slimlab/plots"; lines([3, 1, 2], { title: "Three weights" })`,
+    "while (true) {}",
+    `"after " + typeof layers`,
+    "const answer: number = await new Promise((resolve) => setTimeout(() => resolve(42), 10)); answer",
+  ]),
+  visit: notebook([
+    `import { sparsityOf } from "slimlab/pruning"; sparsityOf([0, 1, 0, 1])`,
+    `input("your name? ")`,
+    "6 * 7",
+  ]),
+  "zh/visit": notebook(["6 * 7"]),
+  other: notebook(["1 + 1"], "python3"),
+};
+
+let built: Promise<Site> | undefined;
+
+/** A site with some chapters, notebooks of cells and a book without chapters, in the folder `site` of one of its own. */
+export function liteSite(): Promise<Site> {
+  built ??= (async () => {
+    const root = await mkdtemp(join(tmpdir(), "slimlab-site-"));
+    process.once("exit", () => rmSync(root, { recursive: true, force: true }));
+    const from = join(root, "notebooks");
+    await mkdir(join(from, "zh"), { recursive: true });
+    for (const name of chapters)
+      await copyFile(join(packageRoot, "notebooks", `${name}.ipynb`), join(from, `${name}.ipynb`));
+    for (const [name, text] of Object.entries(notebooks)) await writeFile(join(from, `${name}.ipynb`), text);
+    await mkdir(join(root, "run"));
+    await writeFile(join(root, "run", "run.json"), JSON.stringify({ chapters: [] }));
+    await mkdir(join(root, "www", "deep"), { recursive: true });
+    return buildSite(join(root, "www", "deep", "site"), { notebooks: from, executed: join(root, "run") });
+  })();
+  return built;
+}
+
+/** Serves the site's folder, and what lies beside it, under a path of its own. */
+export async function serveSite({ folder }: Site, port = 0): Promise<{ server: Server; base: string }> {
+  const server = await serveFolder(join(folder, "..", ".."), port, {});
+  return { server, base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/deep/site/` };
+}
 
 /** The cell number `index`, from 0. */
 export const cellAt = (page: Page, index: number): Locator =>

@@ -1,40 +1,18 @@
 // The workbook's site in a real browser, served as any web server serves files, from a folder deep down: JupyterLite, our
 // kernel in it, chapters in both languages, and the book's way there.
 import assert from "node:assert/strict";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Browser } from "playwright-core";
-import { serveFolder } from "../../lib/book/serve.ts";
 import { buildSite, type Site } from "../../lib/site/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { cellAt, openNotebook, outputOf, runCell } from "./lite.ts";
-import {
-  kernelIdle,
-  menu,
-  needBrowser,
-  needLab,
-  notebook,
-  openPage,
-  screenshot,
-  type WatchedPage,
-} from "./tools.ts";
-
-const cells = [
-  `interface Layer { units: number }
-const layers: Layer[] = [{ units: 300 }, { units: 100 }];
-layers.reduce((sum, { units }) => sum + units, 0)`,
-  `import { lines } from "slimlab/plots"; lines([3, 1, 2], { title: "Three weights" })`,
-  "while (true) {}",
-  `"after " + typeof layers`,
-  "const answer: number = await new Promise((resolve) => setTimeout(() => resolve(42), 10)); answer",
-];
+import { cellAt, liteSite, openNotebook, outputOf, runCell, serveSite } from "./lite.ts";
+import { kernelIdle, menu, needBrowser, needLab, openPage, screenshot, type WatchedPage } from "./tools.ts";
 
 describe("the workbook's site", function () {
   this.timeout(300_000);
-  let root: string;
   let site: Site;
   let server: Server | undefined;
   let browser: Browser | undefined;
@@ -44,28 +22,14 @@ describe("the workbook's site", function () {
   before(async function () {
     await needLab(this, "jupyterlite_core");
     browser = await needBrowser(this);
-    root = await mkdtemp(join(tmpdir(), "slimlab-site-"));
-    const notebooks = join(root, "notebooks");
-    await mkdir(join(notebooks, "zh"), { recursive: true });
-    for (const folder of ["", "zh"])
-      await copyFile(
-        join(packageRoot, "notebooks", folder, "1.1-why-compress.ipynb"),
-        join(notebooks, folder, "1.1-why-compress.ipynb"),
-      );
-    await writeFile(join(notebooks, "cells.ipynb"), notebook(cells));
-    await mkdir(join(root, "run"));
-    await writeFile(join(root, "run", "run.json"), JSON.stringify({ chapters: [] }));
-    await mkdir(join(root, "www", "deep"), { recursive: true });
-    site = await buildSite(join(root, "www", "deep", "site"), { notebooks, executed: join(root, "run") });
-    server = await serveFolder(join(root, "www"), 0, {});
-    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/deep/site/`;
+    site = await liteSite();
+    ({ server, base } = await serveSite(site));
     watched = await openPage(browser, { width: 1280, height: 2200 });
   });
   after(async () => {
     await browser?.close();
     server?.closeAllConnections();
     server?.close();
-    if (root) await rm(root, { recursive: true, force: true });
   });
   afterEach(async function () {
     if (this.currentTest?.state === "failed") await screenshot(watched.page, "site-failure");
@@ -138,15 +102,15 @@ describe("the workbook's site", function () {
   });
 
   it("an older site is replaced, and a folder with anything else is left alone", async () => {
-    const foreign = join(root, "mine");
-    await mkdir(foreign);
+    const foreign = await mkdtemp(join(tmpdir(), "slimlab-mine-"));
     await writeFile(join(foreign, "thesis.txt"), "text");
-    const options = { notebooks: join(root, "notebooks"), executed: join(root, "run") };
+    const options = { notebooks: join(packageRoot, "notebooks"), executed: foreign };
     await assert.rejects(buildSite(foreign, options), /holds something that slimlab site has not made/);
     assert.equal(await readFile(join(foreign, "thesis.txt"), "utf8"), "text");
+    await rm(foreign, { recursive: true });
     const stop = AbortSignal.abort(new Error("stopped"));
     await assert.rejects(buildSite(site.folder, { ...options, signal: stop }), /stopped/);
     assert.ok((await readdir(site.folder)).includes("slimlab-site.json"), "the old site is still there");
-    assert.deepEqual(await readdir(join(root, "www", "deep")), ["site"], "nothing is left beside it");
+    assert.deepEqual(await readdir(dirname(site.folder)), ["site"], "nothing is left beside it");
   });
 });

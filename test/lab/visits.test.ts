@@ -4,20 +4,18 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import { serveFolder } from "../../lib/book/serve.ts";
 import { labVenv } from "../../lib/install/lab.ts";
 import { venvProgram } from "../../lib/install/venv.ts";
 import { writeKernelExtension } from "../../lib/site/extension.ts";
-import { buildSite } from "../../lib/site/index.ts";
+import type { Site } from "../../lib/site/index.ts";
 import { browserFlags } from "../book/browser.ts";
 import { until } from "../kernel/waiting.ts";
-import { cellAt, openNotebook, outputOf, runCell } from "./lite.ts";
-import { findChromium, kernelIdle, menu, needBrowser, needLab, notebook, screenshot } from "./tools.ts";
+import { cellAt, liteSite, openNotebook, outputOf, runCell, serveSite } from "./lite.ts";
+import { findChromium, kernelIdle, menu, needBrowser, needLab, screenshot } from "./tools.ts";
 
 describe("the workbook's site, visit by visit", function () {
   this.timeout(300_000);
@@ -25,12 +23,12 @@ describe("the workbook's site, visit by visit", function () {
   let browser: Browser | undefined;
   let context: BrowserContext;
   let page: Page;
+  let site: Site;
   let server: Server | undefined;
   let base: string;
 
   async function serve(port = 0): Promise<void> {
-    server = await serveFolder(join(root, "www"), port, {});
-    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}/site/`;
+    ({ server, base } = await serveSite(site, port));
   }
   async function cutOff(): Promise<void> {
     server?.closeAllConnections();
@@ -42,20 +40,7 @@ describe("the workbook's site, visit by visit", function () {
     await needLab(this, "jupyterlite_core");
     browser = await needBrowser(this);
     root = await mkdtemp(join(tmpdir(), "slimlab-visits-"));
-    const notebooks = join(root, "notebooks");
-    await mkdir(join(notebooks, "zh"), { recursive: true });
-    await writeFile(
-      join(notebooks, "cells.ipynb"),
-      notebook([
-        `import { sparsityOf } from "slimlab/pruning"; sparsityOf([0, 1, 0, 1])`,
-        `input("your name? ")`,
-        "6 * 7",
-      ]),
-    );
-    await writeFile(join(notebooks, "zh", "cells.ipynb"), notebook(["6 * 7"]));
-    await writeFile(join(notebooks, "other.ipynb"), notebook(["1 + 1"], "python3"));
-    await mkdir(join(root, "www"));
-    await buildSite(join(root, "www", "site"), { notebooks, executed: join(root, "run") });
+    site = await liteSite();
     await serve();
   });
   after(async () => {
@@ -83,7 +68,7 @@ describe("the workbook's site, visit by visit", function () {
   };
 
   it("what a first visit used is there without a network, changed as it was left, and asks by input()", async () => {
-    await openNotebook(page, base, "cells.ipynb");
+    await openNotebook(page, base, "visit.ipynb");
     await runCell(page, 0);
     await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
     await runCell(page, 1);
@@ -103,7 +88,7 @@ describe("the workbook's site, visit by visit", function () {
     await cutOff();
     page = await context.newPage();
     page.setDefaultTimeout(60_000);
-    await openNotebook(page, base, "cells.ipynb");
+    await openNotebook(page, base, "visit.ipynb");
     await runCell(page, 0);
     await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
     await runCell(page, 2);
@@ -129,7 +114,7 @@ describe("the workbook's site, visit by visit", function () {
     });
     try {
       page = await forbidding.newPage();
-      await openNotebook(page, base, "cells.ipynb");
+      await openNotebook(page, base, "visit.ipynb");
       await page.locator(".jp-Dialog", { hasText: "lets the page keep nothing" }).waitFor();
       await page.locator(".jp-Dialog button.jp-mod-accept").click();
       await runCell(page, 2);
@@ -147,13 +132,13 @@ describe("the workbook's site, visit by visit", function () {
   it("where storage is full, notebooks open and run, saving says why it fails, and they can be downloaded", async () => {
     const driver = await context.newCDPSession(page);
     await driver.send("Storage.overrideQuotaForOrigin", { origin: new URL(base).origin, quotaSize: 1 });
-    await page.goto(`${base}notebooks/index.html?path=cells.ipynb`);
+    await page.goto(`${base}notebooks/index.html?path=visit.ipynb`);
     await page.locator(".jp-Dialog", { hasText: "keep nothing (its storage is full)" }).waitFor();
     await page.locator(".jp-Dialog button").last().click();
     await kernelIdle(page);
     await change(" + 1");
     await save();
-    await page.locator(".jp-Dialog", { hasText: "has no room left for cells.ipynb" }).waitFor();
+    await page.locator(".jp-Dialog", { hasText: "has no room left for visit.ipynb" }).waitFor();
     await page.locator(".jp-Dialog button").last().click();
     await runCell(page, 2);
     await outputOf(page, 2).filter({ hasText: "43" }).waitFor();
@@ -173,7 +158,7 @@ describe("the workbook's site, visit by visit", function () {
       await gate;
       await route.continue();
     });
-    await page.goto(`${base}notebooks/index.html?path=zh/cells.ipynb`);
+    await page.goto(`${base}notebooks/index.html?path=zh/visit.ipynb`);
     await cellAt(page, 0).waitFor();
     await runCell(page, 0);
     await menu(page, "Run", "Run All Cells");
@@ -184,10 +169,10 @@ describe("the workbook's site, visit by visit", function () {
   });
 
   it("two tabs on one notebook have kernels of their own, and the second is asked before it overwrites the first", async () => {
-    await openNotebook(page, base, "cells.ipynb");
+    await openNotebook(page, base, "visit.ipynb");
     const first = page;
     const second = await context.newPage();
-    await openNotebook(second, base, "cells.ipynb");
+    await openNotebook(second, base, "visit.ipynb");
     await change(" + 1");
     await save();
     await runCell(first, 2);
@@ -217,16 +202,16 @@ describe("the workbook's site, visit by visit", function () {
         "build",
         `--FederatedExtensionAddon.extra_labextensions_path=${extensions}`,
         "--output-dir",
-        join(root, "www", "own"),
+        join(site.folder, "..", "..", "own"),
       ],
       { cwd: empty },
     );
-    await page.goto(`${base.replace(/site\/$/, "own/")}repl/index.html?kernel=slimlab&code=6*7`);
+    await page.goto(`${base.replace(/deep\/site\/$/, "own/")}repl/index.html?kernel=slimlab&code=6*7`);
     await page.locator(".jp-OutputArea-output", { hasText: "42" }).waitFor();
   });
 
   it("a kernel restarted ten times leaves no worker behind", async () => {
-    await openNotebook(page, base, "cells.ipynb");
+    await openNotebook(page, base, "visit.ipynb");
     await runCell(page, 2);
     await outputOf(page, 2).filter({ hasText: "42" }).waitFor();
     const before = page.workers().length;
