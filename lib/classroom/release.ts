@@ -3,7 +3,7 @@
 import { type Cell, chapterOf, type Notebook, textOf } from "../notebook/notebook.ts";
 import { withoutOutputs } from "../notebook/run.ts";
 import { assignmentOf } from "./assignment.ts";
-import { regions, statementsOf } from "./code.ts";
+import { isImport, ownNames, regions, statementsOf, withComment } from "./code.ts";
 import {
   bareCall,
   bareCheck,
@@ -40,9 +40,11 @@ function replaced(
   return text;
 }
 
+const stubLine = /^[ \t]*\/\/ STUB: ?(.*)$/;
+
 /** The stub of a region: its lines `// STUB: code`, else one that fails. */
 function stubFor(region: string, indent: string): string {
-  const own = [...region.matchAll(/^[ \t]*\/\/ STUB: ?(.*)$/gm)].map(([, code]) => code);
+  const own = region.split("\n").flatMap((line) => stubLine.exec(line.replace(/\r$/, ""))?.[1] ?? []);
   const lines = own.length > 0 ? own : stubCode.split("\n");
   return lines.map((line) => indent + line).join("\n");
 }
@@ -82,7 +84,10 @@ export function secretsOf(notebook: Notebook): string[] {
     for (const marks of [solutionMarks, hiddenTests]) {
       for (const [start, end] of regions(source, ...marks)) {
         const inside = source.slice(start, end).split("\n").slice(1, -1);
-        secrets.push(inside.filter((line) => !/^\s*\/\/ STUB:/.test(line)).join("\n"));
+        const code = inside.filter((line) => !stubLine.test(line)).join("\n");
+        const stub = inside.flatMap((line) => stubLine.exec(line)?.[1] ?? []).join("\n");
+        // What is its own stub nobody has solved.
+        if (bare(code) !== bare(stub)) secrets.push(code);
       }
     }
   }
@@ -205,7 +210,8 @@ async function splitCell(cell: Cell, check: CheckCell, solution: string | undefi
   const common = { schema_version: 3 as const, task: false };
   const made: Cell[] = [];
   if (work !== "") {
-    const marked = solution === undefined ? work : await markedSolution(work, solution);
+    const marked =
+      solution === undefined ? await markedStub(work, check.given) : await markedSolution(work, solution);
     made.push({
       ...cell,
       id: `${id}-work`.slice(0, 64),
@@ -267,6 +273,22 @@ function testCell(
       nbgrader,
     },
   };
+}
+
+/**
+ * Where nobody has solved an exercise, what its student gives stands between the marks: of a cell without any, nbgrader takes
+ * everything away, imports and helpers too.
+ */
+async function markedStub(work: string, given: string[]): Promise<string> {
+  if (regions(work, ...solutionMarks).length > 0) return work;
+  const own: { start: number; end: number }[] = [];
+  for (const { start, end, node } of statementsOf(work) ?? []) {
+    if (isImport(node)) continue;
+    const names = await ownNames(work.slice(start, end));
+    if (given.some((name) => names.has(name))) own.push({ start, end: withComment(work, end) });
+  }
+  const stub = own.length === 0 ? "" : work.slice(own[0].start, own.at(-1)!.end);
+  return stub === "" || stub === work.trim() ? work : markedSolution(work, stub);
 }
 
 /** The solution between nbgrader's marks, with the stub that it has here as a comment that our own release reads. */

@@ -196,6 +196,27 @@ describe("the students' edition", () => {
     );
   });
 
+  it("what nbgrader takes away of an exercise that nobody has solved is what its student gives", async () => {
+    const cell = `import { check, expectEqual } from "slimlab/classroom";
+
+const mask = [1, 1, 1, 1]; // your turn: keep all but the third
+const kept = mask.filter(Boolean).length;
+
+check("a", () => expectEqual([mask, kept], [[1, 1, 0, 1], 3]))`;
+    const { cells } = await nbgraderSource(notebook(code(cell)), "work.ipynb");
+    // As its ClearSolutions does.
+    const cleared = textOf(cells[0].source).replace(
+      /\/\/ BEGIN SOLUTION[\s\S]*?\/\/ END SOLUTION/,
+      "// HERE",
+    );
+    assert.equal(
+      cleared,
+      'import { check, expectEqual } from "slimlab/classroom";\n\n// HERE\nconst kept = mask.filter(Boolean).length;',
+    );
+    const released = await studentEdition(notebook(code(cell)), "work.ipynb");
+    assert.equal(released.cells.map(({ source }) => textOf(source)).join("\n\n"), cell);
+  });
+
   it("the teacher's source solved has the solutions in the places of the stubs", async () => {
     const solved = await withSolutions(source());
     assert.equal(
