@@ -57,7 +57,9 @@ export function uncovered(graph: Graph): string[] {
 export interface BalancedPair {
   first: string;
   second: string;
-  /** The nodes on the way from one to the other, the first included, whose ReLU clips: a ReLU6. */
+  /** The first and the nodes between it and the second: their outputs have the channels. */
+  way: string[];
+  /** Those of them whose ReLU clips: a ReLU6. */
   clips: string[];
 }
 
@@ -95,8 +97,9 @@ export function balancedPairs(graph: Graph, { unclipped = false } = {}): Balance
     for (; first && scaling(first) === "through"; first = before(first)) way.unshift(first);
     if (!first || scaling(first) !== "weighted") return [];
     if (!["relu", "linear", ...(unclipped ? ["relu6"] : [])].includes(activationOf(first))) return [];
-    const clipping = [first, ...way].filter(clips).map(({ name }) => name);
-    return [{ first: first.name, second: second.name, clips: clipping }];
+    way.unshift(first);
+    const names = (nodes: readonly GraphNode[]) => nodes.map(({ name }) => name);
+    return [{ first: first.name, second: second.name, way: names(way), clips: names(way.filter(clips)) }];
   });
 }
 

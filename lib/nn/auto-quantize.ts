@@ -13,7 +13,7 @@ import { type Candidate, candidatesOf, confirmPicks } from "./auto-candidates.ts
 import { type Placed, placeLayers, putPlaced, relativeErrors } from "./auto-layers.ts";
 import { inRunningOrder, type Work } from "./auto-work.ts";
 import { feedOf } from "./batches.ts";
-import { equalizeModel } from "./equalize.ts";
+import { type EqualizedPair, equalizeModel } from "./equalize.ts";
 import { evaluate, rawOutputs } from "./evaluate.ts";
 import {
   type ActivationQuantizers,
@@ -104,6 +104,8 @@ export interface AutoQuantized {
   skipped: string[];
   before: Evaluation;
   after: Evaluation;
+  /** What equalization has divided the channels of layers' outputs by, by layer: `scales` of `compareModels`. */
+  scales: Record<string, number[]>;
   /** The steps that were taken, in words. */
   log: string[];
 }
@@ -167,7 +169,10 @@ export async function autoQuantize(
   const originalWeights = weightsOf(model);
   const originalBiases = biasesOf(model);
   try {
-    if (equalization === "try") await tryEqualization(model, held, looking, widths[0], log);
+    const pairs = equalization === "try" ? await tryEqualization(model, held, looking, widths[0], log) : [];
+    const scales = Object.fromEntries(
+      pairs.flatMap(({ layers, factors }) => layers.map((layer) => [layer, [...factors]])),
+    );
     const work: Work = {
       model,
       fit,
@@ -276,7 +281,7 @@ export async function autoQuantize(
     const after = await evaluate(model, validation, { ...looking, forward });
     const bytes = Object.values(quantized).reduce((sum, q) => sum + quantizedBytes(q), floats.bytes);
     const { kept, skipped } = floats;
-    return { rows, quantized, activations, bytes, kept, skipped, before, after, log };
+    return { rows, quantized, activations, bytes, kept, skipped, before, after, scales, log };
   } catch (error) {
     // A model that could not be quantized as asked stays as it was.
     setWeights(model, originalWeights);
@@ -290,14 +295,14 @@ export async function autoQuantize(
 /** How often widths are chosen anew because what the choice rests on turned out otherwise. */
 const roundsAtMost = 6;
 
-/** Equalizes, and takes it back where per-tensor rounding does not disturb the predictions less with it. */
+/** Equalizes, and takes it back (no pairs then) where per-tensor rounding does not disturb the predictions less with it. */
 async function tryEqualization(
   model: tf.LayersModel,
   held: Samples,
   options: { batchSize?: number; signal?: AbortSignal },
   width: number,
   log: string[],
-): Promise<void> {
+): Promise<EqualizedPair[]> {
   const [weights, biases] = [weightsOf(model), biasesOf(model)];
   const bits = Math.max(2, width);
   const forward = quantizedForward(model, { weights: { bits, perChannel: false, range: "mse" } });
@@ -309,7 +314,7 @@ async function tryEqualization(
   const pairs = equalizeModel(model);
   if (pairs.length === 0) {
     log.push("no neighbouring layers to equalize");
-    return;
+    return [];
   }
   const equalized = await divergenceNow();
   const numbers = `divergence ${equalized.toPrecision(3)} with it, ${plain.toPrecision(3)} without, at ${bits} bits per tensor`;
@@ -317,11 +322,12 @@ async function tryEqualization(
     log.push(
       `equalized ${pairs.map(({ first, second }) => `${first} with ${second}`).join(", ")}: ${numbers}`,
     );
-    return;
+    return pairs;
   }
   setWeights(model, weights);
   setBiases(model, biases);
   log.push(`equalization taken back: ${numbers}`);
+  return [];
 }
 
 /** The row of the table for one layer, with the two neighbouring widths as the reason. */

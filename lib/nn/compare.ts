@@ -2,7 +2,7 @@
 // far are their probabilities or values apart, and in which layer does it go wrong.
 
 import type { Samples } from "../datasets/index.ts";
-import { activationPlaces, sharedNodes } from "../graph/index.ts";
+import { activationPlaces, producersOf, sharedNodes } from "../graph/index.ts";
 import { checkOneOf } from "../util/check.ts";
 import { nextTurn } from "../util/turn.ts";
 import { ensureBackend } from "./backend.ts";
@@ -59,11 +59,17 @@ export interface LayerComparison {
 export interface CompareOptions {
   /**
    * The layers to compare, by their name in both; default: where an engine stores activations, as far as both networks
-   * have a layer of that name and use it once. An empty list compares none.
+   * have a layer of that name and use it once, and what the networks give out (class scores before softmax) under the name of
+   * the layer that gives it. An empty list compares none.
    */
   layers?: readonly string[];
   /** Replaces the other's own way from images to logits, as in `evaluate`; its layers show what they put out before it is rounded. */
   forward?: Forward;
+  /**
+   * What the channels (the last axis) of the other's layers were divided by, by layer, as equalization does it: they are
+   * multiplied by it before they are compared.
+   */
+  scales?: Readonly<Record<string, ArrayLike<number>>>;
   /** Images at a time; by default what the activations of both leave room for. */
   batchSize?: number;
   signal?: AbortSignal;
@@ -81,7 +87,7 @@ export async function compareModels(
   reference: tf.LayersModel,
   other: tf.LayersModel,
   samples: Samples,
-  { forward, signal, ...options }: CompareOptions = {},
+  { forward, signal, scales = {}, ...options }: CompareOptions = {},
 ): Promise<Comparison> {
   // What the outputs are for, the reference says: the other's last layer may be one that gives plain scores.
   const [feed, otherFeed] = [feedOf(reference, samples), feedOf(other, samples)];
@@ -123,7 +129,7 @@ export async function compareModels(
           from,
         );
         const compare = (name: string, _: tf.Tensor, output: tf.Tensor) =>
-          addTo(sums.get(name)!, seen.get(name)!, output.dataSync());
+          addTo(sums.get(name)!, seen.get(name)!, output.dataSync(), scales[name]);
         // The same numbers in the shapes that the other takes: rows of pixels or pictures.
         const { x: y } = otherFeed.batch(from, to);
         put(
@@ -137,16 +143,19 @@ export async function compareModels(
     );
     await nextTurn();
   }
+  if (!options.layers)
+    for (const [o, layer] of endsOf(reference).entries()) {
+      if (sums.has(layer)) continue;
+      sums.set(layer, { signal: 0, noise: 0, count: 0 });
+      addTo(sums.get(layer)!, expected[o], found[o]);
+    }
   return {
     ...compareOutputs(outputs, expected, found),
-    layers: names.map((layer) => {
-      const { signal: power, noise, count: numbers } = sums.get(layer)!;
-      return {
-        layer,
-        mse: noise / numbers,
-        sqnr: noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(power / noise),
-      };
-    }),
+    layers: [...sums].map(([layer, { signal: power, noise, count: numbers }]) => ({
+      layer,
+      mse: noise / numbers,
+      sqnr: noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(power / noise),
+    })),
     count,
   };
 }
@@ -201,10 +210,21 @@ function comparable(reference: tf.LayersModel, other: tf.LayersModel, asked?: re
   return activationPlaces(graphs[0]).filter((name) => right.has(name) && !mine.has(name) && !its.has(name));
 }
 
+/** The layer that gives out each of a network's outputs. */
+function endsOf(model: tf.LayersModel): string[] {
+  const { graph } = networkOf(model);
+  const producers = producersOf(graph);
+  return graph.outputs.map((tensor) => {
+    const { name, shares } = producers.get(tensor)!;
+    return shares ?? name;
+  });
+}
+
 function addTo(
   sum: { signal: number; noise: number; count: number },
   expected: Float32Array,
   found: ArrayLike<number>,
+  scales: ArrayLike<number> = [1],
 ) {
   if (found.length !== expected.length)
     throw new RangeError(
@@ -212,7 +232,7 @@ function addTo(
     );
   for (let i = 0; i < expected.length; i++) {
     sum.signal += expected[i] ** 2;
-    sum.noise += (expected[i] - found[i]) ** 2;
+    sum.noise += (expected[i] - found[i] * scales[i % scales.length]) ** 2;
   }
   sum.count += expected.length;
 }

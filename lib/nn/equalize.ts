@@ -28,6 +28,9 @@ export interface EqualizedPair {
   second: string;
   /** Smallest and largest factor among the channels between them. */
   scales: [min: number, max: number];
+  /** What each channel between them was divided by, in the outputs of these layers. */
+  factors: Float64Array;
+  layers: string[];
   /** The layers whose ReLU6 became a ReLU for it. */
   replaced: string[];
 }
@@ -67,10 +70,12 @@ export function equalizeModel(
   setWeights(model, weights);
   setBiases(model, biases);
   for (const { clips } of pairs) for (const name of clips) unclip(layersOf(model).get(name)!);
-  return pairs.map(({ first, second, clips }, index) => ({
+  return pairs.map(({ first, second, way, clips }, index) => ({
     first,
     second,
     scales: [Math.min(...factors[index]), Math.max(...factors[index])],
+    factors: factors[index],
+    layers: way,
     replaced: clips,
   }));
 }

@@ -600,6 +600,26 @@ describe("nn: networks that people have", () => {
     const [x, y] = [await outputsOf(model), await outputsOf(rough)];
     const exact = x.reduce((sum, v, i) => sum + (v - y[i]) ** 2, 0) / x.length;
     assert.ok(Math.abs(mse - exact) < 1e-5 * exact, `${mse} and ${exact}`);
+    // The last is what the networks give out, before softmax.
+    const last = found.layers.at(-1)!;
+    assert.equal(last.layer, model.layers.at(-1)!.name);
+    assert.ok(Math.abs(last.mse - found.mse) < 1e-6 * found.mse, `${last.mse} and ${found.mse}`);
     await assert.rejects(compareModels(model, rough, split, { layers: ["nowhere"] }), /layer must be one of/);
+  });
+
+  it("channels that equalization has scaled are compared as they were", async () => {
+    const split = noise(6, [8, 8, 2], 3);
+    const model = architectures.vgg();
+    const folded = foldBatchNorms(model).model;
+    const equal = cloneModel(folded);
+    const pairs = equalizeModel(equal);
+    assert.ok(pairs.some(({ scales: [, most] }) => most > 1.5));
+    const scales = Object.fromEntries(
+      pairs.flatMap(({ layers, factors }) => layers.map((layer) => [layer, factors])),
+    );
+    const least = async (options: { scales?: typeof scales }) =>
+      Math.min(...(await compareModels(folded, equal, split, options)).layers.map(({ sqnr }) => sqnr));
+    assert.ok((await least({})) < 30);
+    assert.ok((await least({ scales })) > 100);
   });
 });

@@ -368,7 +368,7 @@ describe("any task: values, labels, tokens, several inputs and outputs", () => {
     });
     assert.deepEqual(
       places.map(({ layer }) => layer),
-      ["both"],
+      ["both", "same"],
     );
     assert.ok(divergence > 0);
     await autoQuantize(model, samples, { bytes: 60 }, { bits: [4, 8] });

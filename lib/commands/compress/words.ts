@@ -67,7 +67,7 @@ const en = {
   agreement: "agreement",
   layers: "Layer by layer",
   layersText:
-    "Bytes are those of the .slim file. SQNR compares what the layer gives out with what it gave before, in decibels: 20 dB are an error of a tenth, 40 dB of a hundredth. Automatic quantization may have given channels another scale (equalization): then it says little.",
+    "Bytes are those of the .slim file. SQNR compares what the layer gives out with what it gave before, in decibels: 20 dB are an error of a tenth, 40 dB of a hundredth. Where automatic quantization has given channels another scale (equalization), that is undone before; what the network gives out is compared before its softmax.",
   layer: "layer",
   weights: "weights",
   kept: "kept",
@@ -177,7 +177,7 @@ const zh: typeof en = {
   agreement: "一致率",
   layers: "逐层情况",
   layersText:
-    "字节数指 .slim 文件中的字节。SQNR 把该层现在的输出与压缩前相比，以分贝计：20 dB 相当于十分之一的误差，40 dB 相当于百分之一。自动量化可能改变了通道的尺度（均衡），这时该数值意义不大。",
+    "字节数指 .slim 文件中的字节。SQNR 把该层现在的输出与压缩前相比，以分贝计：20 dB 相当于十分之一的误差，40 dB 相当于百分之一。自动量化改变过通道尺度（均衡）的，先还原再比较；网络的输出取 softmax 之前的值。",
   layer: "层",
   weights: "权重数",
   kept: "保留",

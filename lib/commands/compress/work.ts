@@ -245,7 +245,10 @@ export async function compress(
   try {
     const looking = { forward: state.forward, signal };
     // With the folded original: its layers have the same names.
-    const comparison = await compareModels(model, state.model, parts.decide, looking);
+    const comparison = await compareModels(model, state.model, parts.decide, {
+      ...looking,
+      scales: scalesIn(result.details),
+    });
     const judge = parts.judge;
     const judged = judge && {
       before: await evaluate(given.model, judge, { signal }),
@@ -298,6 +301,17 @@ async function spendBudget(bytes: number, attempt: (kernels: number) => Promise<
     if (share >= 1 && share < 1.03) return;
     kernels *= share * 0.99;
   }
+}
+
+/** What equalization has divided channels by, in the steps of a recipe: of a layer that met several, the product. */
+function scalesIn(details: readonly unknown[]): Record<string, number[]> {
+  const all: Record<string, number[]> = {};
+  for (const step of details) {
+    const { scales = {} } = Object(step) as { scales?: Record<string, number[]> };
+    for (const [layer, factors] of Object.entries(scales))
+      all[layer] = all[layer] ? factors.map((factor, c) => factor * all[layer][c]) : factors;
+  }
+  return all;
 }
 
 const plainly = ({ result: _, slim: __, ...plain }: Tried): Attempt => plain;

@@ -54,7 +54,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
       keepFloatBelow,
     } = step;
     const { masks } = state.compression;
-    const { rows, quantized, log, kept, ...result } = await autoQuantize(
+    const { rows, quantized, log, kept, scales, ...result } = await autoQuantize(
       state.model,
       someOf(data.train, images),
       bytes === undefined ? { accuracyFloor: accuracyFloor! } : { bytes },
@@ -78,7 +78,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
     const pruned = Object.keys(masks).length > 0 ? "; pruned weights are 0 again" : "";
     return {
       note: `${rows.map((row) => `${row.layer} ${row.bits} bits`).join(", ")}${kept.length > 0 ? `; floats: ${kept.join(", ")}` : ""}${pruned}`,
-      details: { rows, log },
+      details: { rows, log, scales },
     };
   },
 };
