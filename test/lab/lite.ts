@@ -29,7 +29,6 @@ layers.reduce((sum, { units }) => sum + units, 0)`,
     `input("your name? ")`,
     "6 * 7",
   ]),
-  "zh/visit": notebook(["6 * 7"]),
   other: notebook(["1 + 1"], "python3"),
 };
 
