@@ -559,6 +559,23 @@ var sleep = (ms: number) => new Promise((r) => setTimeout(r, ms));`);
         assert.equal(text(await run(turns)), before);
       });
     }
+    it("leaves TensorFlow.js able to train, wherever in a training it cuts", async () => {
+      await run(`import { tf, useBackend } from "slimlab/nn";
+await useBackend();
+const weights = tf.variable(tf.ones([8, 8]));
+const optimizer = tf.train.sgd(0.001);
+const loss = () => tf.tidy(() => weights.matMul(weights).square().mean().asScalar());
+const learn = () => void optimizer.minimize(loss);
+learn();`);
+      for (const wait of ["", "await new Promise((r) => setTimeout(r, 1));"]) {
+        const code = `${wait} learn(); console.log("going"); for (;;) learn();`;
+        assert.equal(errorOf(await interruptible(code)).ename, "KeyboardInterrupt");
+        const { kernelDepth, gradientDepth, scopeStack } = JSON.parse(
+          String(text(await run("learn(); JSON.stringify(tf.engine().state)"))).slice(1, -1),
+        );
+        assert.deepEqual([kernelDepth, gradientDepth, scopeStack], [0, 0, []]);
+      }
+    });
     it("stops a cell that begins after the interrupt, behind a callback that held both up", async () => {
       const hold = when(`() => {
   const { existsSync } = require("node:fs");

@@ -42,9 +42,10 @@ export async function interruptMain(
 async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean): Promise<void> {
   // What is merely slow, or looks at `shared.interrupting`, gets a little time to end by itself.
   let time = held ? 0 : Atomics.load(numbers, shared.guard) === guard.inside ? 5 : 60;
+  const until = performance.now() + patienceWithPackages;
   for (let tries = 0; tries < 50; tries++) {
     if (await Promise.race([seen, pause(time)])) return;
-    const how = await stop(numbers, seen, tries > 10);
+    const how = await stop(numbers, seen, until, tries > 10);
     // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
     time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;
   }
@@ -77,14 +78,35 @@ export const internalScripts = ["^node:", `^${literally(kernelFolder)}`, "^evalm
 
 const internal = new RegExp(internalScripts.join("|"));
 
+/** Packages' code, slimlab's own among it, and WebAssembly's. */
+const packageScripts = [
+  "[\\\\/]node_modules[\\\\/]",
+  `^${literally(new URL("../../", import.meta.url).href)}`,
+  "^wasm:",
+];
+
+const packages = new RegExp(packageScripts.join("|"));
+
+/**
+ * What is cut off within a package leaves that in the middle of its work, for no `finally` runs: after one cut inside a
+ * gradient, TensorFlow.js would find none ever again, and after one inside WebAssembly its memory would be out of order. A
+ * training comes back to its loop many times a second; after this time (in ms) it is cut off all the same.
+ */
+const patienceWithPackages = 1500;
+interface CallFrame {
+  callFrameId: string;
+  location: { scriptId: string };
+}
+
 /**
  * Stops the main thread and cuts off what runs, by the signal where it may, in a line of the user's code or a package's:
- * neither Node nor the kernel survives a cut inside. Only what does not come to such a line is cut off by the signal
- * wherever it is, if that goes on for long (`anywhere`).
+ * neither Node nor the kernel survives a cut inside. `until` then packages may finish what they are doing; what does not
+ * come to a line at all is cut off by the signal wherever it is, if that goes on for long (`anywhere`).
  */
 async function stop(
   numbers: Int32Array,
   seen: Promise<unknown>,
+  until: number,
   anywhere: boolean,
 ): Promise<"signal" | "cut" | "not"> {
   const session = new Session();
@@ -92,23 +114,36 @@ async function stop(
   const scripts = new Map<string, string>();
   session.on("Debugger.scriptParsed", ({ params }) => scripts.set(params.scriptId, params.url));
   try {
-    const paused = new Promise<{ callFrameId: string; location: { scriptId: string } }>((resolve) => {
-      session.once("Debugger.paused", ({ params }) => resolve(params.callFrames[0]));
-    });
-    session.post("Debugger.enable");
-    session.post("Debugger.setBlackboxPatterns", { patterns: internalScripts });
-    session.post("Debugger.pause");
-    const top = await Promise.race([paused, seen.then(() => undefined), pause(300)]);
-    if (!top) {
-      // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
-      return top === false && strike(numbers) ? "signal" : "not";
-    }
+    const pauseBy = (method: "Debugger.pause" | "Debugger.stepOut", time: number) => {
+      const paused = new Promise<CallFrame[]>((resolve) => {
+        session.once("Debugger.paused", ({ params }) => resolve(params.callFrames));
+      });
+      session.post(method);
+      return Promise.race([paused, seen.then(() => undefined), pause(time)]);
+    };
+    // Before Node 22 a frame does not tell its script's name.
+    const isIn = (pattern: RegExp, { location }: CallFrame) =>
+      pattern.test(scripts.get(location.scriptId) ?? "");
+    const isPackages = (frame: CallFrame) => isIn(packages, frame) && !isIn(internal, frame);
     const resume = (terminateOnResume: boolean) =>
       new Promise<void>((resolve) => {
         session.post("Debugger.resume", { terminateOnResume }, () => resolve());
       });
-    // Before Node 22 a frame does not tell its script's name.
-    const isClean = !internal.test(scripts.get(top.location.scriptId) ?? "");
+    const passOver = (patterns: string[]) => session.post("Debugger.setBlackboxPatterns", { patterns });
+    session.post("Debugger.enable");
+    passOver(internalScripts);
+    let frames = await pauseBy("Debugger.pause", 300);
+    // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
+    if (!frames) return frames === false && strike(numbers) ? "signal" : "not";
+    // Out of what packages do and of what they call, until none of them waits for its end.
+    for (let left = until - performance.now(); left > 0 && frames.some(isPackages); ) {
+      passOver([...internalScripts, ...packageScripts]);
+      frames = await pauseBy("Debugger.stepOut", Math.min(left, 250));
+      left = until - performance.now();
+      if (!frames) return "not";
+    }
+    const [top] = frames;
+    const isClean = !isIn(internal, top) && !/^wasm:/.test(scripts.get(top.location.scriptId) ?? "");
     if ((isClean || anywhere) && strike(numbers)) {
       await pause(5); // A thread of Node's takes the signal.
       await resume(false);

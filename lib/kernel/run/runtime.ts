@@ -24,9 +24,11 @@ import { Scopes } from "./scope.ts";
 import { provideStdin } from "./stdin.ts";
 import { captureStreams } from "./streams.ts";
 import { survive } from "./survive.ts";
+import { Tensors } from "./tensors.ts";
 import { Tests } from "./tests.ts";
 
 export class Runtime {
+  readonly #tensors = new Tensors();
   readonly #outlet: Outlet;
   readonly #scopes: Scopes;
   readonly #streams: ReturnType<typeof captureStreams>;
@@ -103,10 +105,12 @@ export class Runtime {
     this.#repair();
     switch (message.type) {
       case "run":
+        this.#tensors.begin();
         new CellRun(message, this.#bench).start();
         break;
       case "interrupt":
         this.#guard.left();
+        this.#tensors.repair();
         this.#scopes.interruptAll();
         this.#outlet.post({ type: "pong", ping: message.ping });
         break;
