@@ -229,9 +229,9 @@ function pointsOf(
   names: string[],
   said: Map<string, number | undefined>,
 ): Record<string, number> {
-  const own = (cell.metadata.slimlab as { points?: unknown } | undefined)?.points;
+  const slimlab = cell.metadata.slimlab as { points?: unknown } | undefined;
   const nbgrader = cell.metadata.nbgrader as { grade?: boolean; points?: unknown } | undefined;
-  const all = own ?? (nbgrader?.grade ? nbgrader.points : undefined);
+  const all = slimlab?.points ?? (nbgrader?.grade ? nbgrader.points : undefined);
   const points: Record<string, number> = { "": 1 };
   for (const name of names) {
     const one = typeof all === "object" && all !== null ? (all as Record<string, unknown>)[name] : undefined;

@@ -40,11 +40,14 @@ function replaced(
   return text;
 }
 
-const stubLine = /^[ \t]*\/\/ STUB: ?(.*)$/;
+const stubLine = /^[ \t]*\/\/ STUB: ?(.*?)\r?$/;
+
+/** What stands in lines `// STUB: code`. */
+const stubsIn = (lines: string[]): string[] => lines.flatMap((line) => stubLine.exec(line)?.[1] ?? []);
 
 /** The stub of a region: its lines `// STUB: code`, else one that fails. */
 function stubFor(region: string, indent: string): string {
-  const own = region.split("\n").flatMap((line) => stubLine.exec(line.replace(/\r$/, ""))?.[1] ?? []);
+  const own = stubsIn(region.split("\n"));
   const lines = own.length > 0 ? own : stubCode.split("\n");
   return lines.map((line) => indent + line).join("\n");
 }
@@ -85,7 +88,7 @@ export function secretsOf(notebook: Notebook): string[] {
       for (const [start, end] of regions(source, ...marks)) {
         const inside = source.slice(start, end).split("\n").slice(1, -1);
         const code = inside.filter((line) => !stubLine.test(line)).join("\n");
-        const stub = inside.flatMap((line) => stubLine.exec(line)?.[1] ?? []).join("\n");
+        const stub = stubsIn(inside).join("\n");
         // What is its own stub nobody has solved.
         if (bare(code) !== bare(stub)) secrets.push(code);
       }

@@ -329,9 +329,9 @@ async function submissionOf(
   if (chosen.problem) return unreadable(about.student, about.path, chosen.problem, about);
   const hash = createHash("sha256");
   let notebook: Notebook;
-  let bytes = new Uint8Array();
+  let bytes: Uint8Array = new Uint8Array();
   try {
-    bytes = new Uint8Array(await chosen.read());
+    bytes = await chosen.read();
     hash.update(bytes);
     notebook = parseNotebook(textOfBytes(bytes), basename(chosen.path));
   } catch (error) {

@@ -9,7 +9,7 @@ const leastLength = 2000;
 export class KeptMap {
   #mappings: string;
   #packed: Uint8Array | undefined;
-  #length: number;
+  readonly #length: number;
 
   /** @param mappings of one source, as source maps have them */
   constructor(mappings: string) {

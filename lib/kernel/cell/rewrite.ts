@@ -483,7 +483,7 @@ export class CellRewriter {
     const isOwn = ownModule.test(node.source.value);
     for (const each of node.specifiers) {
       this.#declare(each.local, "import", { value: !isTypeOnly(each), type: true });
-      if (isOwn && !isTypeOnly(each)) this.#isLive(each.local.name, exportNameOf(each));
+      if (isOwn && !isTypeOnly(each)) this.#makeLive(each.local.name, exportNameOf(each));
     }
     scoped ||= node.specifiers.some((each) => this.#isRenamed(each.local.name));
     for (const each of node.specifiers) {
@@ -518,7 +518,7 @@ export class CellRewriter {
    * The name is what its module's export is now. Functions of earlier cells that name it see that as a property of the
    * global object, which a `let` of an earlier cell would hide.
    */
-  #isLive(name: string, exported: string | undefined): void {
+  #makeLive(name: string, exported: string | undefined): void {
     const declared = this.#names.get(name)!;
     declared.live = exported;
     if (exported === undefined || this.#isRenamed(name)) return;

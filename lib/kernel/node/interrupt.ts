@@ -78,14 +78,18 @@ export const internalScripts = ["^node:", `^${literally(kernelFolder)}`, "^evalm
 
 const internal = new RegExp(internalScripts.join("|"));
 
+const wasmScripts = "^wasm:";
+
 /** Packages' code, slimlab's own among it, and WebAssembly's. */
 const packageScripts = [
   "[\\\\/]node_modules[\\\\/]",
   `^${literally(new URL("../../", import.meta.url).href)}`,
-  "^wasm:",
+  wasmScripts,
 ];
 
 const packages = new RegExp(packageScripts.join("|"));
+/** No cut comes within these. */
+const uncut = new RegExp([...internalScripts, wasmScripts].join("|"));
 
 /**
  * What is cut off within a package leaves that in the middle of its work, for no `finally` runs: after one cut inside a
@@ -93,6 +97,7 @@ const packages = new RegExp(packageScripts.join("|"));
  * training comes back to its loop many times a second; after this time (in ms) it is cut off all the same.
  */
 const patienceWithPackages = 1500;
+
 interface CallFrame {
   callFrameId: string;
   location: { scriptId: string };
@@ -136,14 +141,15 @@ async function stop(
     // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
     if (!frames) return frames === false && strike(numbers) ? "signal" : "not";
     // Out of what packages do and of what they call, until none of them waits for its end.
-    for (let left = until - performance.now(); left > 0 && frames.some(isPackages); ) {
-      passOver([...internalScripts, ...packageScripts]);
+    passOver([...internalScripts, ...packageScripts]);
+    while (frames.some(isPackages)) {
+      const left = until - performance.now();
+      if (left <= 0) break;
       frames = await pauseBy("Debugger.stepOut", Math.min(left, 250));
-      left = until - performance.now();
       if (!frames) return "not";
     }
     const [top] = frames;
-    const isClean = !isIn(internal, top) && !/^wasm:/.test(scripts.get(top.location.scriptId) ?? "");
+    const isClean = !isIn(uncut, top);
     if ((isClean || anywhere) && strike(numbers)) {
       await pause(5); // A thread of Node's takes the signal.
       await resume(false);

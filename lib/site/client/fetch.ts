@@ -1,5 +1,5 @@
 // Files over a network that is slow, breaks off or stands still: several attempts, and never a part.
-import { cellSignal } from "../../util/abort.ts";
+import { cellSignal, unlessAborted } from "../../util/abort.ts";
 
 const attempts = 3;
 /** A connection over which nothing came for so long is given up, in ms. */
@@ -20,16 +20,10 @@ export async function fetchWhole(url: string, size: number): Promise<Uint8Array>
     } catch (error) {
       if (cell?.aborted) throw cell.reason;
       if (attempt === attempts) throw new Error(`${url}: ${(error as Error).message}`, { cause: error });
-      await pause(500 * attempt, cell);
+      const pause = new Promise((resolve) => setTimeout(resolve, 500 * attempt));
+      await unlessAborted(pause, cell, () => cell!.reason);
     }
   }
-}
-
-function pause(time: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    setTimeout(resolve, time);
-    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 async function fetchOnce(url: string, size: number, cell: AbortSignal | undefined): Promise<Uint8Array> {

@@ -12,7 +12,7 @@ import { bytesOf, denseBytes, toCsr } from "../../../sparse/matrix.ts";
 import { make } from "../dom.ts";
 import type { Digits, Network } from "./network.ts";
 import { answerOf, logitsOf, rightOf, weightsOf, withWeights } from "./network.ts";
-import { Bars, choice, Frame, Picture, slider, tick } from "./parts.ts";
+import { type Bar, Bars, choice, Frame, Picture, slider, tick } from "./parts.ts";
 import type { Words } from "./words.ts";
 
 /** What a live figure is made of. */
@@ -31,13 +31,14 @@ export function pruned(network: Network, sparsity: number): Network {
   return withWeights(network, applyMasks(weights, globalSparsity(scores, sparsity)));
 }
 
-const liveRanges = ["max", "mse"] as const;
+export const liveRanges = ["max", "mse"] as const;
+export type LiveRange = (typeof liveRanges)[number];
 
 /** The network in fixed point (§3.2.1), and what its weights take. */
 export function quantized(
   network: Network,
   bits: number,
-  range: (typeof liveRanges)[number] = "mse",
+  range: LiveRange = "mse",
   perOutput = true,
 ): { network: Network; bytes: number; sqnr: number } {
   let bytes = 0;
@@ -56,10 +57,26 @@ export function quantized(
   return { network: withWeights(network, weights), bytes, sqnr: quantizationError(original, restored).sqnr };
 }
 
-export function pruneFigure({ network, digits, words: t }: Stage): HTMLElement {
+/** Weights as 32-bit floats. */
+export const floatBytes = (network: Network): number =>
+  network.reduce((sum, { rows, cols }) => sum + denseBytes(rows, cols), 0);
+
+/** What every figure begins with: how many digits a turned network gets right, beside the whole one. */
+export function judge({ network, digits, words: t }: Stage) {
   const count = digits.labels.length;
   const whole = rightOf(network, digits);
-  const floats = network.reduce((sum, { rows, cols }) => sum + denseBytes(rows, cols), 0);
+  return (right: number): Bar => ({
+    name: t.right(right, count, whole),
+    value: t.percent(right / count, 1),
+    share: right / count,
+  });
+}
+
+export function pruneFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
+  const count = digits.labels.length;
+  const judged = judge(stage);
+  const floats = floatBytes(network);
   const bars = new Bars();
   const picture = new Picture(28, t.pixels);
   const move = (share: number) => {
@@ -71,7 +88,7 @@ export function pruneFigure({ network, digits, words: t }: Stage): HTMLElement {
     );
     frame.title(t.prune(t.percent(share, 1), right, count));
     bars.show([
-      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      judged(right),
       { name: t.asCsr, value: t.kib(bytes), share: bytes / floats },
       { name: t.dense, value: t.kib(floats), share: 1 },
     ]);
@@ -91,19 +108,20 @@ export function pruneFigure({ network, digits, words: t }: Stage): HTMLElement {
   return frame.element;
 }
 
-export function quantizeFigure({ network, digits, words: t }: Stage): HTMLElement {
+export function quantizeFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
   const count = digits.labels.length;
-  const whole = rightOf(network, digits);
-  const floats = network.reduce((sum, { weights }) => sum + 4 * weights.length, 0);
+  const judged = judge(stage);
+  const floats = floatBytes(network);
   const bars = new Bars();
-  const state = { bits: 4, range: "max" as (typeof liveRanges)[number], perOutput: false };
+  const state = { bits: 4, range: "max" as LiveRange, perOutput: false };
   const move = (change: Partial<typeof state>) => {
     Object.assign(state, change);
     const { network: rounded, bytes, sqnr } = quantized(network, state.bits, state.range, state.perOutput);
     const right = rightOf(rounded, digits);
     frame.title(t.quantize(state.bits, right, count));
     bars.show([
-      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      judged(right),
       { name: t.sqnr, value: sqnr.toFixed(1), share: sqnr / 50 },
       { name: t.stored, value: t.kib(bytes), share: bytes / floats },
       { name: t.dense, value: t.kib(floats), share: 1 },
@@ -120,9 +138,10 @@ export function quantizeFigure({ network, digits, words: t }: Stage): HTMLElemen
   return frame.element;
 }
 
-export function rankFigure({ network, digits, words: t }: Stage): HTMLElement {
+export function rankFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
   const count = digits.labels.length;
-  const whole = rightOf(network, digits);
+  const judged = judge(stage);
   const [{ name, rows, cols, weights }] = network;
   const bars = new Bars();
   const holder = make("div");
@@ -139,7 +158,7 @@ export function rankFigure({ network, digits, words: t }: Stage): HTMLElement {
       const { energy } = energies[rank - 1];
       frame.title(t.rankTitle(rank, right, count));
       bars.show([
-        { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+        judged(right),
         { name: t.energy, value: t.percent(energy, 1), share: energy },
         {
           name: t.factors,

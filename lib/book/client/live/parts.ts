@@ -1,10 +1,26 @@
 // The parts of live figures: a title that says the result, controls, bars, pictures.
 import { make, range } from "../dom.ts";
+import type { Words } from "./words.ts";
 
 /** A slider with its value in words; `onMove` is called once a frame at most. */
 export function slider(name: string, ...moved: Parameters<typeof range>): HTMLElement {
   const { input, output } = range(...moved);
   return make("label", { className: "control" }, `${name} `, output, input);
+}
+
+/** A slider for a share; `most` and `share` are whole percent. */
+export function shareSlider(
+  name: string,
+  { most, share, words }: { most: number; share: number; words: Pick<Words, "percent"> },
+  onMove: (share: number) => void,
+): HTMLElement {
+  const settings = { min: 0, max: most, step: 1, value: share };
+  return slider(
+    name,
+    settings,
+    (percent) => words.percent(percent / 100),
+    (percent) => onMove(percent / 100),
+  );
 }
 
 /** A choice among a few. */
@@ -29,11 +45,18 @@ export function tick(name: string, checked: boolean, onTick: (checked: boolean) 
   return make("label", { className: "control tick" }, input, ` ${name}`);
 }
 
-/** A figure of facts, one a line: a name, a value in words, and a bar of its share. */
+/** A fact: a name, a value in words, and its share of a bar. */
+export interface Bar {
+  name: string;
+  value: string;
+  share: number;
+}
+
+/** A figure of facts, one a line. */
 export class Bars {
   readonly element = make("dl", { className: "live-bars" });
 
-  show(rows: { name: string; value: string; share: number }[]): void {
+  show(rows: Bar[]): void {
     this.element.replaceChildren(
       ...rows.flatMap(({ name, value, share }) => {
         const bar = make("span", { className: "live-bar" });

@@ -4,11 +4,14 @@ import { entropy } from "../../../analysis/redundancy.ts";
 import { meanActivation, taylorActivation } from "../../../pruning/filter-scores.ts";
 import { meanAbsoluteGradient } from "../../../pruning/neuron-scores.ts";
 import { layerSparsity, type Scores } from "../../../pruning/strategies.ts";
+import { type Grid, roundOn } from "../../../quantization/fixed-point.ts";
 import { createObserver } from "../../../quantization/observers.ts";
+import { quantizationError } from "../../../quantization/sqnr.ts";
+import { joinFloats } from "../../../util/join.ts";
 import { seeded } from "../../../util/random.ts";
-import { pruned, quantized, type Stage } from "./knobs.ts";
+import { floatBytes, judge, type LiveRange, liveRanges, pruned, quantized, type Stage } from "./knobs.ts";
 import { type Digits, hiddenOf, type Network, rightOf, type Turn } from "./network.ts";
-import { Bars, choice, Frame, slider } from "./parts.ts";
+import { Bars, choice, Frame, shareSlider, slider } from "./parts.ts";
 
 /** How neurons are chosen: as in chapter 3.1.3. */
 export const neuronScores = [
@@ -59,9 +62,10 @@ export function withoutNeurons(
   return { turn, parameters };
 }
 
-export function neuronsFigure({ network, digits, words: t }: Stage): HTMLElement {
+export function neuronsFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
   const count = digits.labels.length;
-  const whole = rightOf(network, digits);
+  const judged = judge(stage);
   const scores = scoresOf(network, digits);
   const all = withoutNeurons(network, scores.random, 0).parameters;
   const bars = new Bars();
@@ -72,19 +76,14 @@ export function neuronsFigure({ network, digits, words: t }: Stage): HTMLElement
     const right = rightOf(network, digits, turn);
     frame.title(t.neurons(t.percent(state.share), right, count));
     bars.show([
-      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      judged(right),
       { name: t.parameters, value: parameters.toLocaleString("en"), share: parameters / all },
       { name: t.allParameters, value: all.toLocaleString("en"), share: 1 },
     ]);
   };
   const frame = new Frame(
     t.live,
-    slider(
-      t.removed,
-      { min: 0, max: 95, step: 1, value: 50 },
-      (percent) => t.percent(percent / 100),
-      (percent) => move({ share: percent / 100 }),
-    ),
+    shareSlider(t.removed, { most: 95, share: 50, words: t }, (share) => move({ share })),
     choice(t.score, neuronScores, state.score, (score) => move({ score }), t.scores),
     bars.element,
   );
@@ -92,56 +91,51 @@ export function neuronsFigure({ network, digits, words: t }: Stage): HTMLElement
   return frame.element;
 }
 
-const activationRanges = ["max", "mse"] as const;
-
 /** Rounds what hidden layers give out to levels that were calibrated on these digits (§3.2.2). */
 export function activationsIn(
   bits: number,
-  method: (typeof activationRanges)[number],
+  method: LiveRange,
   hidden: ReturnType<typeof hiddenOf>,
 ): { turn: Turn; ends: Record<string, number>; sqnr: number } {
-  const grids = Object.fromEntries(
-    Object.entries(hidden).map(([layer, { outputs }]) => {
-      const observer = createObserver({ bits, method });
-      observer.observe(outputs);
-      return [layer, observer.grid()];
-    }),
-  );
-  const top = 2 ** bits - 1;
-  const rounded = (layer: string, value: number) =>
-    grids[layer].scale * Math.min(top, Math.max(0, Math.round(value / grids[layer].scale)));
-  let signal = 0;
-  let noise = 0;
-  for (const [layer, { outputs }] of Object.entries(hidden)) {
-    for (const value of outputs) {
-      signal += value * value;
-      noise += (value - rounded(layer, value)) ** 2;
-    }
+  const layers = Object.entries(hidden);
+  const ends: Record<string, number> = {};
+  const rounded: Record<string, (values: Float32Array) => Float32Array> = {};
+  for (const [layer, { outputs }] of layers) {
+    const observer = createObserver({ bits, method });
+    observer.observe(outputs);
+    const { range, scale, zeroPoint, ...levels } = observer.grid();
+    const grid: Omit<Grid, "shape"> = {
+      ...levels,
+      scale: Float32Array.of(scale),
+      zeroPoint: Int32Array.of(zeroPoint),
+      axis: undefined,
+    };
+    ends[layer] = range[1];
+    rounded[layer] = (values) => roundOn({ ...grid, shape: [values.length] }, values);
   }
-  return {
-    turn: (layer, outputs) => {
-      for (let i = 0; i < outputs.length; i++) outputs[i] = rounded(layer, outputs[i]);
-    },
-    ends: Object.fromEntries(Object.entries(grids).map(([layer, { range }]) => [layer, range[1]])),
-    sqnr: 10 * Math.log10(signal / noise),
-  };
+  const { sqnr } = quantizationError(
+    joinFloats(layers.map(([, { outputs }]) => outputs)),
+    joinFloats(layers.map(([layer, { outputs }]) => rounded[layer](outputs))),
+  );
+  return { turn: (layer, outputs) => outputs.set(rounded[layer](outputs)), ends, sqnr };
 }
 
-export function activationsFigure({ network, digits, words: t }: Stage): HTMLElement {
+export function activationsFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
   const count = digits.labels.length;
-  const whole = rightOf(network, digits);
+  const judged = judge(stage);
   const few = { images: digits.images.slice(0, 50), labels: digits.labels.slice(0, 50) };
   const hidden = hiddenOf(network, few);
   const largest = activationsIn(8, "max", hidden).ends;
   const bars = new Bars();
-  const state = { bits: 2, method: "max" as (typeof activationRanges)[number] };
+  const state = { bits: 2, method: "max" as LiveRange };
   const move = (change: Partial<typeof state>) => {
     Object.assign(state, change);
     const { turn, ends, sqnr } = activationsIn(state.bits, state.method, hidden);
     const right = rightOf(network, digits, turn);
     frame.title(t.activations(state.bits, right, count));
     bars.show([
-      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      judged(right),
       { name: t.sqnr, value: sqnr.toFixed(1), share: sqnr / 50 },
       ...Object.entries(ends).map(([layer, end]) => ({
         name: t.rangeEnd(layer),
@@ -153,7 +147,7 @@ export function activationsFigure({ network, digits, words: t }: Stage): HTMLEle
   const frame = new Frame(
     t.live,
     slider(t.activationBits, { min: 1, max: 8, value: 2 }, String, (bits) => move({ bits })),
-    choice(t.range, activationRanges, "max", (method) => move({ method })),
+    choice(t.range, liveRanges, "max", (method) => move({ method })),
     bars.element,
   );
   move({});
@@ -172,10 +166,11 @@ export function bytesTogether(network: Network, bits: number): { kept: number; p
   return { kept, positions };
 }
 
-export function togetherFigure({ network, digits, words: t }: Stage): HTMLElement {
+export function togetherFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
   const count = digits.labels.length;
-  const whole = rightOf(network, digits);
-  const floats = network.reduce((sum, { weights }) => sum + 4 * weights.length, 0);
+  const judged = judge(stage);
+  const floats = floatBytes(network);
   const bars = new Bars();
   const state = { share: 0.8, bits: 4 };
   const move = (change: Partial<typeof state>) => {
@@ -186,7 +181,7 @@ export function togetherFigure({ network, digits, words: t }: Stage): HTMLElemen
     const product = 32 / state.bits / (1 - state.share);
     frame.title(t.together((floats / (kept + positions)).toFixed(1), product.toFixed(1), right, count));
     bars.show([
-      { name: t.right(right, count, whole), value: t.percent(right / count, 1), share: right / count },
+      judged(right),
       { name: t.keptBytes, value: t.kib(kept), share: kept / floats },
       { name: t.positions, value: t.kib(positions), share: positions / floats },
       { name: t.dense, value: t.kib(floats), share: 1 },
@@ -194,12 +189,7 @@ export function togetherFigure({ network, digits, words: t }: Stage): HTMLElemen
   };
   const frame = new Frame(
     t.live,
-    slider(
-      t.sparsity,
-      { min: 0, max: 98, step: 1, value: 80 },
-      (percent) => t.percent(percent / 100),
-      (percent) => move({ share: percent / 100 }),
-    ),
+    shareSlider(t.sparsity, { most: 98, share: 80, words: t }, (share) => move({ share })),
     slider(t.bits, { min: 1, max: 16, value: 4 }, String, (bits) => move({ bits })),
     bars.element,
   );
