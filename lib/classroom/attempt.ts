@@ -10,7 +10,7 @@ import { type Judge, serveCode } from "./assignment.ts";
 import type { Verdict } from "./border/judge.ts";
 import { statementsOf } from "./code.ts";
 import { bareCheck, type CheckCell } from "./exercises.ts";
-import type { GradeOptions } from "./grade.ts";
+import type { GradeOptions } from "./grades.ts";
 import type { Isolation } from "./isolation.ts";
 import type { Part } from "./parts.ts";
 import type { Sandbox } from "./sandbox.ts";

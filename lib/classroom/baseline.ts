@@ -3,7 +3,8 @@
 import { type Notebook, textOf } from "../notebook/notebook.ts";
 import type { Judge } from "./assignment.ts";
 import type { SandboxSource } from "./attempt.ts";
-import { type Free, type Grade, type GradeOptions, gradeNotebook } from "./grade.ts";
+import { gradeNotebook } from "./grade.ts";
+import type { Free, Grade, GradeOptions } from "./grades.ts";
 import { releaseNotebook } from "./release.ts";
 import { withSolutions } from "./solutions.ts";
 

@@ -8,7 +8,7 @@ import { type Cell, type Output, textOf } from "../notebook/notebook.ts";
 import type { Language, Texts } from "../texts/index.ts";
 import type { MimeBundle } from "../util/display.ts";
 import { escapeHtml } from "../util/html.ts";
-import type { ExerciseGrade, Grade } from "./grade.ts";
+import type { ExerciseGrade, Grade } from "./grades.ts";
 import type { Result } from "./results.ts";
 import { gradeIn, outputsIn, sayIn, textsFor } from "./speech.ts";
 import { harmless } from "./submissions.ts";

@@ -1,6 +1,6 @@
 // What a teacher takes away: a student's result, and results as tables that nobody's name can turn into a program.
 import type { Texts } from "../texts/index.ts";
-import type { Grade } from "./grade.ts";
+import type { Grade } from "./grades.ts";
 import { sayIn } from "./speech.ts";
 
 /** A student's result. */

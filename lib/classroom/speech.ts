@@ -2,7 +2,7 @@
 import { type Notebook, type Output, textOf } from "../notebook/notebook.ts";
 import { type Language, languages, type Texts, textsOf, translateOutputs } from "../texts/index.ts";
 import type { CheckCase } from "./check.ts";
-import type { ExerciseGrade, Grade } from "./grade.ts";
+import type { ExerciseGrade, Grade } from "./grades.ts";
 
 /** What a notebook says of its language; where it says nothing, its prose tells. */
 export function languageOf({ metadata, cells }: Notebook): Language {

@@ -6,7 +6,7 @@ import { textOf } from "../notebook/notebook.ts";
 import { slimlabVersion } from "../util/version.ts";
 import type { Assignment } from "./assignment.ts";
 import type { Baseline } from "./baseline.ts";
-import type { Grade } from "./grade.ts";
+import type { Grade } from "./grades.ts";
 import type { Submission } from "./submissions.ts";
 
 /** A grade of an earlier run. */

@@ -12,8 +12,9 @@ import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
 import { catalogue, type Part, type Source, type SourceFile } from "./catalogue.ts";
 import { parseIdx } from "./idx.ts";
+import type { Split } from "./samples.ts";
 import { take } from "./samples.ts";
-import { type Dataset, divide, type Split } from "./split.ts";
+import { type Dataset, divide } from "./split.ts";
 
 export interface LoadOptions {
   /** Where the four files lie, `.gz` or not, there or in a folder of the data set's name; nowhere else is looked. */

@@ -1,36 +1,7 @@
-// What a data set is once it is in memory, and the two things every chapter does with it: take less, make floats.
+// What a data set is once it is in memory, and what every chapter does with it: take less, make floats.
 import { checkInteger } from "../util/check.ts";
 import { seeded, shuffle } from "../util/random.ts";
-import { arraysOf, floatsOf, type Samples, sizeOf, take } from "./samples.ts";
-
-/** Class numbers, one an image. */
-export type Labels = Uint8Array | Uint16Array | Int32Array;
-
-/** Images as they are kept: bytes, 255 of which stand for 1, or numbers as they are. */
-export type Pixels = Uint8Array | Float32Array;
-
-/**
- * How pixels become what a network reads: (value − mean) / deviation, a byte's value being a 255th of it. One number for
- * all channels, or one for each.
- */
-export interface Scaling {
-  mean: number | readonly number[];
-  deviation: number | readonly number[];
-}
-
-/** Images with labels. */
-export interface Split<Images extends Pixels = Pixels> {
-  /** Bytes 0 to 255, or floats, `count` x `height` x `width` x `channels`, row-major. */
-  images: Images;
-  /** What the network wants done to them; by default nothing, and bytes are numbers from 0 to 1. */
-  scaling?: Scaling;
-  /** The class of each image, an index into the data set's `classes`; bytes where these are at most 256. */
-  labels: Labels;
-  count: number;
-  height: number;
-  width: number;
-  channels: number;
-}
+import { arraysOf, floatsOf, type Samples, type Split, sizeOf, take } from "./samples.ts";
 
 /** A data set: what to learn from, what to decide by, and what to be judged by in the end. No image is in two of them. */
 export interface Dataset {

@@ -3,14 +3,12 @@
 export { fromBfloats, fromHalves, toBfloats, toHalves } from "../util/half.ts";
 export {
   type Engine,
-  type EngineRun,
   type EngineTensor,
   engines,
   type LoadedInEngine,
   MissingEngineError,
-  openInEngine,
-  runWithEngine,
-} from "./engines/run.ts";
+} from "./engines/engine.ts";
+export { type EngineRun, openInEngine, runWithEngine } from "./engines/run.ts";
 export { FormatError } from "./error.ts";
 export { fuseActivations, layersWithGrids, readyForEngine } from "./fuse.ts";
 export { type GgufType, ggufTypes, ggufWritable, packGguf, unpackGguf } from "./gguf/blocks.ts";

@@ -11,7 +11,7 @@ import { checkInteger, checkNumber, checkOneOf } from "../util/check.ts";
 import { progress } from "../util/progress.ts";
 import { type Candidate, candidatesOf, confirmPicks } from "./auto-candidates.ts";
 import { type Placed, placeLayers, putPlaced, relativeErrors } from "./auto-layers.ts";
-import { inRunningOrder, type Work } from "./auto-work.ts";
+import { type Attempt, attempts, inRunningOrder, type Work } from "./auto-work.ts";
 import { feedOf } from "./batches.ts";
 import { type EqualizedPair, equalizeModel } from "./equalize.ts";
 import { evaluate, rawOutputs } from "./evaluate.ts";
@@ -34,10 +34,6 @@ import { biasesOf, setBiases, setWeights, weightsOf } from "./weights.ts";
 export type QuantizationBudget =
   | { bytes: number; accuracyFloor?: undefined }
   | { accuracyFloor: number; bytes?: undefined };
-
-/** Whether a repair is tried, and kept where it helps. */
-export const attempts = ["try", "never"] as const;
-export type Attempt = (typeof attempts)[number];
 
 /** How automatic quantization goes about it. */
 export interface AutoQuantizeOptions {

@@ -10,13 +10,16 @@ import {
   quantizationError,
 } from "../quantization/index.ts";
 import { elements } from "../util/shape.ts";
-import type { Attempt } from "./auto-quantize.ts";
 import { networkOf } from "./graph.ts";
 import { evenRows, hasStatistics, inputStatisticsOf, rowsOf } from "./input-statistics.ts";
 import type { Replay, ReplayOptions } from "./replay.ts";
 import type { Output } from "./tasks.ts";
 import type { tf } from "./tf.ts";
 import type { Kernel } from "./weights.ts";
+
+/** Whether a repair is tried, and kept where it helps. */
+export const attempts = ["try", "never"] as const;
+export type Attempt = (typeof attempts)[number];
 
 /** What automatic quantization works with. */
 export interface Work {

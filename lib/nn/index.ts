@@ -3,14 +3,13 @@ import "./display.ts";
 import "./tfjs-node.ts";
 
 export {
-  type Attempt,
   type AutoQuantized,
   type AutoQuantizeOptions,
   type AutoQuantizeRow,
-  attempts,
   autoQuantize,
   type QuantizationBudget,
 } from "./auto-quantize.ts";
+export { type Attempt, attempts } from "./auto-work.ts";
 export {
   availableBackends,
   type BackendName,

@@ -2,53 +2,10 @@
 // address of its row's plane, moved to its place in the window, and adds that plane, times itself, to the unit's. Units are
 // laid out so a few at a time, in a stretch of memory that a first-level cache holds; the kernel itself stays as it is.
 
-import { entriesOf, entryKinds, gridOfRun, type StoredKernel } from "./kernels.ts";
-import type { StepSource } from "./layers.ts";
+import type { KeptKernel } from "./kept-kernel.ts";
+import { entriesOf, gridOfRun } from "./kernels.ts";
 import type { NetworkMemory, Value } from "./memory.ts";
-
-/** A kernel in a network's memory: its entries are there, what says how to read them is here. */
-export interface KeptKernel
-  extends Pick<
-    StoredKernel,
-    "shape" | "units" | "rows" | "run" | "runs" | "starts" | "scales" | "zeros" | "scaleOf"
-  > {
-  readonly kind: number;
-  readonly codes: { readonly at: number };
-  readonly table: { readonly at: number };
-  readonly rowOf: { readonly at: number };
-  /** Bytes of an entry, and of its row; 0 where all are kept. */
-  readonly size: number;
-  readonly wide: number;
-}
-
-export function keepKernel(memory: NetworkMemory, kernel: StoredKernel): KeptKernel {
-  const { shape, units, rows, run, runs, starts, scales, zeros, scaleOf, codes, table, rowOf } = kernel;
-  return {
-    ...{ shape, units, rows, run, runs, scales, zeros, scaleOf },
-    ...(starts ? { starts } : {}),
-    kind: entryKinds[kernel.kind],
-    codes: memory.keep(codes),
-    table: memory.keep(table),
-    rowOf: memory.keep(rowOf),
-    size: codes.BYTES_PER_ELEMENT,
-    wide: rowOf?.BYTES_PER_ELEMENT ?? 0,
-  };
-}
-
-/** One sum a unit: its entries times the numbers at `x`. */
-export function unitSum(memory: NetworkMemory, kernel: KeptKernel, unit: number, x: number): number {
-  const { kind, codes, rowOf, table, size, wide, run, runs } = kernel;
-  let sum = 0;
-  for (let r = 0; r < runs; r++) {
-    const [from, count] = entriesOf(kernel, unit, r);
-    const { scale, zero } = gridOfRun(kernel, unit, r);
-    const rows = rowOf.at + from * wide;
-    const values = wide === 0 ? x + 4 * r * run : x;
-    sum +=
-      scale * memory.kernels.dot(codes.at + from * size, kind, rows, wide, count, table.at, zero, values);
-  }
-  return sum;
-}
+import type { StepSource, Window } from "./step.ts";
 
 /** Bytes of a unit that is laid out: what they are, its bias, its entries. */
 function recordBytes({ starts, rows, runs }: KeptKernel, unit: number): number {
@@ -89,14 +46,6 @@ function layOut(
     next += 8 * count;
   }
   return to + bytes;
-}
-
-/** How a window moves over an input: its steps, and how many rows and columns of 0 stand before it. */
-export interface Window {
-  size: readonly [number, number];
-  strides: readonly [number, number];
-  dilation: readonly [number, number];
-  before: readonly [number, number];
 }
 
 /**
@@ -293,6 +242,3 @@ export function convolveDepthwise({
     }
   };
 }
-
-/** A window of one place, as a dense layer on an image has. */
-export const pointwise: Window = { size: [1, 1], strides: [1, 1], dilation: [1, 1], before: [0, 0] };

@@ -2,23 +2,11 @@
 import type { GraphNode } from "../graph/index.ts";
 import { elements } from "../util/shape.ts";
 import { activationFor, type Clamp, clamp, clampAt, map, softmax } from "./activations.ts";
-import { convolve, convolveDepthwise, type KeptKernel, pointwise, unitSum } from "./convolution.ts";
-import type { NetworkMemory, Value } from "./memory.ts";
+import { convolve, convolveDepthwise } from "./convolution.ts";
+import { unitSum } from "./kept-kernel.ts";
+import type { Value } from "./memory.ts";
+import { pointwise, type Step, type StepSource } from "./step.ts";
 import { globalPooling, pooling, wantChannelsLast, windowOf } from "./windows.ts";
-
-/** Computes a node's output from its inputs, all of them at their places. */
-export type Step = () => void;
-
-/** What a step is made of. */
-export interface StepSource {
-  node: GraphNode;
-  inputs: readonly Value[];
-  output: Value;
-  kernel?: KeptKernel;
-  /** Weights that are no kernels, by role. */
-  weights: Readonly<Record<string, Float32Array | undefined>>;
-  memory: NetworkMemory;
-}
 
 type MakeStep = (source: StepSource) => Step;
 

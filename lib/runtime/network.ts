@@ -2,7 +2,7 @@
 import { consumersOf, type Graph, type GraphNode, kernelPlaces, viewOf } from "../graph/index.ts";
 import { checkLength } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
-import { type KeptKernel, keepKernel } from "./convolution.ts";
+import { type KeptKernel, keepKernel } from "./kept-kernel.ts";
 import { type KernelForm, type KernelSource, type StoredKernel, storeKernel } from "./kernels.ts";
 import { steps } from "./layers.ts";
 import { layoutOf, NetworkMemory, type Value } from "./memory.ts";

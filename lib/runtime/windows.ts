@@ -1,7 +1,6 @@
 // Windows that move over planes: where they stand, and pooling.
 import { channelsLast, type GraphNode, pairOf, samePadding } from "../graph/index.ts";
-import type { Window } from "./convolution.ts";
-import type { StepSource } from "./layers.ts";
+import type { StepSource, Window } from "./step.ts";
 
 export function wantChannelsLast(node: GraphNode): void {
   if (!channelsLast(node))

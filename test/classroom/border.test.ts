@@ -1,6 +1,6 @@
 // Values between a student's process and the judge's: what an exercise gives is judged as if both were one.
 import assert from "node:assert/strict";
-import type { ExerciseGrade } from "../../lib/classroom/grade.ts";
+import type { ExerciseGrade } from "../../lib/classroom/grades.ts";
 import type { Cell, Notebook } from "../../lib/notebook/notebook.ts";
 import { code, notebook } from "../chapters/notebooks.ts";
 import { Bench, needsSandbox } from "./setting.ts";

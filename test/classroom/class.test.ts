@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { assignmentOf } from "../../lib/classroom/assignment.ts";
 import { classReport, separation } from "../../lib/classroom/class-report.ts";
 import { feedbackPage } from "../../lib/classroom/feedback.ts";
-import type { Grade } from "../../lib/classroom/grade.ts";
+import type { Grade } from "../../lib/classroom/grades.ts";
 import { fingerprints, likenesses } from "../../lib/classroom/likeness.ts";
 import { parseCsv, type Result } from "../../lib/classroom/results.ts";
 import type { Notebook } from "../../lib/notebook/notebook.ts";

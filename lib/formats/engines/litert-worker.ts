@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runInThisContext } from "node:vm";
 import { parentPort } from "node:worker_threads";
-import type { EngineTensor } from "./run.ts";
+import type { EngineTensor } from "./engine.ts";
 
 /** What the thread is asked. */
 export type LiteRtRequest = { load: Uint8Array } | { run: readonly EngineTensor[] };

@@ -3,8 +3,8 @@
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
 import { answerOf } from "../../util/worker.ts";
+import { checkInputs, type LoadedInEngine, MissingEngineError } from "./engine.ts";
 import type { LiteRtAnswer, LiteRtRequest } from "./litert-worker.ts";
-import { checkInputs, type LoadedInEngine, MissingEngineError } from "./run.ts";
 
 /** Loads a .tflite file. */
 export async function openInLiteRt(bytes: Uint8Array): Promise<LoadedInEngine> {

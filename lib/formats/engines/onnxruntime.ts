@@ -1,7 +1,7 @@
 // onnxruntime in Node, by its package onnxruntime-node, an optional peer.
 import { mapFloats } from "../../util/floats.ts";
 import { elements } from "../../util/shape.ts";
-import { checkInputs, type LoadedInEngine, MissingEngineError } from "./run.ts";
+import { checkInputs, type LoadedInEngine, MissingEngineError } from "./engine.ts";
 
 type Runtime = typeof import("onnxruntime-node");
 
