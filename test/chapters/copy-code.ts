@@ -1,19 +1,12 @@
-// `npm run editions`: after code has changed in an English chapter, brings it into the Chinese edition, cell by cell.
-// Prose stays as it is, by the cells' ids; a Markdown cell that is new comes in English, for the tests to ask for. What
-// the kernel says of its language goes into both, so that a front end has nothing to change when it opens one.
+// `npm run editions`: after code has changed in an English chapter, brings it into the Chinese edition, cell by cell; a
+// Markdown cell that is new comes in English, for the tests to ask for. What the kernel says of its language goes into
+// both, so that a front end has nothing to change when it opens one.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { words } from "../../lib/book/words.ts";
-import { isSolution } from "../../lib/classroom/solutions.ts";
 import { kernelInfo } from "../../lib/kernel/node/info.ts";
-import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
+import { findChapters, readNotebook } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-
-/** A solution is code: only the word that it waits behind has a language. */
-const inChinese = (solution: string) =>
-  solution
-    .replace(`<summary>${words.en.solution}</summary>`, `<summary>${words.zh.solution}</summary>`)
-    .split(/(?<=\n)/);
+import { withCodeOf } from "./edition.ts";
 
 const chapters = await findChapters(join(packageRoot, "notebooks"));
 const language_info = Object.fromEntries(Object.entries(kernelInfo(false).language_info).sort());
@@ -30,15 +23,7 @@ for (const { path, slug } of chapters.filter(({ language }) => language === "zh"
   const twin = chapters.find((other) => other.language === "en" && other.slug === slug);
   if (!twin) throw new Error(`${path} has no English edition`);
   const [own, english] = [await readNotebook(path), await readNotebook(twin.path)];
-  const prose = new Map(
-    own.cells.filter((cell) => cell.cell_type === "markdown").map((cell) => [cell.id, cell]),
-  );
-  const cells = english.cells.map((cell) => {
-    const kept = cell.cell_type === "markdown" ? prose.get(cell.id) : undefined;
-    if (isSolution(cell)) return { ...cell, source: inChinese(textOf(cell.source)) };
-    return kept ? { ...cell, source: kept.source } : cell;
-  });
-  const [before, after] = [own, { ...english, cells }].map(
+  const [before, after] = [own, withCodeOf(own, english)].map(
     (notebook) => `${JSON.stringify(notebook, null, 1)}\n`,
   );
   if (before === after) continue;

@@ -7,6 +7,8 @@ import { solutionOf } from "../../lib/classroom/solutions.ts";
 import { type Cell, findChapters, type Notebook, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { textsOf } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import { withCodeOf } from "./edition.ts";
+import { code, markdown, notebook } from "./notebooks.ts";
 
 const folder = join(packageRoot, "notebooks");
 const han = "\\p{Script=Han}";
@@ -150,17 +152,26 @@ describe("the two editions", () => {
     );
     for (const chapter of chinese) {
       const twin = english.find(({ slug }) => slug === chapter.slug)!;
-      const shape = (notebook: Notebook) =>
-        notebook.cells.map(({ cell_type, id, metadata, source }) => [
-          `${cell_type} ${id}`,
-          metadata.tags ?? [],
-          solutionOf({ cell_type, metadata, source }) ?? (cell_type === "markdown" ? "" : textOf(source)),
-        ]);
       const [own, other] = [await readNotebook(chapter.path), await readNotebook(twin.path)];
-      assert.deepEqual(shape(own), shape(other), `${chapter.path} (npm run editions copies code into it)`);
-      assert.deepEqual(own.metadata, other.metadata, chapter.path);
+      assert.deepEqual(own, withCodeOf(own, other), `${chapter.path} (npm run editions copies code into it)`);
       for (const cell of own.cells) assert.equal(cell.outputs?.length ?? 0, 0, `${chapter.path} has outputs`);
     }
+  });
+
+  it("code that is copied leaves what the Chinese edition says around it, in solutions too", () => {
+    const solution = (word: string, code: string, more: string) => ({
+      ...markdown(
+        `<details><summary>${word}</summary>\n\n\`\`\`ts\n${code}\n\`\`\`\n\n${more}\n\n</details>`,
+        ["solution"],
+      ),
+      id: "solution-a",
+    });
+    const english = notebook(code("b"), solution("Solution", "const b = `$&`;", "It is new."));
+    const textOfSolution = (own: Notebook) => textOf(withCodeOf(own, english).cells[1].source);
+    assert.match(textOfSolution(notebook(code("a"))), /<summary>参考答案<.*It is new/s);
+    const own = notebook(code("a"), solution("参考答案", "const a = 1;", "这是新的。"));
+    assert.match(textOfSolution(own), /<summary>参考答案<.*\nconst b = `\$&`;\n.*这是新的。/s);
+    assert.equal(textOf(withCodeOf(own, english).cells[0].source), "b");
   });
 
   it("has code of at most 90 columns, as a page has room for", async () => {
