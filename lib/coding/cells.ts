@@ -103,15 +103,16 @@ export class CellCoder {
    * Which cells are kept.
    *
    * @param kept 1 or 0 by cell; filled in by a decoder
+   * @returns the kept cells in the order of {@link levels}; undefined where that is all of them
    */
-  positions(matrix: Matrix, kept: Uint8Array): void {
+  positions(matrix: Matrix, kept: Uint8Array): Int32Array | undefined {
     const coder = this.#coder;
     const { rows, cols } = matrix;
     const isVector = rows === 1;
     if (this.#all.code(coder, isVector ? 1 : 0, Number(!kept.includes(0))) === 1) {
       kept.fill(1);
       if (!isVector) this.#before = undefined;
-      return;
+      return undefined;
     }
     const liveCols = new Uint8Array(cols);
     const liveRows = new Uint8Array(rows);
@@ -130,7 +131,7 @@ export class CellCoder {
     }
     if (isVector) {
       kept.set(liveCols);
-      return;
+      return Int32Array.from(kept.keys()).filter((i) => kept[i] === 1);
     }
     const [, width, channels] = matrix.map;
     for (let r = 0; r < rows; r++) {
@@ -140,16 +141,18 @@ export class CellCoder {
       liveRows[r] = this.#rows.code(coder, context, liveRows[r]);
     }
     this.#before = liveCols;
-    this.#walkPositions(matrix, kept, liveRows, liveCols);
+    return this.#walkPositions(matrix, kept, liveRows, liveCols);
   }
 
-  #walkPositions(matrix: Matrix, kept: Uint8Array, liveRows: Uint8Array, liveCols: Uint8Array): void {
+  #walkPositions(matrix: Matrix, kept: Uint8Array, liveRows: Uint8Array, liveCols: Uint8Array): Int32Array {
     const coder = this.#coder;
     const { rows, cols } = matrix;
     const { order, beside } = walkOf(matrix, liveRows);
     const mixed = new Mixed([rows, cols, 128, 400, 1000, 512], { sets: 12 });
     const { contexts } = mixed;
     const inRow = new Uint32Array(rows + 1);
+    let found = new Int32Array(1024);
+    let count = 0;
     // The column being walked, and the one before; the last entry stands for nobody.
     let column = new Uint8Array(rows + 1);
     let last = new Uint8Array(rows + 1);
@@ -188,6 +191,14 @@ export class CellCoder {
         const cell = row * cols + c;
         const bit = mixed.code(coder, kept[cell], Math.min(near, 2) * 4 + Math.min(3, units >> 2));
         kept[cell] = bit;
+        if (bit === 1) {
+          if (count === found.length) {
+            const longer = new Int32Array(2 * count);
+            longer.set(found);
+            found = longer;
+          }
+          found[count++] = cell;
+        }
         column[row] = bit;
         inColumn += bit;
         inRow[row] += bit;
@@ -197,15 +208,17 @@ export class CellCoder {
       [column, last] = [last, column];
       column.fill(0);
     }
+    return found.subarray(0, count);
   }
 
   /**
    * The signed whole numbers of kept cells, none of them 0.
    *
+   * @param kept as {@link positions} gives them
    * @param most the greatest magnitude
    * @param levels by cell; filled in by a decoder
    */
-  levels(matrix: Matrix, kept: Uint8Array, levels: Int32Array, most: number): void {
+  levels(matrix: Matrix, kept: Int32Array | undefined, levels: Int32Array, most: number): void {
     const { rows, cols } = matrix;
     const coder = this.#coder;
     const { order, beside } = walkOf(matrix, new Uint8Array(rows).fill(1));
@@ -215,46 +228,62 @@ export class CellCoder {
     const tails = new Single(32 * 256);
     const column = new Int32Array(rows + 1);
     const rowLast = new Int32Array(rows);
-    for (let c = 0; c < cols; c++) {
-      column.fill(0);
-      let before = 0;
-      let sum = 0;
-      let count = 0;
-      for (let i = 0; i < order.length; i++) {
-        const row = order[i];
-        const cell = row * cols + c;
-        if (kept[cell] === 0) continue;
-        const at = 6 * row;
-        const [w, n, nw] = [column[beside[at]], column[beside[at + 1]], column[beside[at + 2]]];
-        const sign = 1 + Math.sign(rowLast[row]);
-        const places = signs.contexts;
-        places[0] = (1 + Math.sign(w)) * 9 + (1 + Math.sign(n)) * 3 + 1 + Math.sign(nw);
-        places[1] = sign * 3 + 1 + Math.sign(before);
-        places[2] = row;
-        places[3] = c;
-        const negative = signs.code(coder, Number(levels[cell] < 0));
-        const mean = Math.min(9, count === 0 ? 0 : 1 + Math.floor(sum / count));
-        const near = Math.min(8, sizeOf(w, most)) * 9 + Math.min(8, sizeOf(n, most));
-        // Small alphabets step by step; large ones by their number of bits, and then the bits.
-        const target = sizeOf(levels[cell], most);
-        let size = 1;
-        for (; size < steps; size++) {
-          const { contexts } = sizes;
-          contexts[0] = size * 81 + near;
-          contexts[1] = size * rows + row;
-          contexts[2] = size * cols + c;
-          contexts[3] = size * 20 + mean * 2 + negative;
-          contexts[4] = size * 2 + negative;
-          if (sizes.code(coder, Number(size < target), Number(size > 1)) === 0) break;
-        }
-        const magnitude = steps === most ? size : this.#tail(tails, size, Math.abs(levels[cell]));
-        levels[cell] = negative === 1 ? -magnitude : magnitude;
-        column[row] = levels[cell];
-        rowLast[row] = levels[cell];
-        before = levels[cell];
-        sum += size;
-        count++;
+    const total = kept?.length ?? rows * cols;
+    let [at, c] = [0, -1];
+    let [before, sum, count] = [0, 0, 0];
+    for (let i = 0; i < total; i++) {
+      let row: number;
+      let ends: boolean;
+      if (kept) {
+        const of = kept[i] % cols;
+        row = (kept[i] - of) / cols;
+        ends = of !== c;
+        if (ends) c = of;
+      } else {
+        ends = at === 0;
+        if (ends) c++;
+        row = order[at];
+        at = at + 1 === rows ? 0 : at + 1;
       }
+      if (ends) {
+        column.fill(0);
+        before = sum = count = 0;
+      }
+      const cell = row * cols + c;
+      const neighbours = 6 * row;
+      const [w, n, nw] = [
+        column[beside[neighbours]],
+        column[beside[neighbours + 1]],
+        column[beside[neighbours + 2]],
+      ];
+      const sign = 1 + Math.sign(rowLast[row]);
+      const places = signs.contexts;
+      places[0] = (1 + Math.sign(w)) * 9 + (1 + Math.sign(n)) * 3 + 1 + Math.sign(nw);
+      places[1] = sign * 3 + 1 + Math.sign(before);
+      places[2] = row;
+      places[3] = c;
+      const negative = signs.code(coder, Number(levels[cell] < 0));
+      const mean = Math.min(9, count === 0 ? 0 : 1 + Math.floor(sum / count));
+      const near = Math.min(8, sizeOf(w, most)) * 9 + Math.min(8, sizeOf(n, most));
+      // Small alphabets step by step; large ones by their number of bits, and then the bits.
+      const target = sizeOf(levels[cell], most);
+      let size = 1;
+      for (; size < steps; size++) {
+        const { contexts } = sizes;
+        contexts[0] = size * 81 + near;
+        contexts[1] = size * rows + row;
+        contexts[2] = size * cols + c;
+        contexts[3] = size * 20 + mean * 2 + negative;
+        contexts[4] = size * 2 + negative;
+        if (sizes.code(coder, Number(size < target), Number(size > 1)) === 0) break;
+      }
+      const magnitude = steps === most ? size : this.#tail(tails, size, Math.abs(levels[cell]));
+      levels[cell] = negative === 1 ? -magnitude : magnitude;
+      column[row] = levels[cell];
+      rowLast[row] = levels[cell];
+      before = levels[cell];
+      sum += size;
+      count++;
     }
   }
 

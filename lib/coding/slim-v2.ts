@@ -391,16 +391,20 @@ class TensorCoder {
         levels[i] = codes[i] - zeroPoint[at];
         if (--left === 0) [left, at] = [inner, next(at)];
       }
-    const kept = this.#levels(shape, levels, undefined, note);
-    for (let i = 0, left = inner, at = 0; i < size; i++) {
-      // Around 0 a level is its code, and of the zeros, which are most of a sparse kernel, there is nothing to check.
-      if (isCentred && kept[i] === 0) continue;
-      const code = levels[i] + zeroPoint[at];
+    const { cells: nonZero } = this.#levels(shape, levels, undefined, note);
+    const put = (i: number, zero: number) => {
+      const code = levels[i] + zero;
       if (code < low || code > high || (isSign && code === 0))
         throw new RangeError(`codes must be from ${low} to ${high}, got ${code} at index ${i}`);
       codes[i] = code;
-      if (!isCentred && --left === 0) [left, at] = [inner, next(at)];
-    }
+    };
+    // Around 0 a level is its code, and of the zeros, which are most of a sparse kernel, there is nothing to check.
+    if (isCentred && nonZero) for (let k = 0; k < nonZero.length; k++) put(nonZero[k], 0);
+    else
+      for (let i = 0, left = inner, at = 0; i < size; i++) {
+        put(i, zeroPoint[at]);
+        if (--left === 0) [left, at] = [inner, next(at)];
+      }
     return { ...grid, codes };
   }
 
@@ -427,7 +431,7 @@ class TensorCoder {
         levels[i] = code < below ? code - below : code - below + 1;
       }
     }
-    const kept = this.#levels(shape, levels, hasMask ? undefined : new Uint8Array(size).fill(1), note);
+    const { kept } = this.#levels(shape, levels, hasMask ? undefined : new Uint8Array(size).fill(1), note);
     const codes = codebook.length <= 256 ? new Uint8Array(size) : new Uint16Array(size);
     for (let i = 0; i < size; i++) {
       if (kept[i] === 0) continue;
@@ -458,17 +462,18 @@ class TensorCoder {
   }
 
   /**
-   * Signed whole numbers of which some are 0; returns which are not.
+   * Signed whole numbers of which some are 0.
    *
    * @param all given where none is 0: nothing has to be said of positions then
+   * @returns which are not 0, and their places; no places where that is all
    */
   #levels(
     shape: number[],
     levels: Int32Array,
     all: Uint8Array | undefined,
     note: (stream: string) => void,
-  ): Uint8Array {
-    if (levels.length === 0) return new Uint8Array(0);
+  ): { kept: Uint8Array; cells?: Int32Array } {
+    if (levels.length === 0) return { kept: new Uint8Array(0) };
     const matrix = this.#matrix(shape);
     let most = 1;
     const kept = all ?? new Uint8Array(levels.length);
@@ -479,11 +484,11 @@ class TensorCoder {
       if (level > most || -level > most) most = Math.abs(level);
     }
     most = checkInteger("greatest level", this.#cells.number(most), 1, 2 ** 17);
-    if (!all) this.#cells.positions(matrix, kept);
+    const cells = all ? undefined : this.#cells.positions(matrix, kept);
     note("positions");
-    this.#cells.levels(matrix, kept, levels, most);
+    this.#cells.levels(matrix, cells, levels, most);
     note("values");
-    return kept;
+    return { kept, cells };
   }
 }
 
