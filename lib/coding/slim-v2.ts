@@ -226,12 +226,14 @@ const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 /** Codes tensors one after the other; with a {@link BitDecoder} it makes them. */
 class TensorCoder {
   readonly #cells: CellCoder;
+  readonly #reads: boolean;
   #left: number;
   /** The columns of the last matrix: the channels of the next one's rows, where those are maps. */
   #channels = 0;
 
   constructor(coder: BitEncoder | BitDecoder, maxElements = Number.POSITIVE_INFINITY) {
     this.#cells = new CellCoder(coder);
+    this.#reads = coder instanceof BitDecoder;
     this.#left = maxElements;
   }
 
@@ -477,7 +479,9 @@ class TensorCoder {
     const matrix = this.#matrix(shape);
     let most = 1;
     const kept = all ?? new Uint8Array(levels.length);
-    for (let i = 0; i < levels.length; i++) {
+    // A reader's levels are still to come.
+    const given = this.#reads ? 0 : levels.length;
+    for (let i = 0; i < given; i++) {
       const level = levels[i];
       if (level === 0) continue;
       if (!all) kept[i] = 1;
