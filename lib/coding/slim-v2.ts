@@ -12,7 +12,7 @@ import { architectures } from "./architectures.ts";
 import { BitDecoder, BitEncoder } from "./binary-coder.ts";
 import { CellCoder, type Matrix, type RowMap } from "./cells.ts";
 import { fromRelative, toRelative } from "./relative-index.ts";
-import { type SlimModel, type SlimTensor, shapeOf, tensorKinds } from "./tensors.ts";
+import { checkDepth, type SlimModel, type SlimTensor, shapeOf, tensorKinds } from "./tensors.ts";
 
 export const magic2 = Uint8Array.from([0x53, 0x4c, 0x1a, 0x02]);
 
@@ -245,24 +245,25 @@ class TensorCoder {
    * @param given the tensor; a decoder is not given one
    * @param known its shape, where an architecture says it
    * @param note told where each stream ends
+   * @param depth in how many products it is a factor
    */
   tensor(
     given: SlimTensor | undefined,
     known: number[] | undefined,
     note: (stream: string) => void,
+    depth = 0,
   ): SlimTensor {
+    checkDepth(depth);
     const cells = this.#cells;
     const number = cells.number(given ? tensorKinds.indexOf(given.kind) : 0);
     const kind = tensorKinds[checkInteger("kind", number, 0, tensorKinds.length - 1)];
     const shape = known ?? this.#shape(given && shapeOf(given));
     const size = elements(shape);
-    if (kind !== "lowrank") {
-      if (!(size <= this.#left))
-        throw new RangeError(
-          `there are ${size} numbers, ${Math.max(0, this.#left)} are left of what maxElements allows`,
-        );
-      this.#left -= size;
-    }
+    if (!(size <= this.#left))
+      throw new RangeError(
+        `there are ${size} numbers, ${Math.max(0, this.#left)} are left of what maxElements allows`,
+      );
+    this.#left -= size;
     const of = <Kind extends SlimTensor["kind"]>() =>
       given as Extract<SlimTensor, { kind: Kind }> | undefined;
     switch (kind) {
@@ -285,8 +286,8 @@ class TensorCoder {
         return this.#codebook(shape, of<"codebook">(), note);
       case "lowrank": {
         const product = of<"lowrank">();
-        const a = this.tensor(product?.a, undefined, (stream) => note(`a.${stream}`));
-        const b = this.tensor(product?.b, undefined, (stream) => note(`b.${stream}`));
+        const a = this.tensor(product?.a, undefined, (stream) => note(`a.${stream}`), depth + 1);
+        const b = this.tensor(product?.b, undefined, (stream) => note(`b.${stream}`), depth + 1);
         const [left, right] = [shapeOf(a), shapeOf(b)];
         const fits =
           left.length === 2 && right.length === 2 && left[1] === right[0] && size === left[0] * right[1];

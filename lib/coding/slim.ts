@@ -15,6 +15,7 @@ import { elements } from "../util/shape.ts";
 import { decodeVersion2, encodeVersion2, magic2, NotInVersion2, WrongFile } from "./slim-v2.ts";
 import { type Coding, codings, decodeSymbols, encodeSymbols } from "./symbols.ts";
 import {
+  checkDepth,
   type Numbers,
   putTogether,
   type SlimModel,
@@ -48,8 +49,8 @@ export interface SlimOptions {
 /** How a file is read. */
 export interface ReadSlimOptions {
   /**
-   * How many numbers all tensors together may have. By default 2^24 + 4,096 for each byte of the file: more than any
-   * network has that was compressed, and little enough to read a file that lies.
+   * How many numbers all tensors together may have, a product's beside those of its factors. By default 2^22 + 1,024 for
+   * each byte of the file: more than any network has that was compressed, and so few that a file that lies costs a second.
    */
   maxElements?: number;
 }
@@ -152,7 +153,12 @@ function encodeVersion1(model: SlimModel, coding: Coding | "auto"): Uint8Array {
 }
 
 /** A tensor's entry in the header and its streams, in the smallest of the forms it may take. */
-function encodeTensor(tensor: SlimTensor, coding: Coding | "auto"): { header: object; chunks: Uint8Array[] } {
+function encodeTensor(
+  tensor: SlimTensor,
+  coding: Coding | "auto",
+  depth = 0,
+): { header: object; chunks: Uint8Array[] } {
+  checkDepth(depth);
   const encoded = variants(tensor).map((variant) => {
     const { fields, streams, factors } = takeApart(variant);
     const chunks: Uint8Array[] = [];
@@ -168,7 +174,7 @@ function encodeTensor(tensor: SlimTensor, coding: Coding | "auto"): { header: ob
     });
     const header: Record<string, unknown> = { ...fields, streams: entries };
     if (factors) {
-      const parts = factors.map((factor) => encodeTensor(factor, coding));
+      const parts = factors.map((factor) => encodeTensor(factor, coding, depth + 1));
       header.factors = parts.map((part) => part.header);
       for (const part of parts) chunks.push(...part.chunks);
     }
@@ -222,7 +228,7 @@ export async function readSlim(path: string, options: ReadSlimOptions = {}): Pro
 function parse(
   bytes: Uint8Array,
   file: string,
-  { maxElements = 2 ** 24 + 4096 * bytes.length }: ReadSlimOptions,
+  { maxElements = 2 ** 22 + 1024 * bytes.length }: ReadSlimOptions,
 ): { model: SlimModel; parts: SlimPart[] } {
   checkInteger("maxElements", maxElements, 0);
   if (magic2.every((byte, i) => bytes[i] === byte)) {
@@ -275,6 +281,7 @@ function parseVersion1(
     let at = start;
 
     const tensor = (fields: Record<string, unknown>, name: string, prefix: string): SlimTensor => {
+      checkDepth(prefix.length / "a.".length);
       const entries = [...checkList<Entry>("streams", fields.streams ?? [])];
       const factors = [...checkList<Record<string, unknown>>("factors", fields.factors ?? [])];
       for (const entry of entries) checkList("a stream", entry);
@@ -312,7 +319,7 @@ function parseVersion1(
         },
       };
       try {
-        if (fields.kind !== "lowrank" && Array.isArray(fields.shape)) {
+        if (Array.isArray(fields.shape)) {
           left -= fields.shape.reduce((product: number, n) => product * n, 1);
           if (left < 0)
             throw new RangeError(`there are more than maxElements = ${maxElements} numbers up to here`);

@@ -363,6 +363,11 @@ function gridSymbols(grid: Grid): { from: number; step: number; alphabet: number
   return { from: low, step: 1, alphabet: high - low + 1 };
 }
 
+/** Products in products, more than anybody writes: each takes a reader one call deeper. */
+export function checkDepth(depth: number): void {
+  if (depth > 16) throw new RangeError("products lie in products, more than 16 deep");
+}
+
 function checkProduct(shape: number[], a: number[], b: number[]): void {
   const fits = a.length === 2 && b.length === 2 && a[1] === b[0] && sizeOf(shape) === a[0] * b[1];
   if (!fits)

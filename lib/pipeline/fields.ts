@@ -5,8 +5,8 @@ import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
 /** Throws a RangeError that names the field unless its value will do; `step` has the other fields. */
 export type Check = (name: string, value: never, step: Record<string, unknown>) => void;
 
-/** A whole number. */
-export const whole = (min: number, max?: number): Check => {
+/** A whole number, as exact as numbers get. */
+export const whole = (min: number, max = Number.MAX_SAFE_INTEGER): Check => {
   return (name, value) => checkInteger(name, value, min, max);
 };
 
@@ -41,13 +41,16 @@ export const layerName: Check = (name, value) => {
 
 /** One value for all layers, or one for each by name. */
 export const perLayer = (check: Check): Check => {
+  const named = byLayer("a number, or a number for each layer by name", check);
+  return (name, value, step) => (typeof value === "number" ? check : named)(name, value as never, step);
+};
+
+/** A value for each layer by name; `what` says so in messages. */
+export const byLayer = (what: string, check: Check): Check => {
   return (name, value, step) => {
-    if (typeof value === "number") return check(name, value as never, step);
     const given = value as unknown;
     if (typeof given !== "object" || given === null || Array.isArray(given))
-      throw new RangeError(
-        `${name} must be a number, or a number for each layer by name, got ${shown(value)}`,
-      );
+      throw new RangeError(`${name} must be ${what}, got ${shown(value)}`);
     if (Object.keys(given).length === 0) throw new RangeError(`${name} must name at least one layer`);
     for (const [layer, one] of Object.entries(given)) check(`${name}.${layer}`, one as never, step);
   };

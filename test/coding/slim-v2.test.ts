@@ -319,6 +319,37 @@ describe("4 The .slim file, version 2", () => {
         `version ${version}`,
       );
       assert.equal(slimWeights(decodeSlim(honest, "f", { maxElements: 120_000 })).b.length, 60_000);
+      // What a product stands for counts as well: 181 bytes took 3.5 GB.
+      const thin: SlimTensor = { kind: "lowrank", shape: [300, 200], a: zeros([300, 1]), b: zeros([1, 200]) };
+      const product = encodeSlim({ tensors: { thin } }, { version });
+      assert.throws(() => decodeSlim(product, "f", { maxElements: 60_499 }), /maxElements/);
+      assert.equal(slimWeights(decodeSlim(product, "f", { maxElements: 60_500 })).thin.length, 60_000);
+      let deep = zeros([1, 1]);
+      for (let i = 0; i < 16; i++) deep = { kind: "lowrank", shape: [1, 1], a: deep, b: zeros([1, 1]) };
+      assert.deepEqual(decodeSlim(encodeSlim({ tensors: { deep } }, { version })).tensors.deep, deep);
     }
+  });
+
+  it("a few bytes that stand for millions of numbers are refused by default, whatever they are", () => {
+    const none = { gaps: new Uint8Array(), values: new Float32Array() };
+    const zeros = (shape: number[]): SlimTensor => ({
+      kind: "relative",
+      shape,
+      entries: { bits: 8, length: shape[0] * shape[1], ...none },
+    });
+    const many: SlimTensor[] = [
+      zeros([5000, 1000]),
+      { kind: "codebook", shape: [5000, 1000], codes: new Uint8Array(5e6), codebook: Float32Array.of(1) },
+      { kind: "lowrank", shape: [30_000, 30_000], a: zeros([30_000, 1]), b: zeros([1, 30_000]) },
+    ];
+    for (const version of [1, 2] as const)
+      for (const tensor of many) {
+        const bytes = encodeSlim({ tensors: { tensor } }, { version });
+        assert.throws(() => decodeSlim(bytes), /maxElements/, `version ${version}, ${tensor.kind}`);
+      }
+    let deep = zeros([1, 1]);
+    for (let i = 0; i < 17; i++) deep = { kind: "lowrank", shape: [1, 1], a: deep, b: zeros([1, 1]) };
+    for (const version of [1, 2] as const)
+      assert.throws(() => encodeSlim({ tensors: { deep } }, { version }), /16 deep/);
   });
 });

@@ -485,6 +485,22 @@ describe("2.3 pipeline: recipes", () => {
       [{ technique: "fineTune", epochs: 1.5 }],
       /step 1 \(fineTune\): epochs must be a whole number .* got 1.5/,
     ],
+    [[{ technique: "fineTune", epochs: 1e300 }], /epochs must be a whole number .* got 1e\+300/],
+    [
+      [{ technique: "fineTune", epochs: 2 ** 53 + 2 }],
+      /epochs must be a whole number .* got 9007199254740994/,
+    ],
+    [
+      [{ technique: "factorize", plan: [] }],
+      /step 1 \(factorize\): plan must be factors for each layer by name, got Array\(0\)/,
+    ],
+    [[{ technique: "factorize", plan: { fc1: "x" } }], /plan\.fc1 must be an object, got "x"/],
+    [[{ technique: "factorize", plan: { fc1: { method: "svd" } } }], /plan\.fc1\.rank is missing/],
+    [
+      [{ technique: "factorize", plan: { fc1: { method: "tucker2", rankIn: 2, rankOut: 0.5 } } }],
+      /plan\.fc1\.rankOut must be a whole number .* got 0\.5/,
+    ],
+    [[{ technique: "factorize", plan: {} }], /plan must name at least one layer/],
   ];
   for (const [what, message] of bad) {
     it(`says what is wrong: ${JSON.stringify(what)}`, () => {
@@ -498,6 +514,11 @@ describe("2.3 pipeline: recipes", () => {
     await rejects(
       [{ technique: "quantize", bits: 4, layers: ["conv1"] }],
       /step 1 \(quantize\): layer must be one of "fc1", "fc2", "fc3", got "conv1"/,
+    );
+    // As a file may have it: a name that is everywhere, and no layer's.
+    await rejects(
+      JSON.parse('[{"technique":"quantize","bits":{"__proto__":4}}]'),
+      /step 1 \(quantize\): layer must be one of "fc1", "fc2", "fc3", got "__proto__"/,
     );
     await rejects(
       [

@@ -16,8 +16,7 @@ import {
   weightsOf,
 } from "../../nn/index.ts";
 import { clusterWeights, type Quantized, quantize } from "../../quantization/index.ts";
-import { shown } from "../../util/check.ts";
-import { layerNames, number, oneOf, share, whole } from "../fields.ts";
+import { byLayer, checkFields, layerNames, number, oneOf, share, whole } from "../fields.ts";
 import { project } from "../hold.ts";
 import { axesOf, type Common, copied, layersOf, type Technique } from "../technique.ts";
 
@@ -44,10 +43,17 @@ export const factorize: Technique<Factorize> = {
     energy: share,
     budget: number(Number.MIN_VALUE),
     accuracyFloor: share,
-    plan: (name, value) => {
-      if (typeof value !== "object" || value === null)
-        throw new RangeError(`${name} must give factors for each layer by name, got ${shown(value)}`);
-    },
+    plan: byLayer("factors for each layer by name", (name, value: unknown) => {
+      const isTucker = Object(value).method === "tucker2";
+      const ranks = isTucker ? ["rankIn", "rankOut"] : ["rank"];
+      checkFields(value as object, name, {
+        needed: ["method", ...ranks],
+        fields: {
+          method: oneOf(...denseMethods, ...convMethods),
+          ...Object.fromEntries(ranks.map((rank) => [rank, whole(1)])),
+        },
+      });
+    }),
     dense: oneOf(...denseMethods, "none"),
     conv: oneOf(...convMethods, "none"),
     layers: layerNames,
