@@ -238,6 +238,37 @@ describe("formats: Keras in", function () {
     );
   });
 
+  it("what would keep the library busy for ever, or take gigabytes, is refused by name", async () => {
+    const bytes = Buffer.from(await bytesOf("nested.h5"));
+    const heap = bytes.indexOf("GCOL");
+    const refusedHeap = (change: (copy: Buffer) => void, problem: RegExp) => {
+      const copy = Buffer.from(bytes);
+      change(copy);
+      return assert.rejects(importKeras(new Uint8Array(copy)), refusal(problem));
+    };
+    const object = (copy: Buffer, index: number, size: bigint) => {
+      copy.writeUInt16LE(index, heap + 16);
+      copy.writeBigUInt64LE(size, heap + 24);
+    };
+    const wrong = new RegExp(`the heap at byte ${heap} has an object of \\d+ bytes at ${heap + 16}`);
+    for (const size of [0n, 8n, 2n ** 64n - 16n]) await refusedHeap((copy) => object(copy, 0, size), wrong); // it went on at the same byte, or before it
+    await refusedHeap((copy) => object(copy, 1, 2n ** 63n), wrong);
+    await refusedHeap((copy) => copy.writeUInt8(4, 14), /lengths of 4 bytes/);
+    // One text of 60,000 characters, and a thousand entries that are all this one.
+    const h5: typeof import("h5wasm") = await import("h5wasm");
+    const { FS } = await h5.ready;
+    const file = new h5.File("/many.h5", "w", { libver: ["earliest", "latest"] });
+    file.create_attribute("model_config", "{}");
+    const text = "x".repeat(60_000);
+    file.create_group("model_weights").create_attribute("layer_names", [text, ...Array(999).fill("")]);
+    file.close();
+    const many = Buffer.from(FS.readFile("/many.h5"));
+    const entry = many.indexOf(Buffer.from(Uint32Array.of(text.length).buffer));
+    for (let i = 1; i < 1000; i++) many.copy(many, entry + 16 * i, entry, entry + 16);
+    await assert.rejects(importKeras(new Uint8Array(many)), refusal(/takes too much memory/));
+    await importKeras(bytes);
+  });
+
   it("damaged files are refused or read; good ones are read afterwards", async () => {
     for (const name of ["nested.h5", "standardized.keras"]) {
       const bytes = await bytesOf(name);

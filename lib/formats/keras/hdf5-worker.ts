@@ -14,7 +14,12 @@ export interface H5Request {
 }
 
 /** What it answers: that it is ready, or cannot be; what is in a file, or what is wrong with it. */
-export type H5Answer = { ready: true } | { missing: string } | { root: H5Group } | { refused: string };
+export type H5Answer =
+  | { ready: true }
+  | { missing: string }
+  | { root: H5Group }
+  /** `isLast` where the library has gone down with the file, and the thread reads no more. */
+  | { refused: string; isLast: boolean };
 
 type H5 = typeof import("h5wasm");
 
@@ -26,6 +31,16 @@ const passedBy = new Set(["optimizer_weights", "optimizer", "_optimizer"]);
 
 let files = 0;
 
+/** What the library's memory may grow to, in bytes: a damaged file of 41 KB has asked for a gigabyte. */
+let mostMemory = Number.POSITIVE_INFINITY;
+const { grow } = WebAssembly.Memory.prototype;
+// The library has this thread to itself, and takes a refusal for memory that is not there.
+WebAssembly.Memory.prototype.grow = function (pages: number): number {
+  if (this.buffer.byteLength + 2 ** 16 * pages > mostMemory)
+    throw new RangeError("more memory than the file can need");
+  return grow.call(this, pages);
+};
+
 /** A name that no bundler follows. */
 const name = "h5wasm";
 
@@ -33,6 +48,8 @@ async function read(h5: H5, { bytes, file }: H5Request): Promise<H5Group> {
   const { FS } = await h5.ready;
   // h5wasm keeps what it once opened by its path.
   const path = `/slimlab-${files++}.h5`;
+  // Its own 18 MB, and what is read, which may be as much as `Walk` allows.
+  mostMemory = 2 ** 25 + 12 * bytes.length;
   let opened: H5File | undefined;
   try {
     FS.writeFile(path, bytes);
@@ -54,6 +71,7 @@ async function read(h5: H5, { bytes, file }: H5Request): Promise<H5Group> {
 
 /** The last line of what the library says, its innermost reason. */
 function reasonOf(error: unknown): string {
+  if (error instanceof WebAssembly.RuntimeError) return `reading it takes too much memory (${error.message})`;
   const lines = String((error as Error | undefined)?.message ?? error).split("\n");
   const reasons = lines.flatMap((line) => /^\s*#\d+: .*?\(\): (.*)$/.exec(line)?.[1] ?? []);
   return (reasons.at(-1) ?? lines[0]).slice(0, 200);
@@ -72,9 +90,9 @@ class Walk {
   group(group: InstanceType<H5["Group"]>, depth: number): H5Group {
     if (depth > deepest) refuse(this.#file, `has groups in groups, more than ${deepest} deep`);
     const attributes = new Map(
-      Object.entries(group.attrs).map(([key, { metadata, value }]) => {
-        this.#take(elements(metadata.shape ?? []) * metadata.size);
-        return [key, plain(value)];
+      Object.entries(group.attrs).map(([key, attribute]) => {
+        this.#take(elements(attribute.metadata.shape ?? []) * attribute.metadata.size);
+        return [key, plain(attribute.value)];
       }),
     );
     const groups = new Map<string, H5Group>();
@@ -136,7 +154,9 @@ async function start(): Promise<void> {
     try {
       port.postMessage({ root: await read(h5, request) } satisfies H5Answer);
     } catch (error) {
-      port.postMessage({ refused: (error as Error).message } satisfies H5Answer);
+      const { message, cause } = error as Error;
+      const isLast = cause instanceof WebAssembly.RuntimeError;
+      port.postMessage({ refused: message, isLast } satisfies H5Answer);
     }
   });
   port.postMessage({ ready: true } satisfies H5Answer);

@@ -5,6 +5,7 @@ import { answerOf, TooLate } from "../../util/worker.ts";
 import { FormatError, refuse } from "../error.ts";
 import type { Constant } from "../import/builder.ts";
 import type { H5Answer, H5Request } from "./hdf5-worker.ts";
+import { checkHeaps } from "./heaps.ts";
 
 /** A group with what is in it. */
 export interface H5Group {
@@ -14,7 +15,7 @@ export interface H5Group {
 }
 
 /** How long a file may take, in milliseconds: good ones take some 20 for a megabyte. */
-const patience = (bytes: number) => 5000 + bytes / 1000;
+const patience = (bytes: number) => 2000 + bytes / 1000;
 
 let thread: Promise<Worker> | undefined;
 /** Files are read one after the other. */
@@ -27,7 +28,10 @@ let turn: Promise<unknown> = Promise.resolve();
  * @throws FormatError for what is damaged, or takes more than ten times the file's size; Error where h5wasm is missing
  */
 export function readHdf5(bytes: Uint8Array, file: string): Promise<H5Group> {
-  const result = turn.then(() => read({ bytes, file }));
+  const result = turn.then(() => {
+    checkHeaps(bytes, file);
+    return read({ bytes, file });
+  });
   turn = result.catch(() => undefined);
   return result;
 }
@@ -50,6 +54,10 @@ async function read(request: H5Request): Promise<H5Group> {
   try {
     const found = await answer;
     if ("root" in found) return found.root;
+    if (found.isLast) {
+      thread = undefined;
+      await worker.terminate();
+    }
     throw new FormatError(found.refused);
   } catch (error) {
     if (error instanceof FormatError) throw error;
