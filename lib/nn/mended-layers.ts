@@ -1,5 +1,5 @@
 // What TensorFlow.js 4.22's layers forget or leave out, put right on their classes.
-import { depthwiseConv2d, layers, type Shape, type Tensor4D, tidy } from "#tfjs";
+import { depthwiseConv2d, LayersModel, layers, type Shape, type Tensor4D, tidy } from "#tfjs";
 
 // It forgets a separable convolution's multiplier in its settings: copies and saved models would lose it.
 const separable = Object.getPrototypeOf(
@@ -36,4 +36,29 @@ depthwise.computeOutputShape = function (shape: Shape) {
   // A window with gaps reaches as far as a larger one.
   const kernelSize = [this.kernelSize].flat().map((n: number, i: number) => (n - 1) * [high, wide][i] + 1);
   return computeOutputShape.call(Object.create(this, { kernelSize: { value: kernelSize } }), shape);
+};
+
+/** What a network knows of a layer in it, and of the calls that are its own. */
+interface Called {
+  name: string;
+  inboundNodes: unknown[];
+  _refCount: number;
+}
+
+// Layers count their calls, and a network gives back one: what it calls twice would stay in memory for good.
+const container = Object.getPrototypeOf(LayersModel.prototype);
+const { dispose } = container;
+container.dispose = function (this: {
+  layers: Called[];
+  containerNodes: Set<string>;
+  _refCount: number;
+}) {
+  if (this._refCount === 1) {
+    for (const layer of this.layers) {
+      const isOwn = (_: unknown, i: number) => this.containerNodes.has(`${layer.name}_ib-${i}`);
+      const calls = layer.inboundNodes.filter(isOwn).length;
+      if (calls > 1) layer._refCount = Math.max(1, layer._refCount - (calls - 1));
+    }
+  }
+  return dispose.call(this);
 };

@@ -196,6 +196,36 @@ describe("nn: what TensorFlow.js cannot train", () => {
       assert.ok(Math.abs(value - expected[i]) < 1e-5, `${value} for ${expected[i]}`);
   });
 
+  it("a network gives back its memory, however often it calls its layers and the networks in it", () => {
+    const inner = () =>
+      tf.sequential({ layers: [layers.dense({ units: 4, inputShape: [4] }), layers.dense({ units: 4 })] });
+    const networks: Record<string, () => tf.LayersModel> = {
+      "a layer called three times": () => {
+        const [x, dense] = [tf.input({ shape: [4] }), layers.dense({ units: 4 })];
+        return tf.model({ inputs: x, outputs: apply(dense, apply(dense, apply(dense, x))) });
+      },
+      "a network called on two inputs": () => {
+        const [x, y, tower] = [tf.input({ shape: [4] }), tf.input({ shape: [4] }), inner()];
+        const both = [x, y].map((input) => tower.apply(input) as Tensor);
+        return tf.model({ inputs: [x, y], outputs: apply(layers.add(), ...both) });
+      },
+      "a network in a network in a network": () =>
+        tf.sequential({ layers: [tf.sequential({ layers: [inner()] }), layers.dense({ units: 2 })] }),
+    };
+    for (const [what, make] of Object.entries(networks)) {
+      const { numTensors } = tf.memory();
+      const model = make();
+      const copy = cloneModel(model);
+      model.dispose();
+      tf.tidy(() => {
+        copy.predict(copy.inputs.map(() => tf.zeros([1, 4])));
+      });
+      assert.ok(tf.memory().numTensors > numTensors);
+      copy.dispose();
+      assert.equal(tf.memory().numTensors, numTensors, what);
+    }
+  });
+
   it("a recurrent layer's states go on through quantized activations", async () => {
     await useBackend("wasm");
     const model = build([5, 3], (x) => {
