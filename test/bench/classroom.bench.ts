@@ -19,6 +19,7 @@ import { notebook, save } from "../chapters/notebooks.ts";
 import { handedOut, perfect } from "../classroom/setting.ts";
 import { Redis } from "../queue/redis.ts";
 import type { Row } from "./index.ts";
+import { median } from "./median.ts";
 
 export const title = "Classroom: a class's submissions graded (11)";
 
@@ -29,8 +30,6 @@ async function seconds(work: () => Promise<unknown>): Promise<number> {
   await work();
   return (performance.now() - begin) / 1000;
 }
-
-const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 /** The chapter as students hand it in who have solved it. */
 async function solvedChapter(): Promise<Notebook> {

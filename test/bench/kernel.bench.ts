@@ -12,6 +12,7 @@ import {
 } from "../../lib/kernel/client.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import type { Row } from "./index.ts";
+import { median } from "./median.ts";
 
 export const title = "The kernel, against other kernels";
 
@@ -128,10 +129,6 @@ const unchecked: Kernel = { ...ours, name: "ours, checking off", start: { args: 
 
 const pause = (milliseconds: number) =>
   new Promise<undefined>((resolve) => setTimeout(resolve, milliseconds));
-
-function median(times: number[]): number {
-  return times.sort((a, b) => a - b)[times.length >> 1];
-}
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
   const started = performance.now();

@@ -2,12 +2,9 @@ import { execFileSync } from "node:child_process";
 import { factorize, randomizedSvd, svd } from "../../lib/lowrank/index.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import type { Row } from "./index.ts";
+import { median } from "./median.ts";
 
 export const title = "Low rank (3.3)";
-
-function median(times: number[]): number {
-  return times.sort((a, b) => a - b)[times.length >> 1];
-}
 
 function timed(work: () => unknown, runs: number): number {
   work();

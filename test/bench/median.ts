@@ -1,5 +1,10 @@
 // How benches time a call.
 
+/** The middle one of some numbers. */
+export function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
+}
+
 /** The median time of `runs` calls in ms, after `warmUp` of them. */
 export function medianTime(work: () => unknown, runs: number, warmUp: number): number {
   for (let i = 0; i < warmUp; i++) work();
@@ -8,5 +13,5 @@ export function medianTime(work: () => unknown, runs: number, warmUp: number): n
     work();
     return performance.now() - start;
   });
-  return times.sort((a, b) => a - b)[runs >> 1];
+  return median(times);
 }

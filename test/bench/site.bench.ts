@@ -13,6 +13,7 @@ import { startBrowser } from "../book/browser.ts";
 import { WebSession } from "../kernel/web.ts";
 import { resultOf, siteKernel } from "../site/running.ts";
 import type { Row } from "./index.ts";
+import { median } from "./median.ts";
 
 export const title = "Site: the workbook in a browser";
 
@@ -113,7 +114,7 @@ const timed = (session: WebSession, rounds: number, name: "check" | "complete"):
       },
       [rounds, name] as const,
     )
-    .then((times) => times.sort((a, b) => a - b)[rounds >> 1]);
+    .then(median);
 
 async function kernel(report: (row: Row) => void): Promise<void> {
   const session = await WebSession.start(false, await siteKernel());
