@@ -2,7 +2,7 @@
 // and model.weights.h5; a .h5 file has the settings in an attribute.
 import { unzipSync } from "fflate";
 import { refuse } from "../error.ts";
-import type { H5Group } from "./hdf5.ts";
+import type { H5Group } from "./hdf5-messages.ts";
 
 export interface KerasFile {
   /** The network as Keras's `get_config` has it, with its class. */

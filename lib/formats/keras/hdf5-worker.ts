@@ -5,21 +5,7 @@ import { mapFloats } from "../../util/floats.ts";
 import { elements } from "../../util/shape.ts";
 import { FormatError, refuse } from "../error.ts";
 import type { Constant } from "../import/builder.ts";
-import type { H5Group } from "./hdf5.ts";
-
-/** What the thread is asked. */
-export interface H5Request {
-  bytes: Uint8Array;
-  file: string;
-}
-
-/** What it answers: that it is ready, or cannot be; what is in a file, or what is wrong with it. */
-export type H5Answer =
-  | { ready: true }
-  | { missing: string }
-  | { root: H5Group }
-  /** `isLast` where the library has gone down with the file, and the thread reads no more. */
-  | { refused: string; isLast: boolean };
+import type { H5Answer, H5Group, H5Request } from "./hdf5-messages.ts";
 
 type H5 = typeof import("h5wasm");
 

@@ -3,16 +3,8 @@
 import { Worker } from "node:worker_threads";
 import { answerOf, TooLate } from "../../util/worker.ts";
 import { FormatError, refuse } from "../error.ts";
-import type { Constant } from "../import/builder.ts";
-import type { H5Answer, H5Request } from "./hdf5-worker.ts";
+import type { H5Answer, H5Group, H5Request } from "./hdf5-messages.ts";
 import { checkHeaps } from "./heaps.ts";
-
-/** A group with what is in it. */
-export interface H5Group {
-  attributes: ReadonlyMap<string, unknown>;
-  groups: ReadonlyMap<string, H5Group>;
-  arrays: ReadonlyMap<string, Constant>;
-}
 
 /** How long a file may take, in milliseconds: good ones take some 20 for a megabyte. */
 const patience = (bytes: number) => 2000 + bytes / 1000;

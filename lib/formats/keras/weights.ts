@@ -4,7 +4,7 @@ import { shown } from "../../util/check.ts";
 import type { Constant } from "../import/builder.ts";
 import type { KerasFile } from "./archive.ts";
 import { isContainer, layersOf } from "./calls.ts";
-import type { H5Group } from "./hdf5.ts";
+import type { H5Group } from "./hdf5-messages.ts";
 import type { KerasEntry } from "./settings.ts";
 
 /** A weight with the last part of its name, where the file has one. */
