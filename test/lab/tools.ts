@@ -1,5 +1,5 @@
 // What the tests in this folder stand on: a real Chromium, a real Jupyter, and a server of its own for each suite.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -10,6 +10,7 @@ import { labRequirements, labVenv, prepareLab } from "../../lib/install/lab.ts";
 import { venvIsReady, venvProgram } from "../../lib/install/venv.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserFlags } from "../book/browser.ts";
+import { lackingIn } from "../python.ts";
 
 /** Under CI a missing tool is a failure; elsewhere the tests that need it are skipped, and say so. */
 export function missing(suite: Mocha.Context, what: string): never {
@@ -37,13 +38,12 @@ export async function needLab(suite: Mocha.Context, ...modules: string[]): Promi
   }
   lab ??= prepareLab();
   const venv = await lab;
-  for (const module of modules) {
-    if (spawnSync(venvProgram(venv, "python"), ["-c", `import ${module}`]).status !== 0) {
-      missing(
-        suite,
-        `Python's ${module} (install it with: ${venvProgram(venv, "pip")} install -r test/lab/requirements.txt)`,
-      );
-    }
+  const lacking = lackingIn(venvProgram(venv, "python"), modules);
+  if (lacking.length > 0) {
+    missing(
+      suite,
+      `Python's ${lacking.join(", ")} (install with: ${venvProgram(venv, "pip")} install -r test/lab/requirements.txt)`,
+    );
   }
   return venv;
 }
