@@ -183,35 +183,64 @@ describe(".ci/run", function () {
     assert.equal(never.code, 1);
   });
 
-  it("runs two parts side by side, and says of each what failed", async () => {
+  it("does the jobs of a queue side by side, and says of each what failed", async () => {
+    // What each of two jobs waits for, the other one makes: neither would end alone.
+    const meet = (own: string, other: string) =>
+      `touch "${folder}/${own}"; until [[ -e "${folder}/${other}" ]]; do sleep 0.1; done`;
     const { code, lines, text } = await bash(
-      `long() { suite long ${mocha("flaky", "broken")}; check bad false; check good true; }
-       aside long; suite short ${mocha("steady", "hooked")}; together; finish`,
+      `long() { ${meet("long", "short")}; suite long ${mocha("flaky", "broken")}; check bad false; check good true; }
+       short() { ${meet("short", "long")}; suite "$1" ${mocha("steady", "hooked")}; }
+       queue 2 long "short named" "check late true" "check later true"; finish`,
     );
-    assert.equal(lines.at(-1), "7 passed, 2 failed, 1 skipped", text);
+    assert.equal(lines.at(-1), "9 passed, 2 failed, 1 skipped", text);
     assert.equal(code, 1);
     const end = lines.slice(lines.findIndex((line) => line.startsWith("=== done")));
-    assert.deepEqual(
-      end.filter((line) => /^(FAILED|flaky)/.test(line)),
-      [
-        `FAILED: ${shown("broken")}: broken never holds`,
-        "FAILED: bad",
-        `flaky: ${shown("hooked")}: hooked "before all" hook: once`,
-        `flaky: ${shown("flaky")}: flaky falls over at first`,
-      ],
-    );
+    assert.deepEqual(end.filter((line) => /^(FAILED|flaky)/.test(line)).sort(), [
+      `FAILED: ${shown("broken")}: broken never holds`,
+      "FAILED: bad",
+      `flaky: ${shown("flaky")}: flaky falls over at first`,
+      `flaky: ${shown("hooked")}: hooked "before all" hook: once`,
+    ]);
+    for (const name of ["long", "named", "late", "later"])
+      assert.equal(lines.filter((line) => line.startsWith(`=== ${name} `)).length, 1, `${name} is done once`);
   });
 
-  it("fails where a part beside broke off, and runs it also where the first part never began", async () => {
-    const broken = await bash(
-      `long() { exit 3; }; aside long; suite short ${mocha("steady")}; together; finish`,
-    );
+  it("fails where a lane breaks off, and the others do what is left", async () => {
+    const broken = await bash(`bad() { exit 3; }; queue 2 bad "suite short ${mocha("steady")}"; finish`);
     assert.deepEqual(broken.lines.slice(-2), [
-      "FAILED: the parts aside broke off",
+      "FAILED: a lane of the queue broke off",
       "2 passed, 1 failed, 1 skipped",
     ]);
-    const none = await bash(`aside suite long ${mocha("steady")}; suite none true; together; finish`);
+    assert.equal(broken.code, 1);
+    const none = await bash(`queue 3 "suite long ${mocha("steady")}" "suite none true"; finish`);
     assert.equal(none.lines.at(-1), "2 passed, 1 failed, 1 skipped");
+    const all = await bash(`bad() { exit 3; }; queue 1 bad "check never true"; finish`);
+    assert.deepEqual(all.lines.slice(-2), ["FAILED: a lane of the queue broke off", "0 passed, 1 failed"]);
+  });
+
+  it("a job waits for an earlier one, whether that ends or breaks off", async () => {
+    const jobs = (first: string) =>
+      `first() { sleep 1; ${first}; }; second() { after first; [[ -e "${folder}/made" ]] && check there true; check second true; }
+       queue 2 first second; finish`;
+    const whole = await bash(jobs(`touch "${folder}/made"`));
+    assert.equal(whole.lines.at(-1), "2 passed, 0 failed");
+    await rm(join(folder, "made"));
+    const broken = await bash(jobs("exit 3"));
+    assert.equal(broken.lines.at(-1), "1 passed, 1 failed", broken.text);
+  });
+
+  it("has a job for each room that npm test leaves out", async () => {
+    const { lines } = await bash(
+      `printf '%s\\n' "\${apart[@]}" "" "\${jobs[@]}" ""; suite() { echo "$@"; }; after() { :; }; all_others`,
+    );
+    const [apart, jobs, others] = lines.join("\n").split("\n\n");
+    const rooms = apart.split("\n");
+    for (const room of rooms) assert.ok(existsSync(join(packageRoot, "dist", "test", room)), room);
+    const ran = jobs.split("\n").flatMap((job) => /^room\w* (.*)$/.exec(job)?.[1] ?? []);
+    assert.deepEqual(ran.sort(), [...rooms].sort());
+    assert.ok(others.endsWith(` npm test -- --ignore dist/test/{${rooms.join(",")}}/**`), others);
+    for (const job of ["python_environment", "other_nodes", "all_others"])
+      assert.equal(jobs.split("\n").filter((one) => one === job).length, 1, job);
   });
 
   it("adds its parts up", async () => {
