@@ -45,6 +45,13 @@ export {
   onnxLayouts,
 } from "./onnx/in-place.ts";
 export {
+  type OnnxOptions,
+  type OnnxTarget,
+  type OnnxWeights,
+  onnxTargets,
+  onnxWeights,
+} from "./onnx/maker.ts";
+export {
   decodeOnnx,
   encodeOnnx,
   type OnnxAttribute,
@@ -56,16 +63,7 @@ export {
   onnxTypes,
 } from "./onnx/model.ts";
 export { tensorrtProblems } from "./onnx/tensorrt.ts";
-export {
-  encodeGraphAsOnnx,
-  type OnnxOptions,
-  type OnnxTarget,
-  type OnnxWeights,
-  onnxKinds,
-  onnxModelOf,
-  onnxTargets,
-  onnxWeights,
-} from "./onnx/write.ts";
+export { encodeGraphAsOnnx, onnxKinds, onnxModelOf } from "./onnx/write.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,
@@ -79,17 +77,15 @@ export {
 } from "./safetensors.ts";
 export { importTflite, tfliteReadable } from "./tflite/import.ts";
 export {
+  type TfliteOptions,
+  type TfliteWeights,
+  tfliteWeights,
+} from "./tflite/maker.ts";
+export {
   encodeTflite,
   type TfliteModel,
   type TfliteOperator,
   type TfliteTensor,
   type TfliteType,
 } from "./tflite/model.ts";
-export {
-  encodeGraphAsTflite,
-  type TfliteOptions,
-  type TfliteWeights,
-  tfliteKinds,
-  tfliteModelOf,
-  tfliteWeights,
-} from "./tflite/write.ts";
+export { encodeGraphAsTflite, tfliteKinds, tfliteModelOf } from "./tflite/write.ts";

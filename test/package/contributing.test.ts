@@ -64,6 +64,31 @@ describe("CONTRIBUTING.md", () => {
     assert.deepEqual(climbing, []);
   });
 
+  it("has no files that import each other in a circle, types included", async () => {
+    const lib = join(packageRoot, "lib");
+    const imports = new Map<string, string[]>();
+    for (const file of readdirSync(lib, { recursive: true, encoding: "utf8" })) {
+      if (!file.endsWith(".ts")) continue;
+      const source = await readFile(join(lib, file), "utf8");
+      const paths = [...source.matchAll(/(?:^} |^(?:im|ex)port .*|import\( *)(?:from )?"(\.[^"]+)"/gm)];
+      imports.set(
+        file,
+        paths.map(([, path]) => join(dirname(file), path)),
+      );
+    }
+    // What imports nothing that is left, or is imported by nothing that is left, is in no circle.
+    const left = new Set(imports.keys());
+    for (let before = -1; before !== left.size; ) {
+      before = left.size;
+      const wanted = new Set([...left].flatMap((file) => imports.get(file)!));
+      for (const file of left)
+        if (!wanted.has(file) || !imports.get(file)!.some((path) => left.has(path))) left.delete(file);
+    }
+    const arrows = [...imports.values()].reduce((sum, paths) => sum + paths.length, 0);
+    assert.ok(arrows > 2000, `only ${arrows} imports were found`);
+    assert.deepEqual([...left], []);
+  });
+
   it("names npm's scripts as they are called", async () => {
     const known = Object.keys(await scripts());
     const named = [...(await text()).matchAll(/npm run (?:-s )?([\w:]+)/g)].map((match) => match[1]);

@@ -1,7 +1,7 @@
 // Layers that TensorFlow.js lacks, as ONNX has them: what a network that came in from elsewhere goes out by again.
 import { shapeOf, weightValues } from "../../graph/index.ts";
+import type { Emit, Maker, Value } from "./maker.ts";
 import type { OnnxAttribute } from "./model.ts";
-import type { Emit, Maker, Value } from "./write.ts";
 
 type Node = Parameters<Emit>[0];
 
