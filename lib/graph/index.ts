@@ -1,4 +1,6 @@
 // slimlab/graph: a network as plain data, and one table of layer kinds that all the other rooms ask.
+
+export { samePadding } from "../util/window.ts";
 export { type Dependencies, dependenciesOf, type Group, type Site, type WeightAxes } from "./channels.ts";
 export { costOf, layerShapesOf } from "./cost.ts";
 export { type Folded, foldBatchNorms, normalisationOf } from "./fold.ts";
@@ -49,6 +51,7 @@ export {
   activationPlaces,
   type BalancedPair,
   balancedPairs,
+  endsIn,
   finalActivation,
   fusedWith,
   type KernelPlace,
@@ -56,4 +59,4 @@ export {
   outputShapeOf,
   uncovered,
 } from "./questions.ts";
-export { elementwiseFunctions, pairOf, reductions, type Shape, samePadding } from "./shapes.ts";
+export { elementwiseFunctions, pairOf, reductions, type Shape } from "./shapes.ts";

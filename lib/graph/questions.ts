@@ -106,7 +106,7 @@ export function balancedPairs(graph: Graph, { unclipped = false } = {}): Balance
 /**
  * The nodes whose outputs an engine stores, and so quantizes: behind each layer that gives new values, with the batch
  * normalisation and the ReLU that follow it alone taken into it; sums and concatenations among them. What only hands on,
- * picks or averages stays on the grid of what it reads, and the network's own outputs stay as they are.
+ * picks or averages stays on the grid of what it reads, and outputs of the network that nothing else reads stay as they are.
  *
  * @returns names of layers, each once
  */
@@ -168,9 +168,9 @@ function onlyReader(
   return readers.length === 1 && !graph.outputs.includes(outputs[0]) ? readers[0] : undefined;
 }
 
-/** Whether a node's outputs are the network's, but for a softmax or what only hands on. */
-function endsIn(graph: Graph, consumers: Map<string, GraphNode[]>, node: GraphNode): boolean {
-  if (graph.outputs.includes(node.outputs[0])) return true;
+/** Whether a node's outputs are the network's and nobody else's, but for a softmax or what only hands on. */
+export function endsIn(graph: Graph, consumers: Map<string, GraphNode[]>, node: GraphNode): boolean {
+  if (graph.outputs.includes(node.outputs[0])) return !consumers.has(node.outputs[0]);
   const next = onlyReader(graph, consumers, node);
   const kind = next && findKind(next.kind);
   if (!next || kind?.product !== "none") return false;

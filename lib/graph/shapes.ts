@@ -1,5 +1,6 @@
 // The shape of what a layer gives out, from its settings and the shapes of what it reads: what a reader of networks asks
 // before any layer is made. Shapes are without the batch; null is a size that is not known.
+import { windowPlaces } from "../util/window.ts";
 import type { Attributes } from "./graph.ts";
 
 export type Shape = readonly (number | null)[];
@@ -44,18 +45,7 @@ export const pairOf = (value: unknown, otherwise: number | readonly number[] = 1
   return [a, b];
 };
 
-/** How many zeros "same" puts around an axis of `size`, as TensorFlow does: the smaller half of them before it. */
-export const samePadding = (size: number, window: number, stride: number, dilation = 1): number =>
-  Math.max(0, (Math.ceil(size / stride) - 1) * stride + (window - 1) * dilation + 1 - size);
-
 export const same: ShapeRule = (_, [input]) => [...input];
-
-/** Places that windows take along an axis. */
-function windows(size: number | null, window: number, stride: number, dilation: number, padding: unknown) {
-  if (size === null) return null;
-  if (padding === "same") return Math.ceil(size / stride);
-  return Math.floor((size - (window - 1) * dilation - 1) / stride) + 1;
-}
 
 const windowed =
   (
@@ -70,7 +60,11 @@ const windowed =
     const dilation = pairOf(layer.attributes.dilationRate, 1);
     const places = input
       .slice(0, axes)
-      .map((size, i) => windows(size, sizes[i], strides[i], dilation[i], layer.attributes.padding));
+      .map((size, i) =>
+        size === null
+          ? null
+          : windowPlaces(size, sizes[i], strides[i], layer.attributes.padding, dilation[i]),
+      );
     return [...places, channels(layer, input)];
   };
 

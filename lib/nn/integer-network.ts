@@ -5,12 +5,12 @@ import {
   activationOf,
   channelsLast,
   consumersOf,
+  endsIn,
   findKind,
   type Graph,
   type GraphNode,
   type IntegerKind,
   pairOf,
-  sharedNodes,
 } from "../graph/index.ts";
 import {
   type ActivationGrid,
@@ -36,9 +36,10 @@ import { biasesOf } from "./weights.ts";
 
 /**
  * A model as a network in integers (§3.2.2): dense layers, convolutions, depthwise convolutions, sums, concatenations,
- * padding, pooling (global too) and flatten, with linear, ReLU or ReLU6 activation, in any graph; a softmax at the end is
- * left to the reader of the logits, and dropout falls away. Batch normalisation has to be folded first:
- * `foldBatchNorms`.
+ * padding, pooling (global too) and flatten, with linear, ReLU or ReLU6 activation, in any graph of one input: with
+ * several outputs, and with layers and networks in it that are called more than once. A softmax at the end is left to the
+ * reader of the logits, and dropout falls away. Batch normalisation has to be folded first: `foldBatchNorms`. An output
+ * gives its accumulators where neither a quantizer stands behind it nor another layer reads it.
  *
  * @param weights symmetric, at most 8 bits, by layer: see `quantizeWeights`
  * @param activations fixed point of at most 8 bits, binary or ternary, for the input and where `calibrateActivations`
@@ -51,9 +52,9 @@ export function integerNetworkOf(
   activations: ActivationQuantizers,
 ): IntegerNetwork {
   const { graph } = networkOf(model);
-  if (graph.inputs.length !== 1 || graph.outputs.length !== 1)
+  if (graph.inputs.length !== 1)
     throw new RangeError(
-      `${model.name} must have one input and one output to run in integers, got ${graph.inputs.length} and ${graph.outputs.length}`,
+      `${model.name} must have one input to run in integers, got ${graph.inputs.length} inputs`,
     );
   const builder = new Builder(graph, biasesOf(model), weights, activations);
   for (const node of graph.nodes) builder.add(node);
@@ -88,8 +89,6 @@ class Builder {
     this.#weights = weights;
     this.#activations = activations;
     this.#consumers = consumersOf(graph);
-    const [shared] = sharedNodes(graph);
-    if (shared) throw new RangeError(`${shared} must be used once to run in integers`);
     // Said before the layer in front of it asks for a grid that it does not need.
     for (const node of graph.nodes) if (findKind(node.kind)?.integer === "batchNorm") unfolded(node);
   }
@@ -99,7 +98,8 @@ class Builder {
       if (size === null) throw new RangeError(`${this.#graph.name} must have inputs of a fixed shape`);
       return size;
     });
-    return { inputShape, input: this.#input!, steps: this.#steps };
+    const outputs = this.#graph.outputs.map((tensor) => this.#places.get(tensor)!.step);
+    return { inputShape, input: this.#input!, steps: this.#steps, outputs };
   }
 
   add(node: GraphNode): void {
@@ -195,16 +195,16 @@ class Builder {
 
   #weighted(node: GraphNode, make: (options: WeightedOptions) => IntegerStep): void {
     const [{ step: source, grid: input }] = this.#read(node);
-    const kernel = this.#weights[node.name];
-    if (kernel === undefined) throw new RangeError(`weights must have ${node.name}`);
+    const layer = layerOf(node);
+    const kernel = this.#weights[layer];
+    if (kernel === undefined) throw new RangeError(`weights must have ${layer}`);
     const { last, relu, most } = this.#chain(node);
-    const output = this.#isLast(last)
-      ? undefined
-      : this.#grid(last.name, this.#activations.layers[last.name]);
+    const quantizer = this.#quantizer(last);
+    const output = !quantizer && this.#isLast(last) ? undefined : this.#grid(last.name, quantizer);
     const step = make({
       name: node.name,
       kernel,
-      bias: this.#biases[node.name],
+      bias: this.#biases[layer],
       input: input!,
       output,
       relu,
@@ -221,7 +221,7 @@ class Builder {
   #joined(node: GraphNode, make: typeof addStep): void {
     const sources = this.#read(node);
     const { last, relu, most } = this.#chain(node);
-    const output = this.#grid(last.name, this.#activations.layers[last.name]);
+    const output = this.#grid(last.name, this.#quantizer(last));
     const inputs = sources.map(({ step }) => step);
     const from = sources.map(({ grid }) => grid!);
     this.#steps.push(make({ inputs, from, output, relu, most }));
@@ -239,7 +239,7 @@ class Builder {
       if (readers.length !== 1 || this.#graph.outputs.includes(tensor)) break;
       if (findKind(next.kind)?.integer !== "relu" || activationOf(next) === "softmax") break;
       // An output with a grid of its own is a result of its own.
-      if (this.#activations.layers[last.name] && !this.#activations.layers[next.name]) break;
+      if (this.#quantizer(last) && !this.#quantizer(next)) break;
       const after = reluOf(next);
       relu ||= after.relu;
       most = after.most === undefined ? most : Math.min(after.most, most ?? Number.POSITIVE_INFINITY);
@@ -249,17 +249,13 @@ class Builder {
     return { last, relu, most };
   }
 
-  /** Whether a node's outputs are the network's, but for a softmax or what only hands on. */
-  #isLast({ outputs }: GraphNode): boolean {
-    if (this.#graph.outputs.includes(outputs[0])) return true;
-    const readers = this.#consumers.get(outputs[0]) ?? [];
-    if (readers.length !== 1) return false;
-    const [next] = readers;
-    const kind = findKind(next.kind);
-    const hands =
-      kind?.product === "none" &&
-      (next.kind === "softmax" || activationOf(next) === "softmax" || kind.integer === "identity");
-    return hands && this.#isLast(next);
+  #isLast(node: GraphNode): boolean {
+    return endsIn(this.#graph, this.#consumers, node);
+  }
+
+  /** Of a layer that is called more than once there is one for all calls. */
+  #quantizer(node: GraphNode): ActivationQuantizer | undefined {
+    return this.#activations.layers[layerOf(node)];
   }
 
   #grid(where: string, quantizer: ActivationQuantizer | undefined): ActivationGrid {
@@ -281,6 +277,9 @@ class Builder {
     };
   }
 }
+
+/** The name of a node's layer, which has the weights. */
+const layerOf = ({ name, shares }: GraphNode): string => shares ?? name;
 
 function unfolded({ name }: GraphNode): never {
   throw new RangeError(
@@ -325,7 +324,7 @@ export function windowOf(config: Readonly<Record<string, unknown>>, sizeName: st
 }
 
 /**
- * Loss and accuracy of an integer network on samples for one input and one output.
+ * Loss and accuracy of an integer network on samples with targets for each of its outputs.
  *
  * @param options `batchSize` samples at a time, default 250; `threads` that share each product, default 1
  */
@@ -336,25 +335,29 @@ export function evaluateInteger(
 ): Evaluation {
   checkInteger("batchSize", batchSize, 1);
   const { inputs, targets, count } = arraysOf(samples);
-  const values = targets?.[0]?.values;
-  if (inputs.length !== 1 || targets?.length !== 1 || !values)
+  const outputs = network.outputs?.length ?? 1;
+  const wanted = (targets ?? []).flatMap(({ values }) => values ?? []);
+  if (inputs.length !== 1 || targets?.length !== outputs || wanted.length !== outputs)
     throw new RangeError(
-      "an integer network is judged by samples with one input and the targets of one output",
+      `samples must have one input and targets for ${outputs} ${outputs === 1 ? "output" : "outputs"} to judge the integer network, got ${inputs.length} and ${wanted.length}`,
     );
   let tally: Tally | undefined;
   for (let from = 0; from < count; from += batchSize) {
     const to = Math.min(count, from + batchSize);
     const part = viewOf(arraysOf(samples), from, to);
     const found = runInteger(network, floatsOf(part.inputs[0], to - from), to - from, threads);
-    tally ??= new Tally([
-      {
-        name: "output",
-        task: values instanceof Float32Array ? "values" : "classes",
-        shape: found.shape,
-        width: found.shape.at(-1)!,
-      },
-    ]);
-    tally.add([found.values], [part.targets![0].values!]);
+    tally ??= new Tally(
+      found.outputs.map(({ shape }, i) => ({
+        name: outputs === 1 ? "output" : `output ${i + 1}`,
+        task: wanted[i] instanceof Float32Array ? "values" : "classes",
+        shape,
+        width: shape.at(-1)!,
+      })),
+    );
+    tally.add(
+      found.outputs.map(({ values }) => values),
+      part.targets!.map(({ values }) => values!),
+    );
   }
   return tally!.result(count);
 }

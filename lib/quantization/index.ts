@@ -29,6 +29,7 @@ export {
   unpackQuantized,
 } from "./fixed-point.ts";
 export * from "./gptq.ts";
+export { patches } from "./integer-codes.ts";
 export { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 export {
   type BitMatrix,
@@ -41,7 +42,27 @@ export {
   type Rows,
   xnorMatmul,
 } from "./integer-matmul.ts";
-export * from "./integer-network.ts";
+export {
+  type IntegerNetwork,
+  type IntegerOutput,
+  type IntegerResult,
+  runInteger,
+  toCodes,
+} from "./integer-network.ts";
+export { simulateInteger } from "./integer-simulation.ts";
+export {
+  type ActivationGrid,
+  addStep,
+  clipStep,
+  concatenateStep,
+  conv2dStep,
+  denseStep,
+  depthwiseConv2dStep,
+  type IntegerStep,
+  type JoinedOptions,
+  type WeightedOptions,
+  type Window,
+} from "./integer-steps.ts";
 export * from "./kl-calibration.ts";
 export * from "./kmeans-lloyd.ts";
 export * from "./kmeans-optimal.ts";

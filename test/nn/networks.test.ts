@@ -579,6 +579,105 @@ describe("nn: networks that people have", () => {
     );
   });
 
+  it("layers that are called twice and several outputs run in integers, bit for bit as simulated", async () => {
+    const { images, count } = noise(24, [8, 8, 2], 3);
+    const pixels = Float32Array.from(images, (p) => p / 255);
+    const conv = (filters: number, more: object = {}) =>
+      layers.conv2d({ filters, kernelSize: 3, padding: "same", activation: "relu", ...more });
+    const input = () => tf.input({ shape: [8, 8, 2] });
+    const pooled = (x: tf.SymbolicTensor) => apply(layers.globalAveragePooling2d({}), x);
+    const run: Record<string, () => tf.LayersModel> = {
+      "a convolution three times in a row": () => {
+        const [x, again] = [input(), conv(4, { name: "again" })];
+        const first = apply(conv(4, { kernelSize: 1 }), x);
+        const deep = apply(again, apply(again, apply(again, first)));
+        return tf.model({ inputs: x, outputs: apply(layers.dense({ units: 3 }), pooled(deep)) });
+      },
+      "a tower that looks at two halves": () => {
+        const x = input();
+        const tower = tf.sequential({
+          layers: [conv(5, { inputShape: [4, 8, 2] }), layers.flatten(), layers.dense({ units: 6 })],
+        });
+        const halves = [0, 4].map((top) =>
+          apply(
+            layers.conv2d({ filters: 2, kernelSize: [5, 1], name: `half${top}` }),
+            top === 0 ? x : apply(layers.conv2d({ filters: 2, kernelSize: 1 }), x),
+          ),
+        );
+        const seen = halves.map((half) => tower.apply(half) as tf.SymbolicTensor);
+        return tf.model({
+          inputs: x,
+          outputs: apply(layers.dense({ units: 3 }), apply(layers.concatenate(), ...seen)),
+        });
+      },
+      "classes, values and a map, one of them read on": () => {
+        const x = input();
+        const map = apply(conv(3, { activation: "linear", name: "map" }), x);
+        const row = pooled(apply(layers.reLU({}), map));
+        const classes = apply(layers.dense({ units: 4, activation: "softmax" }), row);
+        return tf.model({ inputs: x, outputs: [classes, map, apply(layers.dense({ units: 2 }), row)] });
+      },
+      "one layer inside and as the output": () => {
+        const [x, again] = [input(), conv(2, { name: "again", activation: "linear" })];
+        const once = apply(again, x);
+        return tf.model({ inputs: x, outputs: [apply(again, apply(layers.reLU({}), once)), pooled(once)] });
+      },
+    };
+    for (const [name, make] of Object.entries(run)) {
+      const model = make();
+      const data = { inputs: [{ shape: [8, 8, 2], values: pixels }], count };
+      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const activations = await calibrateActivations(model, data);
+      const network = integerNetworkOf(model, quantized, activations);
+      const whole = runInteger(network, pixels, count, 2);
+      assert.deepEqual(whole, simulateInteger(network, pixels, count), name);
+      assert.equal(whole.outputs.length, model.outputs.length, name);
+      // Against TensorFlow.js simulating the same grids: outputs before a softmax, all of them.
+      const forward = quantizedForward(model, { activations });
+      const floats = tf.tidy(() =>
+        [forward(tf.tensor4d(pixels, [count, 8, 8, 2]))].flat().map((tensor) => tensor.dataSync()),
+      );
+      for (const [i, { values, shape }] of whole.outputs.entries()) {
+        assert.deepEqual(shape, model.outputs[i].shape.slice(1), name);
+        const [far, range] = [apart(values, floats[i]), Math.max(...floats[i].map(Math.abs))];
+        assert.ok(far < 0.03 * range, `${name}, output ${i}: ${far} of ${range}`);
+      }
+    }
+    const model = run["classes, values and a map, one of them read on"]();
+    const activations = await calibrateActivations(model, {
+      inputs: [{ shape: [8, 8, 2], values: pixels }],
+      count,
+    });
+    assert.ok(activations.layers.map, "an output that is read on lies on a grid");
+    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const network = integerNetworkOf(model, quantized, activations);
+    const inputs = [{ shape: [8, 8, 2], values: pixels }];
+    const targets = [
+      { shape: [], values: new Int32Array(count) },
+      { shape: [8, 8, 3], values: new Float32Array(count * 192) },
+      { shape: [2], values: new Float32Array(count * 2) },
+    ];
+    const judged = evaluateInteger(network, { inputs, targets, count });
+    assert.deepEqual(
+      judged.outputs!.map(({ name, task }) => [name, task]),
+      [
+        ["output 1", "classes"],
+        ["output 2", "values"],
+        ["output 3", "values"],
+      ],
+    );
+    const { values } = runInteger(network, pixels, count).outputs[2];
+    const mean = values.reduce((sum, value) => sum + value * value, 0) / values.length;
+    assert.ok(
+      Math.abs(judged.outputs![2].loss - mean) < 1e-6 * mean,
+      `${judged.outputs![2].loss} and ${mean}`,
+    );
+    assert.throws(
+      () => evaluateInteger(network, { inputs, targets: targets.slice(0, 1), count }),
+      /targets for 3 outputs .* got 1 and 1/,
+    );
+  });
+
   it("two networks are compared without labels, and layer by layer", async () => {
     const split = noise(10, [8, 8, 2], 3);
     const model = architectures.resnet();

@@ -2,6 +2,7 @@
 // has put axes and kernels into our order before.
 import type { elementwiseFunctions, reductions } from "../../graph/index.ts";
 import { elements } from "../../util/shape.ts";
+import { samePadding } from "../../util/window.ts";
 import type { Constant, NetworkBuilder } from "./builder.ts";
 
 type Pair = readonly [number, number];
@@ -17,7 +18,7 @@ export interface WindowSettings {
 
 /** What "same" pads: before and behind. */
 export function samePads(size: number, window: number, stride: number, dilation: number): [number, number] {
-  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + (window - 1) * dilation + 1 - size);
+  const total = samePadding(size, window, stride, dilation);
   return [Math.floor(total / 2), total - Math.floor(total / 2)];
 }
 

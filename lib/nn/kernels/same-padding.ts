@@ -2,6 +2,7 @@
 // input left over at the end (tensorflow/tfjs issues 5907, 6629, 8405). There is nothing to pad on that side then, and
 // told so in plain numbers the backend is right.
 
+import { sameReach } from "../../util/window.ts";
 import type { tf } from "../tf.ts";
 
 interface Convolution {
@@ -38,8 +39,7 @@ function paddingOf({ strides, dilations }: Convolution, axis: number, input: num
     const [high, wide = high] = [value ?? 1].flat();
     return axis === 0 ? high : wide;
   };
-  const reach = (filter - 1) * at(dilations) + 1;
-  const missing = (Math.ceil(input / at(strides)) - 1) * at(strides) + reach - input;
+  const missing = sameReach(input, filter, at(strides), at(dilations));
   const before = Math.floor(Math.max(0, missing) / 2);
   return { missing, before, after: Math.max(0, missing) - before };
 }

@@ -1,0 +1,164 @@
+// §3.2.2 What the steps of an integer network do to 8-bit codes beside products of matrices: windows laid out, pooling,
+// depthwise sums, padding.
+
+import { shown } from "../util/check.ts";
+import { elements } from "../util/shape.ts";
+import { samePadding, windowPlaces } from "../util/window.ts";
+import type { Step, Window } from "./integer-steps.ts";
+import type { Codes8 } from "./packing.ts";
+import { roundEven } from "./rounding.ts";
+
+/** How many windows there are, and what "same" puts above them and to their left. */
+export function windows(shape: readonly number[], { size, strides, padding }: Window) {
+  if (shape.length !== 3) throw new RangeError(`a window needs an input of 3 axes, got ${shown(shape)}`);
+  const [outHeight, outWidth] = [0, 1].map((i) =>
+    Math.max(0, windowPlaces(shape[i], size[i], strides[i], padding)),
+  );
+  const [top, left] = [0, 1].map((i) =>
+    padding === "same" ? Math.floor(samePadding(shape[i], size[i], strides[i]) / 2) : 0,
+  );
+  return { outHeight, outWidth, top, left };
+}
+
+/**
+ * Each window's values as one row, so that a convolution is a matrix product (im2col).
+ *
+ * @param values [batch, height, width, channels], row-major
+ * @param shape [height, width, channels]
+ * @param outside what stands outside the image: 0, or the code of 0
+ * @returns [batch · output height · output width, window height · window width · channels], row-major
+ */
+export function patches<T extends Codes8 | Float32Array>(
+  values: T,
+  batch: number,
+  shape: readonly number[],
+  window: Window,
+  outside: number,
+): T {
+  const [height, width, channels] = shape;
+  const { outHeight, outWidth, top, left } = windows(shape, window);
+  const [rows, cols] = window.size;
+  const length = batch * outHeight * outWidth * rows * cols * channels;
+  const out = new (values.constructor as new (length: number) => T)(length);
+  const run = cols * channels;
+  if (outside !== 0) out.fill(outside);
+  let at = 0;
+  for (let b = 0; b < batch; b++) {
+    for (let oy = 0; oy < outHeight; oy++) {
+      for (let ox = 0; ox < outWidth; ox++) {
+        // A row of the window lies in one piece in the image: copied at once, less what stands outside.
+        const x = ox * window.strides[1] - left;
+        const first = Math.max(0, -x) * channels;
+        const last = Math.min(cols, width - x) * channels;
+        for (let ky = 0; ky < rows; ky++, at += run) {
+          const y = oy * window.strides[0] + ky - top;
+          if (y < 0 || y >= height) continue;
+          const from = ((b * height + y) * width + x) * channels;
+          for (let i = first; i < last; i++) out[at + i] = values[from + i];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+/** Pooling in codes: the largest code, or the mean code rounded to even; padding takes no part. */
+export function pool(
+  codes: Codes8,
+  batch: number,
+  shape: readonly number[],
+  step: Window & { kind: "maxPool2d" | "averagePool2d" },
+  zero: number,
+): [Codes8, number[]] {
+  const [height, width, channels] = shape;
+  const { outHeight, outWidth, top, left } = windows(shape, step);
+  const length = batch * outHeight * outWidth * channels;
+  const out = codes instanceof Uint8Array ? new Uint8Array(length) : new Int8Array(length);
+  const sums = new Int32Array(channels);
+  let at = 0;
+  for (let b = 0; b < batch; b++) {
+    for (let oy = 0; oy < outHeight; oy++) {
+      const y0 = Math.max(0, oy * step.strides[0] - top);
+      const y1 = Math.min(height, oy * step.strides[0] - top + step.size[0]);
+      for (let ox = 0; ox < outWidth; ox++, at += channels) {
+        const x0 = Math.max(0, ox * step.strides[1] - left);
+        const x1 = Math.min(width, ox * step.strides[1] - left + step.size[1]);
+        sums.fill(step.kind === "maxPool2d" ? -128 : 0);
+        for (let y = y0; y < y1; y++) {
+          for (let x = x0; x < x1; x++) {
+            // Channels lie side by side: the inner loop runs along memory.
+            const from = ((b * height + y) * width + x) * channels;
+            if (step.kind === "maxPool2d") {
+              for (let c = 0; c < channels; c++) if (codes[from + c] > sums[c]) sums[c] = codes[from + c];
+            } else {
+              for (let c = 0; c < channels; c++) sums[c] += codes[from + c] - zero;
+            }
+          }
+        }
+        const count = (y1 - y0) * (x1 - x0);
+        for (let c = 0; c < channels; c++) {
+          out[at + c] = step.kind === "maxPool2d" ? sums[c] : roundEven(sums[c] / count) + zero;
+        }
+      }
+    }
+  }
+  return [out, [outHeight, outWidth, channels]];
+}
+
+/** Sums of products of each channel's patches and its own filters. */
+export function depthwiseSums(
+  codes: Codes8,
+  batch: number,
+  shape: readonly number[],
+  step: Step<"depthwiseConv2d">,
+): [Int32Array, number[]] {
+  const [height, width, channels] = shape;
+  const { outHeight, outWidth, top, left } = windows(shape, step);
+  const { kernel, zeroIn, size, strides } = step;
+  const units = step.bias.length;
+  const multiplier = units / channels;
+  const sums = new Int32Array(batch * outHeight * outWidth * units);
+  let at = 0;
+  for (let b = 0; b < batch; b++)
+    for (let oy = 0; oy < outHeight; oy++)
+      for (let ox = 0; ox < outWidth; ox++, at += units)
+        for (let ky = 0; ky < size[0]; ky++) {
+          const y = oy * strides[0] + ky - top;
+          if (y < 0 || y >= height) continue;
+          for (let kx = 0; kx < size[1]; kx++) {
+            const x = ox * strides[1] + kx - left;
+            if (x < 0 || x >= width) continue;
+            const from = ((b * height + y) * width + x) * channels;
+            const row = (ky * size[1] + kx) * units;
+            if (multiplier === 1)
+              for (let u = 0; u < units; u++) sums[at + u] += (codes[from + u] - zeroIn) * kernel[row + u];
+            else
+              for (let u = 0; u < units; u++)
+                sums[at + u] += (codes[from + Math.trunc(u / multiplier)] - zeroIn) * kernel[row + u];
+          }
+        }
+  return [sums, [outHeight, outWidth, units]];
+}
+
+/** Codes with those of 0 around them. */
+export function padCodes(
+  codes: Codes8,
+  batch: number,
+  [height, width, channels]: readonly number[],
+  [top, bottom, left, right]: Step<"pad2d">["padding"],
+  zero: number,
+): [Codes8, number[]] {
+  const shape = [height + top + bottom, width + left + right, channels];
+  const row = width * channels;
+  const out =
+    codes instanceof Uint8Array
+      ? new Uint8Array(batch * elements(shape))
+      : new Int8Array(batch * elements(shape));
+  out.fill(zero);
+  for (let b = 0; b < batch; b++)
+    for (let y = 0; y < height; y++) {
+      const from = (b * height + y) * row;
+      out.set(codes.subarray(from, from + row), ((b * shape[0] + y + top) * shape[1] + left) * channels);
+    }
+  return [out, shape];
+}
