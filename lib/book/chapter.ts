@@ -45,14 +45,23 @@ export interface Content {
   notebook?: string;
 }
 
+/** Where a site has what a book would else bring along, or cannot do; addresses from the book's folder. */
+export interface SiteAround {
+  /** Where a chapter can be run; its path follows. */
+  runAt: string;
+  /** Where the notebooks lie to be taken away; their paths follow. */
+  notebooks: string;
+  /** Plotly as a module, compressed. */
+  plotly: string;
+}
+
 /** What all pages of a book share. */
 export interface Shelf {
   links: Links;
   hidePaths: HidePaths;
   /** Folder of the executed copies. */
   executed: string;
-  /** Where a chapter can be run in the page, from the book's folder; its path follows. */
-  runAt?: string;
+  site?: SiteAround;
 }
 
 /** The page of a notebook, with the results of its executed copy as far as they are still its own. */
@@ -75,7 +84,7 @@ export async function notebookContent(
     const { notebook, ran, staleFrom } = await withResults(source, join(shelf.executed, name), shelf);
     const html = renderCells(page, notebook, chapter.path, shelf);
     const note = staleFrom > 0 ? t.changed(staleFrom) : ran ? "" : t.notRun;
-    const status = facts(link, staleFrom > 0 ? undefined : report, note, notebook, shelf.runAt);
+    const status = facts(link, staleFrom > 0 ? undefined : report, note, notebook, shelf.site);
     html.splice(Math.min(1, html.length), 0, status);
     page.article = html.join("\n");
   } catch (error) {
@@ -209,16 +218,17 @@ function facts(
   report: ChapterReport | undefined,
   note: string,
   notebook: Notebook,
-  runAt: string | undefined,
+  site: SiteAround | undefined,
 ): string {
   const t = words[link.language];
   const [up, folder] = link.language === "en" ? ["", ""] : ["../", `${link.language}/`];
   const cells = codeOf(notebook).filter((cell) => textOf(cell.source).trim()).length;
   const items = [t.cells(cells)];
   if (report && report.status !== "invalid") items.push(t.seconds(Number(report.seconds)));
-  items.push(`<a href="${encodeURIComponent(link.slug)}.ipynb" download>${t.download}</a>`);
-  if (runAt)
-    items.push(`<a href="${up}${runAt}${encodeURIComponent(`${folder}${link.slug}.ipynb`)}">${t.run}</a>`);
+  const file = `${encodeURIComponent(link.slug)}.ipynb`;
+  const way = site ? `${up}${site.notebooks}${folder}` : "";
+  items.push(`<a href="${way}${file}" download>${t.download}</a>`);
+  if (site) items.push(`<a href="${up}${site.runAt}${encodeURIComponent(folder)}${file}">${t.run}</a>`);
   const line = `<p class="facts">${items.join(" · ")}</p>`;
   if (report && report.status !== "ok") {
     const { cell, line: at, name, message } = report.failure ?? {};

@@ -13,7 +13,7 @@ export async function makeBook(
   notebooks: string,
   executed: string,
   output: string,
-  options: Pick<BookOptions, "runAt" | "reference" | "plotly"> = {},
+  options: Pick<BookOptions, "reference" | "site"> = {},
 ): Promise<Book> {
   const path = join(executed, "run.json");
   let report: RunReport | undefined;

@@ -13,17 +13,24 @@ const themeScript =
  * What a page may do: run the book's own scripts and no others, whatever a notebook put out; reach no other host, but for
  * pictures that prose links to. `file:` is the book opened from its folder.
  */
-export const policy = [
-  "default-src 'none'",
-  // WebAssembly is what slimlab's decompositions are computed with, in live figures.
-  `script-src 'self' file: 'wasm-unsafe-eval' 'sha256-${createHash("sha256").update(themeScript).digest("base64")}'`,
-  "style-src 'self' file: 'unsafe-inline'",
-  "img-src 'self' file: data: blob: https:",
-  "font-src 'self' file:",
-  "media-src 'self' file: data:",
-  "base-uri 'none'",
-  "form-action 'none'",
-].join("; ");
+export const policy = policyOf(false);
+
+/** @param unpacks Plotly is a site's, which lies compressed: its page fetches it and runs what it unpacks */
+function policyOf(unpacks: boolean): string {
+  const theme = createHash("sha256").update(themeScript).digest("base64");
+  return [
+    "default-src 'none'",
+    // WebAssembly is what slimlab's decompositions are computed with, in live figures.
+    `script-src 'self' file: ${unpacks ? "blob: " : ""}'wasm-unsafe-eval' 'sha256-${theme}'`,
+    ...(unpacks ? ["connect-src 'self'"] : []),
+    "style-src 'self' file: 'unsafe-inline'",
+    "img-src 'self' file: data: blob: https:",
+    "font-src 'self' file:",
+    "media-src 'self' file: data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+}
 
 /** A page of the book, as the others need to know it. */
 export interface PageLink {
@@ -47,6 +54,8 @@ export interface PageParts {
   hasMath: boolean;
   /** The script with the page's charts, where it has any. */
   plotScript?: string;
+  /** Whether Plotly comes compressed. */
+  unpacks?: boolean;
   footer: string;
 }
 
@@ -69,7 +78,7 @@ export function renderPage(page: PageParts): string {
 <html lang="${t.lang}" data-root="${root}" data-language="${link.language}">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="content-security-policy" content="${escapeHtml(policy)}">
+<meta http-equiv="content-security-policy" content="${escapeHtml(policyOf(page.unpacks ?? false))}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${escapeHtml(front ? `${t.title}: ${t.subtitle}` : `${link.number ? `${link.number} ` : ""}${title} – ${t.title}`)}</title>

@@ -36,11 +36,13 @@ const bookPolicy = { "content-security-policy": `${policy}; frame-ancestors 'non
  * Serves `folder` on the loopback interface; resolves once it listens.
  *
  * @param headers go with each file: by default, what a page of the book may load
+ * @param base the path under which the folder lies, from `/` to `/`
  */
 export async function serveFolder(
   folder: string,
   port: number,
   headers: Record<string, string> = bookPolicy,
+  base = "/",
 ): Promise<Server> {
   const root = await realpath(resolve(folder));
   const server = createServer(async (request, response) => {
@@ -58,7 +60,8 @@ export async function serveFolder(
     let path: string;
     try {
       const { pathname } = new URL(request.url ?? "/", "http://localhost");
-      path = normalize(join(root, decodeURIComponent(pathname)));
+      if (!pathname.startsWith(base)) return refuse(404, `everything is below ${base}`);
+      path = normalize(join(root, decodeURIComponent(pathname.slice(base.length))));
       if ((await stat(path)).isDirectory()) path = join(path, "index.html");
       path = await realpath(path); // a link out of the folder leads nowhere
     } catch (error) {
@@ -108,9 +111,10 @@ export async function serveUntilInterrupted(
   port: number,
   say: (address: string) => void,
   headers?: Record<string, string>,
+  base = "/",
 ): Promise<void> {
-  const server = await serveFolder(folder, port, headers);
-  say(`http://localhost:${(server.address() as AddressInfo).port}/`);
+  const server = await serveFolder(folder, port, headers, base);
+  say(`http://localhost:${(server.address() as AddressInfo).port}${base}`);
   await new Promise((done) => {
     process.once("SIGINT", done);
     process.once("SIGTERM", done);

@@ -19,6 +19,7 @@ import {
   notebookContent,
   referenceContent,
   type Shelf,
+  type SiteAround,
   statusNote,
   textContent,
 } from "./chapter.ts";
@@ -39,12 +40,10 @@ export interface BookOptions {
   /** Folder to write. It is replaced as a whole, once all is ready. */
   output: string;
   report?: RunReport;
-  /** Where a chapter can be run in the page, from the book's folder; its path follows. */
-  runAt?: string;
   /** The pages of the API reference. */
   reference?: readonly ReferencePage[];
-  /** Where Plotly lies as a module, from the book's folder; without it the book brings its own. */
-  plotly?: string;
+  /** The site that the book is a part of; without one it brings along all that its pages need. */
+  site?: SiteAround;
 }
 
 /** What was built. */
@@ -67,7 +66,7 @@ export async function buildBook(options: BookOptions): Promise<Book> {
   try {
     await mkdir(join(building, "assets"), { recursive: true });
     const { pages, brokenLinks, leftOut, report } = await writePages(options, building);
-    await writeAssets(building, join(output, "assets"), options.plotly);
+    await writeAssets(building, join(output, "assets"), options.site?.plotly);
     if (report) await writeFile(join(building, "run.json"), `${JSON.stringify(report, null, 2)}\n`);
     const { bytes } = await folderSize(building);
     await replaceFolder(output, building, `${building}.old`);
@@ -120,7 +119,7 @@ async function writePages(
     links: new Links(root, new Map(sources.map(({ path, slug }) => [resolve(path), `${slug}.html`]))),
     hidePaths: pathHider([root, resolve(options.notebooks)]),
     executed: options.executed,
-    runAt: options.runAt,
+    site: options.site,
   };
   const report = options.report && shelf.hidePaths(checkedReport(options.report));
   const contents = new Map<Language, Content[]>();
@@ -142,7 +141,7 @@ async function writePages(
     explainTerms(pages);
     const folder = language === "en" ? building : join(building, language);
     await mkdir(folder, { recursive: true });
-    const frame = { language, contents, report, hidePaths: shelf.hidePaths };
+    const frame = { language, contents, report, hidePaths: shelf.hidePaths, site: shelf.site };
     for (const page of pages) {
       const html = await writePage(page, folder, frame);
       written.set(`${language === "en" ? "" : `${language}/`}${page.link.slug}.html`, html);
@@ -211,11 +210,12 @@ interface Frame {
   contents: Map<Language, Content[]>;
   report: RunReport | undefined;
   hidePaths: HidePaths;
+  site: SiteAround | undefined;
 }
 
 /** Writes a page and what belongs to it; returns its HTML. */
 async function writePage(page: Content, folder: string, frame: Frame): Promise<string> {
-  const { language, contents, report, hidePaths } = frame;
+  const { language, contents, report, hidePaths, site } = frame;
   const { link, plots } = page;
   const address = encodeURIComponent(link.slug);
   const other = language === "en" ? "zh" : "en";
@@ -225,7 +225,7 @@ async function writePage(page: Content, folder: string, frame: Frame): Promise<s
   const way = language === "en" ? "zh/" : "../";
   if (plots.length > 0)
     await writeFile(join(folder, `${link.slug}.plots.js`), dataScript("slimlabPlots", plots));
-  if (page.notebook) {
+  if (page.notebook && !site) {
     const text = await readFile(page.notebook, "utf8");
     await writeFile(join(folder, `${link.slug}.ipynb`), hidePaths(text));
   }
@@ -236,6 +236,7 @@ async function writePage(page: Content, folder: string, frame: Frame): Promise<s
       .flatMap(({ link }) => (link.slug === "index" || link.unlisted ? [] : [link])),
     otherLanguage: contents.has(other) ? `${way}${twin}.html` : undefined,
     plotScript: plots.length > 0 ? `${address}.plots.js` : undefined,
+    unpacks: site !== undefined,
     footer: escapeHtml(words[language].made(slimlabVersion, report?.node || process.versions.node)),
   });
   await writeFile(join(folder, `${link.slug}.html`), html);
@@ -325,31 +326,13 @@ async function writeAssets(building: string, previous: string, shared?: string):
     join(assets, "book.css"),
     (await esbuild.transform(style, { loader: "css", minify: true })).code,
   );
-  // One classic script: from file:// a browser refuses modules.
-  await esbuild.build({
-    entryPoints: [join(packageRoot, "dist/lib/book/client/book.js")],
-    outfile: join(assets, "book.js"),
-    ...{ bundle: true, format: "iife", minify: true, target: "es2022", logLevel: "error" },
-  });
-
-  await esbuild.build({
-    entryPoints: [join(packageRoot, "dist/lib/book/client/live/index.js")],
-    outfile: join(assets, "live.js"),
-    ...{
-      bundle: true,
-      format: "iife",
-      minify: true,
-      target: "es2022",
-      logLevel: "error",
-      conditions: ["browser"],
-    },
-  });
+  await writeScript("book.js", join(assets, "book.js"));
+  await writeScript("live/index.js", join(assets, "live.js"));
   await writeFile(join(assets, "live-data.js"), dataScript("slimlabLiveData", await liveData()));
 
   if (shared) {
-    const address = `new URL(${JSON.stringify(`../${shared}`)}, document.currentScript.src).href`;
-    const code = `window.slimlabPlotly = import(${address}).then((module) => { window.Plotly = module.default; });\n`;
-    await writeFile(join(assets, "plotly.js"), code);
+    const plotlyFile = JSON.stringify(`../${shared}`);
+    await writeScript("shared-plotly.js", join(assets, "plotly.js"), { plotlyFile });
     return;
   }
   const plotly = require.resolve("plotly.js-dist/plotly.js");
@@ -370,4 +353,23 @@ async function writeAssets(building: string, previous: string, shared?: string):
     await writeFile(join(assets, "plotly.js"), code);
   }
   await writeFile(join(assets, "plotly.json"), made);
+}
+
+/** A script for the pages, classic because a browser refuses modules from file://. */
+async function writeScript(
+  entry: string,
+  outfile: string,
+  define: Record<string, string> = {},
+): Promise<void> {
+  await esbuild.build({
+    entryPoints: [join(packageRoot, "dist/lib/book/client", entry)],
+    outfile,
+    define,
+    bundle: true,
+    format: "iife",
+    minify: true,
+    target: "es2022",
+    conditions: ["browser"],
+    logLevel: "error",
+  });
 }

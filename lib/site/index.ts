@@ -5,7 +5,7 @@ import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } 
 import { basename, dirname, join, resolve } from "node:path";
 import { makeBook } from "../book/make.ts";
 import { prepareLab } from "../install/lab.ts";
-import { labextensionFolder } from "../install/labextension/index.ts";
+import { installLabextension } from "../install/labextension/index.ts";
 import { venvProgram } from "../install/venv.ts";
 import { findChapters } from "../notebook/notebook.ts";
 import { folderSize, replaceFolder } from "../util/folders.ts";
@@ -54,12 +54,11 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
     const venv = await prepareLab();
     signal?.throwIfAborted();
     onProgress("the kernel and the library");
-    const extensions = join(work, "extensions");
+    const extensions = join(work, "labextensions");
     await writeKernelExtension(extensions);
-    const installed = join(venv, "share", "jupyter");
-    await cp(labextensionFolder(installed), join(extensions, "slimlab"), { recursive: true });
-    const widgets = join("@jupyter-widgets", "jupyterlab-manager");
-    await cp(join(installed, "labextensions", widgets), join(extensions, widgets), { recursive: true });
+    await installLabextension(work, { packed: true });
+    const widgets = join("labextensions", "@jupyter-widgets", "jupyterlab-manager");
+    await cp(join(venv, "share", "jupyter", widgets), join(work, widgets), { recursive: true });
     signal?.throwIfAborted();
     onProgress("the notebooks");
     const contents = join(work, "contents");
@@ -73,9 +72,12 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
       onProgress("the book");
       const charts = await chartsOf(join(out, "extensions", "slimlab", "static"));
       await makeBook(notebooks, executed, join(out, "book"), {
-        runAt: "../notebooks/index.html?path=",
         reference: [],
-        plotly: `../extensions/slimlab/static/${charts}`,
+        site: {
+          runAt: "../notebooks/index.html?path=",
+          notebooks: "../files/",
+          plotly: `../extensions/slimlab/static/${charts}`,
+        },
       });
     }
     // GitHub Pages would leave out what its own builder does not know.
@@ -111,7 +113,10 @@ async function copyNotebooks(from: string, to: string): Promise<void> {
   }
 }
 
-/** Of JupyterLite, what no reader loads: icons in forms of another decade, and how ELK lays out Mermaid's diagrams. */
+/**
+ * Of JupyterLite, what no reader loads: icons in forms of another decade, how ELK lays out Mermaid's diagrams, settings'
+ * schemas one by one (pages fetch `schemas/all.json`), and how JupyterLite itself was built.
+ */
 async function removeUnused(site: string): Promise<void> {
   const build = join(site, "build");
   for (const name of await readdir(build)) {
@@ -122,13 +127,17 @@ async function removeUnused(site: string): Promise<void> {
       (await readFile(path, "utf8")).includes("org.eclipse.elk");
     if (/^fa-.*\.(svg|eot|ttf|woff)$/.test(name) || (await isElk())) await rm(path);
   }
+  const schemas = join(build, "schemas");
+  for (const name of await readdir(schemas))
+    if (name !== "all.json") await rm(join(schemas, name), { recursive: true });
+  for (const name of await readdir(site)) if (/^rspack\.config\b/.test(name)) await rm(join(site, name));
   await copyFile(join(site, "tree", "favicon.ico"), join(site, "lab", "favicon.ico"));
 }
 
 /** The chart viewer's Plotly, which draws the book's charts as well. */
 async function chartsOf(folder: string): Promise<string> {
-  const name = (await readdir(folder)).find((name) => /^plotly\..*\.js$/.test(name));
-  if (!name) throw new Error(`${folder} has no plotly.*.js`);
+  const name = (await readdir(folder)).find((name) => /^plotly\..*\.js\.gz$/.test(name));
+  if (!name) throw new Error(`${folder} has no plotly.*.js.gz`);
   return name;
 }
 

@@ -9,6 +9,7 @@ import { pathToFileURL } from "node:url";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { serveFolder } from "../../lib/book/serve.ts";
 import { type Book, buildBook } from "../../lib/book/site.ts";
+import { run as siteCommand } from "../../lib/commands/site.ts";
 import type { Notebook } from "../../lib/notebook/notebook.ts";
 import type { RunReport } from "../../lib/notebook/report.ts";
 import { bars, heatmap, histogram, lines, scatter, slider, spectrum } from "../../lib/plots/index.ts";
@@ -287,6 +288,24 @@ describe("the book", function () {
       server.close();
       await rm(join(folder, "secret.txt"));
     }
+  });
+
+  it("is served under the path that it will have", async () => {
+    const server = await serveFolder(book, 0, {}, "/class/book/");
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      assert.match(await (await fetch(`${base}/class/book/zh/`)).text(), /lang="zh-Hans"/);
+      assert.equal((await fetch(`${base}/zh/`)).status, 404);
+      assert.equal((await fetch(`${base}/class/book/..%2fbook/index.html`)).status, 200);
+      assert.equal((await fetch(`${base}/class/book/..%2frun/run.json`)).status, 404);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+    await assert.rejects(
+      siteCommand(["--base", "class/slimlab", join(folder, "nowhere")]),
+      /--base must be a path from \/ to \/, such as \/class\/slimlab\/, not class\/slimlab/,
+    );
   });
 
   describe("in Chromium", () => {

@@ -1,18 +1,27 @@
 // JupyterLite's pages as a person uses them, and one site for all suites of a run, because building it takes its time.
 import { rmSync } from "node:fs";
-import { copyFile, mkdir, mkdtemp, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Locator, Page } from "playwright-core";
 import { serveFolder } from "../../lib/book/serve.ts";
+import { findChapters, type Notebook, textOf } from "../../lib/notebook/notebook.ts";
 import { buildSite, type Site } from "../../lib/site/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { kernelIdle, notebook } from "./tools.ts";
+import { expectedEnd, isWanted } from "../site/running.ts";
+import { kernelIdle, menu, notebook } from "./tools.ts";
 
 /** The chapters of the site. */
 export const chapters = ["1.1-why-compress", "zh/1.1-why-compress", "3.3.1-svd"];
+
+/** What SLIMLAB_SITE names of the Chinese edition, too. */
+async function namedChapters(): Promise<string[]> {
+  if (process.env.SLIMLAB_SITE === undefined) return [];
+  const named = (await findChapters(join(packageRoot, "notebooks"))).filter(isWanted);
+  return named.map(({ slug }) => `zh/${slug}`);
+}
 
 const notebooks = {
   cells: notebook([
@@ -41,7 +50,7 @@ export function liteSite(): Promise<Site> {
     process.once("exit", () => rmSync(root, { recursive: true, force: true }));
     const from = join(root, "notebooks");
     await mkdir(join(from, "zh"), { recursive: true });
-    for (const name of chapters)
+    for (const name of new Set([...chapters, ...(await namedChapters())]))
       await copyFile(join(packageRoot, "notebooks", `${name}.ipynb`), join(from, `${name}.ipynb`));
     for (const [name, text] of Object.entries(notebooks)) await writeFile(join(from, `${name}.ipynb`), text);
     await mkdir(join(root, "run"));
@@ -76,4 +85,28 @@ export async function openNotebook(page: Page, base: string, path: string): Prom
   await page.goto(`${base}notebooks/index.html?path=${path}`);
   await cellAt(page, 0).waitFor();
   await kernelIdle(page);
+}
+
+/**
+ * Runs all cells of an open notebook; the notebook as a download has it once the last of them has run.
+ *
+ * @throws Error that names the first cell that ended otherwise than its tags say
+ */
+export async function runWhole(page: Page): Promise<Notebook> {
+  await menu(page, "Run", "Run All Cells");
+  for (;;) {
+    const download = page.waitForEvent("download");
+    await menu(page, "File", "Download");
+    const whole: Notebook = JSON.parse(await readFile(await (await download).path(), "utf8"));
+    const cells = whole.cells.filter(
+      ({ cell_type, source }) => cell_type === "code" && textOf(source).trim(),
+    );
+    for (const cell of cells) {
+      const error = cell.outputs?.find(({ output_type }) => output_type === "error");
+      if (error && expectedEnd(cell) === "ok") throw new Error(`${cell.id}: ${JSON.stringify(error)}`);
+    }
+    if (cells.every(({ execution_count }) => execution_count !== null)) return whole;
+    // (While it runs, what is shown changes, and nothing of it says how far the last cell is.)
+    await page.waitForTimeout(2000);
+  }
 }

@@ -1,5 +1,6 @@
 // The workbook's chapters on a page, in a real browser: with the kernel, library and data that `slimlab site` ships.
-// SLIMLAB_SITE=all runs every chapter; without it those that take a few seconds.
+// SLIMLAB_SITE=all runs every chapter and compares each cell with Node's, and with it `npm run test:one -- site` also runs
+// the Chinese edition in JupyterLite; SLIMLAB_SITE=4.1,4.4 does so for some.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { findChapters } from "../../lib/notebook/notebook.ts";
@@ -7,9 +8,22 @@ import type { KernelBundle } from "../../lib/site/bundle.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { browserPath } from "../book/browser.ts";
 import { WebSession } from "../kernel/web.ts";
-import { resultOf, runChapter, siteKernel, trainedOnNode, training } from "./running.ts";
+import {
+  isWanted,
+  resultOf,
+  runChapter,
+  runOnNode,
+  shownBy,
+  siteKernel,
+  trainedOnNode,
+  training,
+} from "./running.ts";
 
-const quick = ["1.1", "1.2", "3.3.1"];
+/** Chapters that are compared on each landing, too: running them on Node takes seconds. */
+const comparedAlways = ["1.1", "1.2", "3.3.1"];
+
+/** Cells that show what differs between two runs of one machine, or between Node and a page, and why. */
+const differing: Record<string, string> = {};
 
 describe("site: the library on a page", function () {
   this.timeout(1_800_000);
@@ -29,15 +43,28 @@ describe("site: the library on a page", function () {
 
   const value = (code: string) => resultOf(session, code);
 
-  it("chapters run to their ends without an error", async () => {
+  it("chapters run to their ends without an error, to Node's numbers", async () => {
     const chapters = await findChapters(join(packageRoot, "notebooks"));
-    const wanted = (number: string) => process.env.SLIMLAB_SITE === "all" || quick.includes(number);
+    const different: string[] = [];
     for (const chapter of chapters) {
-      if (chapter.language !== "en" || !wanted(chapter.number)) continue; // Both editions have the same code.
+      if (chapter.language !== "en" || !isWanted(chapter)) continue; // Both editions have the same code.
+      const { number } = chapter;
       await session.stop();
       session = await WebSession.start(false, bundle);
-      await runChapter(session, chapter);
+      const { cells } = await runChapter(session, chapter);
+      if (process.env.SLIMLAB_SITE === undefined && !comparedAlways.includes(number)) continue;
+      const onNode = await runOnNode(chapter);
+      let compared = 0;
+      for (const [i, cell] of cells.entries()) {
+        const name = `${number} ${cell.id}`;
+        if (cell.cell_type !== "code" || name in differing) continue;
+        const [here, there] = [cell, onNode.cells[i]].map((each) => JSON.stringify(shownBy(each)));
+        if (here !== there) different.push(`${name}: ${here}\nis on Node ${there}`);
+        compared++;
+      }
+      console.log(`      ${number}: ${compared} cells are as on Node`);
     }
+    assert.deepEqual(different, []);
   });
 
   it("a network learns to the same numbers as on Node, to the last digit", async () => {

@@ -4,6 +4,8 @@ import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promise
 import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import { build } from "esbuild";
 import { packageRoot } from "../../util/files.ts";
 
@@ -12,6 +14,7 @@ const remoteSource = fileURLToPath(
   new URL(`remote${extname(new URL(import.meta.url).pathname)}`, import.meta.url),
 );
 const place = join("labextensions", "slimlab");
+const compressed = promisify(gzip);
 
 /** The extension's folder in a Jupyter data folder such as `PREFIX/share/jupyter`. */
 export function labextensionFolder(dataDir: string): string {
@@ -22,9 +25,10 @@ export function labextensionFolder(dataDir: string): string {
  * Builds the extension and puts it where JupyterLab 4 and Notebook 7 look; an older copy is replaced.
  *
  * @param dataDir a Jupyter data folder, such as `PREFIX/share/jupyter`
+ * @param packed Plotly lies compressed, as `plotly.HASH.js.gz`, and is unpacked in the page: 1.4 MB instead of 4.8
  * @returns the folder it lies in
  */
-export async function installLabextension(dataDir: string): Promise<string> {
+export async function installLabextension(dataDir: string, { packed = false } = {}): Promise<string> {
   const folder = labextensionFolder(dataDir);
   await mkdir(dirname(folder), { recursive: true });
   // Built aside and renamed, so that a Lab that starts meanwhile finds the old one or the new one whole.
@@ -34,11 +38,12 @@ export async function installLabextension(dataDir: string): Promise<string> {
     const { version } = JSON.parse(await readFile(join(packageRoot, "package.json"), "utf8"));
     // JupyterLab's server lets browsers keep these files for long: the names change whenever the contents do.
     const chart = await bundle(plotly, "esm");
-    const chartFile = `plotly.${hash(chart)}.js`;
+    const chartFile = `plotly.${hash(chart)}.js${packed ? ".gz" : ""}`;
     const remote = await bundle(remoteSource, "iife", { plotlyFile: JSON.stringify(chartFile) });
     const remoteFile = `remoteEntry.${hash(remote)}.js`;
     await mkdir(join(aside, "static"));
-    await writeFile(join(aside, "static", chartFile), chart);
+    const content = packed ? await compressed(chart, { level: 9 }) : chart;
+    await writeFile(join(aside, "static", chartFile), content);
     await writeFile(join(aside, "static", remoteFile), remote);
     await writeFile(
       join(aside, "package.json"),

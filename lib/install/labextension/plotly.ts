@@ -1,6 +1,7 @@
 // Runs in the browser: draws `application/vnd.plotly.v1+json` in JupyterLab and Notebook 7.
 import type Plotly from "plotly.js-dist";
 import { ink } from "../../plots/theme.ts";
+import { importPacked } from "../../util/packed.ts";
 
 const mimeType = "application/vnd.plotly.v1+json";
 
@@ -32,8 +33,8 @@ let plotly: Promise<typeof Plotly> | undefined;
 
 /** Plotly is 4.6 MB, so it loads with the first chart and not with the Lab; a failed load is tried again. */
 function loadPlotly(url: string): Promise<typeof Plotly> {
-  plotly ??= import(url).then(
-    (module: { default: typeof Plotly }) => module.default,
+  plotly ??= importPacked<{ default: typeof Plotly }>(url).then(
+    (module) => module.default,
     (error) => {
       plotly = undefined;
       throw error;
@@ -73,7 +74,7 @@ function inked<T>(value: T, color: string): T {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, inked(each, color)])) as T;
 }
 
-/** The MIME extension, made on the Lab's own Widget class; `plotlyUrl` is an ES module whose default is Plotly. */
+/** The MIME extension, made on the Lab's own Widget class; `plotlyUrl` is an ES module, or one compressed, whose default is Plotly. */
 export function plotlyRenderer(Widget: WidgetClass, plotlyUrl: string): object {
   class PlotlyWidget extends Widget {
     #plotly: typeof Plotly | undefined;

@@ -30,7 +30,7 @@ const cacheName = site + edition;
 /** What JupyterLite's own service worker answers: files and questions that pages hold for their workers. */
 const forPages = /\/api\/(drive|stdin\/|service-worker-heartbeat)/;
 /** Addresses that change with what they hold. */
-const lasting = /[./-][0-9a-f]{7,16}\.(js|woff2?)$|\/kernel-[0-9a-f]{16}\//;
+const lasting = /[./-][0-9a-f]{7,16}\.(js|js\.gz|woff2?)$|\/kernel-[0-9a-f]{16}\//;
 
 // A page's cells may share memory with it: with other sites' pictures, as long as these come without the reader's cookies.
 const isolation = {
