@@ -52,10 +52,10 @@ export async function runOnNode({ path, number }: Chapter): Promise<Notebook> {
   return notebook;
 }
 
-/** What a cell shows, each output in its form that has all of the numbers. */
+/** What a cell shows, each output in its form that has all of the numbers; not what only a slow machine is warned of. */
 export const shownBy = ({ outputs = [] }: Cell): unknown[] =>
-  outputs.map((output) => {
-    if (output.output_type === "stream") return `${output.name}: ${output.text}`;
+  outputs.flatMap((output) => {
+    if (output.output_type === "stream") return output.name === "stdout" ? output.text : [];
     if (output.output_type === "error") return `${output.ename}: ${output.evalue}`;
     const { data } = output;
     return data["application/vnd.plotly.v1+json"] ?? data["text/plain"] ?? data["text/html"];
