@@ -37,11 +37,20 @@ const timed = new Set([
   "3.3.1 latency",
   "3.3.2 time",
   "4.1 speed",
+  "4.3 run",
   "5 speed",
 ]);
 
-/** Cells that show bytes after deflate, which Node and pages do by two programs; the first shows times as well. */
-const deflated = new Set(["2.3 recipe", "4.1 exercise-c"]);
+/** Cells that show bytes after deflate, which Node and pages do by two programs; some show times or folders as well. */
+const deflated = new Set([
+  "2.3 recipe",
+  "4.1 exercise-c",
+  "4.2 recipe",
+  "4.2 deploy",
+  "4.3 paper",
+  "4.3 paper-table",
+  "4.3 coder",
+]);
 
 describe("site: the library on a page", function () {
   this.timeout(1_800_000);
