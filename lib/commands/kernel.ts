@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { installKernel, uninstallKernel } from "../install/kernelspec.ts";
+import { keepCodeOnce } from "../kernel/node/keep.ts";
 import { jupyterDataFolder } from "../util/folders.ts";
 
 const help = `Usage: slimlab kernel install [--user | --sys-prefix | --prefix DIR] [OPTION]...
@@ -71,6 +72,7 @@ export async function run(args: string[]): Promise<number> {
   if (action === "install") {
     const written = await installKernel(folder, { name, check, javascript: !values["no-javascript"] });
     for (const target of written) console.log(`installed ${shown(target)}`);
+    await keepCodeOnce();
   } else {
     const removed = await uninstallKernel(folder, { name });
     for (const target of removed) console.log(`removed ${shown(target)}`);

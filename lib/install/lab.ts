@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { keepCodeOnce } from "../kernel/node/keep.ts";
 import { packageRoot, writeFileAtomic } from "../util/files.ts";
 import { jupyterhubConfig } from "./jupyterhub.ts";
 import { installKernel } from "./kernelspec.ts";
@@ -23,6 +24,7 @@ export async function prepareLab(): Promise<string> {
   const venv = labVenv();
   await makeVenv(venv, [labRequirements]);
   await installKernel(join(venv, "share", "jupyter"));
+  await keepCodeOnce();
   // The Lab would otherwise ask every new reader about news, and look for updates on the internet.
   await writeFileAtomic(
     join(venv, "share", "jupyter", "lab", "settings", "overrides.json"),

@@ -41,11 +41,9 @@ export function deflateZlib(bytes: Uint8Array): Uint8Array {
   return deflateSync(bytes, { level: 9 });
 }
 
-const unpack = promisify(gunzipCallback);
-
 export async function gunzip(bytes: Uint8Array, limit: number): Promise<Uint8Array> {
   // A plain array, not a Buffer: it prints, compares and slices as one expects of a Uint8Array.
-  const content = await unpack(bytes, { maxOutputLength: Math.max(1, limit) });
+  const content = await promisify(gunzipCallback)(bytes, { maxOutputLength: Math.max(1, limit) });
   return new Uint8Array(content.buffer, content.byteOffset, content.length);
 }
 

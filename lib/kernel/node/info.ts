@@ -1,16 +1,7 @@
 // What the kernel tells of itself: `kernel_info_reply`.
-import { createRequire } from "node:module";
+import { versionOf } from "../../util/packages.ts";
 import { slimlabVersion } from "../../util/version.ts";
 import type { KernelInfo } from "../protocol/reference.ts";
-
-/** The version of an installed package; empty where it has none. */
-export function versionOf(name: string): string {
-  try {
-    return createRequire(import.meta.url)(`${name}/package.json`).version;
-  } catch {
-    return "";
-  }
-}
 
 type LanguageInfo = KernelInfo["language_info"];
 

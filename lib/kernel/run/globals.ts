@@ -1,7 +1,7 @@
 // What a cell finds besides Node's own globals: `display`, `prompt`, `input`, `comms`, earlier results, and tslab's API.
 import { types } from "node:util";
+import { versionOf } from "../../util/packages.ts";
 import { goName } from "../../util/turn.ts";
-import { versionOf } from "../node/info.ts";
 import { debugName } from "../node/interrupt.ts";
 import type { Comms } from "../protocol/comms.ts";
 import { display, tslabModule } from "../show/display.ts";
