@@ -78,6 +78,8 @@ async function bundle(thread: keyof typeof later): Promise<[name: string, hash: 
     entryPoints: [`${thread}.js`],
     plugins: [zeromq],
     define: { "import.meta.url": "importMetaUrl" },
+    // Node 20 knows no import() in a script that comes from kept code.
+    supported: { "dynamic-import": false },
     banner: {
       js: `"use strict";const importMetaUrl = require("node:url").pathToFileURL(__filename).href;${lazily}`,
     },

@@ -40,12 +40,19 @@ export async function interruptMain(
 }
 
 async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean): Promise<void> {
-  // What is merely slow, or looks at `shared.interrupting`, gets a little time to end by itself.
-  let time = held ? 0 : Atomics.load(numbers, shared.guard) === guard.inside ? 5 : 60;
+  // What is merely slow, or looks at `shared.interrupting`, gets a little time to end by itself. In a cell's first part the
+  // debugger, which needs longer than that to get ready, is called for at once.
+  const isInside = Atomics.load(numbers, shared.guard) === guard.inside;
+  let time = held ? 0 : isInside ? 5 : 60;
+  let line = isInside ? new DebugLine() : undefined;
   const until = performance.now() + patienceWithPackages;
   for (let tries = 0; tries < 50; tries++) {
-    if (await Promise.race([seen, pause(time)])) return;
-    const how = await stop(numbers, seen, until, tries > 10);
+    if (await Promise.race([seen, pause(time)])) {
+      line?.close();
+      return;
+    }
+    const how = await stop(line ?? new DebugLine(), numbers, seen, until, tries > 10);
+    line = undefined;
     // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
     time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;
   }
@@ -103,21 +110,48 @@ interface CallFrame {
   location: { scriptId: string };
 }
 
+/** A debugger of the main thread, ready to stop it in lines that are not Node's or the kernel's. */
+class DebugLine {
+  readonly session = new Session();
+  /** The names of scripts, by their ids: before Node 22 a frame does not tell. */
+  readonly #scripts = new Map<string, string>();
+
+  constructor() {
+    const { session } = this;
+    session.connectToMainThread();
+    session.on("Debugger.scriptParsed", ({ params }) => this.#scripts.set(params.scriptId, params.url));
+    session.post("Debugger.enable");
+    this.passOver(internalScripts);
+  }
+
+  /** It stops nowhere in these scripts. */
+  passOver(patterns: string[]): void {
+    this.session.post("Debugger.setBlackboxPatterns", { patterns });
+  }
+
+  isIn(pattern: RegExp, { location }: CallFrame): boolean {
+    return pattern.test(this.#scripts.get(location.scriptId) ?? "");
+  }
+
+  close(): void {
+    this.session.post("Debugger.disable");
+    this.session.disconnect();
+  }
+}
+
 /**
  * Stops the main thread and cuts off what runs, by the signal where it may, in a line of the user's code or a package's:
  * neither Node nor the kernel survives a cut inside. `until` then packages may finish what they are doing; what does not
  * come to a line at all is cut off by the signal wherever it is, if that goes on for long (`anywhere`).
  */
 async function stop(
+  line: DebugLine,
   numbers: Int32Array,
   seen: Promise<unknown>,
   until: number,
   anywhere: boolean,
 ): Promise<"signal" | "cut" | "not"> {
-  const session = new Session();
-  session.connectToMainThread();
-  const scripts = new Map<string, string>();
-  session.on("Debugger.scriptParsed", ({ params }) => scripts.set(params.scriptId, params.url));
+  const { session } = line;
   try {
     const pauseBy = (method: "Debugger.pause" | "Debugger.stepOut", time: number) => {
       const paused = new Promise<CallFrame[]>((resolve) => {
@@ -126,22 +160,16 @@ async function stop(
       session.post(method);
       return Promise.race([paused, seen.then(() => undefined), pause(time)]);
     };
-    // Before Node 22 a frame does not tell its script's name.
-    const isIn = (pattern: RegExp, { location }: CallFrame) =>
-      pattern.test(scripts.get(location.scriptId) ?? "");
-    const isPackages = (frame: CallFrame) => isIn(packages, frame) && !isIn(internal, frame);
+    const isPackages = (frame: CallFrame) => line.isIn(packages, frame) && !line.isIn(internal, frame);
     const resume = (terminateOnResume: boolean) =>
       new Promise<void>((resolve) => {
         session.post("Debugger.resume", { terminateOnResume }, () => resolve());
       });
-    const passOver = (patterns: string[]) => session.post("Debugger.setBlackboxPatterns", { patterns });
-    session.post("Debugger.enable");
-    passOver(internalScripts);
     let frames = await pauseBy("Debugger.pause", 300);
     // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
     if (!frames) return frames === false && strike(numbers) ? "signal" : "not";
     // Out of what packages do and of what they call, until none of them waits for its end.
-    passOver([...internalScripts, ...packageScripts]);
+    line.passOver([...internalScripts, ...packageScripts]);
     while (frames.some(isPackages)) {
       const left = until - performance.now();
       if (left <= 0) break;
@@ -149,7 +177,7 @@ async function stop(
       if (!frames) return "not";
     }
     const [top] = frames;
-    const isClean = !isIn(uncut, top);
+    const isClean = !line.isIn(uncut, top);
     if ((isClean || anywhere) && strike(numbers)) {
       await pause(5); // A thread of Node's takes the signal.
       await resume(false);
@@ -169,7 +197,6 @@ async function stop(
     await resume(true);
     return "cut";
   } finally {
-    session.post("Debugger.disable");
-    session.disconnect();
+    line.close();
   }
 }

@@ -3,7 +3,7 @@
 // another one, V8 compiles.
 import { readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { constants, Script } from "node:vm";
+import { Script } from "node:vm";
 import { keepVariable, keptFor } from "./kept.ts";
 
 // bundle.ts says these. V8 looks only at a text's length to know it again, so the name of what is kept holds a hash.
@@ -26,7 +26,6 @@ const text = readFileSync(filename, "latin1"); // It is ASCII.
 const script = new Script(`(function (exports, require, module, __filename, __dirname) { ${text}\n})`, {
   filename,
   cachedData,
-  importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
 });
 if (process.env[keepVariable]) {
   // By then it holds the functions that a start and a cell have called.

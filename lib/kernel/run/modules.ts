@@ -39,7 +39,7 @@ export function provideModules(folder: string): void {
     const own = ownModules.get(specifier);
     if (own) return own();
     if (isBuiltin(specifier)) {
-      const found = await import(specifier);
+      const found = await importFrom(specifier);
       await watchedModules.get(specifier)?.(found as never);
       return found;
     }
@@ -50,7 +50,7 @@ export function provideModules(folder: string): void {
     if (file === undefined) throw notFound(specifier, folder);
     if (file.endsWith(".json")) return jsonModule(file);
     if (typescript.test(file)) {
-      tsx ??= useTsx();
+      tsx ??= useTsx(importFromPackage);
       await tsx;
     }
     const url = new URL(pathToFileURL(file).href + queryOf(specifier));
@@ -250,12 +250,13 @@ function notFound(specifier: string, folder: string, hint?: string): Error {
   return Object.assign(error, { code: "ERR_MODULE_NOT_FOUND" });
 }
 
-async function useTsx(): Promise<void> {
+/** @param importModule imports as a module: tsx's CommonJS half does not find its other half */
+async function useTsx(importModule: (name: string) => Promise<unknown>): Promise<void> {
   process.setSourceMapsEnabled(true); // So that errors name the lines of the TypeScript.
-  const { register } = await import("tsx/esm/api");
-  register();
-  const { register: registerRequire } = await import("tsx/cjs/api");
-  registerRequire();
+  for (const name of ["tsx/esm/api", "tsx/cjs/api"]) {
+    const { register } = (await importModule(name)) as { register(): void };
+    register();
+  }
   registerHook(defaults);
 }
 
