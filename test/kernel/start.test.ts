@@ -49,6 +49,18 @@ describe("kernel: its start from kept code", function () {
     assert.deepEqual(await started(), all);
   });
 
+  it("compiles where what is kept comes from another place: V8 would name scripts by it", async () => {
+    const moved = join(root, "dist", "lib", "kernel", "moved");
+    cpSync(folder, moved, { recursive: true });
+    const before = folder;
+    folder = moved;
+    try {
+      assert.deepEqual(await started(), ["main compiled", "server-thread compiled"]);
+    } finally {
+      folder = before;
+    }
+  });
+
   it("compiles where what is kept is damaged", async () => {
     for (const name of kept()) truncateSync(join(folder, name), 5000);
     assert.deepEqual(await started(), ["main compiled", "server-thread compiled"]);

@@ -13,9 +13,15 @@ declare const bundleHash: string;
 const filename = join(__dirname, bundleName);
 const kept = join(__dirname, keptFor(bundleName, bundleHash));
 
+// V8 keeps a script's name, too: what was moved is another's. (V8 wants its own part to begin at a multiple of 8.)
+const size = Buffer.byteLength(filename) + 1;
+const place = Buffer.alloc(size + (-size & 7));
+place.write(filename);
+
 function readKept(): Buffer | undefined {
   try {
-    return readFileSync(kept);
+    const found = readFileSync(kept);
+    return place.equals(found.subarray(0, place.length)) ? found.subarray(place.length) : undefined;
   } catch {
     return undefined;
   }
@@ -32,7 +38,7 @@ if (process.env[keepVariable]) {
   process.once("exit", () => {
     const temporary = `${kept}.${process.pid}.tmp`;
     try {
-      writeFileSync(temporary, script.createCachedData());
+      writeFileSync(temporary, Buffer.concat([place, script.createCachedData()]));
       renameSync(temporary, kept);
     } catch {
       // keep.ts sees that there is none.

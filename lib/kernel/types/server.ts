@@ -219,6 +219,8 @@ function initialization({ folder, uriOf }: Ground): object {
     },
     initializationOptions: {
       disablePushDiagnostics: true,
+      // Errors only: it told of its work in eight messages for each cell.
+      logVerbosity: 5,
       userPreferences: {
         customConfigFileName: configName,
         suggest: { autoImports: false },
