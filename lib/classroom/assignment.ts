@@ -63,10 +63,17 @@ const desk = (name: string) => `globalThis[Symbol.for(${JSON.stringify(name)})]`
 /** The code by which a student's kernel gets ready to be asked. */
 export const prepareStudent = `await import(${JSON.stringify(moduleUrl("student"))}); undefined`;
 
+const thunks = (names: Iterable<string>) =>
+  `{ ${[...names].map((name) => `${JSON.stringify(name)}: () => ${name}`).join(", ")} }`;
+
 /** The code by which a student's kernel answers for a cell's names. */
 export function serveCode(socket: string, names: string[]): string {
-  const thunks = names.map((name) => `${JSON.stringify(name)}: () => ${name}`).join(", ");
-  return `await ${desk("slimlab.border")}(${JSON.stringify(socket)}, { ${thunks} })`;
+  return `await ${desk("slimlab.border")}(${JSON.stringify(socket)}, ${thunks(names)})`;
+}
+
+/** The code by which a kernel tells the fingerprints of values. */
+export function fingerprintsCode(names: Iterable<string>): string {
+  return `(await import(${JSON.stringify(moduleUrl("fingerprints"))})).fingerprints(${thunks(names)})`;
 }
 
 /** The kernel that judges. */

@@ -8,7 +8,7 @@ import { codeCells, run } from "../notebook/run.ts";
 import { literally } from "../util/pattern.ts";
 import { type Judge, serveCode } from "./assignment.ts";
 import type { Verdict } from "./border/judge.ts";
-import { statementsOf } from "./code.ts";
+import { blanked, isImport, statementsOf } from "./code.ts";
 import { bareCheck, type CheckCell } from "./exercises.ts";
 import type { GradeOptions } from "./grades.ts";
 import type { Isolation } from "./isolation.ts";
@@ -21,6 +21,9 @@ export interface SandboxSource {
   readonly isolation: Isolation;
   take(): Promise<Sandbox>;
 }
+
+/** Code of a notebook's cells, by their place. */
+export type Sources = ReadonlyMap<number, string>;
 
 /** Exercises that wait for their verdict. */
 export interface Pending {
@@ -42,6 +45,8 @@ export class Student {
   readonly #judge: Judge;
   readonly #sandboxes: SandboxSource;
   readonly #options: GradeOptions;
+  /** Cells that are not the teacher's. */
+  readonly #own: Set<number>;
   /** Cells that have ended a kernel: they are not run again. */
   readonly #deadly = new Set<number>();
   /** When the time of all its attempts together is over. */
@@ -49,15 +54,18 @@ export class Student {
   /** Seconds of the slowest cell, or of judging the slowest exercise. */
   slowest = 0;
 
+  /** @param own the places of cells that are not the teacher's */
   constructor(
     notebook: Notebook,
     facts: Map<number, CellFacts>,
+    own: Set<number>,
     judge: Judge,
     sandboxes: SandboxSource,
     options: GradeOptions,
   ) {
     this.notebook = notebook;
     this.#facts = facts;
+    this.#own = own;
     this.#judge = judge;
     this.#sandboxes = sandboxes;
     this.#options = options;
@@ -69,8 +77,12 @@ export class Student {
     return (this.#deadline - performance.now()) / 1000;
   }
 
-  /** Runs the cells and judges each exercise after the last cell that gives its names. */
-  async attempt(pending: Pending[], cells: Set<number>): Promise<void> {
+  /**
+   * Runs cells and judges each exercise after the last cell that gives its names.
+   *
+   * @param cells what runs: by the place of each cell, its code or what of it is needed
+   */
+  async attempt(pending: Pending[], cells: Sources): Promise<void> {
     for (let round = 0; round < 4; round++) {
       this.failures.length = 0;
       const sandbox = await this.#sandboxes.take();
@@ -88,7 +100,7 @@ export class Student {
   }
 
   /** Gives the place of the cell that ended the kernel, -1 where something else did. */
-  async #runAndJudge(sandbox: Sandbox, pending: Pending[], cells: Set<number>): Promise<number | undefined> {
+  async #runAndJudge(sandbox: Sandbox, pending: Pending[], cells: Sources): Promise<number | undefined> {
     const { timeout, totalTimeout = 1800, outputLimit = 50_000_000, signal } = this.#options;
     const after = new Map<number, Pending[]>();
     for (const one of pending.filter(({ open }) => open)) {
@@ -141,14 +153,15 @@ export class Student {
       const again = one.open || (!isSettled(one.verdict) && this.#changesLater(one, cells));
       if (again && !(await this.#judgeOne(sandbox, one))) return -1;
     }
+    await this.#options.whileOpen?.(sandbox.kernel);
     return undefined;
   }
 
   /** The notebook without its checks, and without what only they use: the judge computes that with the student's values. */
-  #stripped(pending: Pending[], needed: Set<number>): Notebook {
+  #stripped(pending: Pending[], needed: Sources): Notebook {
     const cells = this.notebook.cells.map((cell, index) => {
       if (cell.cell_type !== "code") return cell;
-      const source = textOf(cell.source);
+      const source = needed.get(index) ?? textOf(cell.source);
       const own = pending.filter((one) => this.#checks(index, one.cell, one.part));
       const text =
         this.#options.all || own.length === 0 || !this.#isLast(index, own, needed)
@@ -160,7 +173,7 @@ export class Student {
   }
 
   /** No other exercise, and no cell that runs after it, needs a cell that checks its own. */
-  #isLast(index: number, own: Pending[], needed: Set<number>): boolean {
+  #isLast(index: number, own: Pending[], needed: Sources): boolean {
     const declared = this.#facts.get(index)?.declared ?? new Set();
     const given = new Set(own.flatMap(({ part }) => part.given));
     for (const [other, { references }] of this.#facts) {
@@ -172,9 +185,9 @@ export class Student {
 
   readonly #deadlyFailure = new Map<number, Failure>();
 
-  #lastOf({ cell, part }: Pending, cells: Set<number>): number | undefined {
+  #lastOf({ cell, part }: Pending, cells: Sources): number | undefined {
     let last: number | undefined;
-    for (const index of [...cells].sort((a, b) => a - b)) {
+    for (const index of [...cells.keys()].sort((a, b) => a - b)) {
       const declared = this.#facts.get(index)?.declared;
       if (!part.given.some((name) => declared?.has(name))) continue;
       // The cell that has this exercise's check, if there is one, is its place; else the last one.
@@ -184,11 +197,11 @@ export class Student {
     return last;
   }
 
-  /** A cell after an exercise's place gives its names other values, or what they need. */
-  #changesLater(one: Pending, cells: Set<number>): boolean {
+  /** A cell after an exercise's place gives its names other values, or what they need; a cell of the student's own may. */
+  #changesLater(one: Pending, cells: Sources): boolean {
     const place = this.#lastOf(one, cells) ?? -1;
     const needed = sliceFor(this.#facts, one.part.given);
-    return [...cells].some((index) => index > place && needed.has(index));
+    return [...cells.keys()].some((index) => index > place && (needed.has(index) || this.#own.has(index)));
   }
 
   #checks(index: number, cell: CheckCell, { names }: Part): boolean {
@@ -266,6 +279,12 @@ export function withoutChecks(source: string): string {
   return text;
 }
 
+/** Nothing but checks and what they import: the students' edition has such cells, and they change nothing. */
+export function isTests(source: string): boolean {
+  const rest = withoutChecks(source);
+  return rest !== source && (statementsOf(rest) ?? []).every(({ node }) => isImport(node));
+}
+
 /** A cell without the last of its statements that are the original's and not the student's to give. */
 function withoutRepeated(source: string, { parts }: CheckCell): string {
   const bare = (text: string) => text.replace(/\s+/g, "");
@@ -286,10 +305,6 @@ function withoutRepeated(source: string, { parts }: CheckCell): string {
     if (isJudged) text = shorter;
   }
   return text;
-}
-
-function blanked(text: string, start: number, end: number): string {
-  return text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, " ") + text.slice(end);
 }
 
 /** Running more cells cannot make it better. */

@@ -1,12 +1,17 @@
 // What is known of an assignment before the first submission: which cases pass before any work is done, how long a solution
-// takes, and whether it is one. Found once, by grading the notebook as it is handed out, and as its teacher has solved it.
+// takes, whether it is one, and what need not run. Found once, by grading the notebook as it is handed out, and as its
+// teacher has solved it.
+import type { KernelClient } from "../kernel/client.ts";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
-import type { Judge } from "./assignment.ts";
+import { fingerprintsCode, type Judge } from "./assignment.ts";
 import type { SandboxSource } from "./attempt.ts";
+import { fingerprintsMime } from "./border/fingerprints.ts";
 import { gradeNotebook } from "./grade.ts";
 import type { Free, Grade, GradeOptions } from "./grades.ts";
+import { givenIn } from "./plan.ts";
 import { releaseNotebook } from "./release.ts";
 import { withSolutions } from "./solutions.ts";
+import { ThinSlicer } from "./thin.ts";
 
 /** What a submission may take, in seconds. */
 export interface TimeLimits {
@@ -22,6 +27,8 @@ export interface Baseline {
   free: Free;
   /** What a submission may take where nobody says: ten times what the original took with all its solutions. */
   limits: TimeLimits;
+  /** Names that are as they should be however little of the notebook runs; undefined where nobody knows (see thin.ts). */
+  same?: string[];
   /** Why the original's own solutions do not get all points. */
   trouble?: string;
 }
@@ -46,20 +53,78 @@ export async function baselineOf(
   // The teacher's own code has all the time that it needs.
   const own = { ...options, timeout: 3600, totalTimeout: 0, free: undefined };
   const handedOut = releaseNotebook(notebook);
-  const untouched = await gradeNotebook(handedOut, judge, sandboxes, own);
-  const grades = [untouched];
+  let solved: Solved | undefined;
   let trouble: string | undefined;
   try {
     const source = await withSolutions(notebook);
-    if (codeOf(source) !== codeOf(handedOut)) {
-      const solved = await gradeNotebook(source, judge, sandboxes, own);
-      grades.push(solved);
-      trouble = lostIn(solved, untouched);
-    }
+    if (codeOf(source) !== codeOf(handedOut)) solved = await gradeSolved(source, judge, sandboxes, own);
   } catch (error) {
     trouble = (error as Error).message;
   }
-  return { free: freeIn(untouched), limits: limitsFrom(grades), ...(trouble && { trouble }) };
+  const same = solved?.same;
+  const untouched = await gradeNotebook(handedOut, judge, sandboxes, {
+    ...own,
+    ...(same && { same: new Set(same) }),
+  });
+  if (solved) trouble = lostIn(solved.grade, untouched);
+  return {
+    free: freeIn(untouched),
+    limits: limitsFrom(solved ? [untouched, solved.grade] : [untouched]),
+    ...(same && { same }),
+    ...(trouble && { trouble }),
+  };
+}
+
+interface Solved {
+  grade: Grade;
+  same?: string[];
+}
+
+/** Grades the notebook as its teacher has solved it, and finds out what of it need not run. */
+async function gradeSolved(
+  notebook: Notebook,
+  judge: Judge,
+  sandboxes: SandboxSource,
+  options: GradeOptions,
+): Promise<Solved> {
+  const slicer = await ThinSlicer.of(notebook, judge.assignment);
+  const names = slicer.slice(givenIn(judge.assignment)).taught;
+  const gradeWith = async (how: Pick<GradeOptions, "all" | "same">) => {
+    let values: Record<string, string> | undefined;
+    const whileOpen = async (kernel: KernelClient) => {
+      values = await fingerprintsIn(kernel, names).catch(() => undefined);
+    };
+    const grade = await gradeNotebook(notebook, judge, sandboxes, { ...options, ...how, whileOpen });
+    return { grade, values };
+  };
+  const full = await gradeWith({ all: true });
+  if (options.all) return { grade: full.grade };
+  const thin = await gradeWith({ same: names });
+  const isSame = full.values && thin.values && verdictsOf(full.grade) === verdictsOf(thin.grade);
+  if (!isSame) return { grade: full.grade };
+  const same = [...names].filter((name) => {
+    const value = thin.values![name];
+    return value !== undefined && value === full.values![name];
+  });
+  return { grade: full.grade, same };
+}
+
+const verdictsOf = ({ exercises }: Grade) =>
+  JSON.stringify(
+    exercises.map(({ name, points, cases }) => [name, points, cases.map((one) => [one.name, one.passed])]),
+  );
+
+async function fingerprintsIn(
+  kernel: KernelClient,
+  names: Iterable<string>,
+): Promise<Record<string, string> | undefined> {
+  const { outputs } = await kernel.execute(fingerprintsCode(names));
+  for (const output of outputs) {
+    if (output.output_type === "execute_result" && output.data[fingerprintsMime]) {
+      return output.data[fingerprintsMime] as Record<string, string>;
+    }
+  }
+  return undefined;
 }
 
 /**

@@ -22,7 +22,7 @@ export interface Bench {
 }
 
 /** What a bench is told. */
-export interface BenchOptions extends Omit<GradeOptions, "files" | "free"> {
+export interface BenchOptions extends Omit<GradeOptions, "files" | "free" | "same" | "whileOpen"> {
   limits?: Limits;
   /** What containers are made of. */
   image?: string;
@@ -71,11 +71,11 @@ export class LocalBench implements Bench {
     if (known) this.#baseline ??= Promise.resolve(known);
     return this.#withJudge(async (judge) => {
       // Asked for while this judge is taken: the baseline has one of its own.
-      const { free, limits } = known ?? (await this.baseline());
+      const { free, limits, same } = known ?? (await this.baseline());
       const { timeout = limits.cell, totalTimeout = limits.notebook } = this.#options;
       try {
         const { notebook, files } = submission;
-        const options = { ...this.#options, timeout, totalTimeout, files, free };
+        const options = { ...this.#options, timeout, totalTimeout, files, free, same: same && new Set(same) };
         return await gradeNotebook(notebook!, judge, this.#pool, options);
       } catch (error) {
         return troubled(this.#assignment, error);

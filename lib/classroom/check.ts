@@ -174,7 +174,7 @@ export function expectClose(
   }
 }
 
-/** Throws unless two values are the same: numbers, strings, or arrays element by element. */
+/** Throws unless two values are the same: numbers (0 and -0 are one), strings, or arrays element by element. */
 export function expectEqual(actual: unknown, expected: unknown, what = "the value"): void {
   if (isList(expected)) {
     if (!isList(actual)) throw new Error(`${what} should be an array, got ${shown(actual)}`);
@@ -182,14 +182,17 @@ export function expectEqual(actual: unknown, expected: unknown, what = "the valu
       throw new Error(`${what} should have ${expected.length} elements, got ${actual.length}`);
     }
     for (let i = 0; i < expected.length; i++) {
-      if (!Object.is(actual[i], expected[i])) {
+      if (!isSame(actual[i], expected[i])) {
         throw new Error(`${what} should be ${shown(expected[i])} at index ${i}, got ${shown(actual[i])}`);
       }
     }
-  } else if (!Object.is(actual, expected)) {
+  } else if (!isSame(actual, expected)) {
     throw new Error(`${what} should be ${shown(expected)}, got ${shown(actual)}`);
   }
 }
+
+/** Rounding gives -0 easily, and nobody sees it. */
+const isSame = (a: unknown, b: unknown) => a === b || Object.is(a, b);
 
 function judge(name: string, value: unknown): CheckCase {
   return { name, passed: value !== false, message: "" };

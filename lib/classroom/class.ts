@@ -20,7 +20,7 @@ import { Store } from "./store.ts";
 import type { Submission } from "./submissions.ts";
 
 /** Options of {@link gradeClass}. */
-export interface ClassOptions extends Omit<GradeOptions, "files" | "free"> {
+export interface ClassOptions extends Omit<GradeOptions, "files" | "free" | "same" | "whileOpen"> {
   /** The folder of all that is written; without it nothing is. */
   out?: string;
   /** A file that gets the grades as well, as JSON. */

@@ -79,3 +79,8 @@ export function regions(source: string, from: RegExp, to: RegExp): [number, numb
     at = end;
   }
 }
+
+/** A text with a part of it blank; lines stay where they are. */
+export function blanked(text: string, start: number, end: number): string {
+  return text.slice(0, start) + text.slice(start, end).replace(/[^\n]/g, " ") + text.slice(end);
+}

@@ -141,7 +141,7 @@ export function feedbackPage(
     region("marks", ""),
   ];
   if (grade.reason) html.push(`<p class="failed">${escapeHtml(harmlessLines(grade.reason))}</p>`);
-  for (const note of submission.notes) html.push(`<p class="quiet">${escapeHtml(harmless(note))}</p>`);
+  for (const note of submission.notes) html.push(`<p class="quiet">${escapeHtml(harmless(say(note)))}</p>`);
   for (const failure of grade.failures) {
     const what = [failure.name, failure.message].filter(Boolean).join(": ");
     html.push(
@@ -174,7 +174,7 @@ function cellHtml(
 ): string {
   const source = textOf(cell.source);
   if (source.length > 200_000)
-    return `<p class="quiet">Cell ${index + 1} has ${source.length} characters: left out.</p>`;
+    return `<p class="quiet">${sayIn(texts, `Cell ${index + 1} has ${source.length} characters: left out.`)}</p>`;
   if (asWritten) return `<pre id="cell-${index + 1}"><code>${escapeHtml(source)}</code></pre>`;
   if (cell.cell_type === "markdown") {
     return renderMarkdown(source, used, (target, kind) =>

@@ -4,13 +4,13 @@ import { checkKernel, type Notebook, textOf } from "../notebook/notebook.ts";
 import type { Failure } from "../notebook/report.ts";
 import { codeCells, rounded, withoutOutputs } from "../notebook/run.ts";
 import type { Assignment, Judge } from "./assignment.ts";
-import { isSettled, type Pending, type SandboxSource, Student, withoutChecks } from "./attempt.ts";
+import { isSettled, isTests, type Pending, type SandboxSource, Student } from "./attempt.ts";
 import type { Verdict } from "./border/judge.ts";
-import { isImport, statementsOf } from "./code.ts";
 import type { CheckCell } from "./exercises.ts";
 import type { ExerciseGrade, Free, Grade, GradeOptions } from "./grades.ts";
 import type { Part } from "./parts.ts";
-import { factsOf, sliceFor } from "./slice.ts";
+import { planFor } from "./plan.ts";
+import { factsOf } from "./slice.ts";
 import { languageOf } from "./speech.ts";
 
 /** The grade of a submission that cannot be run. */
@@ -18,7 +18,9 @@ export function ungraded(assignment: Assignment, reason: string): Grade {
   const exercises = assignment.cells.flatMap((cell) =>
     cell.parts.flatMap((part) => gradesOf(cell, part, { checks: [], missing: [], error: reason })),
   );
-  return total(exercises, { reason, failures: [], ran: "nothing", seconds: 0, slowest: 0 });
+  // Where there is no notebook to say in which language, the teacher's does.
+  const language = languageOf(assignment.notebook);
+  return total(exercises, { reason, failures: [], ran: "nothing", seconds: 0, slowest: 0, language });
 }
 
 /**
@@ -44,27 +46,17 @@ export async function gradeNotebook(
   const pending: Pending[] = assignment.cells.flatMap((cell) =>
     cell.parts.map((part) => ({ cell, part, open: true })),
   );
-  const student = new Student(source, facts, judge, sandboxes, options);
-  const slice = new Set<number>();
-  for (const { part } of pending) for (const index of sliceFor(facts, part.given)) slice.add(index);
-  const all = new Set(facts.keys());
-  for (const { cell, number } of codeCells(source)) if (!facts.has(number - 1) && cell) all.add(number - 1);
-  let ran: Grade["ran"] = options.all ? "all" : "needed";
-  await student.attempt(pending, options.all ? all : slice);
-  const unsure = pending.filter(
-    (one) => one.open || (!isSettled(one.verdict) && isForeign(assignment, source, slice)),
-  );
-  if (
-    !options.all &&
-    unsure.length > 0 &&
-    all.size > slice.size &&
-    student.left > 0 &&
-    !options.signal?.aborted
-  ) {
-    // What the slice could not settle, the whole notebook does.
-    ran = "all";
+  const own = ownCells(assignment, source);
+  const student = new Student(source, facts, own, judge, sandboxes, options);
+  const { first, more, isWhole } = await planFor(source, facts, assignment, options);
+  await student.attempt(pending, first);
+  // All points of a slice stand; where it gives fewer, what it leaves out may be missing.
+  const unsure = pending.filter((one) => one.open || !isSettled(one.verdict));
+  const isMore = [...more].some(([index, text]) => first.get(index) !== text);
+  const goesOn = unsure.length > 0 && isMore && student.left > 0 && !options.signal?.aborted;
+  if (goesOn) {
     for (const one of unsure) one.open = true;
-    await student.attempt(unsure, all);
+    await student.attempt(unsure, more);
   }
   const exercises = pending.flatMap((one) =>
     gradesOf(
@@ -79,7 +71,7 @@ export async function gradeNotebook(
   return total(exercises, {
     failures: [...(foreign ? [foreign] : []), ...student.failures],
     isolation: sandboxes.isolation,
-    ran,
+    ran: options.all || (goesOn && isWhole) ? "all" : "needed",
     seconds: rounded((performance.now() - started) / 1000),
     slowest: rounded(student.slowest),
     language: languageOf(submission),
@@ -115,23 +107,17 @@ function wrongKernel(notebook: Notebook): Failure | undefined {
   }
 }
 
-/** The student has cells of his own, or changed ones, that the slice left out. */
-function isForeign(assignment: Assignment, notebook: Notebook, slice: Set<number>): boolean {
-  const own = new Set(assignment.notebook.cells.map(({ source }) => textOf(source).trim()));
+/** The student's own cells, and the teacher's that he has changed, beside those of exercises. */
+function ownCells(assignment: Assignment, notebook: Notebook): Set<number> {
+  const taught = new Set(assignment.notebook.cells.map(({ source }) => textOf(source).trim()));
   const checked = new Set(assignment.cells.map(({ id }) => id));
-  return codeCells(notebook).some(
-    ({ cell, number }) =>
-      !slice.has(number - 1) &&
-      !own.has(textOf(cell.source).trim()) &&
+  const own = codeCells(notebook).filter(
+    ({ cell }) =>
+      !taught.has(textOf(cell.source).trim()) &&
       !isTests(textOf(cell.source)) &&
       !(cell.id !== undefined && checked.has(cell.id)),
   );
-}
-
-/** Nothing but checks and what they import: the students' edition has such cells, and they change nothing. */
-function isTests(source: string): boolean {
-  const rest = withoutChecks(source);
-  return rest !== source && (statementsOf(rest) ?? []).every(({ node }) => isImport(node));
+  return new Set(own.map(({ number }) => number - 1));
 }
 
 /** Exercises of a cell that are judged together, with points by the share of cases that pass. */

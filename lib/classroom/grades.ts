@@ -1,4 +1,6 @@
 // What grading is told, and what it gives.
+
+import type { KernelClient } from "../kernel/client.ts";
 import type { Notebook } from "../notebook/notebook.ts";
 import type { Failure } from "../notebook/report.ts";
 import type { Language } from "../texts/index.ts";
@@ -57,6 +59,10 @@ export interface GradeOptions {
   free?: Free;
   /** Runs every cell, also those that no exercise needs. */
   all?: boolean;
+  /** Names of the teacher's that are as they should be however little of his notebook runs (see thin.ts). */
+  same?: ReadonlySet<string>;
+  /** Called, and waited for, when cells have run and exercises are judged, while the student's kernel is still there. */
+  whileOpen?: (kernel: KernelClient) => Promise<void>;
   /** Files that lie beside the notebook, by their path from there. */
   files?: Map<string, Uint8Array>;
   signal?: AbortSignal;

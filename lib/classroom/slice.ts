@@ -1,5 +1,5 @@
 // The cells that some names of a notebook need: those that declare them, those that may change them, and what these need.
-import type { Expression, Statement } from "../kernel/cell/tree.ts";
+import { eachChild, type Node, type Of, type Statement } from "../kernel/cell/tree.ts";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
 import { codeCells } from "../notebook/run.ts";
 import { type Names, namesOf, statementsOf } from "./code.ts";
@@ -46,7 +46,7 @@ function intersects(a: Set<string>, b: Set<string>): boolean {
 }
 
 /** Names that statements mention which may have an effect: assignments, loops, calls that are waited for, bare calls. */
-async function touchedIn(source: string): Promise<Set<string>> {
+export async function touchedIn(source: string): Promise<Set<string>> {
   const touched = new Set<string>();
   const statements = statementsOf(source) ?? [];
   for (const [i, { start, end, node }] of statements.entries()) {
@@ -80,8 +80,37 @@ const changers =
   /^(?:push|pop|shift|unshift|splice|sort|reverse|fill|copyWithin|add|delete|clear|assign|define\w*|set[A-Z]?\w*)$/;
 
 /** A call by whose name it changes what it is called on. */
-function changes(expression: Expression): boolean {
+function changes(expression: Node): expression is Of<"CallExpression"> & { callee: Of<"MemberExpression"> } {
   if (expression.type !== "CallExpression" || expression.callee.type !== "MemberExpression") return false;
   const { property } = expression.callee;
   return property.type === "Identifier" && changers.test(property.name);
+}
+
+/** Names, a statement's own among them, to which it assigns a value or a part of one: `x = 1`, `x[i]++`, `x.y.push(1)`. */
+export function assignedBy(statement: Statement): Set<string> {
+  const assigned = new Set<string>();
+  // What declares something changes nothing else; a function does so where it is called.
+  if (/Declaration$|^TS/.test(statement.type)) return assigned;
+  const walk = (node: Node): void => {
+    if (node.type === "AssignmentExpression") rootsOf(node.left, assigned);
+    else if (node.type === "UpdateExpression") rootsOf(node.argument, assigned);
+    else if (node.type === "UnaryExpression" && node.operator === "delete") rootsOf(node.argument, assigned);
+    else if (changes(node)) {
+      rootsOf(node.callee.object, assigned);
+      // Object.assign(x, …) and its like.
+      if (node.arguments[0]) rootsOf(node.arguments[0], assigned);
+    }
+    eachChild(node, walk);
+  };
+  walk(statement);
+  return assigned;
+}
+
+/** The names at whose parts an expression or a pattern points. */
+function rootsOf(node: Node, found: Set<string>): void {
+  if (node.type === "Identifier") found.add(node.name);
+  else if (node.type === "MemberExpression") rootsOf(node.object, found);
+  else if (/Pattern$|^(?:Object|Rest|TS\w+|ParenthesizedExpression)/.test(node.type)) {
+    eachChild(node, (child) => rootsOf(child, found));
+  }
 }

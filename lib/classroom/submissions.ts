@@ -6,6 +6,7 @@ import { lstat, open, readdir } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { type UnzipFileInfo, unzip } from "fflate";
 import { type Notebook, parseNotebook } from "../notebook/notebook.ts";
+import { withoutDepths } from "./depths.ts";
 import { whatElse } from "./not-a-notebook.ts";
 
 /** One student's work. */
@@ -251,22 +252,11 @@ async function ofOwner(
 ): Promise<Submission> {
   const path = join(source, owner.root.replace(/\/$/, ""));
   const about = { student: owner.student, path, attempt: owner.attempt, late: owner.late };
-  let all = entries;
-  const archives = entries.filter((entry) => /\.zip$/i.test(entry.path));
-  if (archives.length > 0 && !entries.some((entry) => notebookName.test(entry.path))) {
-    all = [...entries];
-    for (const archive of archives) {
-      try {
-        all.push(...(await zipEntries(archive)));
-      } catch (error) {
-        return unreadable(
-          owner.student,
-          path,
-          `${basename(archive.path)}: ${(error as Error).message}`,
-          about,
-        );
-      }
-    }
+  let all: Entry[];
+  try {
+    all = await withUnpacked(entries);
+  } catch (error) {
+    return unreadable(owner.student, path, (error as Error).message, about);
   }
   const named = all.filter((entry) => notebookName.test(entry.path));
   const notebooks = named.length > 0 ? named : await notebooksByContent(all);
@@ -279,6 +269,28 @@ async function ofOwner(
   if (notebooks.length > 1)
     made.notes.push(`${notebooks.length} notebooks: ${basename(chosen.path)} was graded`);
   return made;
+}
+
+/** Archives within archives are opened so far. */
+const deepestArchive = 3;
+
+/** With what is packed in archives, and in archives within these, as long as there is no notebook. */
+async function withUnpacked(entries: Entry[]): Promise<Entry[]> {
+  const all = [...entries];
+  let last = entries;
+  for (let depth = 0; depth < deepestArchive && !last.some(({ path }) => notebookName.test(path)); depth++) {
+    const inside: Entry[] = [];
+    for (const archive of last.filter(({ path }) => /\.zip$/i.test(path))) {
+      try {
+        inside.push(...(await zipEntries(archive)));
+      } catch (error) {
+        throw new Error(`${basename(archive.path)}: ${(error as Error).message}`);
+      }
+    }
+    all.push(...inside);
+    last = inside;
+  }
+  return all;
 }
 
 /** Some browsers name a notebook by what it is written in: JSON that is one counts where nothing has a notebook's name. */
@@ -328,12 +340,14 @@ async function submissionOf(
 ): Promise<Submission> {
   if (chosen.problem) return unreadable(about.student, about.path, chosen.problem, about);
   const hash = createHash("sha256");
+  const notes: string[] = [];
   let notebook: Notebook;
   let bytes: Uint8Array = new Uint8Array();
   try {
     bytes = await chosen.read();
     hash.update(bytes);
     notebook = parseNotebook(textOfBytes(bytes), basename(chosen.path));
+    notes.push(...withoutDepths(notebook));
   } catch (error) {
     return unreadable(about.student, about.path, reasonOf(error, bytes), about);
   }
@@ -362,7 +376,7 @@ async function submissionOf(
     files,
     ...(time && { time }),
     hash: hash.digest("hex"),
-    notes: [],
+    notes,
   };
 }
 

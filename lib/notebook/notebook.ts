@@ -67,7 +67,8 @@ export function parseNotebook(text: string, path: string): Notebook {
     throw new Error(`${path} is not a notebook: it holds ${shown(notebook)}`);
   }
   if (notebook.nbformat !== 4) {
-    const remedy = Number(notebook.nbformat) < 4 ? "; opening and saving it in JupyterLab converts it" : "";
+    const isOld = typeof notebook.nbformat === "number" && notebook.nbformat < 4;
+    const remedy = isOld ? "; opening and saving it in JupyterLab converts it" : "";
     throw new Error(`${path} must be of notebook format 4, got ${shown(notebook.nbformat)}${remedy}`);
   }
   if (!Array.isArray(notebook.cells)) throw new Error(`${path} has no list of cells`);

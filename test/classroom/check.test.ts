@@ -49,6 +49,15 @@ describe("exercises that check themselves", () => {
     );
   });
 
+  it("0 and -0 are one number, NaN is itself", () => {
+    const passes = (test: () => unknown) => (check("a", test) as CheckResult).passed;
+    assert.ok(passes(() => expectEqual([-0, Math.round(-0.4), 0], [0, 0, -0])));
+    assert.ok(passes(() => expectEqual(-0, 0)));
+    assert.ok(passes(() => expectEqual([Number.NaN], [Number.NaN])));
+    for (const wrong of [null, "", false, undefined, 0n, [0]])
+      assert.ok(!passes(() => expectEqual(wrong, 0)));
+  });
+
   it("take one function, false for not yet, and promises", async () => {
     assert.equal((check("a", () => {}) as CheckResult).passed, true);
     assert.equal((check("a", () => false) as CheckResult).passed, false);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { assignmentOf } from "../../lib/classroom/assignment.ts";
 import { classReport, separation } from "../../lib/classroom/class-report.ts";
 import { feedbackPage } from "../../lib/classroom/feedback.ts";
+import { ungraded } from "../../lib/classroom/grade.ts";
 import type { Grade } from "../../lib/classroom/grades.ts";
 import { fingerprints, likenesses } from "../../lib/classroom/likeness.ts";
 import { parseCsv, type Result } from "../../lib/classroom/results.ts";
@@ -280,7 +281,8 @@ describe("a class in numbers", () => {
     assert.deepEqual(prints(cellA("return -1; // your turn")), [], "what was handed out is nobody's");
   });
 
-  it("a student's page says what to read again, in the language of his notebook", () => {
+  it("a student's page says what to read again, and all else, in the language of his notebook", async () => {
+    const assignment = await assignmentOf(handedOut, "original.ipynb");
     const grade: Grade = { ...result("a", [0]).grade, language: "zh" };
     grade.exercises[0].read = "Step 1: score";
     grade.exercises[0].reason = "there is no double; cell 3 failed: Error: mine";
@@ -289,6 +291,22 @@ describe("a class in numbers", () => {
     assert.match(html, /<html lang="zh-Hans">/);
     assert.match(html, /该值应为 2，得到的是 3[\s\S]*重读：第一步：评分/);
     assert.match(html, /没有 double；第 3 个单元出错：Error: mine/);
+    const notes = [
+      "2 notebooks: w.ipynb was graded",
+      "cell 3: metadata is nested more than 200 deep: left out",
+    ];
+    assert.match(
+      feedbackPage({ student: "a", notes }, grade),
+      /有 2 个笔记本：评分的是 w\.ipynb[\s\S]*第 3 个单元：metadata 的嵌套超过 200 层：已略去/,
+    );
+    const unread = ungraded(
+      { ...assignment, notebook: { ...handedOut, metadata: { slimlab: { language: "zh" } } } } as never,
+      "w.ipynb is not JSON, so not a notebook: it is a zip archive",
+    );
+    assert.match(
+      feedbackPage({ student: "a", notes: [] }, unread),
+      /w\.ipynb 不是 JSON，因此不是笔记本：它是 zip 压缩包/,
+    );
     const english = feedbackPage({ student: "a", notes: [] }, { ...grade, language: "en" });
     assert.match(english, /Read again: Step 1: score/);
     // A line that is made to fit every form of text costs no time.

@@ -144,6 +144,62 @@ describe("what a class hands in", () => {
     assert.deepEqual(said(found), ["ann", "bob", "cem", "dan"]);
   });
 
+  it("archives within archives are opened, three deep, and what they take together is limited as ever", async () => {
+    const packed = (depth: number): Uint8Array =>
+      depth === 0 ? bytes : zipSync({ [depth === 1 ? "work.ipynb" : `${depth}.zip`]: packed(depth - 1) });
+    await mkdir(join(folder, "in"));
+    for (const depth of [1, 2, 3, 4]) await writeFile(join(folder, "in", `${depth}.zip`), packed(depth));
+    const found = await findSubmissions([join(folder, "in")]);
+    assert.deepEqual(
+      found.map(({ student, notebook, reason }) => [student, notebook?.cells[0].source ?? reason]),
+      [
+        ["1", "1"],
+        ["2", "1"],
+        ["3", "1"],
+        ["4", "no notebook was handed in, only 4.zip, 4.zip, 3.zip"],
+      ],
+    );
+    await writeFile(join(folder, "broken.zip"), zipSync({ "a.zip": strToU8("no zip") }));
+    const [broken] = await findSubmissions([join(folder, "broken.zip")]);
+    assert.match(broken.reason!, /^a\.zip: it is no zip archive/);
+  });
+
+  it("what is nested without end is taken out, or is the reason, in words", async () => {
+    const nested = `${"[".repeat(200_000)}${"]".repeat(200_000)}`;
+    const put = (name: string, content: string) => writeFile(join(folder, `${name}.ipynb`), content);
+    const cell = (more: string) => `{"cell_type": "code", "source": "1", "outputs": [], ${more}}`;
+    const withCell = (more: string) => `{"nbformat": 4, "metadata": {}, "cells": [${cell(more)}]}`;
+    await put(
+      "of-all",
+      `{"nbformat": 4, "metadata": {"x": ${nested}}, "cells": [${cell('"metadata": {}')}]}`,
+    );
+    await put("of-cell", withCell(`"metadata": {"x": ${nested}}`));
+    await put("output", withCell(`"metadata": {}, "outputs": ${nested}`));
+    await put("other", withCell(`"metadata": {}, "x": ${nested}`));
+    await put("source", withCell(`"metadata": {}, "source": ${nested}`));
+    await put("list", nested);
+    await put("format", `{"nbformat": ${nested}}`);
+    const found = await findSubmissions([folder]);
+    assert.deepEqual(
+      Object.fromEntries(
+        found.map(({ student, notebook, reason, notes }) => [
+          student,
+          reason ?? [notebook!.cells[0].source, ...notes],
+        ]),
+      ),
+      {
+        "of-all": ["1", "metadata is nested more than 200 deep: left out"],
+        "of-cell": ["1", "cell 1: metadata is nested more than 200 deep: left out"],
+        output: ["1", "cell 1: outputs is nested more than 200 deep: left out"],
+        other: ["1", "cell 1: x is nested more than 200 deep: left out"],
+        source: ["", "cell 1: source is nested more than 200 deep: left out"],
+        list: "list.ipynb is not a notebook: it holds Array(1)",
+        format: "format.ipynb must be of notebook format 4, got Array(1)",
+      },
+    );
+    for (const { notebook } of found) if (notebook) structuredClone(notebook);
+  });
+
   it("1.20 what cannot be read has a reason, and the others are found", async () => {
     const put = (name: string, content: string | Uint8Array) => writeFile(join(folder, name), content);
     await put("empty.ipynb", "");

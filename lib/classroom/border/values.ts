@@ -38,6 +38,9 @@ const typedArrays = {
 
 const deepest = 64;
 
+/** Elements of a list, bytes of an array of numbers, letters of a text: what is larger takes minutes, and is no exercise's answer. */
+const [longestList, largestArray, longestText] = [5_000_000, 128 * 1024 * 1024, 100_000_000];
+
 // Taken when this loads, before any cell: a cell that alters them alters only its own answers, but not by accident.
 const { isArray } = Array;
 const { keys, getPrototypeOf } = Object;
@@ -49,6 +52,8 @@ export function writeValue(value: unknown, writer: Writer, depth = 0, where = "t
   if (depth > deepest) throw new BorderError(`${where} is nested more than ${deepest} deep, or holds itself`);
   switch (typeof value) {
     case "string":
+      checkSize(value.length, longestText, "characters", where);
+      return value;
     case "boolean":
       return value;
     case "number":
@@ -68,8 +73,13 @@ export function writeValue(value: unknown, writer: Writer, depth = 0, where = "t
   }
 }
 
+function checkSize(size: number, largest: number, unit: string, where: string): void {
+  if (size > largest) throw new BorderError(`${where} has ${size} ${unit}, of at most ${largest}`);
+}
+
 function writeObject(value: object, writer: Writer, depth: number, where: string): Wire {
   if (isArray(value)) {
+    checkSize(value.length, longestList, "elements", where);
     const items: Wire[] = [];
     for (let i = 0; i < value.length; i++) {
       items[i] = writeValue(value[i], writer, depth, depth === 1 ? `${where}[${i}]` : where);
@@ -79,6 +89,7 @@ function writeObject(value: object, writer: Writer, depth: number, where: string
   if (ArrayBuffer.isView(value)) {
     const name = (value as { constructor?: { name?: string } }).constructor?.name ?? "";
     const kind = name === "Buffer" ? "Uint8Array" : name;
+    checkSize(value.byteLength, largestArray, "bytes", where);
     if (!Object.hasOwn(typedArrays, kind)) throw new BorderError(`${where} is a ${name}`);
     return ["typed", kind, Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64")];
   }
@@ -146,7 +157,8 @@ export function readValue(wire: unknown, reader: Reader = { make: {} }): unknown
     case "set":
       return new Set(list(first).map((one) => readValue(one, reader)));
     case "date":
-      return new Date(Number(first));
+      // JSON has no NaN, which is the time of a date that is none.
+      return new Date(typeof first === "number" ? first : Number.NaN);
     case "error":
       return Object.assign(new Error(String(second)), { name: String(first) });
     case "object":
