@@ -8,8 +8,9 @@
 //   treated as ever, whole, and with what may change what it needs;
 // - it needs no names of the teacher's but those whose values are the same in both ways, so that his code, right or wrong,
 //   meets what it would meet in the whole notebook, and gets the same verdict. Any other goes the long way.
-// A cheat gains nothing: there is no statement of his that does not count, and the checks and what they compare with lie
-// with the judge, who runs the teacher's notebook as ever. What is compared does not reach into closures and modules (a
+// A cheat gains nothing: what a slice leaves out of his own could only have cost him points, what it leaves out of the
+// teacher's changes nothing that his code can name, and the checks and what they compare with lie with the judge, who runs
+// the teacher's notebook as ever. What is compared does not reach into closures and modules (a
 // generator's place in its sequence): there, that the teacher's solutions get the same verdicts in both ways has to do.
 import { outerUses } from "../kernel/cell/scope.ts";
 import type { Statement } from "../kernel/cell/tree.ts";
