@@ -1,6 +1,7 @@
 // Thin slices: of the teacher's own cells only the statements that declare what an exercise needs, or assign to it, and
-// nothing of what they show, train or measure on the way (after Sridharan, Fink and Bodík, "Thin Slicing", 2007). A chapter's exercises mostly need
-// a dozen of its hundred statements, where whatever mentions a model and is waited for may have changed that model.
+// nothing of what they show, train or measure on the way (after Sridharan, Fink and Bodík, "Thin Slicing", 2007). A
+// chapter's exercises mostly need a dozen of its hundred statements, while whatever mentions a model and is waited for may
+// have changed that model.
 //
 // What makes that safe: once, before the first submission, the teacher's solved notebook runs in both ways, and the values
 // of the names that its exercises need are compared (baseline.ts). A submission is graded by a thin slice only if
@@ -10,8 +11,9 @@
 //   meets what it would meet in the whole notebook, and gets the same verdict. Any other goes the long way.
 // A cheat gains nothing: what a slice leaves out of his own could only have cost him points, what it leaves out of the
 // teacher's changes nothing that his code can name, and the checks and what they compare with lie with the judge, who runs
-// the teacher's notebook as ever. What is compared does not reach into closures and modules (a
-// generator's place in its sequence): there, that the teacher's solutions get the same verdicts in both ways has to do.
+// the teacher's notebook as ever. Two things are not seen: what closures and modules hold (a generator's place in its
+// sequence), where that the teacher's solutions get the same verdicts in both ways has to do; and that a statement which is
+// left out would have repaired what a student has broken of the teacher's values.
 import { outerUses } from "../kernel/cell/scope.ts";
 import type { Statement } from "../kernel/cell/tree.ts";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
