@@ -149,7 +149,14 @@ async function inspectOnnxFile(file: Extract<ModelFile, { format: "onnx" }>): Pr
 }
 
 function inspectOnnx(model: OnnxModel): Inside {
-  const rows = model.initializers.map(({ name, type, shape, bytes }) => ({
+  // Paddle's converter keeps weights in nodes that give constants.
+  const constants = [
+    ...model.initializers,
+    ...model.nodes.flatMap(({ op, outputs: [name], attributes: { value } }) =>
+      op === "Constant" && typeof value === "object" && "bytes" in value ? [{ ...value, name }] : [],
+    ),
+  ];
+  const rows = constants.map(({ name, type, shape, bytes }) => ({
     tensor: name,
     type,
     shape: shape.join(" x "),
@@ -162,7 +169,7 @@ function inspectOnnx(model: OnnxModel): Inside {
     values
       .map(({ name, type, shape }) => `${name} ${type} [${shape.map((size) => size ?? "?").join(", ")}]`)
       .join(", ");
-  const weights = model.initializers.filter(({ type }) => onnxTypes[type].size < 8);
+  const weights = constants.filter(({ type }) => onnxTypes[type].size < 8);
   return {
     parameters: weights.reduce((sum, { shape }) => sum + elements(shape), 0),
     rows,

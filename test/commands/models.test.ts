@@ -6,6 +6,7 @@ import { convert } from "../../lib/commands/convert.ts";
 import { inspect } from "../../lib/commands/inspect.ts";
 import {
   decodeOnnx,
+  encodeOnnx,
   fromHalves,
   openSafetensors,
   packGguf,
@@ -79,6 +80,23 @@ describe("slimlab inspect and convert", function () {
     const report = await inspect(at("a.onnx"));
     assert.match(report.notes.join("\n"), /2 Conv/);
     assert.deepEqual([report.parameters, report.macs], [431_080, 2_293_000]);
+    // Weights in nodes, and sizes that the file leaves open: what it holds is counted all the same.
+    const open = {
+      ...onnx,
+      inputs: [{ ...onnx.inputs[0], shape: ["N", null, 28, 1] }],
+      initializers: [],
+      nodes: [
+        ...onnx.initializers.map((value) => ({
+          ...{ op: "Constant", domain: "", name: value.name, inputs: [], outputs: [value.name] },
+          attributes: { value },
+        })),
+        ...onnx.nodes,
+      ],
+    };
+    await writeFile(at("open.onnx"), encodeOnnx(open));
+    const whole = await inspect(at("open.onnx"));
+    assert.equal(whole.parameters, 431_080);
+    assert.match(whole.notes.join("\n"), /sizes that are not fixed/);
     await convert(at("a.onnx"), at("onnx.slim"), {});
     const fc2 = Object.entries(weightsOf((await loadSlim(at("onnx.slim"))).model)).at(-1)![1];
     assert.deepEqual(fc2, kernel);

@@ -185,6 +185,10 @@ describe("formats: Keras in", function () {
       importKeras(bytes),
       refusal(/sizes of "image" are open, \[null,null,1\].*--input image=32x32x1/),
     );
+    await assert.rejects(
+      importKeras(await bytesOf("open.keras"), { inputShapes: { image: [9, 8, 1], mask: [9, 8, 1] } }),
+      refusal(/sizes are given for input "mask"; there is "image"/),
+    );
     const { graph } = await importKeras(bytes, { inputShapes: { image: [9, 8, 1] } });
     assert.deepEqual(modelOf(graph).inputs[0].shape, [null, 9, 8, 1]);
     await assert.rejects(importKeras(bytes, { inputShapes: { image: [9, 8, 3] } }), refusal(/sizes 9x8x3/));

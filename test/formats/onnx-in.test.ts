@@ -183,8 +183,25 @@ describe("formats: ONNX in", function () {
     );
     refused(
       { nodes: [relu], inputs: [{ name: "x", type: "FLOAT", shape: ["N", 3, "high", null] }] },
-      /input "x" has sizes that are not fixed, \[N, 3, high, \?\]: they must be given/,
+      /input "x" has sizes that are not fixed, \[N, 3, high, \?\]: .* \(--input x=3x32x32, inputShapes\)/,
     );
+    const sized = encodeOnnx(
+      model({ nodes: [relu], inputs: [{ name: "x", type: "FLOAT", shape: ["N", 3, "high", null] }] }),
+    );
+    const given = (inputShapes: Record<string, number[]>) =>
+      importOnnx(sized, { inputShapes }).graph.tensors.x.shape;
+    assert.deepEqual(given({ x: [3, 9, 8] }), [9, 8, 3]);
+    // A size that the file says, and others, are not to be overruled in silence.
+    for (const x of [
+      [9, 8, 3],
+      [3, 9],
+      [3, 9, 8, 1],
+    ])
+      assert.throws(
+        () => given({ x }),
+        /sizes of "x" must be as the file has them .*\[N, 3, high, \?\], got /,
+      );
+    assert.throws(() => given({ x: [3, 9, 8], y: [3] }), /sizes are given for input "y"; there is "x"/);
     refused(
       { nodes: [relu], inputs: [{ name: "x", type: "UINT8", shape: ["N", 3, 9, 8] }] },
       /input "x" is of UINT8/,

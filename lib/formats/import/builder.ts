@@ -24,6 +24,15 @@ export interface Constant {
   values: Float32Array;
 }
 
+/** Throws a RangeError where sizes are given for an input that the network does not have. */
+export function checkNamed(inputShapes: Record<string, readonly number[]>, inputs: readonly string[]): void {
+  for (const name of Object.keys(inputShapes))
+    if (!inputs.includes(name))
+      throw new RangeError(
+        `sizes are given for input ${shown(name)}; there ${inputs.length === 1 ? "is" : "are"} ${inputs.map(shown).join(", ")}`,
+      );
+}
+
 /** The most numbers that one value of a network may have for one example: more is damage, or will not run here. */
 const largest = 2 ** 31;
 

@@ -1,7 +1,7 @@
 // Keras's models as networks of layers: .keras archives and .h5 files, of Keras 2 and 3, Sequential and functional.
 import { shown } from "../../util/check.ts";
 import { reading } from "../error.ts";
-import { type ImportedNetwork, inOrder, NetworkBuilder, readAll } from "../import/builder.ts";
+import { checkNamed, type ImportedNetwork, inOrder, NetworkBuilder, readAll } from "../import/builder.ts";
 import { simplified } from "../import/simplify.ts";
 import { openKeras } from "./archive.ts";
 import { callsOf, type LayerCall } from "./calls.ts";
@@ -34,6 +34,11 @@ export async function importKeras(
     const { calls, outputs } = callsOf(network);
     const weights = weightsOf(opened, network);
     const version = Number.parseInt(opened.version, 10) || 3;
+    const inputs = calls.filter(({ op }) => op === "InputLayer");
+    checkNamed(
+      inputShapes,
+      inputs.map(({ name }) => name),
+    );
     const b = new NetworkBuilder(file);
     const values = new Map<string, string>();
     const added = new Map<string, string[]>();

@@ -1,7 +1,7 @@
 // An ONNX file as a network of layers. ONNX has channels first; here a value remembers whether it is held with channels
 // last, so that turns at the borders vanish, and what only computes shapes is folded away.
 import { reading as readingFrom, refuse } from "../error.ts";
-import { type ImportedNetwork, type Operation, readAll } from "../import/builder.ts";
+import { checkNamed, type ImportedNetwork, type Operation, readAll } from "../import/builder.ts";
 import { simplified } from "../import/simplify.ts";
 import { folds } from "./constants.ts";
 import { decodeOnnx, type OnnxModel, type OnnxNode } from "./model.ts";
@@ -47,6 +47,10 @@ function networkOf(
   if (!(opset >= opsets.from && opset <= opsets.to))
     refuse(file, `is of opset ${opset}; what can be read: ${opsets.from} to ${opsets.to}`);
   const reading = new Reading(file, model, opset, readers);
+  checkNamed(
+    inputShapes,
+    model.inputs.map(({ name }) => name),
+  );
   for (const input of model.inputs) reading.input(input, inputShapes[input.name]);
   const calls = model.nodes.map((node): Call => {
     const op = node.domain ? `${node.domain}.${node.op}` : node.op;

@@ -44,15 +44,18 @@ export class Reading {
       refuse(this.#file, `input ${shown(name)} is of ${type}: numbers in floats are expected`);
     if (shape.length < 2)
       refuse(this.#file, `input ${shown(name)} has shape [${shape}]: the batch first is expected`);
-    const open = shape.slice(1).map((size, i) => (typeof size === "number" && size > 0 ? size : given?.[i]));
-    if (open.some((size) => !(Number.isInteger(size) && size! > 0)))
+    const said = `[${shape.map((size) => size ?? "?").join(", ")}]`;
+    const fixed = shape.slice(1).map((size) => (typeof size === "number" && size > 0 ? size : undefined));
+    if (given && (given.length !== fixed.length || fixed.some((size, i) => (size ?? given[i]) !== given[i])))
+      throw new RangeError(
+        `sizes of ${shown(name)} must be as the file has them behind the batch, ${said}, got ${given.join("x")}`,
+      );
+    const own = fixed.map((size, i) => size ?? given?.[i] ?? 0);
+    if (own.some((size) => !(Number.isInteger(size) && size > 0)))
       refuse(
         this.#file,
-        `input ${shown(name)} has sizes that are not fixed, [${shape.map((size) => size ?? "?").join(", ")}]: they must be given`,
+        `input ${shown(name)} has sizes that are not fixed, ${said}: they must be given (--input ${name}=${fixed.map((size) => size ?? 32).join("x")}, inputShapes)`,
       );
-    if (given && given.length !== open.length)
-      throw new RangeError(`sizes of ${name} must be ${open.length}, got ${given.length}`);
-    const own = open as number[];
     const image = own.length === 3 && !this.#turned(name);
     const tensor = this.builder.input(name, image ? [own[1], own[2], own[0]] : own);
     if (image)
