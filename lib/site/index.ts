@@ -128,10 +128,16 @@ async function removeUnused(site: string): Promise<void> {
     if (/^fa-.*\.(svg|eot|ttf|woff)$/.test(name) || (await isElk())) await rm(path);
   }
   const schemas = join(build, "schemas");
+  // (Beside it lies what extensions add, in a file of its own.)
   for (const name of await readdir(schemas))
-    if (name !== "all.json") await rm(join(schemas, name), { recursive: true });
+    if (name.startsWith("@")) await rm(join(schemas, name), { recursive: true });
   for (const name of await readdir(site)) if (/^rspack\.config\b/.test(name)) await rm(join(site, name));
   await copyFile(join(site, "tree", "favicon.ico"), join(site, "lab", "favicon.ico"));
+  // While a kernel is busy and afterwards, Notebook changes the tab's icon to these, which JupyterLite lacks.
+  const icons = join(site, "static", "favicons");
+  await mkdir(icons, { recursive: true });
+  for (const name of ["favicon-notebook.ico", "favicon-busy-1.ico"])
+    await copyFile(join(site, "notebooks", "favicon.ico"), join(icons, name));
 }
 
 /** The chart viewer's Plotly, which draws the book's charts as well. */

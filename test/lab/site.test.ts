@@ -106,7 +106,8 @@ describe("the workbook's site", function () {
     await page.locator(".jp-Completer-item, .cm-line", { hasText: "hypot" }).first().waitFor();
   });
 
-  it("asked no other server, and no script of ours failed", () => {
+  it("asked no other server and for nothing that is not there, and no script of ours failed", () => {
+    assert.deepEqual(watched.missing, []);
     assert.deepEqual(watched.outside, []);
     assert.deepEqual(watched.errors, []);
   });

@@ -166,15 +166,20 @@ const countedScripts = /\/slimlab\/|@jupyter-widgets/;
 export interface WatchedPage {
   page: Page;
   outside: string[];
+  /** What was asked of a server here that has it not. */
+  missing: string[];
   errors: string[];
 }
 
 export async function openPage(browser: Browser, size = { width: 1280, height: 1000 }): Promise<WatchedPage> {
   const page = await browser.newPage({ viewport: size });
-  const watched: WatchedPage = { page, outside: [], errors: [] };
+  const watched: WatchedPage = { page, outside: [], missing: [], errors: [] };
   page.on("request", (request) => {
     const { protocol, hostname } = new URL(request.url());
     if (/^(http|ws)s?:$/.test(protocol) && hostname !== "127.0.0.1") watched.outside.push(request.url());
+  });
+  page.on("response", (response) => {
+    if (response.status() === 404) watched.missing.push(response.url());
   });
   // (Notebook 7 throws a few of its own.)
   page.on("pageerror", (error) => {
