@@ -1,6 +1,6 @@
 // Where the links and pictures of the notebooks lead in the book. Files are taken along from the notebooks' folder only:
 // a book is published, and a notebook that somebody else wrote must not take the builder's own files with it.
-import { constants, realpathSync, statSync } from "node:fs";
+import { constants, existsSync, realpathSync, statSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Cell, Language } from "../notebook/notebook.ts";
@@ -61,9 +61,12 @@ export class Links {
       return { reason: words[source.language].leftOut[reason] };
     };
     if (target.startsWith("attachment:")) return attachment(target, source.cell) ?? leaveOut("missing");
-    const [file, hash = ""] = target.split("#");
+    const [address, hash = ""] = target.split("#");
     const anchor = hash ? `#${hash}` : "";
-    const path = resolve(dirname(source.path), decoded(file));
+    const place = (file: string) => resolve(dirname(source.path), decoded(file));
+    // What a server would be asked for beside the file means nothing here, unless a file is called so.
+    const file = existsSync(place(address)) ? address : address.replace(/\?.*$/, "");
+    const path = place(file);
     const page = kind === "link" && this.#pages.get(path);
     if (page) return encodePath(join(dirname(decoded(file)), page)) + anchor;
     // To a chapter that is not there: the page's name all the same, and the link is reported as broken.

@@ -11,6 +11,7 @@ import { escapeHtml } from "../util/html.ts";
 import { ansiToHtml, settleLines } from "./ansi.ts";
 import { imageAddress } from "./links.ts";
 import { renderMarkdown } from "./markdown.ts";
+import { troubleInMarkup } from "./markup.ts";
 import { words } from "./words.ts";
 
 /** What Plotly draws; kept beside the page, which loads it when the reader comes near. */
@@ -85,9 +86,8 @@ function renderOutput(output: unknown, page: PageParts): string {
 export function renderBundle(bundle: MimeBundle, page: PageParts): string {
   const plotly = bundle["application/vnd.plotly.v1+json"] as PlotData | undefined;
   if (plotly && Array.isArray(plotly.data)) return renderPlot(plotly, bundle, page);
-  // Markup that a cell puts out is shown as it is; the page's policy lets no script in it run.
   if (bundle["text/html"] !== undefined)
-    return `<div class="rich" tabindex="0">${textOf(bundle["text/html"])}</div>`;
+    return `<div class="rich" tabindex="0">${asMarkup(textOf(bundle["text/html"]))}</div>`;
   if (bundle["image/svg+xml"] !== undefined)
     return `<div class="picture">${inlineSvg(textOf(bundle["image/svg+xml"]))}</div>`;
   for (const type of ["image/png", "image/jpeg", "image/gif", "image/webp"]) {
@@ -146,7 +146,14 @@ function renderPlot(plotly: PlotData, bundle: MimeBundle, page: PageParts): stri
   ].join("");
 }
 
+/** Markup that a cell puts out is shown as it is, where it leaves the page around it whole; no script in it runs. */
+function asMarkup(html: string): string {
+  const trouble = troubleInMarkup(html);
+  if (trouble) throw new Error(trouble);
+  return html;
+}
+
 /** An SVG document as an element of the page. */
 function inlineSvg(svg: string): string {
-  return svg.replace(/<\?xml[^>]*\?>|<!DOCTYPE[^>]*>/g, "").trim();
+  return asMarkup(svg.replace(/<\?xml[^>]*\?>|<!DOCTYPE[^>]*>/g, "").trim());
 }

@@ -10,8 +10,9 @@ import { checkInteger } from "../util/check.ts";
 const help = `Usage: slimlab book [OPTION]...
 
 Builds the book from notebooks that slimlab run has run. A chapter that was not run is shown without results.
-HTML that a cell put out goes into the page as it is, but no script in it runs. Files that prose links to are taken
-along from the notebooks' folder only; what was left out is said.
+HTML that a cell put out goes into the page as it is, but no script in it runs, and HTML that would take the rest of the
+page along is not shown. Files that prose links to are taken along from the notebooks' folder only; what was left out is
+said.
 
   --notebooks DIR  the committed notebooks (default: notebooks)
   --from DIR       their executed copies and run.json (default: .slimlab/run)

@@ -7,8 +7,11 @@ export type TableBundle = Record<"text/plain" | "text/html", string>;
 /** Rows of a table that are shown; a longer one says so. */
 const most = 50;
 
-/** Text that reads as a number, with a unit or a spread behind it: `1,024`, `97.5 %`, `0.4 ± 0.2`. */
-const numeric = /^[+\-−±]?\d/;
+/** Text that reads as a number, with a unit or a spread behind it: `1,024`, `97.5 %`, `0.4 ± 0.2`; `2 bits fewer` is words. */
+const numeric = /^[+\-−±]?\d(?!.*\p{L}{2}.*\s\p{L}{2})/u;
+
+/** From so many characters on a text may wrap, and its column gets room for a few words a line. */
+const long = 30;
 
 /** A table of cells that are text already. Columns of numbers are aligned at their ends, all others at their beginnings. */
 export function tableOf(head: string[], rows: string[][], caption?: string): TableBundle {
@@ -16,12 +19,17 @@ export function tableOf(head: string[], rows: string[][], caption?: string): Tab
     const filled = rows.map((row) => row[i]).filter((text) => text !== "" && text !== "–");
     return filled.length > 0 && filled.every((text) => numeric.test(text));
   });
+  const isLong = head.map((_, i) => rows.some((row) => row[i].length > long));
+  /** Both sides are said: a page's own is right in JupyterLab and left in the book. */
+  const styleOf = (tag: string, text: string, i: number): string => {
+    if (!isNumeric[i]) return `text-align: left${tag === "th" && isLong[i] ? "; min-width: 14em" : ""}`;
+    return `text-align: right${tag === "td" && text.includes(" ") ? "; white-space: nowrap" : ""}`;
+  };
   const line = (tag: string, cells: string[]) =>
     `<tr>${cells
       .map((text, i) => {
         const own = tag === "th" && text === "" ? "td" : tag; // an empty heading heads nothing
-        // Both sides are said: a page's own is right in JupyterLab and left in the book.
-        return `<${own} style="text-align: ${isNumeric[i] ? "right" : "left"}">${escapeHtml(text)}</${own}>`;
+        return `<${own} style="${styleOf(tag, text, i)}">${escapeHtml(text)}</${own}>`;
       })
       .join("")}</tr>`;
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => row[i].length)));

@@ -81,6 +81,7 @@ describe("strange notebooks", function () {
     await place.write("3-run.ipynb", notebook(markdown("# Run")));
     const ways = [
       "../secret/id_rsa",
+      "../secret/id_rsa?x=1",
       key,
       pathToFileURL(key).pathname,
       "..%2fsecret%2fid_rsa",
@@ -93,7 +94,10 @@ describe("strange notebooks", function () {
       "../secret",
     ];
     const links = ways.map((way, i) => `[l${i}](<${way}>) ![p${i}](<${way}>)`).join("\n\n");
-    await place.write("1-links.ipynb", notebook(markdown(`# Links\n\n${links}\n\n[open](open.txt)`)));
+    await place.write(
+      "1-links.ipynb",
+      notebook(markdown(`# Links\n\n${links}\n\n[open](open.txt) [raw](open.txt?raw=1#l1)`)),
+    );
     const book = await place.build();
     for (const path of await place.files())
       assert.ok(!(await readFile(path, "latin1")).includes(secret), `${path} holds the secret`);
@@ -108,6 +112,7 @@ describe("strange notebooks", function () {
     const html = await place.page("1-links.html");
     assert.match(html, /<span class="left-out" title="not in this book: it lies outside[^"]*">l0<\/span>/);
     assert.match(html, /\[p0: not in this book: it lies outside/);
+    assert.match(html, /<a href="assets\/files\/open\.txt">raw<\/a>/);
     assert.match(await place.page("2-own.html"), /could not be made: not in this book: it lies outside/);
   });
 
@@ -378,6 +383,51 @@ describe("strange notebooks", function () {
       server.closeAllConnections();
       server.close();
     }
+  });
+
+  it("markup that a cell puts out ends where it ends, or only says why it is not shown", async () => {
+    const bad = {
+      "a comment without an end": "before <!-- never",
+      "ends of what the page has opened": "</div></div></section></article></main>",
+      "a text area": "<textarea>never",
+      "no more markup": "<plaintext>",
+      "a style": "<style>body{color:red}",
+      "a script": "<script>var x='",
+      "a page to go to": '<meta http-equiv="refresh" content="0;url=https://example.org/">',
+      "half a tag": '<a href="x',
+      "a quote out of place": "<p a'></div><p b'>",
+      "tags left open": "<div><b><table><tr><td>x",
+      "another order": "<b><div></b></div>",
+      "a drawing that a paragraph ends": "<svg><p><style><!--</style></div>--></style></p></svg>",
+      "a style in a drawing": "<svg><style><!--</style></div>--></style></svg>",
+      "very deep": "<div>".repeat(10_000),
+    };
+    const good = [
+      "<table><tr><td>1<td>2<tr><td>3</table><ul><li>a<li>b</ul><p>c",
+      '<!-- c --><!--><div class=\'a b\' hidden><br/><img src="x" alt="a>b"></div> 1 < 2',
+      "<style scoped>td > a {color: red}</style><a href=/x/y>z</a>",
+      '<svg viewBox="0 0 1 1"><path d="M0 0"/><g><title>x</title><foreignObject><div>a</div></foreignObject></g></svg>',
+      "<!DOCTYPE html><html><head><title>x</title></head><body><p>a</body></html>",
+    ];
+    const cells = (html: string, type = "text/html") =>
+      withOutputs([bundle({ [type]: html }), { output_type: "stream", name: "stdout", text: "AFTER" }]);
+    const all = Object.values(bad);
+    for (const [i, html] of all.entries()) await place.both(`1.${i}-bad.ipynb`, cells(html));
+    for (const [i, html] of good.entries()) await place.both(`2.${i}-good.ipynb`, cells(html));
+    await place.both("3-drawn.ipynb", cells("<svg></svg></div></main>", "image/svg+xml"));
+    await place.build();
+    for (const [i, name] of Object.keys(bad).entries())
+      assert.match(
+        await place.page(`1.${i}-bad.html`),
+        /This output could not be shown: (its|it nests)/,
+        name,
+      );
+    for (const [i, html] of good.entries()) {
+      const page = await place.page(`2.${i}-good.html`);
+      assert.ok(page.includes(`<div class="rich" tabindex="0">${html}</div>`), html);
+      assert.doesNotMatch(page, /could not be shown/);
+    }
+    assert.match(await place.page("3-drawn.html"), /could not be shown: its &lt;\/div&gt;/);
   });
 
   it("shows no results of code that was changed since, nor of what ran after it (R15)", async () => {

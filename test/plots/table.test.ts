@@ -16,9 +16,9 @@ describe("tables", () => {
       '<table><thead><tr><th style="text-align: left">layer</th><th style="text-align: right">weights</th>' +
         '<th style="text-align: right">error, %</th><th style="text-align: right">lost</th></tr></thead><tbody>' +
         '<tr><td style="text-align: left">fc1</td><td style="text-align: right">235,200</td><td style="text-align: right">1.235</td>' +
-        '<td style="text-align: right">−0.04 ± 0.20</td></tr>' +
+        '<td style="text-align: right; white-space: nowrap">−0.04 ± 0.20</td></tr>' +
         '<tr><td style="text-align: left">a&lt;b</td><td style="text-align: right">7</td><td style="text-align: right">−12.50</td>' +
-        '<td style="text-align: right">0.0 ± 0.1</td></tr></tbody></table>',
+        '<td style="text-align: right; white-space: nowrap">0.0 ± 0.1</td></tr></tbody></table>',
     );
     assert.equal(
       String(table(rows)),
@@ -28,6 +28,19 @@ describe("tables", () => {
         "a<b          7    −12.50     0.0 ± 0.1",
       ].join("\n"),
     );
+  });
+
+  it("align sentences that begin with a number as text, and leave long ones room", () => {
+    const why = "6 bits would save 125 bytes and diverge more";
+    const shown = html([
+      { layer: "conv1", why, unit: "3.5 GB", pair: "8.0 % (8.0 %)" },
+      { layer: "fc1", why: "8 bits are enough", unit: "12 s", pair: "26.0 % (26.0 %)" },
+    ]);
+    assert.ok(shown.includes('<th style="text-align: left; min-width: 14em">why</th>'), shown);
+    assert.ok(shown.includes(`<td style="text-align: left">${why}</td>`), shown);
+    assert.ok(shown.includes('<td style="text-align: right; white-space: nowrap">3.5 GB</td>'), shown);
+    assert.ok(shown.includes('<th style="text-align: right">pair</th>'), shown);
+    assert.equal(shown.match(/min-width/g)?.length, 1, "only the long one");
   });
 
   it("show a dash for nothing, words at the left, small and large numbers with four digits", () => {
