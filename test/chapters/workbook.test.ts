@@ -207,16 +207,19 @@ describe("the workbook", function () {
     let looks = 0;
     try {
       const base = `${pathToFileURL(join(folder, "book"))}/`;
+      // One page for all of them: a browser that has compiled Plotly once does not do so again.
+      // axe-core is put into the page, which the book's own policy for scripts forbids.
+      const page = await browser.newPage({ bypassCSP: true });
+      const troubles: string[] = [];
+      page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
+      page.on("pageerror", (error) => troubles.push(error.message));
+      page.on("request", (request) => {
+        if (!request.url().startsWith(base) && !/^(data|blob):/.test(request.url()))
+          troubles.push(request.url());
+      });
       for (const chapter of chapters) {
-        // axe-core is put into the page, which the book's own policy for scripts forbids.
-        const page = await browser.newPage({ viewport: { width: 390, height: 844 }, bypassCSP: true });
-        const troubles: string[] = [];
-        page.on("console", (message) => message.type() === "error" && troubles.push(message.text()));
-        page.on("pageerror", (error) => troubles.push(error.message));
-        page.on("request", (request) => {
-          if (!request.url().startsWith(base) && !/^(data|blob):/.test(request.url()))
-            troubles.push(request.url());
-        });
+        await page.setViewportSize({ width: 390, height: 844 });
+        await page.emulateMedia({ colorScheme: "light" });
         await page.goto(base + copyName(chapter).replace(/\.ipynb$/, ".html"));
         const figures = page.locator("figure.plot");
         const count = await figures.count();
@@ -234,7 +237,6 @@ describe("the workbook", function () {
           troubles.push(...(await seriousTroubles(page, looks++ % 2 ? "dark desktop" : "phone")));
         }
         assert.deepEqual(troubles, [], chapter.path);
-        await page.close();
       }
     } finally {
       await browser.close();

@@ -15,6 +15,7 @@ import {
   runOnNode,
   shownBy,
   siteKernel,
+  startAnew,
   trainedOnNode,
   training,
 } from "./running.ts";
@@ -63,11 +64,11 @@ describe("site: the library on a page", function () {
       this.skip();
     }
     bundle = await siteKernel();
-  });
-  beforeEach(async () => {
     session = await WebSession.start(false, bundle);
   });
-  afterEach(() => session?.stop());
+  after(() => session?.stop());
+  // One page for all: a worker that is started anew has no names and no modules.
+  beforeEach(() => startAnew(session));
 
   const value = (code: string) => resultOf(session, code);
 
@@ -77,8 +78,7 @@ describe("site: the library on a page", function () {
     for (const chapter of chapters) {
       if (chapter.language !== "en" || !isWanted(chapter)) continue; // Both editions have the same code.
       const { number } = chapter;
-      await session.stop();
-      session = await WebSession.start(false, bundle);
+      await startAnew(session);
       const { cells } = await runChapter(session, chapter);
       if (process.env.SLIMLAB_SITE === undefined && !comparedAlways.includes(number)) continue;
       const onNode = await runOnNode(chapter);

@@ -26,6 +26,12 @@ export function isWanted({ number }: Chapter): boolean {
 }
 const fastHalf = ["1.1", "1.2", "2.1", "2.2", "3.1.1", "3.3.1", "3.3.2", "4.1", "4.4"];
 
+/** Has a page's kernel begin anew: an interrupt of what never waits takes the names along. */
+export async function startAnew(session: WebSession): Promise<void> {
+  const { result } = await session.interrupt('console.log("runs"); for (;;) {}');
+  assert.equal(result.content.ename, "KeyboardInterrupt");
+}
+
 /** How a cell has to end. */
 export const expectedEnd = ({ metadata }: Cell): "error" | "ok" =>
   metadata.tags?.includes("raises-exception") ? "error" : "ok";
