@@ -529,6 +529,25 @@ typeof add + typeof tf.LayersModel`;
         assert.equal(text(await run("await new Promise((r) => setTimeout(r, 5)); state")), "'kept'");
       });
     }
+    it("shows what is printed before a loop that lets no timer run, after however much", async () => {
+      const flood = "for (let i = 0; i < 20000; i++) console.log(i);";
+      await run(flood);
+      for (const code of ["console.log('last'); for (;;);", `${flood} console.log('last'); for (;;);`]) {
+        let printed = "";
+        let running: ReturnType<typeof kernel.execute> | undefined;
+        const seen = new Promise<void>((resolve) => {
+          running = kernel.execute(code, {
+            onMessage({ header, content }) {
+              if (header.msg_type === "stream") printed += content.text;
+              if (/^last$/m.test(printed)) resolve();
+            },
+          });
+        });
+        await Promise.race([seen, running]);
+        await kernel.interrupt();
+        assert.equal(errorOf(await running!).ename, "KeyboardInterrupt");
+      }
+    });
     for (const [what, code] of [
       ["at the cell's top level", "for (;;) { await sleep(2); step(); }"],
       ["that catches errors", "for (;;) { try { await sleep(2); } catch {} step(); }"],

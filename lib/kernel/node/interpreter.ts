@@ -13,6 +13,7 @@ import { errorContent } from "../protocol/request.ts";
 import { refusalOf } from "../types/check.ts";
 import { objectBefore, RuntimeMembers } from "../types/members.ts";
 import { interruptChildren } from "./children.ts";
+import { watchHeldText } from "./held.ts";
 import { Language } from "./language.ts";
 import type { ServerData } from "./link.ts";
 import { log } from "./log.ts";
@@ -118,12 +119,14 @@ export class NodeInterpreter implements Interpreter {
       expressions,
       debug: this.debugger.on,
     });
-    await this.#accept(source, code);
+    const leave = watchHeldText(this.#data.shared);
     try {
+      await this.#accept(source, code);
       const ended = await end;
       if (!("error" in ended) || !ended.error) this.#names.finish(code);
       return ended;
     } finally {
+      leave();
       this.debugger.ended();
     }
   }

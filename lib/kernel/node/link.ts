@@ -33,7 +33,9 @@ export const shared = {
   guard: 2,
   /** Not 0 while the person waits for what runs to end: see `interrupting` below. */
   interrupting: 3,
-  length: 4,
+  /** Not 0 while text is held back on the main thread: then another number each time. */
+  held: 4,
+  length: 5,
 } as const;
 
 /** Values of `shared.guard`. */

@@ -22,21 +22,27 @@ export interface GatherOptions {
   origin(): Origin;
   /** Stands still for some milliseconds. */
   wait(time: number): void;
+  /** Told when text begins to be held back, and when none is any more. */
+  holds?(isHeld: boolean): void;
 }
 
 export interface Gatherer {
   write(name: StreamName, text: string): void;
   /** Sends what has been held back. */
   flush(): void;
+  /** The same, called from outside in the middle of whatever runs: not of Node's timers, nor of a write. */
+  flushAmid(): void;
 }
 
-export function gatherWrites({ send, origin, wait }: GatherOptions): Gatherer {
+export function gatherWrites({ send, origin, wait, holds }: GatherOptions): Gatherer {
   // A timer of the kernel's own: cells may have others by these names, which belong to a cell.
   const { setTimeout, clearTimeout } = globalThis;
   let held: { origin: Origin; name: StreamName; texts: string[]; size: number } | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let windowStart = 0;
+  let windowOf: Origin | undefined;
   let writes = 0;
+  let isWriting = false;
   let heldSince = 0;
   let credit = burst;
   let creditAt = performance.now();
@@ -50,22 +56,41 @@ export function gatherWrites({ send, origin, wait }: GatherOptions): Gatherer {
     send(to, name, text);
   }
 
-  function flush(): void {
-    clearTimeout(timer);
-    timer = undefined;
+  function sendHeld(): void {
     if (!held) return;
     const { origin: to, name, texts } = held;
     held = undefined;
+    holds?.(false);
     leave(to, name, texts.join(""));
+  }
+
+  function flush(): void {
+    clearTimeout(timer);
+    timer = undefined;
+    sendHeld();
+  }
+
+  function flushAmid(): void {
+    if (!isWriting) sendHeld();
   }
 
   function write(name: StreamName, text: string): void {
     if (text === "") return;
-    const to = origin();
+    isWriting = true;
+    try {
+      take(name, text, origin());
+    } finally {
+      isWriting = false;
+    }
+  }
+
+  function take(name: StreamName, text: string, to: Origin): void {
     if (held && (held.name !== name || held.origin !== to)) flush();
     const now = performance.now();
-    if (now - windowStart > 100) {
+    // (What a cell before has written is not counted against this one.)
+    if (now - windowStart > 100 || windowOf !== to) {
       windowStart = now;
+      windowOf = to;
       writes = 0;
     }
     if (!held && ++writes <= single) {
@@ -75,6 +100,7 @@ export function gatherWrites({ send, origin, wait }: GatherOptions): Gatherer {
     if (!held) {
       held = { origin: to, name, texts: [], size: 0 };
       heldSince = now;
+      holds?.(true);
       timer = setTimeout(flush, gatherTime);
       // On Node it must not keep the process.
       (timer as { unref?(): void }).unref?.();
@@ -84,5 +110,5 @@ export function gatherWrites({ send, origin, wait }: GatherOptions): Gatherer {
     if (held.size > gatherSize || now - heldSince > gatherTime) flush();
   }
 
-  return { write, flush };
+  return { write, flush, flushAmid };
 }

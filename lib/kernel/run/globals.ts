@@ -6,6 +6,7 @@ import { debugName } from "../node/interrupt.ts";
 import type { Comms } from "../protocol/comms.ts";
 import { display, tslabModule } from "../show/display.ts";
 import { bundleOf, plainText } from "../show/show.ts";
+import type { Gatherer } from "./gather.ts";
 import type { Input } from "./input.ts";
 import { ownModules } from "./modules.ts";
 import { provideNamed } from "./named.ts";
@@ -36,10 +37,11 @@ export function defineGlobals(scopes: Scopes, input: Input, comms: Comms): void 
   });
 }
 
-/** By which the debugger reaches this thread's streams and displays. */
-export function defineDebugSide(flush: () => void): void {
+/** By which the server's thread reaches this thread's streams and displays. */
+export function defineDebugSide({ flush, flushAmid }: Gatherer): void {
   define(Symbol.for(debugName), {
     flush,
+    flushAmid,
     /** A value as a MIME bundle, in JSON; what shows itself later is not waited for. */
     bundle(value: unknown): string {
       const bundle = bundleOf(value);

@@ -18,6 +18,7 @@ export class Outlet {
   /** By display. */
   readonly #updates = new Map<string, SizedPublished>();
   #updatesSize = 0;
+  #holds = 0;
   #updatesSince = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -37,6 +38,12 @@ export class Outlet {
     Atomics.add(this.#numbers, shared.backlog, text.length);
     this.#send({ type: "stream", origin, name, text });
     this.#wait();
+  }
+
+  /** Text is held back here, or not any more: the server calls for it where no timer comes to run (held.ts). */
+  holds(isHeld: boolean): void {
+    this.#holds = (this.#holds + 1) & 0xffff || 1;
+    Atomics.store(this.#numbers, shared.held, isHeld ? this.#holds : 0);
   }
 
   /** Sends what is to be published. Throws where it holds what no message can. */

@@ -61,7 +61,7 @@ export class Runtime {
     defineGlobals(scopes, input, this.#comms);
     provideStdin(input);
     captureProcesses();
-    defineDebugSide(() => this.#streams.flush());
+    defineDebugSide(this.#streams);
     setDisplaySink({ publish: (type, content) => this.#publish(type, content), hold });
     watchedModules.set("node:test", (test) => tests.begin(test));
     provideModules(data.folder);

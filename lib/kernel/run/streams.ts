@@ -15,6 +15,7 @@ export function captureStreams(outlet: Outlet, origin: () => Origin): Gatherer {
     send: (to, name, text) => outlet.text(to, name, text),
     origin,
     wait: (time) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, time),
+    holds: (isHeld) => outlet.holds(isHeld),
   });
 
   for (const name of ["stdout", "stderr"] as const) {
