@@ -73,7 +73,8 @@ describe("the workbook's site in Firefox", function () {
     }
   });
 
-  for (const chapter of chapters)
+  // The Chinese edition has the same code, and starting a Firefox takes its time: one edition of each chapter.
+  for (const chapter of chapters.filter((name) => !chapters.includes(`zh/${name}`)))
     it(`${chapter} runs to its end, and its figures are drawn`, async () => {
       const report = new Promise<Report>((resolve) => {
         reported = resolve;
