@@ -2,8 +2,17 @@ import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { encodeGraphAsOnnx, encodeGraphAsTflite } from "../../lib/formats/index.ts";
+import { toFloat } from "../../lib/datasets/index.ts";
 import {
+  encodeGraphAsOnnx,
+  encodeGraphAsTflite,
+  fuseActivations,
+  layersWithGrids,
+  type OnnxOptions,
+  runWithEngine,
+} from "../../lib/formats/index.ts";
+import {
+  type ActivationQuantizers,
   autoQuantize,
   calibrateActivations,
   cloneModel,
@@ -13,6 +22,7 @@ import {
   foldBatchNorms,
   graphOf,
   loadModel,
+  modelOf,
   quantizedForward,
   quantizeWeights,
   slimOf,
@@ -20,7 +30,7 @@ import {
   useBackend,
 } from "../../lib/nn/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { mobilenetFolder, pictureFolder, pictures } from "../nn/mobilenet.ts";
+import { mobilenetFolder, type Pictures, pictureFolder, pictures } from "../nn/mobilenet.ts";
 import { venvPython } from "../python.ts";
 import type { Row } from "./index.ts";
 
@@ -73,6 +83,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     unit: "nats",
     goal: "at most 0.005",
   });
+  await filesForEngines(report, folded, found, peers.static?.kl);
 
   const automatic = cloneModel(folded);
   const start = performance.now();
@@ -123,6 +134,69 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     unit: "MB",
     goal: "at most 1,024 MB",
   });
+}
+
+/** Files whose weights and activations have 8 bits, each run by its engine and compared with the floats in onnxruntime. */
+async function filesForEngines(
+  report: (row: Row) => void,
+  folded: tf.LayersModel,
+  { held, calibration }: Pictures,
+  theirs = Number.NaN,
+): Promise<void> {
+  const input = { shape: [held.count, 224, 224, 3], values: toFloat(held) };
+  const run = async (file: Uint8Array) => (await runWithEngine(file, [input])).outputs[0].values;
+  const exact = await run(encodeGraphAsOnnx(graphOf(folded)));
+  // A softmax in 8 bits ends at 1 / 256.
+  const from = (found: Float32Array) =>
+    exact.reduce((sum, p, i) => sum + (p > 0 ? p * Math.log(p / Math.max(found[i], 1e-4)) : 0), 0) /
+    held.count;
+  const eight = cloneModel(folded);
+  const { quantized } = await autoQuantize(
+    eight,
+    firstOf(calibration, 12),
+    { bytes: 2_640_000 },
+    { bits: [8] },
+  );
+  const ways = {
+    "as slimlab convert writes it": { graph: fuseActivations(graphOf(folded)), codes: {} },
+    "chosen automatically": { graph: fuseActivations(graphOf(eight)), codes: { quantized } },
+  };
+  for (const [way, { graph, codes }] of Object.entries(ways)) {
+    const fused = modelOf(graph);
+    const layers = layersWithGrids(graph);
+    const affine = await calibrateActivations(fused, calibration, { layers });
+    const around0 = { layers, scheme: "symmetric", signed: true } as const;
+    const symmetric = await calibrateActivations(fused, calibration, around0);
+    const options = (activations: ActivationQuantizers) => ({
+      ...{ weights: "int8" as const, ...codes },
+      activations: activations as OnnxOptions["activations"],
+    });
+    const files: [work: string, file: Uint8Array, peers: Row["peers"], goal: string][] = [
+      [
+        "int8 ONNX in onnxruntime",
+        encodeGraphAsOnnx(graph, options(affine)),
+        { "its own quantizer": theirs },
+        "0.006",
+      ],
+      [
+        "… for TensorRT",
+        encodeGraphAsOnnx(graph, { ...options(symmetric), target: "tensorrt" }),
+        {},
+        "0.013",
+      ],
+      ["int8 TFLite in LiteRT", encodeGraphAsTflite(graph, options(affine)), {}, "0.0064"],
+    ];
+    for (const [work, file, others, goal] of files)
+      report({
+        work: `${work}, ${way}: KL`,
+        ours: from(await run(file)),
+        peers: others,
+        unit: "nats",
+        goal: `at most ${goal}`,
+      });
+    fused.dispose();
+  }
+  eight.dispose();
 }
 
 function changed(model: tf.LayersModel, change: (copy: tf.LayersModel) => void): tf.LayersModel {
