@@ -26,8 +26,8 @@ describe("nn/auto-quantize: §3.2.1 item 3", () => {
   before(async () => {
     await useBackend("wasm");
     const data = await loadDataset("mnist-10k");
-    calibration = firstOf(data.train, 200);
-    test = firstOf(data.test, 1000);
+    calibration = firstOf(data.train, 100);
+    test = firstOf(data.test, 400);
   });
 
   it("knows the inputs of dense layers and convolutions: the output error they give is the real one", async () => {
