@@ -26,7 +26,7 @@ export interface BarsOptions extends PlotOptions {
  * nowhere.
  *
  * @param data `{ category: amount }`, or `{ series: { category: amount } }`
- * @throws RangeError for NaN or Infinity, or no bar at all
+ * @throws RangeError for NaN or Infinity, no bar at all, or an axis that cuts the bars' beginning off
  */
 export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptions = {}): Figure {
   const mode = checkOneOf("mode", options.mode ?? "group", ["group", "stack"]);
@@ -41,7 +41,11 @@ export function bars(data: Amounts | Record<string, Amounts>, options: BarsOptio
       throw new RangeError(`errors: there is no series ${shown(name)}`);
   }
   const amountAxis = options.horizontal ? options.x : options.y;
-  const { format, log = false } = typeof amountAxis === "object" ? amountAxis : {};
+  const { format, log = false, range } = typeof amountAxis === "object" ? amountAxis : {};
+  if (!log && range && (range[0] > 0 || range[1] < 0))
+    throw new RangeError(
+      `range of the bars' amounts must hold 0, from which their lengths count, got ${shown(range)}`,
+    );
   if (log && options.errors) throw new RangeError("errors: bars on a logarithmic axis have none");
   const labels = options.labels ?? series.length * categories.length <= 24;
   const template = format === "percent" ? "{v:.1%}" : format === "si" ? "{v:.3~s}" : "{v:.4~g}";

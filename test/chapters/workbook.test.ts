@@ -18,7 +18,7 @@ import { describe as inWords } from "../../lib/notebook/report.ts";
 import { copyName, runNotebooks } from "../../lib/notebook/runner.ts";
 import { textsOf, translateOutputs } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
-import { seriousTroubles } from "../book/axe.ts";
+import { seriousTroubles, type View, views } from "../book/axe.ts";
 import { browserPath, startBrowser } from "../book/browser.ts";
 import { otherAnswers } from "./answers.ts";
 import { checksIn, type Outcome, solveIn, troubleIn } from "./exercises.ts";
@@ -237,6 +237,13 @@ describe("the workbook", function () {
           troubles.push(...(await seriousTroubles(page, looks++ % 2 ? "dark desktop" : "phone")));
         }
         assert.deepEqual(troubles, [], chapter.path);
+      }
+      const texts = (await readdir(notebooks)).filter((name) => name.endsWith(".md"));
+      for (const name of texts) {
+        await page.goto(base + name.replace(/\.md$/, ".html"));
+        for (const view of Object.keys(views) as View[])
+          troubles.push(...(await seriousTroubles(page, view)));
+        assert.deepEqual(troubles, [], name);
       }
     } finally {
       await browser.close();

@@ -282,6 +282,13 @@ describe("plots", () => {
     assert.throws(() => heatmap([1], undefined as never), /rows must be a whole number of at least 1/);
     assert.throws(() => bars({}), /bars: data must hold at least one series, got none/);
     assert.throws(() => bars({ a: Number.POSITIVE_INFINITY }), /a must be finite, got Infinity/);
+    assert.throws(
+      () => bars({ a: 0.9 }, { y: { range: [0.5, 1] } }),
+      /range of the bars' amounts must hold 0/,
+    );
+    assert.throws(() => bars({ a: -3 }, { horizontal: true, x: { range: [-4, -1] } }), /must hold 0/);
+    bars({ a: 0.9 }, { horizontal: true, x: { range: [0, 1] }, y: { range: [2, 3] } });
+    bars({ a: 20 }, { y: { range: [10, 100], log: true } });
     assert.throws(() => lines({ a: { x: [1], y: [1, 2] } }), /a\.x must have 2 elements, got 1/);
     assert.throws(() => lines([1], { height: 10 }), /height must be a whole number from 120 to 2000, got 10/);
     assert.throws(() => lines([1], { references: [{}] }), /references\[0\] must have x or y/);
