@@ -1,6 +1,8 @@
 // What may go wrong on a page: a network that is slow or breaks, too little memory, an old processor, a page in the
 // background; and searches, which have workers of their own.
 import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
 import type { ExecuteResult } from "../../lib/kernel/client.ts";
 import { lenet300, useBackend } from "../../lib/nn/index.ts";
@@ -116,6 +118,38 @@ describe("site: troubles of a page", function () {
     assert.match(JSON.stringify(result.outputs), /"2\\n/);
     await until("the workers are ended", async () => (await value("alive")) === "0");
     assert.equal(await value("model.layers.length > 1"), "true");
+  });
+
+  it("a hundred workers that a cell has started end with it where it cannot be interrupted otherwise", async () => {
+    const threads = async () => {
+      const driver = await session.page.context().browser()!.newBrowserCDPSession();
+      const { processInfo } = await driver.send("SystemInfo.getProcessInfo");
+      await driver.detach();
+      const pages = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+      const names = pages.flatMap((id) => {
+        const folder = `/proc/${id}/task`;
+        return readdirSync(folder).flatMap((each) => {
+          try {
+            return readFileSync(join(folder, each, "comm"), "utf8");
+          } catch {
+            return []; // It has just ended.
+          }
+        });
+      });
+      return names.filter((name) => name.startsWith("DedicatedWorker")).length;
+    };
+    if (!existsSync("/proc/self/task")) return; // Only Linux tells of threads.
+    await value("const some: number = 1; some"); // Now the types' worker is there as well.
+    const before = await threads();
+    const { result } = await session.interrupt(`
+      const url = URL.createObjectURL(new Blob(["onmessage = () => postMessage(1)"]));
+      const many = Array.from({ length: 100 }, () => new Worker(url));
+      await Promise.all(many.map((one) => new Promise((done) => { one.onmessage = done; one.postMessage(0); })));
+      console.log("all answered");
+      for (;;) {}`);
+    assert.match(errorOf(result), /^KeyboardInterrupt/);
+    assert.equal(await value("6 * 7"), "42");
+    await until("they are gone", async () => (await threads()) <= before);
   });
 
   it("a cell of a megabyte is checked and runs", async () => {
