@@ -34,3 +34,11 @@ export function startBrowser(...flags: string[]): Promise<Browser> {
     args: [...browserFlags, ...flags],
   });
 }
+
+/** The processes in which a browser's pages and their workers run. */
+export async function pageProcesses(browser: Browser): Promise<number[]> {
+  const driver = await browser.newBrowserCDPSession();
+  const { processInfo } = await driver.send("SystemInfo.getProcessInfo");
+  await driver.detach();
+  return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
+}

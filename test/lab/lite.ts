@@ -87,13 +87,18 @@ export async function openNotebook(page: Page, base: string, path: string): Prom
   await kernelIdle(page);
 }
 
+/** Runs all cells of an open notebook; see {@link whenRun}. */
+export async function runWhole(page: Page): Promise<Notebook> {
+  await menu(page, "Run", "Run All Cells");
+  return whenRun(page);
+}
+
 /**
- * Runs all cells of an open notebook; the notebook as a download has it once the last of them has run.
+ * The notebook as a download has it once the last of its cells has run.
  *
  * @throws Error that names the first cell that ended otherwise than its tags say
  */
-export async function runWhole(page: Page): Promise<Notebook> {
-  await menu(page, "Run", "Run All Cells");
+export async function whenRun(page: Page): Promise<Notebook> {
   for (;;) {
     const download = page.waitForEvent("download");
     await menu(page, "File", "Download");

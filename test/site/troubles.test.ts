@@ -8,7 +8,7 @@ import type { ExecuteResult } from "../../lib/kernel/client.ts";
 import { lenet300, useBackend } from "../../lib/nn/index.ts";
 import { type Space, search } from "../../lib/pipeline/index.ts";
 import type { KernelBundle } from "../../lib/site/bundle.ts";
-import { browserPath } from "../book/browser.ts";
+import { browserPath, pageProcesses } from "../book/browser.ts";
 import { until } from "../kernel/waiting.ts";
 import { WebSession } from "../kernel/web.ts";
 import { resultOf, siteKernel } from "./running.ts";
@@ -122,11 +122,7 @@ describe("site: troubles of a page", function () {
 
   it("a hundred workers that a cell has started end with it where it cannot be interrupted otherwise", async () => {
     const threads = async () => {
-      const driver = await session.page.context().browser()!.newBrowserCDPSession();
-      const { processInfo } = await driver.send("SystemInfo.getProcessInfo");
-      await driver.detach();
-      const pages = processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
-      const names = pages.flatMap((id) => {
+      const names = (await pageProcesses(session.page.context().browser()!)).flatMap((id) => {
         const folder = `/proc/${id}/task`;
         return readdirSync(folder).flatMap((each) => {
           try {
