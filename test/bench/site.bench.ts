@@ -49,13 +49,13 @@ async function serveCounting(folder: string) {
   return { server, sent, base: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
 }
 
-/** What a browser's pages hold in memory, in MB; Linux alone tells. */
+/** What the largest of a browser's pages holds in memory, with its workers, in MB; Linux alone tells. */
 async function memoryOf(browser: Browser): Promise<number> {
   const kilobytes = (await pageProcesses(browser)).map(async (id) => {
     const status = await readFile(`/proc/${id}/status`, "utf8").catch(() => "");
     return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
   });
-  return (await Promise.all(kilobytes)).reduce((sum, each) => sum + each, 0) * 1.024e-3;
+  return Math.max(...(await Promise.all(kilobytes))) * 1.024e-3;
 }
 
 async function firstFigure(report: (row: Row) => void, folder: string): Promise<void> {
