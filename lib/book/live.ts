@@ -16,6 +16,9 @@ export const liveFigures = [
   "neurons",
   "activations",
   "together",
+  "layers",
+  "schedule",
+  "decoder",
   "draw",
 ] as const;
 export type LiveFigure = (typeof liveFigures)[number];

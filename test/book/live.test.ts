@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { decoderCost } from "../../lib/analysis/index.ts";
 import { asDigit } from "../../lib/book/client/live/draw.ts";
 import { pruned, quantized } from "../../lib/book/client/live/knobs.ts";
 import {
@@ -14,6 +15,7 @@ import {
   unpack,
   weightsOf,
 } from "../../lib/book/client/live/network.ts";
+import { bitesOf, decoders, withoutSome } from "../../lib/book/client/live/planned.ts";
 import {
   activationsIn,
   bytesTogether,
@@ -110,6 +112,46 @@ describe("live figures", function () {
     // Layers are not equally sparse, so that to say which weights stay takes less than H(0.1) for all.
     assert.ok(positions < (266_200 * 0.469) / 8 && positions > (266_200 * 0.4) / 8, `${positions}`);
     assert.deepEqual(bytesTogether(network, 32), { kept: 4 * 266_200, positions: 0 });
+  });
+
+  it("prune one layer alone, from either end", async () => {
+    const { network, digits } = unpack(await liveData());
+    const right = (share: number, order: "smallest" | "random" | "largest") =>
+      rightOf(withoutSome(network, "fc1", share, order), digits);
+    const whole = rightOf(network, digits);
+    assert.ok(right(0.8, "smallest") > whole - 10 && right(0.8, "random") < right(0.8, "smallest"));
+    assert.ok(right(0.2, "largest") < right(0.2, "random"));
+    const { fc1, ...others } = weightsOf(withoutSome(network, "fc1", 0.3, "largest"));
+    const { fc1: before, ...same } = weightsOf(network);
+    assert.deepEqual(others, same);
+    const sizes = before.map(Math.abs).sort();
+    const largest = fc1.reduce((most, w) => Math.max(most, Math.abs(w)), 0);
+    assert.ok(largest <= sizes[Math.round(0.7 * sizes.length)], "the largest are gone");
+    assert.ok(Math.abs(sparsityOf({ fc1 }) - 0.3) < 1e-4);
+  });
+
+  it("take bites as schedules say", () => {
+    // Geometric: the same share of what is left in each step, here one half.
+    for (const { bite } of bitesOf("geometric", 1 - 0.5 ** 4, 4)) assert.ok(Math.abs(bite - 0.5) < 1e-12);
+    // Linear to 100 %: a fifth of all, which is a fifth, a quarter, a third, a half and all of what is left.
+    const linear = bitesOf("linear", 1, 5).map(({ bite }) => bite);
+    for (const [i, bite] of linear.entries()) assert.ok(Math.abs(bite - 1 / (5 - i)) < 1e-12);
+    assert.deepEqual(
+      bitesOf("oneShot", 0.9, 3).map(({ bite }) => bite),
+      [0.9, 0, 0],
+    );
+  });
+
+  it("have language models with the parameters that are published", () => {
+    const parameters = Object.fromEntries(
+      Object.entries(decoders).map(([name, shape]) => [name, decoderCost(shape).parameters]),
+    );
+    assert.deepEqual(parameters, {
+      "SmolLM2 135M": 134_515_008,
+      "Llama 2 7B": 6_738_415_616,
+      "Llama 3.1 8B": 8_030_261_248,
+      "Llama 3.1 70B": 70_553_706_496,
+    });
   });
 
   it("take a drawing as MNIST took its digits", async () => {

@@ -3,6 +3,7 @@ import type { LiveFigure } from "../../live.ts";
 import { drawFigure } from "./draw.ts";
 import { pruneFigure, quantizeFigure, rankFigure, type Stage, temperatureFigure } from "./knobs.ts";
 import { type LiveData, unpack } from "./network.ts";
+import { decoderFigure, layersFigure, scheduleFigure } from "./planned.ts";
 import { activationsFigure, neuronsFigure, togetherFigure } from "./turned.ts";
 import { wordsOf } from "./words.ts";
 
@@ -21,6 +22,9 @@ const figures: Record<LiveFigure, (stage: Stage) => HTMLElement> = {
   neurons: neuronsFigure,
   activations: activationsFigure,
   together: togetherFigure,
+  layers: layersFigure,
+  schedule: scheduleFigure,
+  decoder: decoderFigure,
   draw: drawFigure,
 };
 
