@@ -19,6 +19,9 @@ export const liveFigures = [
   "layers",
   "schedule",
   "decoder",
+  "tradeoff",
+  "filters",
+  "tucker",
   "draw",
 ] as const;
 export type LiveFigure = (typeof liveFigures)[number];
@@ -39,16 +42,16 @@ export function liveFigureOf(tags: unknown): LiveFigure | undefined {
 /** How many validation digits the page judges by: as many as a page computes while a slider moves. */
 const digitCount = 200;
 
-/** LeNet-300-100 in float16, which loses none of its digits, and validation digits. */
-export async function liveData(): Promise<LiveData> {
-  const folder = join(packageRoot, "datasets", "weights", "lenet-300-100");
+/** Weights that ship, in float16, with which LeNet-300-100 gets the same digits right. */
+async function weightsOf(network: string): Promise<LiveData["tensors"]> {
+  const folder = join(packageRoot, "datasets", "weights", network);
   const { weightsManifest } = JSON.parse(await readFile(join(folder, "model.json"), "utf8")) as {
     weightsManifest: { weights: { name: string; shape: number[] }[] }[];
   };
   const bytes = await readFile(join(folder, "weights.bin"));
   const floats = new Float32Array(new Uint8Array(bytes).buffer);
   let from = 0;
-  const tensors = weightsManifest
+  return weightsManifest
     .flatMap(({ weights }) => weights)
     .map(({ name, shape }) => {
       const size = elements(shape);
@@ -56,10 +59,17 @@ export async function liveData(): Promise<LiveData> {
       from += size;
       return { name, shape, halves: Buffer.from(values.buffer).toString("base64") };
     });
+}
+
+/** LeNet-300-100, the convolutions of LeNet-5, and validation digits. */
+export async function liveData(): Promise<LiveData> {
+  const tensors = await weightsOf("lenet-300-100");
+  const kernels = (await weightsOf("lenet-5")).filter(({ name }) => /^conv\d\/kernel$/.test(name));
   const { validation } = await loadDataset("mnist-10k");
   const digits = subset(validation, digitCount, 1);
   return {
     tensors,
+    kernels,
     images: Buffer.from(digits.images).toString("base64"),
     labels: Array.from(digits.labels),
   };

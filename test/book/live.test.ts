@@ -4,7 +4,14 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { decoderCost } from "../../lib/analysis/index.ts";
+import { costOf, decoderCost } from "../../lib/analysis/index.ts";
+import {
+  bitsFor,
+  filtersLeft,
+  lenet5With,
+  rankFor,
+  sparsityFor,
+} from "../../lib/book/client/live/compared.ts";
 import { asDigit } from "../../lib/book/client/live/draw.ts";
 import { pruned, quantized } from "../../lib/book/client/live/knobs.ts";
 import {
@@ -26,7 +33,14 @@ import {
 import { liveData, liveFigureOf, liveFigures } from "../../lib/book/live.ts";
 import { buildBook } from "../../lib/book/site.ts";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
-import { evaluate, loadPretrained, predict } from "../../lib/nn/index.ts";
+import {
+  evaluate,
+  layerShapesOf,
+  loadPretrained,
+  predict,
+  pruneGroups,
+  weightsOf as weightsOfModel,
+} from "../../lib/nn/index.ts";
 import { sparsityOf } from "../../lib/pruning/index.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
 import { browserPath, startBrowser } from "./browser.ts";
@@ -152,6 +166,48 @@ describe("live figures", function () {
       "Llama 3.1 8B": 8_030_261_248,
       "Llama 3.1 70B": 70_553_706_496,
     });
+  });
+
+  it("turn three methods until they take the same", async () => {
+    const { network } = unpack(await liveData());
+    const floats = 4 * 266_200;
+    for (const times of [3, 8, 20]) {
+      const bytes = floats / times;
+      const sparse = pruned(network, sparsityFor(network, bytes)!);
+      const { kept, positions } = bytesTogether(sparse, 32);
+      assert.ok(kept + positions <= bytes && kept + positions > bytes - 0.003 * floats, `pruned ${times}`);
+      const bits = bitsFor(network, bytes)!;
+      assert.ok(quantized(network, bits).bytes <= bytes && quantized(network, bits + 1).bytes > bytes);
+      const rank = rankFor(network, bytes);
+      const low = (k: number) => 4 * (k * 1084 + 31_000);
+      if (rank) assert.ok(low(rank) <= bytes && low(rank + 1) > bytes);
+      else assert.ok(low(1) > bytes);
+    }
+    assert.equal(bitsFor(network, floats / 33), undefined);
+  });
+
+  it("count LeNet-5 with fewer filters as the library does, and keep the largest", async () => {
+    const model = await loadPretrained("lenet-5");
+    const masks = (count: number, kept: number) =>
+      Uint8Array.from({ length: count }, (_, i) => Number(i < kept));
+    for (const [first, second] of [
+      [20, 50],
+      [8, 15],
+    ]) {
+      const smaller = pruneGroups(model, { conv1: masks(20, first), conv2: masks(50, second) });
+      const { parameters, macs } = costOf(layerShapesOf(smaller));
+      assert.deepEqual(lenet5With(first, second), { parameters, macs });
+      smaller.dispose();
+    }
+    const { conv1, conv2 } = unpack(await liveData()).kernels;
+    const own = weightsOfModel(model).conv2;
+    assert.ok(
+      conv2.values.every((value, i) => Math.abs(value - own[i]) <= 2 ** -11 * Math.abs(own[i]) + 2 ** -25),
+    );
+    assert.deepEqual(filtersLeft(conv1, 0), { left: 20, norm: 1 });
+    const half = filtersLeft(conv2, 0.5);
+    assert.ok(half.left === 25 && half.norm > 0.5 && half.norm < 1);
+    model.dispose();
   });
 
   it("take a drawing as MNIST took its digits", async () => {

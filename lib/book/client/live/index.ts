@@ -1,5 +1,6 @@
 // Live figures, a script of their own: loaded when a reader comes near one.
 import type { LiveFigure } from "../../live.ts";
+import { filtersFigure, tradeoffFigure, tuckerFigure } from "./compared.ts";
 import { drawFigure } from "./draw.ts";
 import { pruneFigure, quantizeFigure, rankFigure, type Stage, temperatureFigure } from "./knobs.ts";
 import { type LiveData, unpack } from "./network.ts";
@@ -25,6 +26,9 @@ const figures: Record<LiveFigure, (stage: Stage) => HTMLElement> = {
   layers: layersFigure,
   schedule: scheduleFigure,
   decoder: decoderFigure,
+  tradeoff: tradeoffFigure,
+  filters: filtersFigure,
+  tucker: tuckerFigure,
   draw: drawFigure,
 };
 

@@ -10,7 +10,7 @@ import { dequantize, quantize, quantizedBytes } from "../../../quantization/fixe
 import { quantizationError } from "../../../quantization/sqnr.ts";
 import { bytesOf, denseBytes, toCsr } from "../../../sparse/matrix.ts";
 import { make } from "../dom.ts";
-import type { Digits, Network } from "./network.ts";
+import type { Digits, Kernel, Network } from "./network.ts";
 import { answerOf, logitsOf, rightOf, weightsOf, withWeights } from "./network.ts";
 import { type Bar, Bars, choice, Frame, Picture, slider, tick } from "./parts.ts";
 import type { Words } from "./words.ts";
@@ -18,6 +18,8 @@ import type { Words } from "./words.ts";
 /** What a live figure is made of. */
 export interface Stage {
   network: Network;
+  /** Of LeNet-5. */
+  kernels: { conv1: Kernel; conv2: Kernel };
   digits: Digits;
   words: Words;
 }

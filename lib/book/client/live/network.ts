@@ -1,11 +1,14 @@
 // LeNet-300-100 in the page: three dense layers, computed in plain loops. A digit is mostly paper, so zeros are skipped.
 import { softmaxAt } from "../../../distillation/loss.ts";
+import type { KernelShape } from "../../../lowrank/tucker-cp.ts";
 import { fromHalves } from "../../../util/half.ts";
 
 /** What the book's builder puts into the page. */
 export interface LiveData {
   /** float16, base64, row-major. */
   tensors: { name: string; shape: number[]; halves: string }[];
+  /** The convolutions' kernels of LeNet-5, in the same way. */
+  kernels: { name: string; shape: number[]; halves: string }[];
   /** 28 × 28 bytes a digit, base64. */
   images: string;
   labels: number[];
@@ -21,6 +24,12 @@ export interface Dense {
 }
 export type Network = readonly Dense[];
 
+/** A convolution's kernel. */
+export interface Kernel {
+  shape: KernelShape;
+  values: Float32Array;
+}
+
 /** Digits from 0 to 1, and what they are. */
 export interface Digits {
   images: Float32Array[];
@@ -31,11 +40,19 @@ function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
-/** The network and digits of a page's data. */
-export function unpack({ tensors, images, labels }: LiveData): { network: Network; digits: Digits } {
-  const values = new Map(
-    tensors.map(({ name, halves }) => [name, fromHalves(new Uint16Array(bytesOf(halves).buffer))]),
-  );
+const floatsOf = (halves: string) => fromHalves(new Uint16Array(bytesOf(halves).buffer));
+
+/** The network, LeNet-5's kernels and the digits of a page's data. */
+export function unpack({ tensors, kernels, images, labels }: LiveData): {
+  network: Network;
+  kernels: { conv1: Kernel; conv2: Kernel };
+  digits: Digits;
+} {
+  const values = new Map(tensors.map(({ name, halves }) => [name, floatsOf(halves)]));
+  const [conv1, conv2] = kernels.map(({ shape, halves }) => ({
+    shape: shape as unknown as KernelShape,
+    values: floatsOf(halves),
+  }));
   const network = tensors
     .filter(({ name }) => name.endsWith("/kernel"))
     .map(({ name, shape: [rows, cols] }) => ({
@@ -50,7 +67,7 @@ export function unpack({ tensors, images, labels }: LiveData): { network: Networ
   const digits = labels.map((_, i) =>
     Float32Array.from(bytes.subarray(i * size, (i + 1) * size), (ink) => ink / 255),
   );
-  return { network, digits: { images: digits, labels } };
+  return { network, kernels: { conv1, conv2 }, digits: { images: digits, labels } };
 }
 
 /** The same network with other weights, by layer name. */
