@@ -68,9 +68,18 @@ export function tradeoffFigure({ network, digits, words: t }: Stage): HTMLElemen
         return { method, name: `${method}: ${turned.how}`, value: String(right), share: right / count };
       };
       const shown = [
-        bar(t.pruned, sparsity && { how: t.percent(sparsity, 1), network: pruned(network, sparsity) }),
-        bar(t.quantized, bits && { how: t.bitsOf(bits), network: quantized(network, bits).network }),
-        bar(t.lowRank, rank && { how: t.rankOf(rank), network: withWeights(network, { [name]: low(rank) }) }),
+        bar(
+          t.methods.pruning,
+          sparsity && { how: t.percent(sparsity, 1), network: pruned(network, sparsity) },
+        ),
+        bar(
+          t.methods.quantization,
+          bits && { how: t.bitsOf(bits), network: quantized(network, bits).network },
+        ),
+        bar(
+          t.methods.lowRank,
+          rank && { how: t.rankOf(rank), network: withWeights(network, { [name]: low(rank) }) },
+        ),
       ];
       const most = Math.max(...shown.map(({ share }) => share));
       const best = shown.filter(({ share }) => share === most && most > 0).map(({ method }) => method);

@@ -71,6 +71,7 @@ const en = {
   tokens: "tokens a second, at most",
   tokens16: "the same in 16 bits",
   times: "times smaller",
+  methods: { pruning: "pruning", quantization: "quantization", lowRank: "low rank" },
   bestAt: (times: number, methods: string, right: number, of: number) =>
     `${times} times smaller, ${methods} ${methods.includes(",") ? "do" : "does"} best: ${right} of ${of} digits right`,
   bitsOf: (bits: number) => `${bits} ${bits === 1 ? "bit" : "bits"}`,
@@ -168,6 +169,7 @@ const zh: typeof en = {
   tokens: "每秒词元数的上限",
   tokens16: "用 16 比特时",
   times: "缩小倍数",
+  methods: { pruning: "剪枝", quantization: "量化", lowRank: "低秩" },
   bestAt: (times, methods, right, of) => `缩小 ${times} 倍时，${methods}最好：${of} 张图像中答对 ${right} 张`,
   bitsOf: (bits) => `${bits} 比特`,
   rankOf: (rank) => `fc1 的秩为 ${rank}`,
