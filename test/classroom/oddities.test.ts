@@ -303,8 +303,9 @@ const cheats: [what: string, work: () => Cell[] | Notebook][] = [
   [
     "memory that a thread changes while it is read",
     () => [
+      // (Not 0 before the thread has begun: a function that gives 0 is right about 0.)
       code(
-        `import { Worker } from "node:worker_threads"; const answer = new Float64Array(new SharedArrayBuffer(16)); new Worker("const { workerData: w } = require('worker_threads'); for (;;) { w[0] = Math.random(); w[1] = Math.random(); }", { eval: true, workerData: answer }).unref(); const double = () => answer[0];`,
+        `import { Worker } from "node:worker_threads"; const answer = new Float64Array(new SharedArrayBuffer(16)).fill(0.5); new Worker("const { workerData: w } = require('worker_threads'); for (;;) { w[0] = Math.random(); w[1] = Math.random(); }", { eval: true, workerData: answer }).unref(); const double = () => answer[0];`,
       ),
     ],
   ],
