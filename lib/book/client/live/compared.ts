@@ -1,11 +1,11 @@
 // Live figures that compare: three methods at one size, filters of two layers, ranks of a convolution.
-import { reconstruct, svd, truncate } from "../../../lowrank/svd.ts";
+import { costOf, type LayerShape } from "../../../analysis/cost.ts";
 import { tucker2, tucker2Parameters } from "../../../lowrank/tucker-cp.ts";
 import { filterNorm } from "../../../pruning/filter-scores.ts";
 import { layerSparsity } from "../../../pruning/strategies.ts";
-import { make } from "../dom.ts";
-import { floatBytes, pruned, quantized, type Stage } from "./knobs.ts";
-import { type Kernel, type Network, rightOf, withWeights } from "./network.ts";
+import { quantizedBytes } from "../../../quantization/fixed-point.ts";
+import { decomposing, floatBytes, pruned, quantized, type Stage } from "./knobs.ts";
+import { type Kernel, type Network, rightOf } from "./network.ts";
 import { Bars, Frame, shareSlider, slider } from "./parts.ts";
 import { bytesTogether } from "./turned.ts";
 
@@ -29,10 +29,15 @@ export function sparsityFor(network: Network, bytes: number): number | undefined
 
 /** The most bits a weight, a scale for each output counted, that take so many bytes; undefined where one is too much. */
 export function bitsFor(network: Network, bytes: number): number | undefined {
-  const count = network.reduce((sum, { weights }) => sum + weights.length, 0);
-  const scales = quantized(network, 8, "max").bytes - count;
-  const bits = Math.floor((8 * (bytes - scales)) / count);
-  return bits < 1 ? undefined : Math.min(16, bits);
+  const taken = (bits: number) =>
+    network.reduce((sum, { rows, cols }) => {
+      const scales = { scale: new Float32Array(cols), zeroPoint: new Int32Array(cols), axis: 1 };
+      return (
+        sum + quantizedBytes({ bits, scheme: "symmetric", signed: true, shape: [rows, cols], ...scales })
+      );
+    }, 0);
+  for (let bits = 16; bits > 0; bits--) if (taken(bits) <= bytes) return bits;
+  return undefined;
 }
 
 /** The most ranks of the first layer, the others whole, that take so many bytes; undefined where one is too much. */
@@ -42,18 +47,18 @@ export function rankFor([first, ...others]: Network, bytes: number): number | un
   return rank < 1 ? undefined : Math.min(rank, first.cols);
 }
 
-export function tradeoffFigure({ network, digits, words: t }: Stage): HTMLElement {
+export function tradeoffFigure(stage: Stage): HTMLElement {
+  const { network, digits, words: t } = stage;
   const count = digits.labels.length;
   const floats = floatBytes(network);
   const whole = rightOf(network, digits);
   const bars = new Bars();
-  const holder = make("div");
-  const frame = new Frame(t.live, holder, bars.element);
-  frame.title(t.wait);
-  // The picture of the wait must be painted first.
-  setTimeout(() => {
-    const [{ name, rows, cols, weights }] = network;
-    const decomposition = svd(weights, rows, cols);
+  return decomposing(stage, bars, ({ at }, frame) => {
+    const bar = (method: string, turned: { how: string; network: Network } | 0 | undefined) => {
+      if (!turned) return { method, name: `${method}: ${t.tooSmall}`, value: "–", share: 0 };
+      const right = rightOf(turned.network, digits);
+      return { method, name: `${method}: ${turned.how}`, value: String(right), share: right / count };
+    };
     const move = (times: number) => {
       const bytes = floats / times;
       const [sparsity, bits, rank] = [
@@ -61,46 +66,46 @@ export function tradeoffFigure({ network, digits, words: t }: Stage): HTMLElemen
         bitsFor(network, bytes),
         rankFor(network, bytes),
       ];
-      const low = (k: number) => Float32Array.from(reconstruct(truncate(decomposition, k)));
-      const bar = (method: string, turned: { how: string; network: Network } | 0 | undefined) => {
-        if (!turned) return { method, name: `${method}: ${t.tooSmall}`, value: "–", share: 0 };
-        const right = rightOf(turned.network, digits);
-        return { method, name: `${method}: ${turned.how}`, value: String(right), share: right / count };
-      };
+      const { methods } = t;
       const shown = [
-        bar(
-          t.methods.pruning,
-          sparsity && { how: t.percent(sparsity, 1), network: pruned(network, sparsity) },
-        ),
-        bar(
-          t.methods.quantization,
-          bits && { how: t.bitsOf(bits), network: quantized(network, bits).network },
-        ),
-        bar(
-          t.methods.lowRank,
-          rank && { how: t.rankOf(rank), network: withWeights(network, { [name]: low(rank) }) },
-        ),
+        bar(methods.pruning, sparsity && { how: t.percent(sparsity, 1), network: pruned(network, sparsity) }),
+        bar(methods.quantization, bits && { how: t.bitsOf(bits), network: quantized(network, bits).network }),
+        bar(methods.lowRank, rank && { how: t.rankOf(rank), network: at(rank) }),
       ];
       const most = Math.max(...shown.map(({ share }) => share));
       const best = shown.filter(({ share }) => share === most && most > 0).map(({ method }) => method);
       frame.title(t.bestAt(times, t.join(best), Math.round(most * count), count));
       bars.show([...shown, { name: t.whole, value: String(whole), share: whole / count }]);
     };
-    holder.replaceChildren(slider(t.times, { min: 2, max: 32, value: 8 }, String, move));
     move(8);
-  }, 50);
-  return frame.element;
+    return slider(t.times, { min: 2, max: 32, value: 8 }, String, move);
+  });
 }
 
-/** What LeNet-5 has left with so many filters: parameters, multiply-accumulates (§3.1.2). */
+/** LeNet-5 with so many filters (§3.1.2); poolings cost nothing. */
+const lenet5Layers = (first: number, second: number): LayerShape[] => [
+  {
+    ...{ name: "conv1", kind: "conv2d", kernelShape: [5, 5, 1, first] },
+    ...{ otherParameters: first, outputShape: [24, 24, first], inputs: [] },
+  },
+  {
+    ...{ name: "conv2", kind: "conv2d", kernelShape: [5, 5, first, second] },
+    ...{ otherParameters: second, outputShape: [8, 8, second] },
+  },
+  {
+    ...{ name: "fc1", kind: "dense", kernelShape: [4 * 4 * second, 500] },
+    ...{ otherParameters: 500, outputShape: [500] },
+  },
+  {
+    ...{ name: "fc2", kind: "dense", kernelShape: [500, 10] },
+    ...{ otherParameters: 10, outputShape: [10] },
+  },
+];
+
+/** What LeNet-5 has left with so many filters: parameters, multiply-accumulates. */
 export function lenet5With(first: number, second: number): { parameters: number; macs: number } {
-  const conv1 = 25 * first;
-  const conv2 = 25 * first * second;
-  const [fc1, fc2] = [16 * second * 500, 500 * 10];
-  return {
-    parameters: conv1 + first + conv2 + second + fc1 + 500 + fc2 + 10,
-    macs: conv1 * 24 * 24 + conv2 * 8 * 8 + fc1 + fc2,
-  };
+  const { parameters, macs } = costOf(lenet5Layers(first, second));
+  return { parameters, macs };
 }
 
 /** How many filters a share leaves, and how much of all L1 norms these hold. */

@@ -1,10 +1,9 @@
 // Draw a digit: the whole network, and what pruning, quantization and low rank have made of it, answer as it is drawn.
 import { softmaxAt } from "../../../distillation/loss.ts";
-import { reconstruct, svd, truncate } from "../../../lowrank/svd.ts";
 import { make } from "../dom.ts";
-import { pruned, quantized, type Stage } from "./knobs.ts";
-import { answerOf, logitsOf, type Network, withWeights } from "./network.ts";
-import { Bars, Frame, slider } from "./parts.ts";
+import { lowRankOf, pruned, quantized, type Stage } from "./knobs.ts";
+import { answerOf, logitsOf, type Network } from "./network.ts";
+import { Bars, Frame, shareSlider, slider } from "./parts.ts";
 
 const side = 280;
 
@@ -52,10 +51,7 @@ export function drawFigure({ network, digits, words: t }: Stage): HTMLElement {
   board.setAttribute("role", "img");
   board.setAttribute("aria-label", t.draw);
   const pen = board.getContext("2d", { willReadFrequently: true })!;
-  const [{ name, rows, cols, weights }] = network;
-  const decomposition = svd(weights, rows, cols);
-  const lowRank = (rank: number) =>
-    withWeights(network, { [name]: Float32Array.from(reconstruct(truncate(decomposition, rank))) });
+  const { at: lowRank } = lowRankOf(network);
   const networks: Record<"whole" | "pruned" | "quantized" | "lowRank", Network> = {
     whole: network,
     pruned: pruned(network, 0.9),
@@ -130,7 +126,6 @@ export function drawFigure({ network, digits, words: t }: Stage): HTMLElement {
     networks[which] = one;
     answer();
   };
-  const percents = (v: number) => t.percent(v / 100);
   const frame = new Frame(
     t.live + t.stop + t.drawHint,
     make(
@@ -139,8 +134,8 @@ export function drawFigure({ network, digits, words: t }: Stage): HTMLElement {
       make("div", {}, board, make("div", {}, button(t.clear, clear), button(t.another, another))),
       bars.element,
     ),
-    slider(t.sparsity, { min: 0, max: 99, value: 90 }, percents, (v) =>
-      change("pruned", pruned(network, v / 100)),
+    shareSlider(t.sparsity, { most: 99, share: 90, words: t }, (share) =>
+      change("pruned", pruned(network, share)),
     ),
     slider(t.bits, { min: 1, max: 8, value: 3 }, String, (v) =>
       change("quantized", quantized(network, v).network),

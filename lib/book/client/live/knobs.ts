@@ -59,6 +59,30 @@ export function quantized(
   return { network: withWeights(network, weights), bytes, sqnr: quantizationError(original, restored).sqnr };
 }
 
+/** The network with its first layer at any rank (§3.3.1), and what each rank keeps of that layer. */
+export function lowRankOf(network: Network) {
+  const [{ name, rows, cols, weights }] = network;
+  const decomposition = svd(weights, rows, cols);
+  return {
+    energies: decay(decomposition.s),
+    at: (rank: number): Network =>
+      withWeights(network, { [name]: Float32Array.from(reconstruct(truncate(decomposition, rank))) }),
+  };
+}
+
+/** A figure that decomposes a layer before it shows anything: `show` makes its knobs, once the wait has been painted. */
+export function decomposing(
+  { network, words: t }: Stage,
+  bars: Bars,
+  show: (lowRank: ReturnType<typeof lowRankOf>, frame: Frame) => HTMLElement,
+): HTMLElement {
+  const holder = make("div");
+  const frame = new Frame(t.live, holder, bars.element);
+  frame.title(t.wait);
+  setTimeout(() => holder.replaceChildren(show(lowRankOf(network), frame)), 50);
+  return frame.element;
+}
+
 /** Weights as 32-bit floats. */
 export const floatBytes = (network: Network): number =>
   network.reduce((sum, { rows, cols }) => sum + denseBytes(rows, cols), 0);
@@ -144,18 +168,11 @@ export function rankFigure(stage: Stage): HTMLElement {
   const { network, digits, words: t } = stage;
   const count = digits.labels.length;
   const judged = judge(stage);
-  const [{ name, rows, cols, weights }] = network;
+  const [{ rows, cols }] = network;
   const bars = new Bars();
-  const holder = make("div");
-  const frame = new Frame(t.live, holder, bars.element);
-  frame.title(t.wait);
-  // The picture of the wait must be painted first.
-  setTimeout(() => {
-    const decomposition = svd(weights, rows, cols);
-    const energies = decay(decomposition.s);
+  return decomposing(stage, bars, ({ energies, at }, frame) => {
     const move = (rank: number) => {
-      const values = Float32Array.from(reconstruct(truncate(decomposition, rank)));
-      const right = rightOf(withWeights(network, { [name]: values }), digits);
+      const right = rightOf(at(rank), digits);
       const factors = rank * (rows + cols);
       const { energy } = energies[rank - 1];
       frame.title(t.rankTitle(rank, right, count));
@@ -174,10 +191,9 @@ export function rankFigure(stage: Stage): HTMLElement {
         },
       ]);
     };
-    holder.replaceChildren(slider(t.rank, { min: 1, max: cols, value: 30 }, String, move));
     move(30);
-  }, 50);
-  return frame.element;
+    return slider(t.rank, { min: 1, max: cols, value: 30 }, String, move);
+  });
 }
 
 export function temperatureFigure({ network, digits, words: t }: Stage): HTMLElement {
