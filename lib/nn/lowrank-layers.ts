@@ -1,7 +1,7 @@
 // §3.3: the parts that a layer becomes. A dense layer becomes two, a convolution three (Tucker-2) or four (CP); the last
 // of them keeps the layer's name, bias and activation, so whatever refers to its output still does.
 
-import { pairOf, samePadding } from "../graph/index.ts";
+import { pairOf } from "../graph/index.ts";
 import {
   breakEvenRank,
   type Cp,
@@ -27,6 +27,7 @@ import {
   tucker2Spectra,
 } from "../lowrank/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
+import { samePads } from "../util/window.ts";
 import type { Part } from "./rebuild.ts";
 import { tf } from "./tf.ts";
 import { biasOf, type Kernel } from "./weights.ts";
@@ -264,8 +265,7 @@ function sidesFor(layer: Layer, sizes: number[], strides: number[]): [[number, n
   return sizes.map((k, axis) => {
     const n = places[axis + 1];
     if (n === null) throw new RangeError(`${layer.name} must have inputs of a fixed size to be strided CP`);
-    const all = samePadding(n, k, strides[axis]);
-    return [Math.floor(all / 2), Math.ceil(all / 2)];
+    return samePads(n, k, strides[axis]);
   }) as [[number, number], [number, number]];
 }
 

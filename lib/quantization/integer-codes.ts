@@ -3,7 +3,7 @@
 
 import { shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
-import { samePadding, windowPlaces } from "../util/window.ts";
+import { samePads, windowPlaces } from "../util/window.ts";
 import type { Step, Window } from "./integer-steps.ts";
 import type { Codes8 } from "./packing.ts";
 import { roundEven } from "./rounding.ts";
@@ -15,7 +15,7 @@ export function windows(shape: readonly number[], { size, strides, padding }: Wi
     Math.max(0, windowPlaces(shape[i], size[i], strides[i], padding)),
   );
   const [top, left] = [0, 1].map((i) =>
-    padding === "same" ? Math.floor(samePadding(shape[i], size[i], strides[i]) / 2) : 0,
+    padding === "same" ? samePads(shape[i], size[i], strides[i])[0] : 0,
   );
   return { outHeight, outWidth, top, left };
 }

@@ -1,5 +1,6 @@
 // Windows that move over planes: where they stand, and pooling.
-import { channelsLast, type GraphNode, pairOf, samePadding } from "../graph/index.ts";
+import { channelsLast, type GraphNode, pairOf } from "../graph/index.ts";
+import { samePads } from "../util/window.ts";
 import type { StepSource, Window } from "./step.ts";
 
 export function wantChannelsLast(node: GraphNode): void {
@@ -15,7 +16,7 @@ export function windowOf({ node, inputs }: StepSource, size: readonly [number, n
   const dilation = pairOf(node.attributes.dilationRate);
   const isPadded = node.attributes.padding === "same";
   const [top, left] = [0, 1].map((axis) =>
-    isPadded ? samePadding(inputs[0].shape[axis], size[axis], strides[axis], dilation[axis]) >> 1 : 0,
+    isPadded ? samePads(inputs[0].shape[axis], size[axis], strides[axis], dilation[axis])[0] : 0,
   );
   return { size, strides, dilation, before: [top, left] };
 }

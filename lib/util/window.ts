@@ -8,6 +8,12 @@ export const sameReach = (size: number, window: number, stride: number, dilation
 export const samePadding = (size: number, window: number, stride: number, dilation = 1): number =>
   Math.max(0, sameReach(size, window, stride, dilation));
 
+/** What "same" pads: before and behind. */
+export function samePads(size: number, window: number, stride: number, dilation = 1): [number, number] {
+  const total = samePadding(size, window, stride, dilation);
+  return [Math.floor(total / 2), Math.ceil(total / 2)];
+}
+
 /** How many places windows take along an axis; of those that do not fit once, below 1. */
 export const windowPlaces = (
   size: number,

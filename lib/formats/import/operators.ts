@@ -2,7 +2,7 @@
 // has put axes and kernels into our order before.
 import type { elementwiseFunctions, reductions } from "../../graph/index.ts";
 import { elements } from "../../util/shape.ts";
-import { samePadding } from "../../util/window.ts";
+import { samePads } from "../../util/window.ts";
 import type { Constant, NetworkBuilder } from "./builder.ts";
 
 type Pair = readonly [number, number];
@@ -14,12 +14,6 @@ export interface WindowSettings {
   strides: Pair;
   dilation?: Pair;
   padding: Padding;
-}
-
-/** What "same" pads: before and behind. */
-export function samePads(size: number, window: number, stride: number, dilation: number): [number, number] {
-  const total = samePadding(size, window, stride, dilation);
-  return [Math.floor(total / 2), total - Math.floor(total / 2)];
 }
 
 /** A padding by numbers as the layer's own where it is one, with the numbers that are left to a layer before it. */

@@ -1,12 +1,6 @@
 // Each kind of layer as ONNX's operators.
-import {
-  activationOf,
-  type GraphNode,
-  pairOf,
-  samePadding,
-  shapeOf,
-  weightValues,
-} from "../../graph/index.ts";
+import { activationOf, type GraphNode, pairOf, shapeOf, weightValues } from "../../graph/index.ts";
+import { samePads } from "../../util/window.ts";
 import { permuted } from "../network.ts";
 import type { Emit, Maker, Value } from "./maker.ts";
 import type { OnnxAttribute } from "./model.ts";
@@ -59,9 +53,10 @@ function padsOf(
   dilation: [number, number] = [1, 1],
 ): number[] {
   if (node.attributes.padding !== "same") return [0, 0, 0, 0];
-  const totals = [0, 1].map((i) => samePadding(shape[i], window[i], strides[i], dilation[i]));
-  const before = totals.map((total) => Math.floor(total / 2));
-  return [...before, ...totals.map((total, i) => total - before[i])];
+  const [[top, bottom], [left, right]] = [0, 1].map((i) =>
+    samePads(shape[i], window[i], strides[i], dilation[i]),
+  );
+  return [top, left, bottom, right];
 }
 
 function windowed(

@@ -1,5 +1,6 @@
 // ONNX operators that slide over images: convolutions, pooling, resizing.
 
+import { samePads } from "../../util/window.ts";
 import * as to from "../import/operators.ts";
 import { permuted } from "../network.ts";
 import { list } from "./constants.ts";
@@ -14,7 +15,7 @@ function paddingOf(node: OnnxNode, shape: readonly number[], window: [number, nu
   const dilation = pairOf(attributes.dilations, [1, 1]);
   if (auto === "VALID") return "valid";
   if (auto === "SAME_UPPER") return "same";
-  const same = [0, 1].map((i) => to.samePads(shape[i], window[i], strides[i], dilation[i]));
+  const same = [0, 1].map((i) => samePads(shape[i], window[i], strides[i], dilation[i]));
   if (auto === "SAME_LOWER") {
     const [high, wide] = same.map(([before, after]) => [after, before] as const);
     return { high, wide };

@@ -2,7 +2,7 @@
 // input left over at the end (tensorflow/tfjs issues 5907, 6629, 8405). There is nothing to pad on that side then, and
 // told so in plain numbers the backend is right.
 
-import { sameReach } from "../../util/window.ts";
+import { samePads, sameReach } from "../../util/window.ts";
 import type { tf } from "../tf.ts";
 
 interface Convolution {
@@ -39,7 +39,7 @@ function paddingOf({ strides, dilations }: Convolution, axis: number, input: num
     const [high, wide = high] = [value ?? 1].flat();
     return axis === 0 ? high : wide;
   };
-  const missing = sameReach(input, filter, at(strides), at(dilations));
-  const before = Math.floor(Math.max(0, missing) / 2);
-  return { missing, before, after: Math.max(0, missing) - before };
+  const window = [input, filter, at(strides), at(dilations)] as const;
+  const [before, after] = samePads(...window);
+  return { missing: sameReach(...window), before, after };
 }
