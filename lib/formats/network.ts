@@ -24,6 +24,30 @@ export interface SmallKernels {
 export const checkSmallKernels = ({ keepFloatBelow = fewWeights }: SmallKernels) =>
   checkInteger("keepFloatBelow", keepFloatBelow, 0);
 
+/** What a writer of kernels is told. */
+interface StoredKernels<Weights> {
+  weights?: Weights;
+  quantized?: Record<string, Quantized>;
+  activations?: ActivationGrids;
+}
+
+/** How kernels are stored where nobody says: in integers where codes or grids are given. */
+export function storedAs<Weights>({
+  weights,
+  quantized,
+  activations,
+}: StoredKernels<Weights>): Weights | "int8" | "float32" {
+  return weights ?? (activations || quantized ? "int8" : "float32");
+}
+
+/** Throws a RangeError where codes or grids are given beside kernels of 4 bits. */
+export function checkFourBits({ weights, quantized, activations }: StoredKernels<string>): void {
+  if (weights === "int4" && (activations || quantized))
+    throw new RangeError(
+      "weights int4 are chosen here, for activations in floats: give neither grids nor codes",
+    );
+}
+
 /** Whether a kernel without codes of its own stays floats. */
 export function staysFloat(
   weights: ArrayLike<number>,

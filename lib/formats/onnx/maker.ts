@@ -11,6 +11,7 @@ import {
   permuted,
   type SmallKernels,
   staysFloat,
+  storedAs,
 } from "../network.ts";
 import { dequantizeBlocks, dequantizeChannels } from "./blocks.ts";
 import type { OnnxAttribute, OnnxModel, OnnxNode, OnnxTensor, OnnxType } from "./model.ts";
@@ -60,10 +61,7 @@ export class Maker {
     this.graph = graph;
     this.#options = options;
     this.#target = options.target ?? "ort";
-    this.#integers =
-      options.weights === "int8" ||
-      (options.weights === undefined &&
-        (options.activations !== undefined || options.quantized !== undefined));
+    this.#integers = storedAs(options) === "int8";
   }
 
   /** Writes one node, with the grid of what it gives out. */

@@ -5,7 +5,7 @@
 // with pairs of QuantizeLinear and DequantizeLinear around what is to run in integers, which engines fuse.
 import { activationOf, checkGraph, type Graph, type GraphNode } from "../../graph/index.ts";
 import { checkOneOf } from "../../util/check.ts";
-import { byteGrids, checkNodes, checkSmallKernels } from "../network.ts";
+import { byteGrids, checkFourBits, checkNodes, checkSmallKernels } from "../network.ts";
 import { activations, emitters } from "./layers.ts";
 import { Maker, type OnnxOptions, onnxTargets, onnxWeights } from "./maker.ts";
 import { encodeOnnx, type OnnxModel } from "./model.ts";
@@ -38,11 +38,8 @@ export function encodeGraphAsOnnx(graph: Graph, options: OnnxOptions = {}): Uint
 }
 
 function checkOptions(graph: Graph, options: OnnxOptions): void {
-  const { quantized = {}, activations, target = "ort", weights } = options;
-  if (weights === "int4" && (activations || options.quantized))
-    throw new RangeError(
-      "weights int4 are chosen here, for activations in floats: give neither grids nor codes",
-    );
+  const { quantized = {}, activations, target = "ort" } = options;
+  checkFourBits(options);
   checkNodes(graph, quantized, activations);
   for (const [name, { bits, signed }] of Object.entries(quantized))
     if (bits > 8 || (target === "tensorrt" && !signed))

@@ -10,6 +10,7 @@ import {
   permuted,
   type SmallKernels,
   staysFloat,
+  storedAs,
 } from "../network.ts";
 import {
   type Sparsity,
@@ -84,7 +85,7 @@ export class Maker {
   constructor(graph: Graph, options: TfliteOptions) {
     this.graph = graph;
     this.#options = options;
-    this.#weights = options.weights ?? (options.activations || options.quantized ? "int8" : "float32");
+    this.#weights = storedAs(options);
   }
 
   node(node: GraphNode, emit: Emit): void {

@@ -5,7 +5,7 @@
 // its codes turned back before it, so that a file always holds the whole network. What goes in and comes out are floats.
 import { activationOf, checkGraph, type Graph, type GraphNode } from "../../graph/index.ts";
 import { checkOneOf } from "../../util/check.ts";
-import { byteGrids, checkNodes, checkSmallKernels } from "../network.ts";
+import { byteGrids, checkFourBits, checkNodes, checkSmallKernels, storedAs } from "../network.ts";
 import { activations, emitters } from "./layers.ts";
 import { Maker, type TfliteOptions, tfliteWeights } from "./maker.ts";
 import { encodeTflite, type TfliteModel } from "./model.ts";
@@ -21,11 +21,8 @@ export function tfliteModelOf(graph: Graph, options: TfliteOptions = {}): Tflite
   if (options.weights) checkOneOf("weights", options.weights, tfliteWeights);
   checkSmallKernels(options);
   checkOptions(graph, options);
-  if (options.weights === "int4" && (options.activations || options.quantized))
-    throw new RangeError(
-      "weights int4 are chosen here, for activations in floats: give neither grids nor codes",
-    );
-  const weights = options.weights ?? (options.activations || options.quantized ? "int8" : "float32");
+  checkFourBits(options);
+  const weights = storedAs(options);
   if (options.sparse && !weights.startsWith("float"))
     throw new RangeError(
       `sparse kernels must have weights float32 or float16, got ${weights}: LiteRT refuses others behind DENSIFY`,
