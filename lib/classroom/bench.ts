@@ -6,7 +6,7 @@ import { unlessAborted } from "../util/abort.ts";
 import { type Assignment, assignmentOf, Judge } from "./assignment.ts";
 import { type Baseline, baselineOf } from "./baseline.ts";
 import { gradeNotebook, ungraded } from "./grade.ts";
-import type { Grade, GradeOptions } from "./grades.ts";
+import type { Grade, GradingOptions } from "./grades.ts";
 import type { Isolation, Limits } from "./isolation.ts";
 import { sweepGraders } from "./left-over.ts";
 import { SandboxPool } from "./pool.ts";
@@ -22,7 +22,7 @@ export interface Bench {
 }
 
 /** What a bench is told. */
-export interface BenchOptions extends Omit<GradeOptions, "files" | "free" | "same" | "whileOpen"> {
+export interface BenchOptions extends GradingOptions {
   limits?: Limits;
   /** What containers are made of. */
   image?: string;

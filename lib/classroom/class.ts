@@ -10,7 +10,7 @@ import { type Bench, LocalBench, QueueBench } from "./bench.ts";
 import { classReport } from "./class-report.ts";
 import { feedbackPage, withMarks } from "./feedback.ts";
 import { ungraded } from "./grade.ts";
-import type { Grade, GradeOptions } from "./grades.ts";
+import type { Grade, GradingOptions } from "./grades.ts";
 import type { Isolation, Limits } from "./isolation.ts";
 import { fingerprints } from "./likeness.ts";
 import { Pages } from "./pages.ts";
@@ -20,7 +20,7 @@ import { Store } from "./store.ts";
 import type { Submission } from "./submissions.ts";
 
 /** Options of {@link gradeClass}. */
-export interface ClassOptions extends Omit<GradeOptions, "files" | "free" | "same" | "whileOpen"> {
+export interface ClassOptions extends GradingOptions {
   /** The folder of all that is written; without it nothing is. */
   out?: string;
   /** A file that gets the grades as well, as JSON. */

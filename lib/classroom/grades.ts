@@ -1,5 +1,4 @@
 // What grading is told, and what it gives.
-
 import type { KernelClient } from "../kernel/client.ts";
 import type { Notebook } from "../notebook/notebook.ts";
 import type { Failure } from "../notebook/report.ts";
@@ -47,23 +46,27 @@ export interface Grade {
 /** Cases, by exercise. */
 export type Free = Map<string, Set<string>>;
 
-/** Options of grading a notebook. */
-export interface GradeOptions {
+/** Options of grading, the same for all of a class. */
+export interface GradingOptions {
   /** Seconds that a cell, or judging an exercise, may take. Default 600. */
   timeout?: number;
   /** Seconds that a notebook's cells, and judging them, may take together, however often they run. Default 1800. */
   totalTimeout?: number;
   /** Characters that a notebook may put out. Default 50 million. */
   outputLimit?: number;
-  /** The cases that pass before any work is done. */
-  free?: Free;
   /** Runs every cell, also those that no exercise needs. */
   all?: boolean;
+  signal?: AbortSignal;
+}
+
+/** Options of grading a notebook. */
+export interface GradeOptions extends GradingOptions {
+  /** The cases that pass before any work is done. */
+  free?: Free;
   /** Names of the teacher's that are as they should be however little of his notebook runs (see thin.ts). */
   same?: ReadonlySet<string>;
   /** Called, and waited for, when cells have run and exercises are judged, while the student's kernel is still there. */
   whileOpen?: (kernel: KernelClient) => Promise<void>;
   /** Files that lie beside the notebook, by their path from there. */
   files?: Map<string, Uint8Array>;
-  signal?: AbortSignal;
 }
