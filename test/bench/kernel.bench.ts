@@ -13,6 +13,7 @@ import {
 import { packageRoot } from "../../lib/util/files.ts";
 import type { Row } from "./index.ts";
 import { median } from "./median.ts";
+import { residentMemory } from "./memory.ts";
 
 export const title = "The kernel, against other kernels";
 
@@ -300,9 +301,7 @@ async function manyLines(kernel: Kernel): Promise<number> {
 }
 
 /** Resident memory of a process in MB. */
-function memory(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
-}
+const memory = (pid: number) => residentMemory(pid) / 1024;
 
 /** A process and those it has started, from whichever of its threads. */
 function family(pid: number): number[] {

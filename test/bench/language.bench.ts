@@ -1,47 +1,50 @@
 // Types for cells (kernel): the native language server behind LanguageService, against TypeScript's JavaScript
 // language service on the same cells (the one that tslab brings along).
-import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { transformCell, warmTransform } from "../../lib/kernel/cell/transform.ts";
 import { machineService } from "../../lib/kernel/types/machine.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import type { Row } from "./index.ts";
+import { median } from "./median.ts";
+import { residentMemory } from "./memory.ts";
 
 export const title = "Kernel: types for cells";
 
 const peer = "TypeScript 5.0 in JavaScript";
 const runs = 21;
 
-async function median(work: (i: number) => unknown): Promise<number> {
+async function timed(work: () => unknown): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+async function medianTime(work: (i: number) => unknown): Promise<number> {
   const times: number[] = [];
-  for (let i = 0; i < runs; i++) {
-    const start = performance.now();
-    await work(i);
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[runs >> 1];
+  for (let i = 0; i < runs; i++) times.push(await timed(() => work(i)));
+  return median(times);
 }
 
 export async function bench(report: (row: Row) => void): Promise<void> {
   const folder = join(packageRoot, "notebooks");
   const js = peerService(folder);
   const peers = async (work: ((i: number) => unknown) | undefined): Promise<Record<string, number>> =>
-    js && work ? { [peer]: await median(work) } : {};
+    js && work ? { [peer]: await medianTime(work) } : {};
 
   await warmTransform();
   const typed = "const x: number[] = [1, 2, 3];\nfunction f(a: number): number { return a * 2 }\nx.map(f)";
   const plain = "const y = [1, 2, 3].map((a) => a * 2);\ny";
   report({
     work: "a typed cell to JavaScript",
-    ours: await median(() => transformCell(typed, { name: "c" })),
+    ours: await medianTime(() => transformCell(typed, { name: "c" })),
     peers: await peers(() => js!.transpile(typed)),
     unit: "ms",
     goal: "< 2 ms",
   });
   report({
     work: "a cell without types to JavaScript",
-    ours: await median(() => transformCell(plain, { name: "c" })),
+    ours: await medianTime(() => transformCell(plain, { name: "c" })),
     peers: await peers(() => js!.transpile(plain)),
     unit: "ms",
     goal: "< 2 ms",
@@ -64,7 +67,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     const checks = async (source: (i: number) => string) => {
       const times: number[] = [];
       for (let i = 0; i < runs; i++) times.push(await cell(source(i)));
-      return times.sort((a, b) => a - b)[runs >> 1];
+      return median(times);
     };
     report({
       work: "check an expression",
@@ -84,7 +87,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
       work: "first cell that imports @tensorflow/tfjs",
       ours: await cell('import * as tf from "@tensorflow/tfjs"; const t = tf.tensor2d([[1, 2]])'),
       peers: js
-        ? { [peer]: await median1(() => js.check('import * as tf from "@tensorflow/tfjs"; tf.add(1, 2)')) }
+        ? { [peer]: await timed(() => js.check('import * as tf from "@tensorflow/tfjs"; tf.add(1, 2)')) }
         : {},
       unit: "ms",
     });
@@ -106,39 +109,26 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     });
     report({
       work: "complete tf.ten, with signatures",
-      ours: await median(() => language.complete("tf.ten", 6)),
+      ours: await medianTime(() => language.complete("tf.ten", 6)),
       peers: await peers(() => js!.complete('import * as tf from "@tensorflow/tfjs"; tf.ten')),
       unit: "ms",
       goal: "< 10 ms",
     });
     report({
       work: "inspect tf.matMul",
-      ours: await median(() => language.inspect("tf.matMul", 5)),
+      ours: await medianTime(() => language.inspect("tf.matMul", 5)),
       peers: await peers(() => js!.hover('import * as tf from "@tensorflow/tfjs"; tf.matMul')),
       unit: "ms",
     });
     report({
       work: "language server's memory",
-      ours: memory(language.state.pid),
+      ours: residentMemory(language.state.pid) / 1024,
       peers: {},
       unit: "MB",
     });
   } finally {
     await language.close();
   }
-}
-
-async function median1(work: () => unknown): Promise<number> {
-  const start = performance.now();
-  await work();
-  return performance.now() - start;
-}
-
-function memory(pid: number | undefined): number {
-  const file = `/proc/${pid}/status`;
-  return existsSync(file)
-    ? Number(/VmRSS:\s+(\d+)/.exec(readFileSync(file, "utf8"))?.[1] ?? 0) / 1024
-    : Number.NaN;
 }
 
 /** TypeScript's language service in JavaScript, with one document that changes; missing where tslab is not installed. */

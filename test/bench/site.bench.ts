@@ -16,6 +16,7 @@ import { whenRun } from "../lab/lite.ts";
 import { resultOf, siteKernel } from "../site/running.ts";
 import type { Row } from "./index.ts";
 import { median } from "./median.ts";
+import { residentMemory } from "./memory.ts";
 
 export const title = "Site: the workbook in a browser";
 
@@ -51,11 +52,8 @@ async function serveCounting(folder: string) {
 
 /** What the largest of a browser's pages holds in memory, with its workers, in MB; Linux alone tells. */
 async function memoryOf(browser: Browser): Promise<number> {
-  const kilobytes = (await pageProcesses(browser)).map(async (id) => {
-    const status = await readFile(`/proc/${id}/status`, "utf8").catch(() => "");
-    return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-  });
-  return Math.max(...(await Promise.all(kilobytes))) * 1.024e-3;
+  const ids = await pageProcesses(browser);
+  return Math.max(...ids.map((id) => residentMemory(id) || 0)) * 1.024e-3;
 }
 
 async function firstFigure(report: (row: Row) => void, folder: string): Promise<void> {

@@ -11,7 +11,7 @@ import { fingerprints, likenesses } from "../../lib/classroom/likeness.ts";
 import { parseCsv, type Result } from "../../lib/classroom/results.ts";
 import type { Notebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
-import { cellA, cellB, handedOut, needsSandbox, perfect, slimlab, start } from "./setting.ts";
+import { cellA, cellB, gradeArguments, handedOut, needsSandbox, perfect, slimlab, start } from "./setting.ts";
 
 const withOpen = (source: Notebook): Notebook => {
   const open = { ...markdown("**Exercise c.** Why?", ["exercise"]) };
@@ -29,16 +29,7 @@ describe("a class", function () {
   });
   afterEach(() => rm(folder, { recursive: true }));
   const json = async (path: string) => JSON.parse(await readFile(join(folder, path), "utf8"));
-  const grade = (...more: string[]) => [
-    "grade",
-    "--original",
-    "original.ipynb",
-    "--out",
-    "out",
-    "--jobs",
-    "2",
-    ...more,
-  ];
+  const grade = (...more: string[]) => gradeArguments(2, ...more);
 
   it("every submission gets a grade or a reason; tables, pages and reports are written", async () => {
     await save(join(folder, "in", "ann", "w.ipynb"), notebook(...perfect()));

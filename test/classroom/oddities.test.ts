@@ -12,6 +12,7 @@ import {
   type Bench,
   cellA,
   cellB,
+  gradeArguments,
   handedOut,
   itJudges,
   needsSandbox,
@@ -458,16 +459,7 @@ const double = (x: number) => (stolen.includes("2 * x") ? 2 * x : -1);`;
     );
     for (const name of ["02-bob", "03-cem"])
       await save(join(folder, "in", `${name}.ipynb`), notebook(...perfect()));
-    const { stderr } = await slimlab(folder, [
-      "grade",
-      "--original",
-      "original.ipynb",
-      "--out",
-      "out",
-      "--jobs",
-      "1",
-      "in",
-    ]);
+    const { stderr } = await slimlab(folder, gradeArguments(1, "in"));
     const results: Result[] = JSON.parse(await readFile(join(folder, "out/grades.json"), "utf8"));
     assert.deepEqual(
       results.map(({ student, points }) => [student, points]),

@@ -29,6 +29,18 @@ export const handedOut: Notebook = notebook(
 /** A solution of both exercises. */
 export const perfect = (): Cell[] => [code(start), code(cellA("return 2 * x;")), code(cellB("[1, 0.25]"))];
 
+/** What `slimlab grade` is called with for a class's folder. */
+export const gradeArguments = (jobs: number, ...more: string[]): string[] => [
+  "grade",
+  "--original",
+  "original.ipynb",
+  "--out",
+  "out",
+  "--jobs",
+  String(jobs),
+  ...more,
+];
+
 /** Skips tests where students' code cannot be kept apart; on CI that is an error. */
 export function needsSandbox(this: Mocha.Context): void {
   const { works, reason } = bubblewrapState();
