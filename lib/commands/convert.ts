@@ -57,8 +57,9 @@ the file's size. A .gguf file of the llama family goes into .onnx, too.
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules
   --input NAME=3x224x224   sizes that an .onnx file leaves open, the batch left out
-  --rounding KIND  of a language model in 4 or 8 bits (.gguf: Q4_0, Q4_1, Q8_0; .onnx: int4, int8): nearest (default), or
-                   calibrated on --text: gptq, awq
+  --rounding KIND  with --data: calibrated (default), which tries for each layer what disturbs the network least, or nearest,
+                   which takes no time; of a language model in 4 or 8 bits (.gguf: Q4_0, Q4_1, Q8_0; .onnx: int4, int8):
+                   nearest (default), or calibrated on --text: gptq, awq
   --text FILE      what is read to see what goes into each matrix; 2,048 tokens of it are used
   --in-place       .onnx to .onnx with --weights int4 or int8: every operator stays, the matrices of MatMul, Gemm and Gather
                    get scales for groups of inputs; for transformers, and done by itself where layers cannot hold a network
@@ -112,7 +113,7 @@ export interface ConvertOptions {
   sparse?: boolean;
   /** Kernels of fewer weights stay floats where the others get 8 or 4 bits and activations stay floats, too. */
   keepFloatBelow?: number;
-  /** How a language model's weights are rounded. */
+  /** How weights are rounded: a language model's, or those of a network that is to run in integers. */
   rounding?: string;
   /** A file with a text to calibrate on. */
   text?: string;
@@ -153,8 +154,13 @@ export async function convert(from: string, to: string, options: ConvertOptions)
     if (data === undefined)
       throw new Error("--target needs --data: only quantized activations differ between engines");
   }
-  if (options.rounding !== undefined || options.text !== undefined)
+  if (data === undefined && (options.rounding !== undefined || options.text !== undefined))
     return quantizeLanguageModel(from, to, weights, options);
+  if (data !== undefined) {
+    if (options.text !== undefined)
+      throw new Error("--text goes with a language model, which takes no --data");
+    checkOneOf("--rounding with --data", options.rounding ?? "calibrated", dataRoundings);
+  }
   if (options.keepFloatBelow !== undefined) {
     checkInteger("--keep-float", options.keepFloatBelow, 0);
     if (data !== undefined)
@@ -188,6 +194,9 @@ export async function convert(from: string, to: string, options: ConvertOptions)
   const said = await writeNetwork(file, to, extension, options);
   return [said, ...(file.notes ?? [])].filter(Boolean).join("; ");
 }
+
+/** How kernels of a network in integers are rounded. */
+const dataRoundings = ["calibrated", "nearest"] as const;
 
 /** An .onnx file whose matrices are compressed where they stand. */
 async function convertInPlace(
@@ -341,7 +350,7 @@ async function writeNetwork(
   }
 }
 
-/** A network as an engine runs it, with grids of activations where they are asked for. */
+/** A network as an engine runs it, in integers where examples are given to calibrate on. */
 async function writeForEngine(
   graph: Graph,
   codes: Compression["quantized"],
@@ -353,50 +362,81 @@ async function writeForEngine(
   // Codes that a file brings are those of its own kernels, which folding would change.
   const keep = small.length > 0 && options.weights === undefined && !options.sparse;
   const ready = keep ? fuseActivations(graph) : readyForEngine(graph);
-  const calibrated = await calibrate(ready, options);
+  const integers =
+    options.data === undefined ? undefined : await inIntegers(ready, options.data, keep, options);
   const written = {
     ...(options.weights ? { weights: options.weights } : {}),
     ...(options.sparse ? { sparse: true } : {}),
     ...(options.keepFloatBelow === undefined ? {} : { keepFloatBelow: options.keepFloatBelow }),
     ...(keep ? { quantized: Object.fromEntries(small) } : {}),
-    ...calibrated,
+    ...integers?.written,
   } as OnnxOptions & TfliteOptions;
   const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
-  await writeFileAtomic(to, encode(ready, written));
+  await writeFileAtomic(to, encode(integers?.graph ?? ready, written));
   if (options.sparse && options.weights === "float16")
     return "not for LiteRT.js (2.5): it answers NaN for sparse kernels of 16 bits, which LiteRT elsewhere runs";
-  if (!calibrated.activations) {
+  if (!integers) {
     const small = keep || options.weights?.startsWith("int") ? smallKernels(ready, written) : [];
     return small.length > 0
       ? `in floats, for they have fewer than ${(written.keepFloatBelow ?? fewWeights).toLocaleString("en")} weights: ${small.join(", ")}`
       : "";
   }
-  return `8-bit activations for ${extension === ".onnx" ? (options.target ?? "ort") : "LiteRT"}`;
+  const engine = extension === ".onnx" ? (options.target ?? "ort") : "LiteRT";
+  return [`8-bit activations for ${engine}`, integers.note].filter(Boolean).join("; ");
 }
 
-/** Grids of activations: of the input, and of every layer that does not hand on the levels of what it reads. */
-async function calibrate(
+/**
+ * What a network needs to run in integers: kernels that are rounded on examples, and grids of activations: of the input,
+ * and of every layer that does not hand on the levels of what it reads.
+ *
+ * @param keep whether its kernels have codes already
+ */
+async function inIntegers(
   graph: Graph,
-  { data, images = 256, target = "ort" }: ConvertOptions,
-): Promise<OnnxOptions> {
-  if (data === undefined) return {};
+  data: string,
+  keep: boolean,
+  { images = 256, target = "ort", weights = "int8", rounding = "calibrated" }: ConvertOptions,
+): Promise<{ graph: Graph; written: OnnxOptions; note: string }> {
   checkInteger("--images", images, 1);
   const { calibrateActivations, modelOf } = await import("../nn/index.ts");
-  const { portsOf, samplesFrom } = await import("./compress/arrays.ts");
+  const { answeredBy, portsOf, samplesFrom } = await import("./compress/arrays.ts");
+  const { fewestExamples, roundForIntegers } = await import("./eight-bits.ts");
   const scheme = target === "tensorrt" ? ({ scheme: "symmetric", signed: true } as const) : {};
-  const model = modelOf(graph);
+  let model = modelOf(graph);
   try {
     const examples = (datasetNames as readonly string[]).includes(data)
-      ? (await loadDataset(data)).train
-      : (await samplesFrom(data, portsOf(model), {})).samples;
-    const some = subset(examples, Math.min(images, examples.count));
+      ? { samples: (await loadDataset(data)).train, labelled: true }
+      : await samplesFrom(data, portsOf(model), {});
+    const some = subset(examples.samples, Math.min(images, examples.samples.count));
+    const rounds = !keep && weights === "int8" && rounding === "calibrated";
+    const enough = some.count >= fewestExamples;
+    const rounded =
+      rounds && enough
+        ? await untilInterrupted(async (signal) =>
+            roundForIntegers(graph, examples.labelled ? some : await answeredBy(model, some, signal), {
+              signal,
+            }),
+          )
+        : undefined;
+    if (rounded) {
+      model.dispose();
+      model = modelOf(rounded.graph);
+    }
+    const ready = rounded?.graph ?? graph;
     const activations = await calibrateActivations(model, some, {
       ...scheme,
-      layers: layersWithGrids(graph),
+      layers: layersWithGrids(ready),
     });
     return {
-      activations: activations as OnnxOptions["activations"],
-      target: target as OnnxOptions["target"],
+      graph: ready,
+      written: {
+        activations: activations as OnnxOptions["activations"],
+        target: target as OnnxOptions["target"],
+        ...(rounded ? { quantized: rounded.quantized } : {}),
+      },
+      note:
+        rounded?.note ??
+        (rounds ? `kernels rounded to the nearest: to do better takes ${fewestExamples} examples` : ""),
     };
   } finally {
     model.dispose();

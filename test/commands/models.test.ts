@@ -116,8 +116,22 @@ describe("slimlab inspect and convert", function () {
       images: 64,
       target: "tensorrt",
     });
-    assert.match(notes, /tensorrt/);
+    assert.match(
+      notes,
+      /tensorrt; 4 kernels rounded on 64 examples: \d by GPTQ, \d with their bias corrected/,
+    );
     assert.deepEqual(tensorrtProblems(decodeOnnx(await readBytes(at("trt.onnx")))), []);
+    const plain = { data: "mnist-10k", images: 64, rounding: "nearest" };
+    assert.equal(await convert(lenet5, at("plain.tflite"), plain), "8-bit activations for LiteRT");
+    // What has codes keeps them.
+    assert.equal(
+      await convert(at("four.slim"), at("kept.onnx"), { data: "mnist-10k", images: 64 }),
+      "8-bit activations for ort",
+    );
+    assert.match(
+      await convert(lenet5, at("few.onnx"), { data: "mnist-10k", images: 2 }),
+      /to the nearest: to do better takes 3 examples/,
+    );
   });
 
   it("tensors change their type one by one", async () => {
@@ -235,6 +249,14 @@ describe("slimlab inspect and convert", function () {
     await assert.rejects(
       convert(lenet5, at("x.slim"), { data: "mnist-10k" }),
       /--data goes with an \.onnx or \.tflite file/,
+    );
+    await assert.rejects(
+      convert(lenet5, at("x.onnx"), { data: "mnist-10k", rounding: "gptq" }),
+      /--rounding with --data must be one of "calibrated", "nearest", got "gptq"/,
+    );
+    await assert.rejects(
+      convert(lenet5, at("x.onnx"), { data: "mnist-10k", text: at("text.txt") }),
+      /--text goes with a language model/,
     );
     await convert(lenet5, at("y.safetensors"), {});
     await assert.rejects(convert(at("y.safetensors"), at("x.onnx"), {}), /tensors without a network/);

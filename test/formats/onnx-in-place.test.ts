@@ -193,6 +193,31 @@ describe("formats: ONNX in place", function () {
       assert.ok(after < (options.bits === 4 ? 0.22 : 0.41) * before, `${after} of ${before} bytes`);
     });
 
+  it("constants that nodes give, as Paddle writes them all, are compressed as those of the graph", async function () {
+    if (!judge) this.skip();
+    const model = everyWay(17);
+    const given: OnnxModel = {
+      ...model,
+      initializers: [],
+      nodes: [
+        ...model.initializers.map((value) => node("Constant", [], [value.name], { value })),
+        ...model.nodes,
+      ],
+    };
+    await writeFile(at("float.onnx"), encodeOnnx(model));
+    await writeFile(at("given.onnx"), encodeOnnx(given));
+    const options = { bits: 4 } as const;
+    const expected = await compressOnnx(at("float.onnx"), at("small.onnx"), options);
+    const result = await compressOnnx(at("given.onnx"), at("given-small.onnx"), options);
+    assert.deepEqual([result.changed, result.left], [expected.changed, expected.left]);
+    const { nodes } = decodeOnnx(await readBytes(at("given-small.onnx")));
+    assert.deepEqual(
+      nodes.filter(({ op }) => op === "Constant").map(({ outputs }) => outputs[0]),
+      ["zero", "bias", "kept", "sizes", "conv"],
+    );
+    assert.deepEqual(await run(at("given-small.onnx")), await run(at("small.onnx")));
+  });
+
   it("what stays is named, with the reason", async () => {
     await writeFile(at("float.onnx"), encodeOnnx(everyWay(17)));
     const { left } = await compressOnnx(at("float.onnx"), at("small.onnx"), { bits: 4, smallest: 100 });
@@ -304,7 +329,10 @@ describe("formats: ONNX in place", function () {
 
   it("thousands of damaged files are refused or gone through, and nothing else", async function () {
     this.timeout(600_000);
-    const { accepted, refused } = await fuzz(encodeOnnx(everyWay(17)), async (bytes) => {
+    const model = everyWay(17);
+    const [value, ...initializers] = model.initializers;
+    const nodes = [node("Constant", [], [value.name], { value }), ...model.nodes];
+    const { accepted, refused } = await fuzz(encodeOnnx({ ...model, nodes, initializers }), async (bytes) => {
       const scan = await scanOpened(fileOf(bytes), "damaged.onnx");
       let sum = 0;
       for (const tensor of scan.tensors)

@@ -10,6 +10,7 @@ import {
   type OnnxTensor,
   runWithEngine,
 } from "../../lib/formats/index.ts";
+import { ProtoWriter } from "../../lib/formats/protobuf.ts";
 import { dependenciesOf } from "../../lib/graph/index.ts";
 import { graphOf, loadPretrained, modelOf, tf, useBackend } from "../../lib/nn/index.ts";
 import { seeded } from "../../lib/util/random.ts";
@@ -158,6 +159,15 @@ describe("formats: ONNX in", function () {
           return true;
         },
       );
+    const tensor = new ProtoWriter().integer(1, 4).integer(2, 1).text(8, "k").integer(14, 1);
+    const elsewhere = new ProtoWriter()
+      .message(7, new ProtoWriter().message(5, tensor))
+      .message(8, new ProtoWriter().integer(2, 17))
+      .finish();
+    assert.throws(
+      () => importOnnx(elsewhere, { file: "x.onnx" }),
+      /^FormatError: x\.onnx: tensor "k" lies in another file, which is not supported: save the model in one/,
+    );
     const relu = node("Relu", ["x"], "y");
     refused(
       {

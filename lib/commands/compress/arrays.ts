@@ -2,6 +2,7 @@
 import { extname } from "node:path";
 import {
   datasetNames,
+  isSplit,
   type Labels,
   type Numbers,
   type Samples,
@@ -11,7 +12,7 @@ import {
 } from "../../datasets/index.ts";
 import { decodeNpy, decodeNpz, openSafetensors } from "../../formats/index.ts";
 import { consumersOf, finalActivation, findKind, producersOf } from "../../graph/index.ts";
-import { graphOf, type tf } from "../../nn/index.ts";
+import { decidedBy, feedOf, graphOf, rawOutputs, type tf } from "../../nn/index.ts";
 import { readBytes } from "../../platform/node.ts";
 import { checkInteger, shown } from "../../util/check.ts";
 import { elements } from "../../util/shape.ts";
@@ -213,6 +214,22 @@ async function arraysOf(file: string): Promise<Map<string, NamedArray>> {
   }
   const bytes = await readBytes(file).catch(missing);
   return ending === ".npz" ? decodeNpz(bytes, file) : new Map([["arr_0", decodeNpy(bytes, file)]]);
+}
+
+/** Samples without targets with what a network says of them: what is then called accuracy is agreement with it. */
+export async function answeredBy(
+  model: tf.LayersModel,
+  samples: Samples,
+  signal?: AbortSignal,
+): Promise<Samples> {
+  const feed = feedOf(model, samples);
+  const raw = await rawOutputs(model, feed, { signal });
+  const targets = feed.outputs.map((output, o) => {
+    const decided = decidedBy(output, raw[o]);
+    if (output.task === "values") return { task: output.task, values: Float32Array.from(decided) };
+    return { task: output.task, values: Int32Array.from(decided) };
+  });
+  return isSplit(samples) ? { ...samples, labels: targets[0].values as Int32Array } : { ...samples, targets };
 }
 
 /** At most so many places of a list, from all of it evenly. */

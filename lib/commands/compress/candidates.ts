@@ -2,6 +2,7 @@
 // there are images enough; and last, bits layer by layer, for what is asked.
 import { fewWeights } from "../../formats/index.ts";
 import type { Recipe } from "../../pipeline/index.ts";
+import { examplesToRoundOn } from "../eight-bits.ts";
 
 /** What is known of the work before it begins. */
 export interface Situation {
@@ -53,6 +54,19 @@ function smallStay({ kernels, integers }: Situation, bits: number, kept = 1): { 
   return isWorth && !integers ? { keepFloatBelow: fewWeights } : {};
 }
 
+/** 8 bits for all kernels, each rounded as disturbs the network least: in integers that decides how much is lost. */
+function roundedWell(situation: Situation): Recipe[number] {
+  const { kernels, macs } = situation;
+  return {
+    technique: "quantizeAutomatically",
+    bits: [8],
+    // What any choice fits into.
+    bytes: 8 * kernels.reduce((sum, size) => sum + size, 0),
+    images: examplesToRoundOn(macs, kernels.length),
+    ...smallStay(situation, 8),
+  };
+}
+
 /** Recipes for any goal, from those that change little to those that change much. */
 export function candidates(situation: Situation): Recipe[] {
   const epochs = epochsFor(situation);
@@ -73,7 +87,7 @@ export function candidates(situation: Situation): Recipe[] {
       [{ technique: "pruneNeurons", sparsity }, repair, quantized(8)],
       [{ technique: "pruneFilters", sparsity }, repair, quantized(8)],
     ]);
-    return [[quantized(8)], ...(epochs > 0 ? taken : [])];
+    return [[quantized(8)], [roundedWell(situation)], ...(epochs > 0 ? taken : [])];
   }
   const plain = [8, 6, 5, 4].map((bits): Recipe => [quantized(bits)]);
   const pruned = (

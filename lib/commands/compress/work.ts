@@ -1,13 +1,12 @@
 // The work of `slimlab compress`: tries recipes, each step kept as it is done, measures what came of each, and chooses.
 import { costOf, paretoFront } from "../../analysis/index.ts";
 import { decodeSlim, encodeSlim, slimParts } from "../../coding/index.ts";
-import { arraysOf, divide, isSplit, type Samples } from "../../datasets/index.ts";
+import { arraysOf, divide, type Samples } from "../../datasets/index.ts";
 import {
   type Comparison,
   type Compression,
   compareModels,
   compareOutputs,
-  decidedBy,
   type Evaluation,
   evaluate,
   feedOf,
@@ -25,6 +24,7 @@ import { type RecipeResult, runFrom } from "../../pipeline/run.ts";
 import { progress } from "../../util/progress.ts";
 import { elements } from "../../util/shape.ts";
 import { nextTurn } from "../../util/turn.ts";
+import { answeredBy } from "./arrays.ts";
 import { adaptive, candidates, type Situation } from "./candidates.ts";
 import type { Examples } from "./examples.ts";
 import type { Goal } from "./goal.ts";
@@ -146,7 +146,9 @@ export async function compress(
     ? foldBatchNorms(given.model)
     : { model: given.model, folded: [] as { norm: string }[] };
   const slim = await slimOf(model, given.compression);
-  const labelled = examples.labelled ? examples : await namedByOriginal(given.model, examples, signal);
+  const labelled = examples.labelled
+    ? examples
+    : { ...examples, samples: await answeredBy(given.model, examples.samples, signal) };
   const parts = partsOf(labelled, seed);
   const data = { train: parts.train, validation: parts.decide };
   const before = await evaluate(given.model, parts.decide, { signal });
@@ -408,26 +410,4 @@ export function choose<A extends Pick<Attempt, "bytes" | "accuracy" | "divergenc
   );
   if (fitting.length === 0) return { chosen: least(whole, ({ accuracy }) => -accuracy), met: false };
   return { chosen: least(fitting, ({ bytes }) => bytes), met: true };
-}
-
-/** Examples without targets get what the original says: what is then called accuracy is agreement with it. */
-async function namedByOriginal(
-  model: tf.LayersModel,
-  examples: Examples,
-  signal?: AbortSignal,
-): Promise<Examples> {
-  const { samples } = examples;
-  const feed = feedOf(model, samples);
-  const raw = await rawOutputs(model, feed, { signal });
-  const targets = feed.outputs.map((output, o) => {
-    const decided = decidedBy(output, raw[o]);
-    if (output.task === "values") return { task: output.task, values: Float32Array.from(decided) };
-    return { task: output.task, values: Int32Array.from(decided) };
-  });
-  return {
-    ...examples,
-    samples: isSplit(samples)
-      ? { ...samples, labels: targets[0].values as Int32Array }
-      : { ...samples, targets },
-  };
 }

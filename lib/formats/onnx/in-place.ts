@@ -140,6 +140,7 @@ class Rewriter {
     await writePartsAtomic(partsPath, this.#constants(plans, onTensor, signal));
     this.#dropTransposes();
     const gone = new Set(plans.map(({ tensor }) => tensor.name));
+    for (const { tensor } of plans) if (tensor.node !== undefined) this.#nodes[tensor.node] = undefined;
     const packed = await openFile(partsPath);
     try {
       let bytes = 0;
@@ -380,7 +381,7 @@ class Rewriter {
     const nodeBytes = nodes.finish();
     const inputs = scan.inputs.filter(({ name }) => !gone.has(name));
     const spans: Span[] = [...scan.rest, ...inputs.map(({ span }) => span)];
-    const kept = scan.tensors.filter(({ name }) => !gone.has(name));
+    const kept = scan.tensors.filter(({ name, node }) => node === undefined && !gone.has(name));
     const heads = new Map(kept.map((tensor) => [tensor, headOf(tensor)]));
     let length = nodeBytes.length + packed.size + spans.reduce((sum, span) => sum + span.length, 0);
     for (const [tensor, head] of heads) length += head.length + bodyOf(tensor).length;

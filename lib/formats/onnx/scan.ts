@@ -22,6 +22,8 @@ export interface FoundTensor {
   message: Span;
   /** Its bytes where they lie in one piece: in this file, or in one beside it. */
   bytes?: Span & { file?: string };
+  /** The Constant that gives it, where it is none of the graph's own constants: Paddle writes all of them so. */
+  node?: number;
 }
 
 /** A file that has been gone through. */
@@ -157,8 +159,16 @@ async function scanned(file: OpenFile, path: string): Promise<ScannedOnnx> {
   for await (const { field, content, whole } of fieldsIn(window, graph)) {
     if (field === 1) {
       const bytes = await read(content);
+      const node = nodeFrom(bytes.slice(), path);
+      const constant = node.op === "Constant" && node.domain === "" && (await valueAt(window, content));
+      if (constant) {
+        const [name] = node.outputs;
+        found.tensors.push({ ...(await tensorAt(window, constant, path)), name, node: found.nodes.length });
+      }
       found.nodes.push({
-        ...nodeFrom(bytes.slice(), path),
+        ...node,
+        // Where it lies is known: it need not stay in memory.
+        ...(constant ? { attributes: {} } : {}),
         message: content,
         inner: [...namesInside(bytes)],
       });
@@ -191,6 +201,20 @@ function* namesInside(node: Uint8Array): Generator<string> {
       }
     }
   }
+}
+
+/** Where the tensor lies that a Constant gives; undefined for one of numbers or texts. */
+async function valueAt(window: Window, node: Span): Promise<Span | undefined> {
+  for await (const { field, content: attribute } of fieldsIn(window, node)) {
+    if (field !== 5) continue;
+    let [name, value] = ["", undefined as Span | undefined];
+    for await (const { field, content } of fieldsIn(window, attribute)) {
+      if (field === 1) name = decoder.decode(await window.at(content.from, content.length));
+      if (field === 5) value = content;
+    }
+    if (name === "value" && value) return value;
+  }
+  return undefined;
 }
 
 /** What a constant's message says, its bytes left where they are. */
