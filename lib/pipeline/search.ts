@@ -346,12 +346,12 @@ function decoderOf(value: unknown, next: () => number): (point: Float64Array) =>
 
 /** A recipe in a line. */
 export function labelOf(recipe: Recipe): string {
-  const short = (value: unknown): string =>
-    typeof value === "object" && value !== null
-      ? `{${Object.entries(value)
-          .map(([name, part]) => `${name} ${short(part)}`)
-          .join(", ")}}`
-      : String(value);
+  const short = (value: unknown): string => {
+    if (Array.isArray(value)) return `[${value.map(short).join(", ")}]`;
+    if (typeof value !== "object" || value === null) return String(value);
+    const parts = Object.entries(value).map(([name, part]) => `${name} ${short(part)}`);
+    return `{${parts.join(", ")}}`;
+  };
   return recipe
     .map(({ technique, ...fields }) => {
       const parts = Object.entries(fields).map(([name, value]) => `${name} ${short(value)}`);

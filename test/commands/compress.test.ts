@@ -232,6 +232,21 @@ describe("slimlab compress", function () {
     });
   });
 
+  it("for an engine, tries 8-bit kernels rounded to the nearest and automatically", async () => {
+    const { code } = await compress(
+      ...[at("tiny"), "--data", at("digits.safetensors"), "--budget", "60KB", "--out", at("integers")],
+      ...["--epochs", "0", "--target", "tflite,slim", "--integers"],
+    );
+    assert.equal(code, 0);
+    const { attempts, files } = await json("integers", "report.json");
+    assert.deepEqual(
+      attempts.map(({ recipe: [step] }: { recipe: Recipe }) => step.technique),
+      ["quantize", "quantizeAutomatically"],
+    );
+    for (const { divergence, error } of attempts) assert.ok(divergence < 0.01, error ?? `${divergence} nats`);
+    assert.ok(files[0].path.endsWith("model.tflite") && files[0].bytes < 30_000, JSON.stringify(files[0]));
+  });
+
   it("an interrupted and a killed run leave what is done, and go on from there to the same bytes", async () => {
     await writeFile(
       at("steps.json"),

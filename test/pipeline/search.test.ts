@@ -157,9 +157,9 @@ describe("2.3 pipeline/search: orders and parameters", () => {
     assert.equal(
       labelOf([
         { technique: "pruneWeights", sparsity: { fc1: 0.9 } },
-        { technique: "quantize", bits: 4 },
+        { technique: "quantizeAutomatically", bits: [4, 8], bytes: 900 },
       ]),
-      "pruneWeights (sparsity {fc1 0.9}) → quantize (bits 4)",
+      "pruneWeights (sparsity {fc1 0.9}) → quantizeAutomatically (bits [4, 8], bytes 900)",
     );
   });
 });
