@@ -227,12 +227,14 @@ async function convertInPlace(
       }),
     );
     const worst = changed.reduce((most, entry) => (entry.error > most.error ? entry : most));
-    const large = left.filter(({ bytes }) => bytes >= 65_536);
+    // Many stay for one reason.
+    const large = new Map<string, string[]>();
+    for (const { name, bytes, why } of left)
+      if (bytes >= 65_536) large.set(why, [...(large.get(why) ?? []), name]);
+    const reasons = [...large].map(([why, names]) => `${names.join(", ")} (${why})`);
     return [
       `${changed.length} matrices in ${weights === "int4" ? 4 : 8} bits, the largest relative error ${worst.error.toFixed(4)} (${worst.name})`,
-      ...(large.length > 0
-        ? [`as they were: ${large.map(({ name, why }) => `${name} (${why})`).join(", ")}`]
-        : []),
+      ...(reasons.length > 0 ? [`as they were: ${reasons.join("; ")}`] : []),
     ].join("; ");
   } finally {
     bar?.end();
@@ -362,6 +364,9 @@ async function writeForEngine(
   // Codes that a file brings are those of its own kernels, which folding would change.
   const keep = small.length > 0 && options.weights === undefined && !options.sparse;
   const ready = keep ? fuseActivations(graph) : readyForEngine(graph);
+  const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
+  // What the format cannot hold is said before the long work.
+  if (options.data !== undefined) encode(ready, {});
   const integers =
     options.data === undefined ? undefined : await inIntegers(ready, options.data, keep, options);
   const written = {
@@ -371,7 +376,6 @@ async function writeForEngine(
     ...(keep ? { quantized: Object.fromEntries(small) } : {}),
     ...integers?.written,
   } as OnnxOptions & TfliteOptions;
-  const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
   await writeFileAtomic(to, encode(integers?.graph ?? ready, written));
   if (options.sparse && options.weights === "float16")
     return "not for LiteRT.js (2.5): it answers NaN for sparse kernels of 16 bits, which LiteRT elsewhere runs";

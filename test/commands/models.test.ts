@@ -20,7 +20,9 @@ import {
   loadPretrained,
   loadSlim,
   quantizeWeights,
+  saveModel,
   saveSlim,
+  tf,
   useBackend,
   weightsOf,
 } from "../../lib/nn/index.ts";
@@ -257,6 +259,13 @@ describe("slimlab inspect and convert", function () {
     await assert.rejects(
       convert(lenet5, at("x.onnx"), { data: "mnist-10k", text: at("text.txt") }),
       /--text goes with a language model/,
+    );
+    // What the format lacks is said before the examples are looked at.
+    const sequence = tf.layers.conv1d({ filters: 2, kernelSize: 3, inputShape: [8, 2], name: "steps" });
+    await saveModel(tf.sequential({ layers: [sequence] }), at("sequence"));
+    await assert.rejects(
+      convert(at("sequence"), at("x.onnx"), { data: at("none.npz") }),
+      /cannot be written as ONNX: steps \(conv1d\)/,
     );
     await convert(lenet5, at("y.safetensors"), {});
     await assert.rejects(convert(at("y.safetensors"), at("x.onnx"), {}), /tensors without a network/);

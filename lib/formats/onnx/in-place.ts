@@ -102,6 +102,9 @@ export async function compressOnnx(
   }
 }
 
+/** The opset from which on DequantizeLinear has a scale a channel for so many bits. */
+const channelsFrom = { 4: 21, 8: 13 } as const;
+
 class Rewriter {
   readonly #scan: ScannedOnnx;
   readonly #options: OnnxCompressOptions & { group: number; layout: OnnxLayout };
@@ -179,7 +182,7 @@ class Rewriter {
       for (const { node, input } of readers.get(tensor.name) ?? []) {
         const side = this.#sideOf(tensor, node, input, readers, elsewhere);
         if (side) uses.push({ node, input, side });
-        else others.add(nodes[node].op);
+        else others.add(this.#whyNot(nodes[node], input));
       }
       if (size < smallest) leave(`fewer than ${smallest} numbers`);
       else if (tensor.type !== "FLOAT" && tensor.type !== "FLOAT16") leave(`of ${tensor.type}`);
@@ -212,7 +215,7 @@ class Rewriter {
     if (op === "Gather" && input === 0 && matrix && !attributes.axis)
       // onnxruntime looks up in tables of 4 bits.
       return layout === "dequantize" || bits === 4 ? "table" : undefined;
-    if (op === "Conv" && input === 1) return opsets[""] >= (bits === 4 ? 21 : 13) ? "channels" : undefined;
+    if (op === "Conv" && input === 1) return opsets[""] >= channelsFrom[bits] ? "channels" : undefined;
     if (op === "Transpose" && matrix && String(attributes.perm ?? "1,0") === "1,0") {
       const next = readers.get(outputs[0]) ?? [];
       const products = next.every(
@@ -222,6 +225,13 @@ class Rewriter {
       return products && next.length > 0 && !elsewhere.has(outputs[0]) ? "rows" : undefined;
     }
     return undefined;
+  }
+
+  /** What reads a constant that is left for it, and what would help. */
+  #whyNot({ op, domain }: OnnxNode, input: number): string {
+    const { bits } = this.#options;
+    if (op !== "Conv" || domain !== "" || input !== 1) return op;
+    return `Conv, which has ${bits} bits from opset ${channelsFrom[bits]} on, and the file ${this.#scan.opsets[""]}`;
   }
 
   /** The messages of what constants become, and the nodes that read them. */
