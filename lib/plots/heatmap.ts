@@ -35,12 +35,12 @@ export function heatmap(values: ArrayLike<number>, options: HeatmapOptions): Fig
   const maxSide = checkInteger("maxSide", options.maxSide ?? 128, 8, 512);
   checkLength("values", values, rows * cols);
   checkValues("values", values);
-  let min = 0;
-  let max = 0;
+  let [lowest, highest] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let i = 0; i < values.length; i++) {
-    min = Math.min(min, values[i]);
-    max = Math.max(max, values[i]);
+    lowest = Math.min(lowest, values[i]);
+    highest = Math.max(highest, values[i]);
   }
+  const [min, max] = [Math.min(0, lowest), Math.max(0, highest)]; // a scale begins at 0, if it is not told otherwise
   const scale = checkOneOf(
     "scale",
     options.scale ??
@@ -112,7 +112,7 @@ export function heatmap(values: ArrayLike<number>, options: HeatmapOptions): Fig
       x: { label: "column" },
       y: { label: "row" },
       height: options.square ? 320 : 380,
-      alt: `Heat map of ${rows} × ${cols} values from ${Number(min.toPrecision(3))} to ${Number(max.toPrecision(3))}${averaged ? `, each cell the mean of ${rowStep} × ${colStep}` : ""}`,
+      alt: `Heat map of ${rows} × ${cols} values from ${Number(lowest.toPrecision(3))} to ${Number(highest.toPrecision(3))}${averaged ? `, each cell the mean of ${rowStep} × ${colStep}` : ""}`,
       layout: {},
     },
   ).with((layout) => {

@@ -29,6 +29,8 @@ interface Pattern {
 }
 
 const placeholder = /\{([nxsl])\d?\}/g;
+/** The same, to split at: what stands between, and the placeholders themselves. */
+const placeholders = /(\{[nxsl]\d?\})/;
 const number = "[+\\-−–±]?(?:\\d[\\d,]*(?:\\.\\d+)?|\\.\\d+)(?:[eE][+-]?\\d+)?|Infinity|NaN";
 const separators = [
   [" → ", " → "],
@@ -49,6 +51,8 @@ export class Texts implements Speech {
   readonly #exact = new Map<string, string>();
   readonly #patterns: Pattern[] = [];
   readonly #known = new Map<string, Said>();
+  /** What the language makes of `{n} %`: whether the sign stands by itself. */
+  readonly #percent: string;
   /** English texts that were asked for and have no translation. */
   readonly missing = new Set<string>();
   /** Keys of the tables that were used. */
@@ -63,6 +67,7 @@ export class Texts implements Speech {
         throw new Error(`${JSON.stringify(text)} is translated twice: ${other}, ${translation}`);
       all.set(text, translation);
     }
+    this.#percent = (all.get("{n} %") ?? "{n} %").replace("{n}", "");
     for (const [text, translation] of all) {
       const names = text.match(placeholder) ?? [];
       if (names.length === 0) this.#exact.set(text, translation);
@@ -76,7 +81,7 @@ export class Texts implements Speech {
   /** The text in the reader's language; as it is where no table has it. Space at its ends stays. */
   say(text: string): string {
     const core = text.trim();
-    if (!/\p{L}/u.test(core)) return text;
+    if (!/\p{L}/u.test(core)) return text.replace(/^([^%]*\d) %(\s*)$/, `$1${this.#percent}$2`);
     const said = this.#find(core);
     for (const missing of said.missing) this.missing.add(missing);
     for (const key of said.keys) this.used.add(key);
@@ -105,6 +110,7 @@ export class Texts implements Speech {
     if (known) return known;
     const exact = this.#exact.get(text);
     const said = exact !== undefined ? { text: exact, keys: [text], missing: [] } : this.#fill(text);
+    if (said.keys.length > 0) said.text = said.text.replace(/(?<=\d) %(?!\w)/g, this.#percent);
     if (this.#known.size > 5000) this.#known.clear();
     this.#known.set(text, said);
     return said;
@@ -117,14 +123,23 @@ export class Texts implements Speech {
       const parts = text.includes(piece) ? expression.exec(text) : null;
       if (!parts) continue;
       const said: Said = { text: "", keys: [key], missing: [] };
-      said.text = translation.replace(placeholder, (name, kind: string) => {
-        const part = parts[names.indexOf(name) + 1];
-        if (kind !== "s" && kind !== "l") return part;
-        const inner = kind === "s" ? this.#part(part) : this.#list(part);
+      for (const [i, piece] of translation.split(placeholders).entries()) {
+        if (i % 2 === 0) {
+          said.text = joined(said.text, piece);
+          continue;
+        }
+        const part = parts[names.indexOf(piece) + 1];
+        const kind = piece[1];
+        const inner =
+          kind === "s"
+            ? this.#part(part)
+            : kind === "l"
+              ? this.#list(part)
+              : { text: part, keys: [], missing: [] };
+        said.text = joined(said.text, inner.text);
         said.keys.push(...inner.keys);
         said.missing.push(...inner.missing);
-        return inner.text;
-      });
+      }
       if (said.missing.length === 0) return said;
       fitting ??= said;
     }
@@ -142,7 +157,7 @@ export class Texts implements Speech {
       if (!text.includes(separator)) continue;
       const parts = text.split(separator).map((part) => this.#list(part));
       return {
-        text: parts.map((part) => part.text).reduce((all, part) => all + spaced(all, own, part) + part),
+        text: parts.map((part) => part.text).reduce((all, part) => joined(joined(all, own), part)),
         keys: parts.flatMap(({ keys }) => keys),
         missing: parts.flatMap(({ missing }) => missing),
       };
@@ -150,7 +165,7 @@ export class Texts implements Speech {
     const [, name, amount] = /^(.*?\S) (\S*\d\S*(?: [%±].*)?)$/.exec(text) ?? [];
     if (!name) return this.#part(text);
     const said = this.#part(name);
-    return { ...said, text: `${said.text} ${amount}` };
+    return { ...said, text: joined(`${said.text} `, amount) };
   }
 
   /** Whether its words are names that stay as they are: each has itself as its translation. */
@@ -162,11 +177,19 @@ export class Texts implements Speech {
   }
 }
 
-/** Chinese and Latin letters stand apart; marks of punctuation need no space. */
-function spaced(before: string, own: string, after: string): string {
-  if (!/\p{L}/u.test(own)) return own;
-  const apart = (text: string | undefined) => (/[\p{Script=Latin}\p{N}%]/u.test(text ?? "") ? " " : "");
-  return apart(before.at(-1)) + own + apart(after[0]);
+/**
+ * Two pieces of a sentence: a space where a Chinese character meets a Latin letter, a digit or a closing bracket, none
+ * where it meets another or a mark of punctuation, whatever the table had in mind for what stands there.
+ */
+function joined(before: string, after: string): string {
+  if (before === "" || after === "") return before + after;
+  const [left, right] = [before.replace(/ $/, ""), after.replace(/^ /, "")];
+  const [last, first] = [left.at(-1) ?? "", right[0] ?? ""];
+  const both = last + first;
+  if (/[，。、；：？！（）“”]/u.test(both)) return left + right;
+  if (!/\p{Script=Han}/u.test(both)) return before + after;
+  if (/^\p{Script=Han}{2}$/u.test(both)) return left + right;
+  return /[\p{Script=Latin}\p{N}%)\]]/u.test(both) ? `${left} ${right}` : before + after;
 }
 
 function patternOf(text: string, names: string[], translation: string): Pattern {

@@ -3,6 +3,8 @@
 import type { Table } from "./texts.ts";
 
 export const zh: Table = {
+  "{n} %": "{n}%",
+
   // Figures
   "Figure: {x}": "图：{x}",
   "({n} of {n2}; the interactive chart shows all)": "（第 {n} 个，共 {n2} 个；交互图可查看全部）",
@@ -74,7 +76,7 @@ export const zh: Table = {
   "{s} → {l}": "{s} → {l}",
   "{x} (sparsity {n})": "{x}（稀疏度 {n}）",
   "{x} (clusters {n})": "{x}（{n} 个簇）",
-  "{x} (epochs {n})": "{x}（{n} 轮）",
+  "{x} (epochs {n})": "{x} (epochs {n})",
   "{x} (bits {n})": "{x}（{n} 比特）",
   "{n} layers": "{n} 层",
   "{n} layers by {s}": "{n} 层，按{s}",

@@ -31,7 +31,7 @@ describe("tables of texts", () => {
     assert.equal(texts.say("read by fc1, layer and fc1"), "由 fc1，层和 fc1 读取");
     assert.equal(
       texts.say("read by layer 95.5 ± 0.3, fc1 12 %, random 3"),
-      "由 层 95.5 ± 0.3，fc1 12 %，随机 3 读取",
+      "由层 95.5 ± 0.3，fc1 12 %，随机 3 读取",
     );
     assert.equal(texts.say("layer: 12.5 %"), "层：12.5 %");
     assert.equal(texts.say("fc1, fc1"), "fc1, fc1");
@@ -40,6 +40,26 @@ describe("tables of texts", () => {
     assert.equal(texts.say("some of 3 neurons"), "some of 3 neurons");
     assert.equal(texts.say("removed, by hand"), "删除，by hand");
     assert.deepEqual([...texts.missing], ["some of 3 neurons", "by hand"]);
+  });
+
+  it("put a space between Chinese and Latin, none before a mark, and a percent sign as the language does", () => {
+    const texts = new Texts({
+      "{n} %": "{n}%",
+      layer: "层",
+      fc1: "fc1",
+      "{s} should be {x}": "{s}应为 {x}",
+      "{s} loses {x}": "{s} 损失{x}",
+      "from {x} to {x2}": "从 {x} 到 {x2}",
+      "both: {l}": "两者：{l}",
+    });
+    assert.equal(texts.say("fc1 should be 3"), "fc1 应为 3");
+    assert.equal(texts.say("layer should be (2)"), "层应为 (2)");
+    assert.equal(texts.say("layer loses 2.5 %"), "层损失 2.5%");
+    assert.equal(texts.say("from 百分之一 to 50 %"), "从百分之一到 50%");
+    assert.equal(texts.say("both: layer 3 %, fc1 −2"), "两者：层 3%，fc1 −2");
+    assert.equal(texts.say(" 97.5 %"), " 97.5%");
+    assert.equal(texts.say("7 % 4"), "7 % 4");
+    assert.equal(texts.say("7 % n"), "7 % n");
   });
 
   it("prefer the form that leaves nothing untranslated", () => {
