@@ -121,6 +121,7 @@ export function heatmap(values: ArrayLike<number>, options: HeatmapOptions): Fig
     x.showgrid = y.showgrid = x.zeroline = y.zeroline = false;
     y.autorange = "reversed";
     if (options.square) Object.assign(y, { scaleanchor: "x", constrain: "domain" });
-    if (options.square) x.constrain = "domain";
+    // Beside its colour bar, which stays at the right edge however narrow the picture is.
+    if (options.square) Object.assign(x, { constrain: "domain", constraintoward: "right" });
   });
 }

@@ -11,6 +11,7 @@ import {
   shortAll,
 } from "./options.ts";
 import type { PlotlyTrace } from "./plotly.ts";
+import { axisOf, spanOf } from "./ranges.ts";
 import { dashes, symbols, withOpacity } from "./theme.ts";
 
 /** A line: bare numbers are y at x = 0, 1, 2, … */
@@ -100,7 +101,20 @@ export function lines(data: Line | Record<string, Line>, options: LinesOptions =
       }),
     };
   });
-  return makeFigure([...bands, ...traces], options, { alt: `Line chart. ${facts.join("; ")}` });
+  const figure = makeFigure([...bands, ...traces], options, { alt: `Line chart. ${facts.join("; ")}` });
+  const marks = fewWholeNumbers(figure);
+  if (marks) axisOf(figure.layout, "x").tickvals = marks;
+  return figure;
+}
+
+/** Where the lines have only few whole numbers on x, apart enough for their labels: nobody measured at epoch 1.5. */
+function fewWholeNumbers({ data, layout }: Figure): number[] | undefined {
+  const marks = [...new Set(data.flatMap((trace) => trace.x as number[]))].sort((a, b) => a - b);
+  const span = spanOf(data, layout, "x");
+  if (marks.length < 2 || marks.length > 9 || span.names || !marks.every(Number.isInteger)) return undefined;
+  const along = span.log ? marks.map(Math.log10) : marks;
+  const least = 0.05 * (along.at(-1)! - along[0]);
+  return along.every((at, i) => i === 0 || at - along[i - 1] >= least) ? marks : undefined;
 }
 
 function isLine(value: unknown): boolean {

@@ -6,7 +6,7 @@ import { type PlotlyLayout, type PlotlyTrace, plainTitle } from "./plotly.ts";
 import { axisOf, type Span, spanOf, ticks } from "./ranges.ts";
 import { axisTitle, drawAxes } from "./svg/axes.ts";
 import { drawBars } from "./svg/bars.ts";
-import { drawColorbar, drawHeatmap } from "./svg/heatmap.ts";
+import { colorbarWidth, drawColorbar, drawHeatmap } from "./svg/heatmap.ts";
 import { drawLegendRow, legendRows, sliderNote } from "./svg/legend.ts";
 import { drawLine } from "./svg/lines.ts";
 import { makeScale, n, type Panel, text } from "./svg/parts.ts";
@@ -40,7 +40,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
     }
   }
   const titleText = plainTitle(layout);
-  const titleLines = titleText && options.title !== false ? wrap(titleText, Math.floor(width / 8.2)) : [];
+  const titleLines = titleText && options.title !== false ? wrap(titleText, Math.floor(width / 9.2)) : [];
   const legend = legendRows(traces, layout, width);
   const note = sliderNote(layout, options.say);
 
@@ -64,7 +64,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
   const colorbar = traces.find((trace) => trace.type === "heatmap" && trace.showscale !== false);
   const area = {
     left,
-    right: width - (colorbar ? 88 : 18),
+    right: width - (colorbar ? colorbarWidth(colorbar) + 18 : 18),
     top: (titleLines.length > 0 ? 14 + 19 * titleLines.length : 14) + 22 * legend.length,
     bottom: height - (note ? 26 : 0) - 46,
   };
@@ -78,8 +78,12 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
       drawLegendRow(row, area.left, (titleLines.length > 0 ? 14 + 19 * titleLines.length : 8) + 12 + 22 * i),
     );
   }
-  for (const pair of pairs) parts.push(drawPanel(makePanel(pair, data, traces, layout, spans, area), layout));
-  if (colorbar) parts.push(drawColorbar(colorbar, width - 70, area.top, area.bottom));
+  const panels = pairs.map((pair) => makePanel(pair, data, traces, layout, spans, area));
+  for (const panel of panels) parts.push(drawPanel(panel, layout));
+  if (colorbar) {
+    const right = Math.max(...panels.map(({ box }) => box.right)); // a square ends before the area does
+    parts.push(drawColorbar(colorbar, right + 18, area.top, panels[0].box.bottom));
+  }
   if (note) parts.push(text(10, height - 8, note, { size: 12, style: "italic" }));
 
   const alt = (layout.meta as { alt?: string } | undefined)?.alt ?? titleText;

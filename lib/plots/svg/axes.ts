@@ -25,7 +25,8 @@ export function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
       );
     }
   } else {
-    for (const tick of ticks(x.span, Math.max(2, (box.right - box.left) / 85))) {
+    const marked = xAxis.tickvals as number[] | undefined;
+    for (const tick of marked ?? ticks(x.span, Math.max(2, (box.right - box.left) / 85))) {
       const at = x.place(tick);
       if (xAxis.showgrid !== false) gridlines += `M${n(at)} ${n(box.top)}V${n(box.bottom)}`;
       parts.push(

@@ -66,6 +66,23 @@ export function drawBars(
             }),
           );
         }
+      } else if (
+        trace.insidetextanchor === "start" &&
+        Math.abs(to - from) > (horizontal ? 7 * label.length + 10 : 18)
+      ) {
+        // The other end is the error bar's.
+        extras.push(
+          text(
+            horizontal ? from + 5 : middle,
+            horizontal ? middle + 4 : from - (amount < 0 ? -14 : 6),
+            label,
+            {
+              size: 11,
+              anchor: horizontal ? "start" : "middle",
+              fill: "#FFFFFF",
+            },
+          ),
+        );
       } else if (horizontal) {
         const inside = to + 7 * label.length + 6 > box.right;
         extras.push(

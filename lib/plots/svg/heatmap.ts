@@ -68,17 +68,33 @@ function colorAt(scale: ColorScale, share: number): number[] {
 
 export function drawColorbar(trace: PlotlyTrace, left: number, top: number, bottom: number): string {
   const scale = trace.colorscale as ColorScale;
-  const { zmin = 0, zmax = 1 } = trace as { zmin?: number; zmax?: number };
   const rgba = new Uint8Array(64 * 4);
   for (let i = 0; i < 64; i++) rgba.set(colorAt(scale, 1 - i / 63), 4 * i);
   const png = toBase64(encodePng(1, 64, rgba));
-  const span: NumberSpan = { log: false, range: [zmin, zmax], reversed: false };
+  const span = colorSpan(trace);
   const place = makeScale(span, bottom, top).place;
-  const labels = ticks(span, 5).map((tick) => text(left + 18, place(tick) + 4, formatNumber(tick)));
-  const title = (trace.colorbar as { title?: { text?: string } } | undefined)?.title?.text;
+  const labels = colorTicks(span).map(([tick, label]) => text(left + 18, place(tick) + 4, label));
+  const title = colorTitle(trace);
   return `<image x="${n(left)}" y="${n(top)}" width="12" height="${n(bottom - top)}" preserveAspectRatio="none" href="data:image/png;base64,${png}"/>${labels.join("")}${
     title
-      ? `<text transform="translate(${n(left + 64)} ${n((top + bottom) / 2)}) rotate(-90)" font-size="12" text-anchor="middle">${escapeHtml(title)}</text>`
+      ? `<text transform="translate(${n(left + colorbarWidth(trace) - 6)} ${n((top + bottom) / 2)}) rotate(-90)" font-size="12" text-anchor="middle">${escapeHtml(title)}</text>`
       : ""
   }`;
 }
+
+/** What a colour bar takes, with the longest of its numbers and its title. */
+export function colorbarWidth(trace: PlotlyTrace): number {
+  const longest = Math.max(...colorTicks(colorSpan(trace)).map(([, label]) => label.length));
+  return Math.max(46, 22 + 7 * longest) + (colorTitle(trace) ? 22 : 0);
+}
+
+const colorSpan = ({ zmin = 0, zmax = 1 }: PlotlyTrace & { zmin?: number; zmax?: number }): NumberSpan => ({
+  log: false,
+  range: [zmin, zmax],
+  reversed: false,
+});
+
+const colorTicks = (span: NumberSpan) => ticks(span, 5).map((tick) => [tick, formatNumber(tick)] as const);
+
+const colorTitle = (trace: PlotlyTrace) =>
+  (trace.colorbar as { title?: { text?: string } } | undefined)?.title?.text;
