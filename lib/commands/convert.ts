@@ -52,7 +52,7 @@ the file's size. A .gguf file of the llama family goes into .onnx, too.
   --keep-float N   kernels of fewer weights stay floats with int8 and int4, as TFLite's converter leaves them (default: 1024;
                    0: none); not with --data, where the whole network runs in integers
   --sparse         .tflite with float32 or float16: kernels of which most is 0 take only what is not, made dense by the engine
-  --data DATA      .onnx, .tflite: quantize activations, too, calibrated on a data set (mnist-10k, mnist, fashion-mnist), or
+  --data DATA      .onnx, .tflite: quantize activations, too, calibrated on a data set (mnist-10k, fashion-10k, mnist, fashion-mnist), or
                    on an .npy, .npz or .safetensors file with an array for each input
   --images N       how many images of it (default: 256)
   --target ENGINE  .onnx with --data: ort (default) for onnxruntime, tensorrt for TensorRT's rules

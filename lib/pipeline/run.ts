@@ -148,7 +148,7 @@ export class RecipeResult {
         row.ratio.toFixed(1),
         percent(row.sparsity),
         // A step that was kept from an earlier run took its time then, perhaps elsewhere.
-        row.cached ? "kept" : row.seconds.toFixed(1),
+        row.cached ? "cached" : row.seconds.toFixed(1),
         row.note,
       ]),
     );

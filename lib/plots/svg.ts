@@ -55,7 +55,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
         const labels =
           span.names ?? ticks(span, 6).map((tick) => formatNumber(tick, axis.tickformat as string));
         return (
-          Math.min(width / 3, Math.max(...labels.map((label) => 6.6 * textUnits(label)), 8)) +
+          Math.min(width / 3, Math.max(...labels.map((label) => 7.2 * textUnits(label)), 8)) +
           (axisTitle(axis) ? 34 : 14)
         );
       }),
@@ -143,7 +143,7 @@ function drawPanel(panel: Panel, layout: PlotlyLayout): string {
   for (const trace of panel.traces) {
     if (trace.type === "heatmap") parts.push(drawHeatmap(trace, x, y));
     else if (trace.type === "bar") parts.push(drawBars(trace, barTraces, panel, layout, stacked));
-    else parts.push(drawLine(trace, x, y));
+    else parts.push(drawLine(trace, panel));
   }
   for (const shape of (layout.shapes ?? []) as Record<string, never>[]) {
     if ((shape.xref ?? "x") !== "paper" && panel.xAxis !== axisOf(layout, shape.xref ?? "x")) continue;

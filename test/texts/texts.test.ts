@@ -145,7 +145,7 @@ describe("outputs in another language", () => {
       "图：1 步之后还剩多少。条形图。第一 1，第二 2。滑块把每步从 1 步 调到 3 步",
     );
     const svg = String(bundle["image/svg+xml"]);
-    assert.match(svg, />1 步之后还剩多少<.*>每步：1 步 （1\/2）</s);
+    assert.match(svg, />1 步之后还剩多少<.*>每步：1 步（1\/2）</s);
     // What is given in stays as it was.
     assert.equal(figure.data[0].x![0], "first");
   });

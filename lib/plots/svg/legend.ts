@@ -48,15 +48,14 @@ function drawLegendLine(trace: PlotlyTrace, x: number, y: number): string {
     place: (value) => from + (value as number),
   });
   const { error_y: _error, text: _text, ...rest } = trace;
+  const place = { x: scale(x), y: scale(y) };
   const line = drawLine(
     { ...rest, mode: String(trace.mode).includes("lines") ? "lines" : "none", x: [0, 26], y: [0, 0] },
-    scale(x),
-    scale(y),
+    place,
   );
   const mark = drawLine(
     { ...rest, mode: String(trace.mode).includes("markers") ? "markers" : "none", x: [13], y: [0] },
-    scale(x),
-    scale(y),
+    place,
   );
   return line + mark;
 }
@@ -70,5 +69,5 @@ export function sliderNote(layout: PlotlyLayout, say = (text: string) => text): 
   if (!slider) return "";
   const active = slider.active ?? 0;
   const place = say(`(${active + 1} of ${slider.steps.length}; the interactive chart shows all)`);
-  return `${slider.currentvalue?.prefix ?? ""}${slider.steps[active].label} ${place}`;
+  return `${slider.currentvalue?.prefix ?? ""}${slider.steps[active].label}${place.startsWith("（") ? "" : " "}${place}`;
 }

@@ -1,11 +1,11 @@
 // Lines and points of a static picture, with what fills them, error bars and labels.
 import type { PlotlyTrace } from "../plotly.ts";
 import { positions } from "../ranges.ts";
-import { attribute, markerColor, n, type Scale, text } from "./parts.ts";
+import { attribute, markerColor, n, type Panel, text } from "./parts.ts";
 
 const dashArrays: Record<string, string> = { dash: "8 4", dot: "2 3", dashdot: "8 3 2 3" };
 
-export function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
+export function drawLine(trace: PlotlyTrace, { x, y, box }: Pick<Panel, "x" | "y"> & Partial<Panel>): string {
   const xs = positions(trace, "x");
   const ys = positions(trace, "y");
   const mode = (trace.mode as string) ?? "lines";
@@ -66,9 +66,23 @@ export function drawLine(trace: PlotlyTrace, x: Scale, y: Scale): string {
       `<path d="${marks.map(([px, py]) => marker(symbol, px, py, size / 2)).join("")}" fill="${attribute(markerColor(trace))}"/>`,
     );
   }
+  // An author's range may leave points out: what is beyond it by more than a marker is cut off.
+  const isInside = ([px, py]: readonly number[]) =>
+    !box || (px >= box.left - 1 && px <= box.right + 1 && py >= box.top - 1 && py <= box.bottom + 1);
+  if (box && !marks.every(isInside)) {
+    const [left, top, width, height] = [
+      box.left - 7,
+      box.top - 7,
+      box.right - box.left + 14,
+      box.bottom - box.top + 14,
+    ].map(n);
+    const place = `x="${left}" y="${top}" width="${width}" height="${height}"`;
+    parts.unshift(`<svg ${place} viewBox="${left} ${top} ${width} ${height}">`);
+    parts.push("</svg>");
+  }
   if (mode.includes("text")) {
     const labels = (trace.text ?? []) as string[];
-    for (const [px, py, i] of marks) {
+    for (const [px, py, i] of marks.filter(isInside)) {
       const { textposition } = trace;
       const [vertical, side] = String(Array.isArray(textposition) ? textposition[i] : textposition).split(
         " ",
