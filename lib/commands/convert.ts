@@ -382,7 +382,7 @@ async function writeForEngine(
   if (!integers) {
     const small = keep || options.weights?.startsWith("int") ? smallKernels(ready, written) : [];
     return small.length > 0
-      ? `in floats, for they have fewer than ${(written.keepFloatBelow ?? fewWeights).toLocaleString("en")} weights: ${small.join(", ")}`
+      ? `kept as floats, with fewer than ${(written.keepFloatBelow ?? fewWeights).toLocaleString("en")} weights each: ${small.join(", ")}`
       : "";
   }
   const engine = extension === ".onnx" ? (options.target ?? "ort") : "LiteRT";

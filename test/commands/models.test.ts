@@ -183,7 +183,7 @@ describe("slimlab inspect and convert", function () {
     await convert(lenet5, at("float.onnx"), {});
     assert.equal(
       await convert(lenet5, at("int4.onnx"), { weights: "int4" }),
-      "in floats, for they have fewer than 1,024 weights: conv1",
+      "kept as floats, with fewer than 1,024 weights each: conv1",
     );
     assert.equal(await convert(lenet5, at("all.tflite"), { weights: "int8", keepFloatBelow: 0 }), "");
     await assert.rejects(
