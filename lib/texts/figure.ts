@@ -4,7 +4,7 @@ import type { Datum, PlotlyLayout, PlotlyTrace } from "../plots/plotly.ts";
 import { plainTitle } from "../plots/plotly.ts";
 import { wrapTitle } from "../plots/text.ts";
 import { literally } from "../util/pattern.ts";
-import type { Texts } from "./texts.ts";
+import { joined, type Texts } from "./texts.ts";
 
 /** What a figure's MIME type holds. */
 export interface FigureJson {
@@ -105,7 +105,8 @@ function sayAlt(alt: string, title: string, said: Map<string, string>, texts: Te
         .join("；"),
     )
     .join("。")
-    .replace(/\uE000(\d+)\uE001/g, (_, index) => kept[Number(index)]);
+    .split(/\uE000(\d+)\uE001/)
+    .reduce((all, piece, i) => joined(all, i % 2 === 0 ? piece : kept[Number(piece)]), "");
 }
 
 function sayFact(fact: string, texts: Texts): string {

@@ -81,7 +81,7 @@ export class Texts implements Speech {
   /** The text in the reader's language; as it is where no table has it. Space at its ends stays. */
   say(text: string): string {
     const core = text.trim();
-    if (!/\p{L}/u.test(core)) return text.replace(/^([^%]*\d) %(\s*)$/, `$1${this.#percent}$2`);
+    if (!/\p{L}/u.test(core)) return text.replace(/(?<=\d) %(?=\s*$|\)| \()/g, this.#percent);
     const said = this.#find(core);
     for (const missing of said.missing) this.missing.add(missing);
     for (const key of said.keys) this.used.add(key);
@@ -181,7 +181,7 @@ export class Texts implements Speech {
  * Two pieces of a sentence: a space where a Chinese character meets a Latin letter, a digit or a closing bracket, none
  * where it meets another or a mark of punctuation, whatever the table had in mind for what stands there.
  */
-function joined(before: string, after: string): string {
+export function joined(before: string, after: string): string {
   if (before === "" || after === "") return before + after;
   const [left, right] = [before.replace(/ $/, ""), after.replace(/^ /, "")];
   const [last, first] = [left.at(-1) ?? "", right[0] ?? ""];

@@ -58,6 +58,7 @@ describe("tables of texts", () => {
     assert.equal(texts.say("from 百分之一 to 50 %"), "从百分之一到 50%");
     assert.equal(texts.say("both: layer 3 %, fc1 −2"), "两者：层 3%，fc1 −2");
     assert.equal(texts.say(" 97.5 %"), " 97.5%");
+    assert.equal(texts.say("8.1 % (9 %)"), "8.1% (9%)");
     assert.equal(texts.say("7 % 4"), "7 % 4");
     assert.equal(texts.say("7 % n"), "7 % n");
   });
@@ -142,7 +143,7 @@ describe("outputs in another language", () => {
       assert.ok(!text.includes(english), `${english} in ${text}`);
     assert.equal(
       bundle["text/plain"],
-      "图：1 步之后还剩多少。条形图。第一 1，第二 2。滑块把每步从 1 步 调到 3 步",
+      "图：1 步之后还剩多少。条形图。第一 1，第二 2。滑块把每步从 1 步调到 3 步",
     );
     const svg = String(bundle["image/svg+xml"]);
     assert.match(svg, />1 步之后还剩多少<.*>每步：1 步（1\/2）</s);
