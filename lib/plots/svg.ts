@@ -55,7 +55,7 @@ export function renderSvg(data: PlotlyTrace[], layout: PlotlyLayout, options: Sv
         const labels =
           span.names ?? ticks(span, 6).map((tick) => formatNumber(tick, axis.tickformat as string));
         return (
-          Math.min(width / 3, Math.max(...labels.map((label) => 7.2 * textUnits(label)), 8)) +
+          Math.min(width / 2.3, Math.max(...labels.map((label) => 7.2 * textUnits(label)), 8)) +
           (axisTitle(axis) ? 34 : 14)
         );
       }),
