@@ -22,7 +22,7 @@ import { type PageParts, type PlotData, renderOutputs } from "./outputs.ts";
 import type { PageLink } from "./page.ts";
 import type { HidePaths } from "./paths.ts";
 import type { ReferencePage } from "./reference/pages.ts";
-import { words } from "./words.ts";
+import { reasonOf, words } from "./words.ts";
 
 /** A section of a page, for the search. */
 export interface SearchEntry {
@@ -88,7 +88,7 @@ export async function notebookContent(
     html.splice(Math.min(1, html.length), 0, status);
     page.article = html.join("\n");
   } catch (error) {
-    const reason = shelf.hidePaths(error instanceof Error ? error.message : String(error));
+    const reason = shelf.hidePaths(reasonOf(error, link.language));
     page.search = [{ page: `${slug}.html`, title: link.title, heading: "", id: "", text: reason }];
     page.article = `<section class="prose"><h1>${escapeHtml(`${link.number} ${titleIn(link.language, link.title)}`)}</h1></section>${notice(t.broken.chapter(reason))}`;
   }
@@ -171,7 +171,7 @@ function renderCells(page: Content, notebook: Notebook, path: string, shelf: She
         html.push(fold(cell, codeCell(cell, i + 1, parts, t.showCode), t.solution));
       }
     } catch (error) {
-      html.push(notice(t.broken.cell(error instanceof Error ? error.message : String(error))));
+      html.push(notice(t.broken.cell(reasonOf(error, link.language))));
     }
   }
   page.hasMath ||= parts.hasMath;
@@ -315,7 +315,7 @@ export async function textContent(
       proseOf(part, usedIds, { path, page: pageName(link), language }, shelf),
     );
   } catch (error) {
-    const reason = shelf.hidePaths(error instanceof Error ? error.message : String(error));
+    const reason = shelf.hidePaths(reasonOf(error, language));
     page.article = `<section class="prose"><h1>${escapeHtml(link.title)}</h1></section>${notice(t.broken.chapter(reason))}`;
   }
   return page;

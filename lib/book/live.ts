@@ -1,11 +1,12 @@
 // Figures that compute in the page while they are moved: which there are, and the network and digits that they compute with.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadDataset, subset } from "../datasets/index.ts";
+import { deflateRaw, toBase64 } from "#platform";
+import { type LongRun, loadDataset, longRunFolder, type Split, subset } from "../datasets/index.ts";
 import { packageRoot } from "../util/files.ts";
 import { toHalves } from "../util/half.ts";
 import { elements } from "../util/shape.ts";
-import type { LiveData } from "./client/live/network.ts";
+import type { LiveData, PackedImages } from "./client/live/network.ts";
 
 /** The figures. A code cell tagged `live-NAME` gets one below its outputs, where the page's script runs. */
 export const liveFigures = [
@@ -22,6 +23,10 @@ export const liveFigures = [
   "tradeoff",
   "filters",
   "tucker",
+  "garments",
+  "budget",
+  "file",
+  "families",
   "draw",
 ] as const;
 export type LiveFigure = (typeof liveFigures)[number];
@@ -39,8 +44,9 @@ export function liveFigureOf(tags: unknown): LiveFigure | undefined {
   return name as LiveFigure;
 }
 
-/** How many validation digits the page judges by: as many as a page computes while a slider moves. */
+/** How many validation images the page judges by: as many as a page computes while a slider moves. */
 const digitCount = 200;
+const garmentCount = 100; // convolutions take longer
 
 /** Weights that ship, in float16, with which LeNet-300-100 gets the same digits right. */
 async function weightsOf(network: string): Promise<LiveData["tensors"]> {
@@ -57,20 +63,32 @@ async function weightsOf(network: string): Promise<LiveData["tensors"]> {
       const size = elements(shape);
       const values = toHalves(floats.slice(from, from + size));
       from += size;
-      return { name, shape, halves: Buffer.from(values.buffer).toString("base64") };
+      return { name, shape, halves: toBase64(new Uint8Array(values.buffer)) };
     });
 }
 
-/** LeNet-300-100, the convolutions of LeNet-5, and validation digits. */
+function packed({ images, labels }: Split): PackedImages {
+  return { pixels: toBase64(deflateRaw(Uint8Array.from(images))), labels: Array.from(labels) };
+}
+
+/** LeNet-300-100, the convolutions of LeNet-5, validation images, and the files of chapters 4.1 and 4.3. */
 export async function liveData(): Promise<LiveData> {
   const tensors = await weightsOf("lenet-300-100");
   const kernels = (await weightsOf("lenet-5")).filter(({ name }) => /^conv\d\/kernel$/.test(name));
-  const { validation } = await loadDataset("mnist-10k");
-  const digits = subset(validation, digitCount, 1);
+  const digits = await loadDataset("mnist-10k");
+  const clothes = await loadDataset("fashion-10k");
+  const { result } = JSON.parse(await readFile(join(longRunFolder, "4.1-recipe.json"), "utf8")) as LongRun<{
+    slim: string;
+  }>;
+  const record = await readFile(
+    join(packageRoot, "datasets", "records", "compact-lenet-300-100", "seed-1.slim"),
+  );
   return {
     tensors,
     kernels,
-    images: Buffer.from(digits.images).toString("base64"),
-    labels: Array.from(digits.labels),
+    digits: packed(subset(digits.validation, digitCount, 1)),
+    garments: packed(subset(clothes.validation, garmentCount, 1)),
+    recipe: result.slim,
+    record: toBase64(record),
   };
 }

@@ -12,7 +12,7 @@ import { ansiToHtml, settleLines } from "./ansi.ts";
 import { imageAddress } from "./links.ts";
 import { renderMarkdown } from "./markdown.ts";
 import { troubleInMarkup } from "./markup.ts";
-import { words } from "./words.ts";
+import { reasonOf, words } from "./words.ts";
 
 /** What Plotly draws; kept beside the page, which loads it when the reader comes near. */
 export interface PlotData {
@@ -58,7 +58,7 @@ export function renderOutputs(outputs: unknown, page: PageParts): string {
       html.push(renderOutput(output, page));
     } catch (error) {
       page.plots.length = plots;
-      const reason = t.broken.output(error instanceof Error ? error.message : String(error));
+      const reason = t.broken.output(reasonOf(error, page.language));
       html.push(`<p class="notice failed" role="alert">${escapeHtml(reason)}</p>`);
     }
   }
@@ -70,14 +70,15 @@ export function renderOutputs(outputs: unknown, page: PageParts): string {
 }
 
 function renderOutput(output: unknown, page: PageParts): string {
-  if (typeof output !== "object" || output === null) throw new Error(`it is ${shown(output)}`);
+  if (typeof output !== "object" || output === null) throw new Error(`it is no object, but ${shown(output)}`);
   const { output_type: type, traceback, ename, evalue, data } = output as Record<string, unknown>;
   if (type === "error") {
     const lines = Array.isArray(traceback) ? traceback.map(textOf).join("\n") : textOf(traceback);
     const trace = lines || `${textOf(ename)}: ${textOf(evalue)}`;
     return `<pre class="error" role="alert" tabindex="0">${ansiToHtml(trace)}</pre>`;
   }
-  if (type !== "display_data" && type !== "execute_result") throw new Error(`its type is ${shown(type)}`);
+  if (type !== "display_data" && type !== "execute_result")
+    throw new Error(`its output_type is ${shown(type)}`);
   if (typeof data !== "object" || data === null) throw new Error(`its data are ${shown(data)}`);
   return renderBundle(data as MimeBundle, page);
 }
@@ -92,7 +93,7 @@ export function renderBundle(bundle: MimeBundle, page: PageParts): string {
     return `<div class="picture">${inlineSvg(textOf(bundle["image/svg+xml"]))}</div>`;
   for (const type of ["image/png", "image/jpeg", "image/gif", "image/webp"]) {
     if (bundle[type] === undefined) continue;
-    const alt = textOf(bundle["text/plain"]) || "Picture put out by the cell";
+    const alt = textOf(bundle["text/plain"]) || words[page.language].picture;
     const address = imageAddress(type, bundle[type]);
     if (!address) throw new Error(`its ${type} is not base64`);
     return `<div class="picture"><img src="${address}" alt="${escapeHtml(alt)}"></div>`;
@@ -127,7 +128,10 @@ function renderPlot(plotly: PlotData, bundle: MimeBundle, page: PageParts): stri
   const title = plainTitle(layout);
   const described = (layout.meta as { alt?: unknown } | undefined)?.alt;
   const alt =
-    (typeof described === "string" && described) || title || textOf(bundle["text/plain"]) || "Chart";
+    (typeof described === "string" && described) ||
+    title ||
+    textOf(bundle["text/plain"]) ||
+    words[page.language].chart;
   const index = page.plots.push({ ...plotly, layout }) - 1;
   let svg: string;
   try {
@@ -137,7 +141,7 @@ function renderPlot(plotly: PlotData, bundle: MimeBundle, page: PageParts): stri
   } catch {
     svg = bundle["image/svg+xml"]
       ? inlineSvg(textOf(bundle["image/svg+xml"]))
-      : `<p>${escapeHtml(alt)}</p><noscript><p>This chart needs scripts.</p></noscript>`;
+      : `<p>${escapeHtml(alt)}</p><noscript><p>${words[page.language].needsScripts}</p></noscript>`;
   }
   return [
     `<figure class="plot" data-plot="${index}" aria-label="${escapeHtml(alt)}">`,

@@ -1,5 +1,6 @@
 // The book's own words, in its two languages.
 import type { Language } from "../notebook/notebook.ts";
+import { ownTexts } from "../texts/index.ts";
 
 /** What the pages say around the chapters. */
 export const words = {
@@ -51,6 +52,9 @@ export const words = {
       cell: (reason: string) => `This cell could not be shown: ${reason}`,
       output: (reason: string) => `This output could not be shown: ${reason}`,
     },
+    picture: "Picture put out by the cell",
+    chart: "Chart",
+    needsScripts: "This chart needs scripts.",
     made: (version: string, node: string) => `Made by slimlab ${version} on Node.js ${node}.`,
   },
   zh: {
@@ -101,9 +105,18 @@ export const words = {
       cell: (reason: string) => `无法显示此单元：${reason}`,
       output: (reason: string) => `无法显示此输出：${reason}`,
     },
+    picture: "单元输出的图像",
+    chart: "图表",
+    needsScripts: "此图需要脚本才能显示。",
     made: (version: string, node: string) => `由 slimlab ${version} 在 Node.js ${node} 上生成。`,
   },
 } as const satisfies Record<Language, unknown>;
+
+/** Why something could not be shown, in the page's language as far as there are words for it. */
+export function reasonOf(error: unknown, language: Language): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return ownTexts(language)?.quietly().say(message) ?? message;
+}
 
 /** The document's sections, which group the chapters. */
 export const sections: Record<string, Record<Language, string>> = {

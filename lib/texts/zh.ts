@@ -135,6 +135,21 @@ export const zh: Table = {
   "{s} should have {n} elements, got {n2}": "{s}应有 {n} 个元素，得到的是 {n2} 个",
   "the value": "该值",
 
+  // Why the book shows an output or a cell no other way
+  "it is no object, but {x}": "它不是对象，而是 {x}",
+  "its output_type is {x}": "它的 output_type 是 {x}",
+  "its data are {x}": "它的 data 是 {x}",
+  "its {x} is not base64": "其中的 {x} 不是 base64",
+  "its comment does not end": "其中的注释没有结束",
+  "its {x} does not end": "其中的 {x} 没有结束",
+  "its {x} does not end, or has attributes that cannot be read": "其中的 {x} 没有结束，或者属性无法读取",
+  "its {x} would act on the whole page": "其中的 {x} 会影响整个页面",
+  "its {x} ends what it has not begun, or too early": "其中的 {x} 结束了没有开始的元素，或者结束得太早",
+  "its {x} stands in a drawing": "其中的 {x} 出现在矢量图里",
+  "its {x} holds markup in a drawing": "其中的 {x} 在矢量图里含有标记",
+  "it nests deeper than {n}": "嵌套超过 {n} 层",
+  "there is no live figure {x}; there are {x2}": "没有名为 {x} 的图；可用的有 {x2}",
+
   // slimlab check and grade
   "read again: {s}": "重读：{s}",
   "{n} of {n2} solved": "完成 {n} / {n2}",

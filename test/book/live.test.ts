@@ -5,19 +5,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { costOf, decoderCost } from "../../lib/analysis/index.ts";
+import { divergence, inWidths, oneWidth, widths, widthsOf } from "../../lib/book/client/live/budget.ts";
+import { filtersLeft, lenet5With } from "../../lib/book/client/live/convolutions.ts";
+import { asDigit } from "../../lib/book/client/live/draw.ts";
+import {
+  askAll,
+  bytesByPart,
+  codecs,
+  fewerOf,
+  smallerOf,
+  storedLenet5,
+  written,
+} from "../../lib/book/client/live/files.ts";
+import { floatBytes, pruned, quantized } from "../../lib/book/client/live/knobs.ts";
 import {
   bitsFor,
-  filtersLeft,
-  lenet5With,
+  clustered,
+  clustersFor,
+  neuronsFor,
   rankFor,
   sparsityFor,
-} from "../../lib/book/client/live/compared.ts";
-import { asDigit } from "../../lib/book/client/live/draw.ts";
-import { pruned, quantized } from "../../lib/book/client/live/knobs.ts";
+} from "../../lib/book/client/live/methods.ts";
 import {
   answerOf,
   hiddenOf,
   logitsOf,
+  networkOfSlim,
   rightOf,
   unpack,
   weightsOf,
@@ -32,16 +45,20 @@ import {
 } from "../../lib/book/client/live/turned.ts";
 import { liveData, liveFigureOf, liveFigures } from "../../lib/book/live.ts";
 import { buildBook } from "../../lib/book/site.ts";
+import { decodeSlim, encodeSlim, slimWeights } from "../../lib/coding/index.ts";
 import { loadDataset, subset } from "../../lib/datasets/index.ts";
 import {
   evaluate,
   layerShapesOf,
   loadPretrained,
+  modelOfSlim,
   predict,
   pruneGroups,
   weightsOf as weightsOfModel,
 } from "../../lib/nn/index.ts";
+import { loadRecord } from "../../lib/pipeline/index.ts";
 import { sparsityOf } from "../../lib/pruning/index.ts";
+import { allocate } from "../../lib/quantization/index.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
 import { browserPath, startBrowser } from "./browser.ts";
 
@@ -97,6 +114,8 @@ describe("live figures", function () {
     assert.deepEqual(Object.keys(scores), [...neuronScores]);
     const { turn, parameters } = withoutNeurons(network, scores.gradientTimesOutput, 0.5);
     assert.equal(parameters, 785 * 150 + 151 * 50 + 51 * 10);
+    assert.equal(neuronsFor(network, scores.random, 784 * 150 + 150 * 50 + 50 * 10), 0.5);
+    assert.equal(neuronsFor(network, scores.random, 800), undefined);
     const silent = logitsOf(network, digits.images[0], (name, y) => {
       turn(name, y);
       assert.ok(y.filter((value) => value === 0).length >= y.length / 2);
@@ -184,6 +203,17 @@ describe("live figures", function () {
       else assert.ok(low(1) > bytes);
     }
     assert.equal(bitsFor(network, floats / 33), undefined);
+    for (const [times, values] of [
+      [5, 64],
+      [8, 16],
+      [15, 4],
+    ]) {
+      assert.equal(clustersFor(network, floats / times), values);
+      const shared = clustered(network, values);
+      assert.ok(shared.bytes <= floats / times, `${values} values`);
+      for (const { name, weights } of shared.network) assert.equal(new Set(weights).size, values, name);
+    }
+    assert.equal(clustersFor(network, floats / 33), undefined);
   });
 
   it("count LeNet-5 with fewer filters as the library does, and keep the largest", async () => {
@@ -208,6 +238,99 @@ describe("live figures", function () {
     const half = filtersLeft(conv2, 0.5);
     assert.ok(half.left === 25 && half.norm > 0.5 && half.norm < 1);
     model.dispose();
+  });
+
+  it("write the record as its file, byte for byte, and fewer weights on fewer levels in fewer bytes", async () => {
+    const { record: bytes, digits } = unpack(await liveData());
+    const { slim } = await loadRecord("compact-lenet-300-100");
+    assert.deepEqual(bytes, slim, "the file that the chapter takes apart");
+    const record = decodeSlim(bytes);
+    assert.deepEqual(written(fewerOf(record, 1, 4), "version 2"), bytes);
+    const few = subset((await loadDataset("mnist-10k")).validation, digits.labels.length, 1);
+    const { model } = await modelOfSlim(bytes);
+    assert.equal(rightOf(networkOfSlim(record), digits), (await evaluate(model, few)).correct);
+    model.dispose();
+    const kept = (file: Uint8Array) => {
+      const weights = Object.entries(slimWeights(decodeSlim(file))).filter(([name]) => /kernel/.test(name));
+      return weights.map(([, values]) => values.filter((w) => w !== 0));
+    };
+    const half = fewerOf(record, 0.5, 2);
+    for (const codec of codecs) {
+      const file = written(half, codec);
+      assert.deepEqual(slimWeights(decodeSlim(file)), slimWeights(half), codec);
+      assert.equal(
+        bytesByPart(file).reduce((sum, part) => sum + part.bytes, 0),
+        file.length,
+      );
+    }
+    const [before, after] = [kept(bytes), kept(written(half, "version 2"))];
+    const count = (layers: Float32Array[]) => layers.reduce((sum, { length }) => sum + length, 0);
+    assert.equal(count(after), Math.round(count(before) / 2));
+    for (const layer of after) assert.equal(new Set(layer).size, 4, "±1 and ±2");
+  });
+
+  it("run the recipe's file from storage as TensorFlow.js runs it, and make it smaller", async () => {
+    const { recipe: bytes, garments } = unpack(await liveData());
+    const recipe = decodeSlim(bytes);
+    const few = subset((await loadDataset("fashion-10k")).validation, garments.labels.length, 1);
+    assert.deepEqual(garments.labels, [...few.labels]);
+    for (const changed of [recipe, smallerOf(recipe, { removed: { fc1: 0.2, conv2: 0.1 }, values: 8 })]) {
+      const { model } = await modelOfSlim(encodeSlim(changed));
+      const { logits } = await predict(model, few);
+      const { scores } = askAll(storedLenet5(changed), garments);
+      for (const [i, own] of scores.entries()) {
+        const theirs = logits.slice(10 * i, 10 * i + 10);
+        const most = Math.max(...theirs);
+        const sum = theirs.reduce((all, z) => all + Math.exp(z - most), 0);
+        assert.ok(own.every((p, c) => Math.abs(p - Math.exp(theirs[c] - most) / sum) < 1e-4));
+      }
+      model.dispose();
+    }
+    const unchanged = smallerOf(recipe, { removed: {}, values: 64 });
+    assert.deepEqual(slimWeights(unchanged), slimWeights(recipe));
+    const smaller = slimWeights(smallerOf(recipe, { removed: { fc1: 0.5 }, values: 4 }));
+    for (const [name, values] of Object.entries(smaller)) {
+      if (!name.endsWith("/kernel")) continue;
+      const left = values.filter((w) => w !== 0);
+      const all = slimWeights(recipe)[name].filter((w) => w !== 0);
+      assert.ok(new Set(left).size <= 4, name);
+      assert.equal(left.length, name === "fc1/kernel" ? Math.round(all.length / 2) : all.length, name);
+    }
+  });
+
+  it("spend a budget as no other choice of widths does better", async () => {
+    const { network, digits } = unpack(await liveData());
+    const few = { images: digits.images.slice(0, 20), labels: digits.labels.slice(0, 20) };
+    const layers = widthsOf(network, few);
+    // The divergence once more, by its definition.
+    const scores = (image: Float32Array, one = network) => {
+      const z = logitsOf(one, image);
+      const sum = z.reduce((all, x) => all + Math.exp(x), 0);
+      return z.map((x) => Math.exp(x) / sum);
+    };
+    const two = inWidths(network, layers, { picks: [0, 0, 0] });
+    const expected = few.images.map((image) => {
+      const [p, q] = [scores(image), scores(image, two)];
+      return p.reduce((sum, each, c) => sum + each * Math.log(each / q[c]), 0);
+    });
+    const mean = expected.reduce((sum, x) => sum + x, 0) / 20;
+    assert.ok(Math.abs(divergence(network, two, few) - mean) < 1e-3 * mean);
+    for (const times of [4, 7, 15]) {
+      const bytes = floatBytes(network) / times;
+      const chosen = allocate(layers, bytes);
+      let least = Number.POSITIVE_INFINITY;
+      for (const a of layers[0])
+        for (const b of layers[1])
+          for (const c of layers[2])
+            if (a.bytes + b.bytes + c.bytes <= bytes) least = Math.min(least, a.cost + b.cost + c.cost);
+      assert.ok(chosen.bytes <= bytes && Math.abs(chosen.cost - least) < 1e-9, `${times}`);
+      const same = oneWidth(layers, bytes)!;
+      const bits = widths[same.picks[0]];
+      assert.equal(same.bytes, quantized(network, bits).bytes);
+      const next = widths[same.picks[0] + 1];
+      assert.ok(same.bytes <= bytes && (next === undefined || quantized(network, next).bytes > bytes));
+    }
+    assert.equal(oneWidth(layers, 60_000), undefined);
   });
 
   it("take a drawing as MNIST took its digits", async () => {

@@ -142,10 +142,13 @@ describe("strange notebooks", function () {
   });
 
   const oddities: Record<string, [unknown, RegExp]> = {
-    "a null output": [withOutputs([null]), /This output could not be shown: it is null/],
+    "a null output": [withOutputs([null]), /This output could not be shown: it is no object, but null/],
     "outputs that are no list": [withOutputs({ a: 1 }), /the next cell/],
     "outputs that are a number": [withOutputs(5), /the next cell/],
-    "an unknown type of output": [withOutputs([{ output_type: "new" }]), /its type is &quot;new&quot;/],
+    "an unknown type of output": [
+      withOutputs([{ output_type: "new" }]),
+      /its output_type is &quot;new&quot;/,
+    ],
     "data that are text": [withOutputs([bundle("x")]), /its data are &quot;x&quot;/],
     "a traceback that is text": [
       withOutputs([{ output_type: "error", ename: "E", evalue: "v", traceback: "the trace" }]),
@@ -412,16 +415,25 @@ describe("strange notebooks", function () {
     const cells = (html: string, type = "text/html") =>
       withOutputs([bundle({ [type]: html }), { output_type: "stream", name: "stdout", text: "AFTER" }]);
     const all = Object.values(bad);
-    for (const [i, html] of all.entries()) await place.both(`1.${i}-bad.ipynb`, cells(html));
+    for (const [i, html] of all.entries()) {
+      await place.both(`1.${i}-bad.ipynb`, cells(html));
+      await place.both(join("zh", `1.${i}-bad.ipynb`), cells(html));
+    }
     for (const [i, html] of good.entries()) await place.both(`2.${i}-good.ipynb`, cells(html));
     await place.both("3-drawn.ipynb", cells("<svg></svg></div></main>", "image/svg+xml"));
     await place.build();
-    for (const [i, name] of Object.keys(bad).entries())
+    for (const [i, name] of Object.keys(bad).entries()) {
       assert.match(
         await place.page(`1.${i}-bad.html`),
         /This output could not be shown: (its|it nests)/,
         name,
       );
+      assert.match(
+        await place.page(join("zh", `1.${i}-bad.html`)),
+        /无法显示此输出：(其中的|嵌套超过)[^<]*\p{Script=Han}/u,
+        name,
+      );
+    }
     for (const [i, html] of good.entries()) {
       const page = await place.page(`2.${i}-good.html`);
       assert.ok(page.includes(`<div class="rich" tabindex="0">${html}</div>`), html);

@@ -1,8 +1,11 @@
 // Live figures, a script of their own: loaded when a reader comes near one.
 import type { LiveFigure } from "../../live.ts";
-import { filtersFigure, tradeoffFigure, tuckerFigure } from "./compared.ts";
+import { budgetFigure } from "./budget.ts";
+import { filtersFigure, tuckerFigure } from "./convolutions.ts";
 import { drawFigure } from "./draw.ts";
+import { fileFigure, garmentsFigure } from "./files.ts";
 import { pruneFigure, quantizeFigure, rankFigure, type Stage, temperatureFigure } from "./knobs.ts";
+import { familiesFigure, tradeoffFigure } from "./methods.ts";
 import { type LiveData, unpack } from "./network.ts";
 import { decoderFigure, layersFigure, scheduleFigure } from "./planned.ts";
 import { activationsFigure, neuronsFigure, togetherFigure } from "./turned.ts";
@@ -29,6 +32,10 @@ const figures: Record<LiveFigure, (stage: Stage) => HTMLElement> = {
   tradeoff: tradeoffFigure,
   filters: filtersFigure,
   tucker: tuckerFigure,
+  garments: garmentsFigure,
+  budget: budgetFigure,
+  file: fileFigure,
+  families: familiesFigure,
   draw: drawFigure,
 };
 

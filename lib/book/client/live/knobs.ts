@@ -21,6 +21,12 @@ export interface Stage {
   /** Of LeNet-5. */
   kernels: { conv1: Kernel; conv2: Kernel };
   digits: Digits;
+  /** Of Fashion-MNIST. */
+  garments: Digits;
+  /** What chapter 4.1's recipe made of LeNet-5: a .slim file. */
+  recipe: Uint8Array;
+  /** Chapter 4.3's record of LeNet-300-100: a .slim file. */
+  record: Uint8Array;
   words: Words;
 }
 

@@ -1,4 +1,6 @@
 // LeNet-300-100 in the page: three dense layers, computed in plain loops. A digit is mostly paper, so zeros are skipped.
+import { inflateRaw } from "#platform";
+import { type SlimModel, shapeOf, tensorValues } from "../../../coding/index.ts";
 import { softmaxAt } from "../../../distillation/loss.ts";
 import type { KernelShape } from "../../../lowrank/tucker-cp.ts";
 import { fromHalves } from "../../../util/half.ts";
@@ -9,8 +11,17 @@ export interface LiveData {
   tensors: { name: string; shape: number[]; halves: string }[];
   /** The convolutions' kernels of LeNet-5, in the same way. */
   kernels: { name: string; shape: number[]; halves: string }[];
-  /** 28 × 28 bytes a digit, base64. */
-  images: string;
+  digits: PackedImages;
+  garments: PackedImages;
+  /** .slim files in base64: what chapter 4.1's recipe makes of LeNet-5, and chapter 4.3's record of LeNet-300-100. */
+  recipe: string;
+  record: string;
+}
+
+/** Images with their classes. */
+export interface PackedImages {
+  /** 28 × 28 bytes an image, deflated, base64. */
+  pixels: string;
   labels: number[];
 }
 
@@ -30,44 +41,72 @@ export interface Kernel {
   values: Float32Array;
 }
 
-/** Digits from 0 to 1, and what they are. */
+/** Images from 0 to 1, and what they are. */
 export interface Digits {
   images: Float32Array[];
   labels: number[];
 }
 
+/** The bytes that base64 stands for. */
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
 const floatsOf = (halves: string) => fromHalves(new Uint16Array(bytesOf(halves).buffer));
 
-/** The network, LeNet-5's kernels and the digits of a page's data. */
-export function unpack({ tensors, kernels, images, labels }: LiveData): {
+const pixelsOfImage = 28 * 28;
+
+function imagesOf({ pixels, labels }: PackedImages): Digits {
+  const bytes = inflateRaw(bytesOf(pixels), pixelsOfImage * labels.length);
+  const images = labels.map((_, i) =>
+    Float32Array.from(bytes.subarray(i * pixelsOfImage, (i + 1) * pixelsOfImage), (ink) => ink / 255),
+  );
+  return { images, labels };
+}
+
+/** The dense layers of a network, from its tensors in their order: "fc1/kernel", "fc1/bias" … */
+function denseLayers(tensors: { name: string; shape: number[]; values: Float32Array }[]): Network {
+  const values = new Map(tensors.map(({ name, values }) => [name, values]));
+  return tensors
+    .filter(({ name }) => name.endsWith("/kernel"))
+    .map(({ name, shape: [rows, cols], values: weights }) => ({
+      ...{ name: name.replace("/kernel", ""), rows, cols, weights },
+      bias: values.get(name.replace("kernel", "bias"))!,
+    }));
+}
+
+/** The network of a .slim file all of whose layers are dense. */
+export function networkOfSlim({ tensors }: SlimModel): Network {
+  return denseLayers(
+    Object.entries(tensors).map(([name, tensor]) => ({
+      ...{ name, shape: shapeOf(tensor), values: tensorValues(tensor) },
+    })),
+  );
+}
+
+/** What a page's data hold: LeNet-300-100, LeNet-5's kernels, images, two files. */
+export function unpack(data: LiveData): {
   network: Network;
   kernels: { conv1: Kernel; conv2: Kernel };
   digits: Digits;
+  garments: Digits;
+  recipe: Uint8Array;
+  record: Uint8Array;
 } {
-  const values = new Map(tensors.map(({ name, halves }) => [name, floatsOf(halves)]));
-  const [conv1, conv2] = kernels.map(({ shape, halves }) => ({
+  const [conv1, conv2] = data.kernels.map(({ shape, halves }) => ({
     shape: shape as unknown as KernelShape,
     values: floatsOf(halves),
   }));
-  const network = tensors
-    .filter(({ name }) => name.endsWith("/kernel"))
-    .map(({ name, shape: [rows, cols] }) => ({
-      name: name.replace("/kernel", ""),
-      rows,
-      cols,
-      weights: values.get(name)!,
-      bias: values.get(name.replace("kernel", "bias"))!,
-    }));
-  const bytes = bytesOf(images);
-  const size = bytes.length / labels.length;
-  const digits = labels.map((_, i) =>
-    Float32Array.from(bytes.subarray(i * size, (i + 1) * size), (ink) => ink / 255),
-  );
-  return { network, kernels: { conv1, conv2 }, digits: { images: digits, labels } };
+  return {
+    network: denseLayers(
+      data.tensors.map(({ halves, ...tensor }) => ({ ...tensor, values: floatsOf(halves) })),
+    ),
+    kernels: { conv1, conv2 },
+    digits: imagesOf(data.digits),
+    garments: imagesOf(data.garments),
+    recipe: bytesOf(data.recipe),
+    record: bytesOf(data.record),
+  };
 }
 
 /** The same network with other weights, by layer name. */

@@ -48,18 +48,20 @@ export function withoutNeurons(
   network: Network,
   scores: Scores,
   share: number,
-): { turn: Turn; parameters: number } {
+): { turn: Turn; weights: number; parameters: number } {
   const masks = layerSparsity(scores, share);
   const kept = (layer: string | undefined, all: number) =>
     layer && masks[layer] ? masks[layer].reduce((sum, one) => sum + one, 0) : all;
-  const parameters = network.reduce((sum, { name, rows, cols }, i) => {
+  let [weights, biases] = [0, 0];
+  for (const [i, { name, rows, cols }] of network.entries()) {
     const outputs = kept(name, cols);
-    return sum + kept(network[i - 1]?.name, rows) * outputs + outputs;
-  }, 0);
+    weights += kept(network[i - 1]?.name, rows) * outputs;
+    biases += outputs;
+  }
   const turn: Turn = (layer, outputs) => {
     for (let i = 0; i < outputs.length; i++) if (masks[layer][i] === 0) outputs[i] = 0;
   };
-  return { turn, parameters };
+  return { turn, weights, parameters: weights + biases };
 }
 
 export function neuronsFigure(stage: Stage): HTMLElement {
