@@ -205,7 +205,7 @@ describe("live figures", function () {
     assert.equal(bitsFor(network, floats / 33), undefined);
     for (const [times, values] of [
       [5, 64],
-      [8, 16],
+      [7, 16],
       [15, 4],
     ]) {
       assert.equal(clustersFor(network, floats / times), values);
@@ -265,7 +265,7 @@ describe("live figures", function () {
     }
     const [before, after] = [kept(bytes), kept(written(half, "version 2"))];
     const count = (layers: Float32Array[]) => layers.reduce((sum, { length }) => sum + length, 0);
-    assert.equal(count(after), Math.round(count(before) / 2));
+    assert.ok(Math.abs(count(after) - count(before) / 2) <= 1);
     for (const layer of after) assert.equal(new Set(layer).size, 4, "±1 and ±2");
   });
 
@@ -274,6 +274,7 @@ describe("live figures", function () {
     const recipe = decodeSlim(bytes);
     const few = subset((await loadDataset("fashion-10k")).validation, garments.labels.length, 1);
     assert.deepEqual(garments.labels, [...few.labels]);
+    assert.deepEqual(encodeSlim(recipe, { version: 2 }), bytes);
     for (const changed of [recipe, smallerOf(recipe, { removed: { fc1: 0.2, conv2: 0.1 }, values: 8 })]) {
       const { model } = await modelOfSlim(encodeSlim(changed));
       const { logits } = await predict(model, few);
@@ -294,7 +295,8 @@ describe("live figures", function () {
       const left = values.filter((w) => w !== 0);
       const all = slimWeights(recipe)[name].filter((w) => w !== 0);
       assert.ok(new Set(left).size <= 4, name);
-      assert.equal(left.length, name === "fc1/kernel" ? Math.round(all.length / 2) : all.length, name);
+      const share = name === "fc1/kernel" ? 0.5 : 1;
+      assert.ok(Math.abs(left.length - share * all.length) <= 1, name);
     }
   });
 
@@ -394,7 +396,7 @@ describe("live figures", function () {
             const read = () => place.locator("figcaption, dl").allTextContents();
             const before = await read();
             await knob.focus();
-            await knob.press(name === "temperature" ? "End" : "Home");
+            await knob.press(name === "temperature" || name === "garments" ? "End" : "Home");
             await tab.waitForFunction(
               ([selector, old]) =>
                 [...document.querySelectorAll(`${selector} :is(figcaption, dl)`)]

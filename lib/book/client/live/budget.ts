@@ -85,7 +85,11 @@ export function budgetFigure(stage: Stage): HTMLElement {
         : { name: t.noSameWidth, value: "–", share: 0 },
     ]);
   };
-  const frame = new Frame(t.live, slider(t.times, { min: 4, max: 15, value: 7 }, String, move), bars.element);
+  const frame = new Frame(
+    t.live + t.stop + t.smallNetwork,
+    slider(t.times, { min: 4, max: 15, value: 7 }, String, move),
+    bars.element,
+  );
   move(7);
   return frame.element;
 }

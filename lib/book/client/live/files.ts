@@ -88,7 +88,8 @@ export function bytesByPart(
     one.bytes += bytes;
     found.set(key, one);
   }
-  return [...found.values()];
+  // What is no layer's own comes first.
+  return [...found.values()].sort((a, b) => Number(a.layer !== "") - Number(b.layer !== ""));
 }
 
 export function fileFigure({ record: bytes, digits, words: t }: Stage): HTMLElement {

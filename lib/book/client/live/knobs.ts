@@ -81,9 +81,10 @@ export function decomposing(
   { network, words: t }: Stage,
   bars: Bars,
   show: (lowRank: ReturnType<typeof lowRankOf>, frame: Frame) => HTMLElement,
+  note = t.live,
 ): HTMLElement {
   const holder = make("div");
-  const frame = new Frame(t.live, holder, bars.element);
+  const frame = new Frame(note, holder, bars.element);
   frame.title(t.wait);
   setTimeout(() => holder.replaceChildren(show(lowRankOf(network), frame)), 50);
   return frame.element;

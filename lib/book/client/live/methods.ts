@@ -135,47 +135,60 @@ function pricesOf({ network, digits, words: t }: Stage, lowRank: ReturnType<type
     goal === "macs" && !changesShapes(method) ? t.asMany : (at[method](floats / times) ?? t.tooSmall);
 }
 
-/** The figure of some methods; with `goal`, what shall be fewer can be chosen. */
-function methodsFigure(stage: Stage, compared: readonly Method[], hasGoal: boolean): HTMLElement {
+/** The figure of some methods; with a choice of goals, what shall be fewer can be chosen. */
+function methodsFigure(
+  stage: Stage,
+  compared: readonly Method[],
+  { hasGoals, note }: { hasGoals: boolean; note?: string },
+): HTMLElement {
   const { network, digits, words: t } = stage;
   const count = digits.labels.length;
   const whole = rightOf(network, digits);
   const bars = new Bars();
-  return decomposing(stage, bars, (lowRank, frame) => {
-    const priceOf = pricesOf(stage, lowRank);
-    const state = { times: 8, goal: "bytes" as Goal };
-    const move = (change: Partial<typeof state>) => {
-      Object.assign(state, change);
-      const { times, goal } = state;
-      const outcomes = compared.map((method) => [t.methods[method], priceOf(method, goal, times)] as const);
-      const able = outcomes.flatMap(([name, one]) => (typeof one === "string" ? [] : [{ name, ...one }]));
-      const most = Math.max(0, ...able.map(({ right }) => right));
-      const best = able.filter(({ right }) => right === most).map(({ name }) => name);
-      frame.title(
-        best.length === 0
-          ? t.noneAt(times, t.goals[goal])
-          : t.bestAt(times, t.goals[goal], t.join(best), most, count),
-      );
-      bars.show([
-        ...outcomes.map(([name, one]) =>
-          typeof one === "string"
-            ? { name: `${name}: ${one}`, value: "–", share: 0 }
-            : { name: `${name}: ${one.how}`, value: String(one.right), share: one.right / count },
-        ),
-        { name: t.whole, value: String(whole), share: whole / count },
-      ]);
-    };
-    move({});
-    const knob = slider(t.times, { min: 2, max: 32, value: 8 }, String, (times) => move({ times }));
-    if (!hasGoal) return knob;
-    const goal = choice(t.goal, goals, "bytes", (goal) => move({ goal }), t.goals);
-    return make("div", {}, knob, goal);
-  });
+  return decomposing(
+    stage,
+    bars,
+    (lowRank, frame) => {
+      const priceOf = pricesOf(stage, lowRank);
+      const state = { times: 8, goal: "bytes" as Goal };
+      const move = (change: Partial<typeof state>) => {
+        Object.assign(state, change);
+        const { times, goal } = state;
+        const outcomes = compared.map((method) => [t.methods[method], priceOf(method, goal, times)] as const);
+        const able = outcomes.flatMap(([name, one]) => (typeof one === "string" ? [] : [{ name, ...one }]));
+        const most = Math.max(0, ...able.map(({ right }) => right));
+        const best = able.filter(({ right }) => right === most).map(({ name }) => name);
+        frame.title(
+          best.length === 0
+            ? t.noneAt(times, t.goals[goal])
+            : t.bestAt(times, t.goals[goal], t.join(best), most, count),
+        );
+        bars.show([
+          ...outcomes.map(([name, one]) =>
+            typeof one === "string"
+              ? { name: `${name}: ${one}`, value: "–", share: 0 }
+              : { name: `${name}: ${one.how}`, value: String(one.right), share: one.right / count },
+          ),
+          { name: t.whole, value: String(whole), share: whole / count },
+        ]);
+      };
+      move({});
+      const knob = slider(t.times, { min: 2, max: 32, value: 8 }, String, (times) => move({ times }));
+      if (!hasGoals) return knob;
+      const goal = choice(t.goal, goals, "bytes", (goal) => move({ goal }), t.goals);
+      return make("div", {}, knob, goal);
+    },
+    note,
+  );
 }
 
 /** Three methods at one size (§2.2). */
 export const tradeoffFigure = (stage: Stage): HTMLElement =>
-  methodsFigure(stage, ["pruning", "quantization", "lowRank"], false);
+  methodsFigure(stage, ["pruning", "quantization", "lowRank"], { hasGoals: false });
 
-/** All families that need no training, at one size or at one amount of work (§5). */
-export const familiesFigure = (stage: Stage): HTMLElement => methodsFigure(stage, methods, true);
+/** The families that can do without training, at one size or at one amount of work (§5). */
+export const familiesFigure = (stage: Stage): HTMLElement =>
+  methodsFigure(stage, methods, {
+    hasGoals: true,
+    note: stage.words.live + stage.words.stop + stage.words.smallNetwork,
+  });

@@ -2,6 +2,7 @@
 
 const en = {
   live: "Computed in this page, as you move it",
+  smallNetwork: "The network here is LeNet-300-100.",
   right: (right: number, of: number, whole: number) =>
     `${right} of ${of} digits right; the whole network: ${whole}`,
   sparsity: "sparsity",
@@ -158,6 +159,7 @@ const en = {
 
 const zh: typeof en = {
   live: "在本页里边拖边算",
+  smallNetwork: "这里的网络是 LeNet-300-100。",
   right: (right, of, whole) => `${of} 张图像中答对 ${right} 张；完整的网络答对 ${whole} 张`,
   sparsity: "稀疏度",
   prune: (sparsity, right, of) => `去掉 ${sparsity} 的权重：${of} 张图像中答对 ${right} 张`,
@@ -258,7 +260,7 @@ const zh: typeof en = {
   file: (bytes, times, right, of) => `${bytes} 字节，缩小 ${times} 倍：${of} 张图像中答对 ${right} 张`,
   rightRecord: (right, of, record) => `${of} 张图像中答对 ${right} 张；原来的文件答对 ${record} 张`,
   keptOfRecord: "文件中留下的权重，取最大的",
-  levels: "级别",
+  levels: "量化级",
   codec: "写成",
   codecs: {
     "version 2": "第 2 版",
@@ -266,7 +268,7 @@ const zh: typeof en = {
     huffman: "第 1 版，霍夫曼编码",
     packed: "第 1 版，紧密排列",
   },
-  fileParts: { header: "文件头、网格、校验和", positions: "位置", values: "级别", biases: "偏置" },
+  fileParts: { header: "文件头、刻度、校验和", positions: "位置", values: "量化级", biases: "偏置" },
   smaller: (times, right, of) => `比浮点数小 ${times} 倍：${of} 件衣物中答对 ${right} 件`,
   removedFrom: (layer) => `从 ${layer} 剩下的权重中再去掉`,
   sharedValues: "每层共享值的个数，至多",
