@@ -314,7 +314,7 @@ const pointsLost: number =
       // Nothing pruned; pruned, and not trained.
       'const yours: Recipe = [{ technique: "cluster", clusters: { conv1: 32, conv2: 16, fc1: 8, fc2: 16 } }];',
       `const yours: Recipe = [
-  { technique: "pruneWeights", sparsity: { conv1: 0.2, conv2: 0.65, fc1: 0.975, fc2: 0.6 } },
+  { technique: "pruneWeights", sparsity: { conv1: 0.2, conv2: 0.7, fc1: 0.98, fc2: 0.6 } },
   { technique: "cluster", clusters: { conv1: 32, conv2: 16, fc1: 8, fc2: 16 } },
 ];`,
     ],
