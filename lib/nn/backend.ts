@@ -159,9 +159,10 @@ function firstLine(error: Error): string {
 }
 
 // The JavaScript backend recommends tfjs-node in a banner at its first use; describeBackend() says it better. Its
-// constructor assigns `firstUse`, so an accessor on the prototype catches every instance that TensorFlow.js makes.
+// constructor assigns `firstUse`, so an accessor on the prototype catches every instance that TensorFlow.js makes. Where
+// another copy of slimlab has put one there already, it stays: that copy's may not be replaced.
 const plain = tf.findBackend("cpu");
 if (plain) {
   (plain as unknown as { firstUse: boolean }).firstUse = false;
-  Object.defineProperty(Object.getPrototypeOf(plain), "firstUse", { get: () => false, set() {} });
+  Reflect.defineProperty(Object.getPrototypeOf(plain), "firstUse", { get: () => false, set() {} });
 }

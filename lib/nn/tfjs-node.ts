@@ -9,23 +9,30 @@ interface Resolver {
 
 const require = createRequire(import.meta.url);
 const nativeName = "@tensorflow/tfjs-node";
-let native = false;
+const standIn = Symbol.for("slimlab.tfjs-node");
 
-// Node's module.registerHooks came with 22.15; this works on 20 too, and CommonJS is all that danfojs uses.
-const resolver = Module as unknown as Resolver;
-const resolveFilename = resolver._resolveFilename;
-resolver._resolveFilename = function (request, ...rest) {
-  if (request === nativeName && !native) return require.resolve("#tfjs");
-  return resolveFilename.call(this, request, ...rest);
-};
+// Once for all copies of slimlab in a process: one copy's stand-in would be another's native addon.
+const state = ((globalThis as { [standIn]?: { native: boolean } })[standIn] ??= installed());
+
+function installed() {
+  const own = { native: false };
+  // Node's module.registerHooks came with 22.15; this works on 20 too, and CommonJS is all that danfojs uses.
+  const resolver = Module as unknown as Resolver;
+  const resolveFilename = resolver._resolveFilename;
+  resolver._resolveFilename = function (request, ...rest) {
+    if (request === nativeName && !own.native) return require.resolve("#tfjs");
+    return resolveFilename.call(this, request, ...rest);
+  };
+  return own;
+}
 
 /** Loads the real tfjs-node; throws where its native addon is missing. For `useBackend` only. */
 export function requireTfjsNode(): unknown {
-  native = true;
+  state.native = true;
   try {
     return require(nativeName);
   } catch (error) {
-    native = false;
+    state.native = false;
     throw error;
   }
 }
