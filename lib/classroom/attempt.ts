@@ -14,7 +14,7 @@ import type { GradeOptions } from "./grades.ts";
 import type { Isolation } from "./isolation.ts";
 import type { Part } from "./parts.ts";
 import type { Sandbox } from "./sandbox.ts";
-import { type CellFacts, sliceFor } from "./slice.ts";
+import { assignedBy, type CellFacts, declaredBy, sliceFor } from "./slice.ts";
 
 /** Where sandboxes come from. */
 export interface SandboxSource {
@@ -290,9 +290,12 @@ function withoutRepeated(source: string, { parts }: CheckCell): string {
   const bare = (text: string) => text.replace(/\s+/g, "");
   const judged = new Set<string>();
   for (const { code } of parts) {
-    for (const { start, end, node } of statementsOf(code) ?? []) {
-      // What changes something stays.
-      if (node.type === "VariableDeclaration") judged.add(bare(code.slice(start, end)));
+    const statements = statementsOf(code) ?? [];
+    const declared = new Set(statements.flatMap(({ node }) => [...declaredBy(node)]));
+    for (const { start, end, node } of statements) {
+      // What changes something stays, but for a loop that fills what is declared here.
+      const fills = () => /^For/.test(node.type) && [...assignedBy(node)].every((name) => declared.has(name));
+      if (node.type === "VariableDeclaration" || fills()) judged.add(bare(code.slice(start, end)));
     }
   }
   let [text, shorter] = [source, source];

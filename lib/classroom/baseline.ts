@@ -61,23 +61,69 @@ export async function baselineOf(
   } catch (error) {
     trouble = (error as Error).message;
   }
-  const same = solved?.same;
-  const untouched = await gradeNotebook(handedOut, judge, sandboxes, {
-    ...own,
-    ...(same && { same: new Set(same) }),
-  });
+  const { grade: untouched, same } = await gradeUntouched(handedOut, judge, sandboxes, own, solved);
   if (solved) trouble = lostIn(solved.grade, untouched);
   return {
     free: freeIn(untouched),
     limits: limitsFrom(solved ? [untouched, solved.grade] : [untouched]),
-    ...(same && { same }),
+    ...(same && { same: [...same] }),
     ...(trouble && { trouble }),
   };
 }
 
 interface Solved {
   grade: Grade;
-  same?: string[];
+  /** Names of which it is known that a thin slice leaves them as they are; undefined where none may be used. */
+  same?: Set<string>;
+  /** What the whole notebook gives those names, and those that stubs mention. */
+  values: Record<string, string>;
+}
+
+/** Names of the teacher's that the exercises of a notebook need. */
+async function taughtFor(notebook: Notebook, { assignment }: Judge): Promise<Set<string>> {
+  return (await ThinSlicer.of(notebook, assignment)).slice(givenIn(assignment)).taught;
+}
+
+/** Grades a notebook, and finds the fingerprints of names when its cells have run. */
+async function gradeAndLook(
+  notebook: Notebook,
+  judge: Judge,
+  sandboxes: SandboxSource,
+  options: GradeOptions,
+  names: ReadonlySet<string>,
+): Promise<{ grade: Grade; values?: Record<string, string> }> {
+  let values: Record<string, string> | undefined;
+  const whileOpen = async (kernel: KernelClient) => {
+    values = await fingerprintsIn(kernel, names).catch(() => undefined);
+  };
+  const grade = await gradeNotebook(notebook, judge, sandboxes, { ...options, whileOpen });
+  return { grade, ...(values && { values }) };
+}
+
+/** The names that have one value in two runs, as far as that can be told. */
+const sameIn = (names: Iterable<string>, a: Record<string, string>, b: Record<string, string>) =>
+  [...names].filter((name) => a[name] !== undefined && a[name] === b[name]);
+
+/**
+ * Grades the notebook as it is handed out. Stubs may need names that solutions do not: where these too are as they should
+ * be, one who has not begun goes the short way.
+ */
+async function gradeUntouched(
+  handedOut: Notebook,
+  judge: Judge,
+  sandboxes: SandboxSource,
+  options: GradeOptions,
+  solved: Solved | undefined,
+): Promise<{ grade: Grade; same?: Set<string> }> {
+  if (!solved?.same) return { grade: await gradeNotebook(handedOut, judge, sandboxes, options) };
+  const { same, values } = solved;
+  const grade = await gradeNotebook(handedOut, judge, sandboxes, { ...options, same });
+  const more = [...(await taughtFor(handedOut, judge))].filter((name) => !same.has(name));
+  if (more.length === 0) return { grade, same };
+  const all = new Set([...same, ...more]);
+  const thin = await gradeAndLook(handedOut, judge, sandboxes, { ...options, same: all }, all);
+  const isSame = thin.values && verdictsOf(grade) === verdictsOf(thin.grade);
+  return { grade, same: isSame ? new Set([...same, ...sameIn(more, values, thin.values!)]) : same };
 }
 
 /** Grades the notebook as its teacher has solved it, and finds out what of it need not run. */
@@ -87,26 +133,15 @@ async function gradeSolved(
   sandboxes: SandboxSource,
   options: GradeOptions,
 ): Promise<Solved> {
-  const slicer = await ThinSlicer.of(notebook, judge.assignment);
-  const names = slicer.slice(givenIn(judge.assignment)).taught;
-  const gradeWith = async (how: Pick<GradeOptions, "all" | "same">) => {
-    let values: Record<string, string> | undefined;
-    const whileOpen = async (kernel: KernelClient) => {
-      values = await fingerprintsIn(kernel, names).catch(() => undefined);
-    };
-    const grade = await gradeNotebook(notebook, judge, sandboxes, { ...options, ...how, whileOpen });
-    return { grade, values };
-  };
-  const full = await gradeWith({ all: true });
-  if (options.all) return { grade: full.grade };
-  const thin = await gradeWith({ same: names });
-  const isSame = full.values && thin.values && verdictsOf(full.grade) === verdictsOf(thin.grade);
-  if (!isSame) return { grade: full.grade };
-  const same = [...names].filter((name) => {
-    const value = thin.values![name];
-    return value !== undefined && value === full.values![name];
-  });
-  return { grade: full.grade, same };
+  const names = await taughtFor(notebook, judge);
+  const stubs = await taughtFor(releaseNotebook(judge.assignment.notebook), judge);
+  const lookedAt = new Set([...names, ...stubs]);
+  const full = await gradeAndLook(notebook, judge, sandboxes, { ...options, all: true }, lookedAt);
+  const { grade, values = {} } = full;
+  if (options.all) return { grade, values };
+  const thin = await gradeAndLook(notebook, judge, sandboxes, { ...options, same: names }, names);
+  const isSame = full.values && thin.values && verdictsOf(grade) === verdictsOf(thin.grade);
+  return { grade, values, ...(isSame && { same: new Set(sameIn(names, values, thin.values!)) }) };
 }
 
 const verdictsOf = ({ exercises }: Grade) =>

@@ -106,6 +106,15 @@ export function assignedBy(statement: Statement): Set<string> {
   return assigned;
 }
 
+/** The names that a statement declares as variables. */
+export function declaredBy(statement: Statement): Set<string> {
+  const declared = new Set<string>();
+  if (statement.type === "VariableDeclaration") {
+    for (const { id } of statement.declarations) rootsOf(id, declared);
+  }
+  return declared;
+}
+
 /** The names at whose parts an expression or a pattern points. */
 function rootsOf(node: Node, found: Set<string>): void {
   if (node.type === "Identifier") found.add(node.name);

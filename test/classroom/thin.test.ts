@@ -185,6 +185,26 @@ show(log, scores.a);`);
       }
     });
 
+    it("names that only a stub needs are known too, where they are as they should be", async () => {
+      const stubbed = notebook(
+        imports,
+        code(`const guess = (): number => 0;
+const state = { value: 0 };
+async function train(one: typeof state) { one.value = 1; }`),
+        code("await train(state);"),
+        exercise(
+          "(() => {\n// BEGIN SOLUTION\n// STUB: return guess() + state.value;\nreturn 6;\n// END SOLUTION\n})()",
+        ),
+      );
+      const bench = await Bench.open(stubbed, 1);
+      try {
+        const { same, trouble } = await baselineOf(bench.judge, bench.pool);
+        assert.deepEqual([same, trouble], [["guess"], undefined]);
+      } finally {
+        await bench.close();
+      }
+    });
+
     it("are not used where what they leave out makes a difference", async () => {
       const trained = notebook(
         imports,
