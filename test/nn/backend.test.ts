@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { availableBackends, describeBackend, ensureBackend, loadDanfo, tf, useBackend } from "slimlab/nn";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -48,6 +52,29 @@ describe("nn/backend", () => {
       );
       return true;
     });
+  });
+
+  it("two copies of slimlab that share one TensorFlow.js work side by side, whichever comes first", async () => {
+    const copy = await mkdtemp(join(tmpdir(), "slimlab-copy-"));
+    try {
+      await cp(join(packageRoot, "dist/lib"), join(copy, "dist/lib"), { recursive: true });
+      await cp(join(packageRoot, "package.json"), join(copy, "package.json"));
+      await symlink(join(packageRoot, "node_modules"), join(copy, "node_modules"), "junction");
+      const script = `
+        const copies = [];
+        for (const file of ${JSON.stringify([packageRoot, copy].map((folder) => pathToFileURL(join(folder, "dist/lib/nn/index.js")).href))})
+          copies.push(await import(file));
+        const names = [];
+        for (const { tf, useBackend } of [...copies, copies[0]]) {
+          names.push(await useBackend());
+          if (tf.tensor([1, 2]).square().sum().dataSync()[0] !== 5) throw new Error("wrong");
+        }
+        console.log(copies[0] !== copies[1], new Set(names).size, names[0] === (await copies[1].availableBackends())[0]);`;
+      const { stdout, stderr } = await node(script);
+      assert.deepEqual([stdout, stderr], ["true 1 true\n", ""]);
+    } finally {
+      await rm(copy, { recursive: true });
+    }
   });
 
   it("the fastest one that loads is chosen, without a banner", async () => {
