@@ -1,7 +1,7 @@
-// Interrupts ten kinds of endless loop many times each, and counts what became of them; no test, for it takes hours:
-//   node dist/test/kernel/interrupts.js [--count 1000] [--only KIND]
+// Interrupts kinds of endless loops many times each, and counts what became of them; no test, for it takes hours:
+//   node dist/test/kernel/interrupts.js [--count 1000] [--only KIND] [--seed 9]
 // The kernel runs on the Node that runs this. The last line is the counts as JSON; the exit code is 1 if a kernel died, or
-// if an interrupt neither ended its cell nor was said to be of no help.
+// if an interrupt neither ended its cell nor was said to be of no help, or if the next cell did not do what it should.
 import { parseArgs } from "node:util";
 import { type KernelClient, startKernel } from "../../lib/kernel/client.ts";
 import { seeded } from "../../lib/util/random.ts";
@@ -9,7 +9,47 @@ import { seeded } from "../../lib/util/random.ts";
 const chain = (schedule: string) =>
   `await new Promise(() => { const again = () => ${schedule}(again); again(); })`;
 
-const kinds: Record<string, string> = {
+/** A cell that ends only by an interrupt; what comes first in its kernel, and what still has to be 2 after it. */
+interface Kind {
+  code: string;
+  setup?: string;
+  next?: string;
+}
+
+/** TensorFlow.js on WebAssembly, and a step of a training that gives 2. */
+const tensors = `import { lenet300, tf, train, useBackend } from "slimlab/nn";
+await useBackend();
+const weights = tf.variable(tf.ones([8, 8]));
+const optimizer = tf.train.sgd(0.001);
+const learn = () => void optimizer.minimize(() => tf.tidy(() => weights.matMul(weights).square().mean().asScalar()));
+const model = tf.sequential({ layers: [
+  tf.layers.dense({ units: 16, activation: "relu", inputShape: [8] }), tf.layers.dense({ units: 1 }) ] });
+model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
+const xs = tf.ones([64, 8]), ys = tf.zeros([64, 1]);
+const images = { images: new Uint8Array(1024 * 784), labels: new Uint8Array(1024), height: 28, width: 28, channels: 1, count: 1024 };
+const check = async () => {
+  learn();
+  await model.fit(xs, ys, { epochs: 1, verbose: 0 });
+  const { kernelDepth, gradientDepth, scopeStack } = tf.engine().state;
+  return kernelDepth + gradientDepth + scopeStack.length === 0 ? 2 : JSON.stringify(tf.engine().state);
+};
+await check();`;
+
+const training = (code: string): Kind => ({ setup: tensors, code, next: "await check()" });
+
+const kinds: Record<string, string | Kind> = {
+  "steps of a training": training("for (;;) learn();"),
+  "steps of a training after a wait": training(
+    "await new Promise((done) => setTimeout(done, 1)); for (;;) learn();",
+  ),
+  "steps of a training in timers": training(
+    "await new Promise(() => { const again = () => { learn(); setTimeout(again); }; again(); })",
+  ),
+  "model.fit": training("await model.fit(xs, ys, { epochs: 1e9, verbose: 0 })"),
+  "model.fit that nobody waits for": training(
+    "model.fit(xs, ys, { epochs: 1e9, verbose: 0 }); await new Promise(() => {})",
+  ),
+  "slimlab's own training": training("await train(lenet300(), images, { epochs: 1e9 })"),
   loop: "for (;;);",
   "loop after a wait": "await new Promise((done) => setTimeout(done, 1)); for (;;);",
   "loop in a timer": "setTimeout(() => { for (;;); }, 1); await new Promise(() => {})",
@@ -17,6 +57,8 @@ const kinds: Record<string, string> = {
   "microtasks that nobody waits for": "(async () => { for (;;) await 0; })()",
   "microtasks by queueMicrotask": chain("queueMicrotask"),
   ticks: chain("process.nextTick"),
+  "timers without end":
+    "await new Promise((done) => setTimeout(done, 1)); for (;;) setTimeout(() => {}, 1e5)",
   "turns by setImmediate": chain("setImmediate"),
   "regular expression": "/^(a+)+$/.test('a'.repeat(40) + 'b')",
   "wait of Atomics": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)",
@@ -34,13 +76,19 @@ interface Counts {
   told: number;
   /** Neither. */
   lost: number;
+  /** The next cell did not do what it does without an interrupt. */
+  broken: number;
   /** The kernel's process ended. */
   died: number;
   slowest: number;
 }
 
 const { values } = parseArgs({
-  options: { count: { type: "string", default: "1000" }, only: { type: "string" } },
+  options: {
+    count: { type: "string", default: "1000" },
+    only: { type: "string" },
+    seed: { type: "string", default: "9" },
+  },
 });
 const count = Number(values.count);
 if (!Number.isInteger(count) || count < 1)
@@ -54,9 +102,9 @@ const pause = (milliseconds: number) =>
 /** What one interrupt did, and the kernel for the next one. */
 async function once(
   kernel: KernelClient,
-  code: string,
+  { code, next: question = "1 + 1" }: Kind,
   after: number,
-): Promise<{ kind: keyof Counts; took: number }> {
+): Promise<{ kind: keyof Counts; took: number; why?: string }> {
   let told = false;
   let begun = () => {};
   const hasBegun = new Promise<void>((resolve) => {
@@ -73,22 +121,30 @@ async function once(
   await pause(after);
   const sent = performance.now();
   kernel.interrupt().catch(() => {});
-  const next = running.then(() => kernel.execute("1 + 1"));
+  const next = running.then(() => kernel.execute(question));
   next.catch(() => {});
   try {
-    const took = () => performance.now() - sent;
-    if ((await Promise.race([next, pause(5000)])) !== "late")
-      return { kind: took() <= 2000 ? "ended" : "slow", took: took() };
-    kernel.interrupt().catch(() => {});
-    if ((await Promise.race([next, pause(10_000)])) !== "late") return { kind: "second", took: took() };
-    return { kind: told ? "told" : "lost", took: took() };
-  } catch {
-    return { kind: "died", took: performance.now() - sent };
+    const isLate = async (time: number) => (await Promise.race([next, pause(time)])) === "late";
+    let kind: keyof Counts = "ended";
+    if (await isLate(5000)) {
+      kernel.interrupt().catch(() => {});
+      kind = (await isLate(10_000)) ? (told ? "told" : "lost") : "second";
+    }
+    const took = performance.now() - sent;
+    if (kind === "ended" && took > 2000) kind = "slow";
+    if (kind === "told" || kind === "lost") return { kind, took };
+    const { outputs } = await next;
+    const isRight = outputs.some(
+      (one) => one.output_type === "execute_result" && one.data["text/plain"] === "2",
+    );
+    return isRight ? { kind, took } : { kind: "broken", took, why: JSON.stringify(outputs) };
+  } catch (error) {
+    return { kind: "died", took: performance.now() - sent, why: String(error) };
   }
 }
 
 const all: Record<string, Counts> = {};
-for (const [name, code] of Object.entries(kinds)) {
+for (const [name, given] of Object.entries(kinds)) {
   if (values.only !== undefined && values.only !== name) continue;
   const counts: Counts = {
     interrupts: 0,
@@ -97,25 +153,34 @@ for (const [name, code] of Object.entries(kinds)) {
     second: 0,
     told: 0,
     lost: 0,
+    broken: 0,
     died: 0,
     slowest: 0,
   };
   all[name] = counts;
-  const random = seeded(9);
-  let kernel = await start();
+  const kind: Kind = typeof given === "string" ? { code: given } : given;
+  const startFor = async () => {
+    const kernel = await start();
+    const { status, outputs } = await kernel.execute(kind.setup ?? "");
+    if (status !== "ok") throw new Error(`${name}: ${JSON.stringify(outputs)}`);
+    return kernel;
+  };
+  const random = seeded(Number(values.seed));
+  let kernel = await startFor();
   for (let i = 0; i < count; i++) {
     // Some come before the cell has begun, some in the middle of its first steps, some when it has run for long.
-    const { kind, took } = await once(kernel, code, Math.floor(random() ** 3 * 300));
+    const { kind: end, took, why } = await once(kernel, kind, Math.floor(random() ** 3 * 300));
     counts.interrupts++;
-    counts[kind]++;
+    counts[end]++;
     counts.slowest = Math.max(counts.slowest, Math.round(took));
-    if (kind === "told" || kind === "lost" || kind === "died") {
+    if (why !== undefined) console.log(`${name}: ${end}: ${why}`);
+    if (["told", "lost", "broken", "died"].includes(end)) {
       await kernel.shutdown();
-      kernel = await start();
+      kernel = await startFor();
     }
   }
   await kernel.shutdown();
   console.log(`${process.version} ${name}: ${JSON.stringify(counts)}`);
 }
 console.log(JSON.stringify({ node: process.version, kinds: all }));
-process.exit(Object.values(all).some(({ lost, died }) => lost + died > 0) ? 1 : 0);
+process.exit(Object.values(all).some(({ lost, broken, died }) => lost + broken + died > 0) ? 1 : 0);

@@ -520,6 +520,10 @@ typeof add + typeof tf.LayersModel`;
       ],
       ["a promise that never settles", "going(); await new Promise(() => {})"],
       ["a loop after a wait", "await new Promise((r) => setTimeout(r, 5)); going(); for (;;) {}"],
+      [
+        "a loop that is hardly ever in a line of its own",
+        "const all = Array.from({ length: 2e4 }, () => ({})); const { inspect } = require('util') as any; await new Promise((r) => setTimeout(r, 5)); going(); for (;;) inspect(all, { maxArrayLength: Infinity })",
+      ],
       ["a regular expression that backtracks", "going(); /^(a+)+$/.test('a'.repeat(40) + 'b')"],
       ["a result that never shows", "({ [Symbol.for('Jupyter.display')]: () => { going(); for (;;) {} } })"],
     ]) {

@@ -10,6 +10,8 @@ import { literally } from "../../util/pattern.ts";
 import { guard, interrupting, shared } from "./link.ts";
 
 let pings = 0;
+/** Two interrupts do not stop the main thread at once: the second goes on when the first has had its effect. */
+let cutting = Promise.resolve();
 
 /** After this time (in ms) the person is told that what runs does not stop. */
 const patience = 4500;
@@ -35,7 +37,7 @@ export async function interruptMain(
     clearTimeout(later);
     Atomics.store(numbers, shared.interrupting, interrupting.no);
   });
-  void cutOff(numbers, seen, held);
+  cutting = cutting.then(() => cutOff(numbers, seen, held));
   return Promise.race([over, pause(patience)]);
 }
 
@@ -45,16 +47,17 @@ async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean
   const isInside = Atomics.load(numbers, shared.guard) === guard.inside;
   let time = held ? 0 : isInside ? 5 : 60;
   let line = isInside ? new DebugLine() : undefined;
-  const until = performance.now() + patienceWithPackages;
-  for (let tries = 0; tries < 50; tries++) {
-    if (await Promise.race([seen, pause(time)])) {
-      line?.close();
-      return;
+  const begun = performance.now();
+  try {
+    for (;;) {
+      if (await Promise.race([seen, pause(time)])) return;
+      line ??= new DebugLine();
+      const how = await stop(line, numbers, seen, begun);
+      // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
+      time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;
     }
-    const how = await stop(line ?? new DebugLine(), numbers, seen, until, tries > 10);
-    line = undefined;
-    // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
-    time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;
+  } finally {
+    line?.close();
   }
 }
 
@@ -104,6 +107,8 @@ const uncut = new RegExp([...internalScripts, wasmScripts].join("|"));
  * training comes back to its loop many times a second; after this time (in ms) it is cut off all the same.
  */
 const patienceWithPackages = 1500;
+/** After this time (in ms) the signal may come anywhere: it does not seem to come to a line of the user's. */
+const patienceWithNode = 3000;
 
 interface CallFrame {
   callFrameId: string;
@@ -112,91 +117,116 @@ interface CallFrame {
 
 /** A debugger of the main thread, ready to stop it in lines that are not Node's or the kernel's. */
 class DebugLine {
-  readonly session = new Session();
+  readonly #session = new Session();
   /** The names of scripts, by their ids: before Node 22 a frame does not tell. */
   readonly #scripts = new Map<string, string>();
+  /** Where the main thread stands, while it does. */
+  #frames: CallFrame[] | undefined;
+  #paused = () => {};
 
   constructor() {
-    const { session } = this;
+    const session = this.#session;
     session.connectToMainThread();
     session.on("Debugger.scriptParsed", ({ params }) => this.#scripts.set(params.scriptId, params.url));
+    session.on("Debugger.paused", ({ params }) => {
+      this.#frames = params.callFrames;
+      this.#paused();
+    });
+    session.on("Debugger.resumed", () => {
+      this.#frames = undefined;
+    });
     session.post("Debugger.enable");
-    this.passOver(internalScripts);
   }
 
-  /** It stops nowhere in these scripts. */
+  /** It stops nowhere in these scripts, if there is another to stop in. */
   passOver(patterns: string[]): void {
-    this.session.post("Debugger.setBlackboxPatterns", { patterns });
+    this.#session.post("Debugger.setBlackboxPatterns", { patterns });
   }
 
   isIn(pattern: RegExp, { location }: CallFrame): boolean {
     return pattern.test(this.#scripts.get(location.scriptId) ?? "");
   }
 
+  /**
+   * Waits until the main thread has stopped: where it is, or where it has come out of that. What does not come in time may
+   * come later: a collector of much garbage holds it up.
+   */
+  async stop(
+    method: "pause" | "stepOut",
+    seen: Promise<unknown>,
+    time: number,
+  ): Promise<CallFrame[] | undefined> {
+    if (method === "pause" && this.#frames) return this.#frames;
+    this.#frames = undefined;
+    const paused = new Promise<void>((resolve) => {
+      this.#paused = resolve;
+    });
+    this.#session.post(`Debugger.${method}`);
+    await Promise.race([paused, seen, pause(time)]);
+    return this.#frames;
+  }
+
+  /** Evaluates an expression where the main thread has stopped. */
+  evaluate({ callFrameId }: CallFrame, expression: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#session.post("Debugger.evaluateOnCallFrame", { callFrameId, expression, silent: true }, () =>
+        resolve(),
+      );
+    });
+  }
+
+  resume(terminateOnResume: boolean): Promise<void> {
+    this.#frames = undefined;
+    return new Promise((resolve) => {
+      this.#session.post("Debugger.resume", { terminateOnResume }, () => resolve());
+    });
+  }
+
   close(): void {
-    this.session.post("Debugger.disable");
-    this.session.disconnect();
+    this.#session.post("Debugger.disable");
+    this.#session.disconnect();
   }
 }
 
 /**
  * Stops the main thread and cuts off what runs, by the signal where it may, in a line of the user's code or a package's:
- * neither Node nor the kernel survives a cut inside. `until` then packages may finish what they are doing; what does not
- * come to a line at all is cut off by the signal wherever it is, if that goes on for long (`anywhere`).
+ * neither Node nor the kernel survives a cut inside. For a time after the interrupt has `begun` packages may finish what
+ * they are doing.
  */
 async function stop(
   line: DebugLine,
   numbers: Int32Array,
   seen: Promise<unknown>,
-  until: number,
-  anywhere: boolean,
+  begun: number,
 ): Promise<"signal" | "cut" | "not"> {
-  const { session } = line;
-  try {
-    const pauseBy = (method: "Debugger.pause" | "Debugger.stepOut", time: number) => {
-      const paused = new Promise<CallFrame[]>((resolve) => {
-        session.once("Debugger.paused", ({ params }) => resolve(params.callFrames));
-      });
-      session.post(method);
-      return Promise.race([paused, seen.then(() => undefined), pause(time)]);
-    };
-    const isPackages = (frame: CallFrame) => line.isIn(packages, frame) && !line.isIn(internal, frame);
-    const resume = (terminateOnResume: boolean) =>
-      new Promise<void>((resolve) => {
-        session.post("Debugger.resume", { terminateOnResume }, () => resolve());
-      });
-    let frames = await pauseBy("Debugger.pause", 300);
-    // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
-    if (!frames) return frames === false && strike(numbers) ? "signal" : "not";
-    // Out of what packages do and of what they call, until none of them waits for its end.
-    line.passOver([...internalScripts, ...packageScripts]);
-    while (frames.some(isPackages)) {
-      const left = until - performance.now();
-      if (left <= 0) break;
-      frames = await pauseBy("Debugger.stepOut", Math.min(left, 250));
-      if (!frames) return "not";
-    }
-    const [top] = frames;
-    const isClean = !line.isIn(uncut, top);
-    if ((isClean || anywhere) && strike(numbers)) {
-      await pause(5); // A thread of Node's takes the signal.
-      await resume(false);
-      return "signal";
-    }
-    if (!isClean) {
-      await resume(false);
-      return "not";
-    }
-    await new Promise<void>((resolve) => {
-      const expression = `globalThis[Symbol.for("${repairName}")]?.()`;
-      const { callFrameId } = top;
-      session.post("Debugger.evaluateOnCallFrame", { callFrameId, expression, silent: true }, () =>
-        resolve(),
-      );
-    });
-    await resume(true);
-    return "cut";
-  } finally {
-    line.close();
+  line.passOver(internalScripts);
+  let frames = await line.stop("pause", seen, 300);
+  // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
+  if (!frames) return !(await Promise.race([seen, false])) && strike(numbers) ? "signal" : "not";
+  const isPackages = (frame: CallFrame) => line.isIn(packages, frame) && !line.isIn(internal, frame);
+  // Out of what packages do and of what they call, until none of them waits for its end; out of Node's own in any case.
+  let anywhere = false;
+  while (frames.length > 0) {
+    const past = performance.now() - begun;
+    const left = frames.some(isPackages) ? patienceWithPackages - past : 0;
+    anywhere = past > patienceWithNode;
+    if (left <= 0 && (anywhere || !line.isIn(uncut, frames[0]))) break;
+    line.passOver([...internalScripts, ...(left > 0 ? packageScripts : [wasmScripts])]);
+    frames = await line.stop("stepOut", seen, left > 0 ? Math.min(left, 250) : 1000);
+    if (!frames) return "not";
   }
+  const top = frames.at(0);
+  const isClean = top && !line.isIn(uncut, top);
+  if ((isClean || anywhere) && strike(numbers)) {
+    await pause(5); // A thread of Node's takes the signal.
+    await line.resume(false);
+    return "signal";
+  }
+  if (!isClean) {
+    await line.resume(false);
+    return "not";
+  }
+  await line.evaluate(top, `globalThis[Symbol.for("${repairName}")]?.()`);
+  await line.resume(true);
+  return "cut";
 }
