@@ -35,6 +35,15 @@ const typescriptCells: Kernel["cells"] = {
 
 const cache = join(packageRoot, ".slimlab", "bench");
 
+/** A notebook's folder. In slimlab's own, its tsconfig.json would add the types of browsers and of the tests. */
+function notebookFolder(): string {
+  const folder = join(cache, "notebook");
+  mkdirSync(folder, { recursive: true });
+  const compilerOptions = { lib: ["esnext"], types: ["node"] };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+  return folder;
+}
+
 function deno(): Kernel | undefined {
   const folder = join(cache, "deno");
   const program = () =>
@@ -154,7 +163,7 @@ async function withKernel<T>(
   limit = 60_000,
 ): Promise<T> {
   const client = await startKernel({
-    cwd: packageRoot,
+    cwd: notebookFolder(),
     ...kernel.start,
     env: { SLIMLAB_HISTORY: "off", [certificates]: undefined, ...kernel.start.env },
   });

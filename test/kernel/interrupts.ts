@@ -28,6 +28,7 @@ model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
 const xs = tf.ones([64, 8]), ys = tf.zeros([64, 1]);
 const images = { images: new Uint8Array(1024 * 784), labels: new Uint8Array(1024), height: 28, width: 28, channels: 1, count: 1024 };
 const check = async () => {
+  await new Promise((done) => setTimeout(done, 100)); // A person does not begin the next cell in the same turn, either.
   learn();
   await model.fit(xs, ys, { epochs: 1, verbose: 0 });
   const { kernelDepth, gradientDepth, scopeStack } = tf.engine().state;

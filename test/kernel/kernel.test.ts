@@ -599,6 +599,23 @@ learn();`);
         assert.deepEqual([kernelDepth, gradientDepth, scopeStack], [0, 0, []]);
       }
     });
+    it("ends what TensorFlow.js trains by itself, waited for or not, and the model trains again", async () => {
+      await run(`import { tf, useBackend } from "slimlab/nn";
+await useBackend();
+const model = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [8] })] });
+model.compile({ optimizer: "sgd", loss: "meanSquaredError" });
+const xs = tf.ones([64, 8]), ys = tf.zeros([64, 1]);
+var batches = 0, epochs = 1e9;
+var fit = () => model.fit(xs, ys, { epochs, verbose: 0, callbacks: { onBatchEnd: () => { if (++batches === 9) console.log("going"); } } });
+var isTraining = () => (model as any).model.isTraining;`);
+      for (const wait of ["await fit()", "fit(); await new Promise(() => {})"]) {
+        assert.equal(errorOf(await interruptible(`batches = 0; ${wait}`)).ename, "KeyboardInterrupt");
+        // One that went on would never end.
+        const again = await run(`while (isTraining()) await new Promise((r) => setTimeout(r, 2));
+epochs = 1; await fit(); epochs = 1e9; isTraining()`);
+        assert.equal(text(again), "false");
+      }
+    });
     it("stops a cell that begins after the interrupt, behind a callback that held both up", async () => {
       const hold = when(`() => {
   const { existsSync } = require("node:fs");

@@ -45,16 +45,25 @@ async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean
   // What is merely slow, or looks at `shared.interrupting`, gets a little time to end by itself. In a cell's first part the
   // debugger, which needs longer than that to get ready, is called for at once.
   const isInside = Atomics.load(numbers, shared.guard) === guard.inside;
-  let time = held ? 0 : isInside ? 5 : 60;
-  let line = isInside ? new DebugLine() : undefined;
+  const operations = () => Atomics.load(numbers, shared.operations);
+  const unwinds = operations() !== 0;
+  let time = held ? 0 : unwinds ? patienceWithOperations : isInside ? 5 : 60;
+  let line = isInside && !unwinds ? new DebugLine() : undefined;
   const begun = performance.now();
   try {
     for (;;) {
       if (await Promise.race([seen, pause(time)])) return;
+      if (!held && operations() % 2 !== 0 && performance.now() - begun < patienceWithPackages) {
+        time = 10;
+        continue;
+      }
       line ??= new DebugLine();
       const how = await stop(line, numbers, seen, begun);
-      // The signal gets much time: it does arrive, and a second one would stop the kernel's own work after the cell's.
-      time = how === "signal" ? 3000 : how === "cut" ? 250 : 10;
+      time = how === "signal" ? patienceWithSignal : how === "cut" ? 250 : 10;
+      if (how !== "signal") continue;
+      // A stop that is still asked for would come amid the kernel's own work after the cell.
+      line.close();
+      line = undefined;
     }
   } finally {
     line?.close();
@@ -66,7 +75,8 @@ function strike(numbers: Int32Array): boolean {
   // Windows has no signal that a process can send to itself without dying of it.
   if (process.platform === "win32") return false;
   const place = Atomics.compareExchange(numbers, shared.guard, guard.inside, guard.struck);
-  if (place !== guard.inside) return false;
+  // V8 may drop what a signal wants, amid microtasks: the main thread then waits for another one.
+  if (place === guard.outside) return false;
   process.kill(process.pid, "SIGINT");
   return true;
 }
@@ -74,6 +84,9 @@ function strike(numbers: Int32Array): boolean {
 function pause(milliseconds: number): Promise<false> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds, false));
 }
+
+/** After this time (in ms) a signal has had its effect, or has none. */
+const patienceWithSignal = 1500;
 
 /** The global function that puts Node's own records in order before its callback is cut off. */
 export const repairName = "slimlab.repair";
@@ -107,6 +120,11 @@ const uncut = new RegExp([...internalScripts, wasmScripts].join("|"));
  * training comes back to its loop many times a second; after this time (in ms) it is cut off all the same.
  */
 const patienceWithPackages = 1500;
+/**
+ * TensorFlow.js's operations end by themselves, and within this time (in ms) the next one throws. A debugger would have V8
+ * compile all of its WebAssembly again, amid which kernels were seen to die.
+ */
+const patienceWithOperations = 250;
 /** After this time (in ms) the signal may come anywhere: it does not seem to come to a line of the user's. */
 const patienceWithNode = 3000;
 
@@ -123,10 +141,15 @@ class DebugLine {
   /** Where the main thread stands, while it does. */
   #frames: CallFrame[] | undefined;
   #paused = () => {};
+  /** The main thread takes messages: it is in no native code, though it may need long to get ready. */
+  hears = false;
 
   constructor() {
     const session = this.#session;
     session.connectToMainThread();
+    session.post("Schema.getDomains", () => {
+      this.hears = true;
+    });
     session.on("Debugger.scriptParsed", ({ params }) => this.#scripts.set(params.scriptId, params.url));
     session.on("Debugger.paused", ({ params }) => {
       this.#frames = params.callFrames;
@@ -199,10 +222,14 @@ async function stop(
   seen: Promise<unknown>,
   begun: number,
 ): Promise<"signal" | "cut" | "not"> {
+  const isOver = () => Promise.race([seen, false]);
   line.passOver(internalScripts);
   let frames = await line.stop("pause", seen, 300);
   // It sits in native code, which nothing can stop, or in a regular expression, which the signal can.
-  if (!frames) return !(await Promise.race([seen, false])) && strike(numbers) ? "signal" : "not";
+  if (!frames) {
+    const isReady = line.hears && performance.now() - begun < patienceWithPackages;
+    return !isReady && !(await isOver()) && strike(numbers) ? "signal" : "not";
+  }
   const isPackages = (frame: CallFrame) => line.isIn(packages, frame) && !line.isIn(internal, frame);
   // Out of what packages do and of what they call, until none of them waits for its end; out of Node's own in any case.
   let anywhere = false;
@@ -215,6 +242,8 @@ async function stop(
     frames = await line.stop("stepOut", seen, left > 0 ? Math.min(left, 250) : 1000);
     if (!frames) return "not";
   }
+  // What the main thread does by now may not be what was to end.
+  if (await isOver()) return "not";
   const top = frames.at(0);
   const isClean = top && !line.isIn(uncut, top);
   if ((isClean || anywhere) && strike(numbers)) {

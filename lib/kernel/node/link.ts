@@ -35,7 +35,12 @@ export const shared = {
   interrupting: 3,
   /** Not 0 while text is held back on the main thread: then another number each time. */
   held: 4,
-  length: 5,
+  /**
+   * How many operations of TensorFlow.js the last cell has begun and ended: odd amid one. The next one throws when the
+   * person waits for the end.
+   */
+  operations: 5,
+  length: 6,
 } as const;
 
 /** Values of `shared.guard`. */

@@ -67,10 +67,13 @@ export class CellRun {
   }
 
   #end(outcome: Outcome): void {
-    // A child process that took the interrupt's signal tells of it by an error of its own.
     const { scopes } = this.#bench;
-    const isSignal = "error" in outcome && scopes.mustEnd(this.#scope) && tellsOfSignal(outcome.error);
-    const first = isSignal ? scopes.interrupt(this.#scope) : outcome;
+    let first = outcome;
+    if ("error" in outcome && scopes.mustEnd(this.#scope)) {
+      const interrupted = scopes.interrupt(this.#scope);
+      // A child process that took the interrupt's signal tells of it by an error of its own.
+      if (tellsOfSignal(outcome.error)) first = interrupted;
+    }
     if (this.#outcome) {
       if ("value" in this.#outcome && "error" in first) this.#outcome = first;
       return;

@@ -28,7 +28,7 @@ import { Tensors } from "./tensors.ts";
 import { Tests } from "./tests.ts";
 
 export class Runtime {
-  readonly #tensors = new Tensors();
+  readonly #tensors: Tensors;
   readonly #outlet: Outlet;
   readonly #scopes: Scopes;
   readonly #streams: ReturnType<typeof captureStreams>;
@@ -39,6 +39,7 @@ export class Runtime {
 
   constructor(server: Worker, inputPort: MessagePort, data: ServerData) {
     const scopes = (this.#scopes = new Scopes(data.shared));
+    this.#tensors = new Tensors(scopes, data.shared);
     this.#outlet = new Outlet((message) => server.postMessage(message), data.shared);
     this.#streams = captureStreams(this.#outlet, () => scopes.current.origin);
     const uncaught = uncaughtBy(scopes, (scope, text) => this.#afterwards(scope, text));

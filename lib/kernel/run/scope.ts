@@ -58,6 +58,13 @@ export class Scopes implements Turns {
     return value;
   }
 
+  /** As `go`, for what may be called again once the interrupt is over, by a `finally` block. */
+  goNow(): void {
+    if (this.#numbers[shared.interrupting] === interrupting.no) return;
+    const scope = this.#storage.getStore();
+    if (scope && this.mustEnd(scope)) throw interruption();
+  }
+
   /**
    * Whether a callback that waits in Node's queue must not be called: one that puts itself there again and again lets
    * nothing else run, and no cut from outside takes it out. Once its interrupt is over, what Node itself does for an
