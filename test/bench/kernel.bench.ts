@@ -77,6 +77,7 @@ function deno(): Kernel | undefined {
   return {
     name: "Deno",
     start: {
+      cwd: packageRoot,
       argv: [binary, "jupyter", "--kernel", "--conn", "{connection_file}"],
       env: { DENO_NO_UPDATE_CHECK: "1" },
       interruptMode: "message",
@@ -93,7 +94,10 @@ function tslab(): Kernel | undefined {
   if (!existsSync(program)) return undefined;
   return {
     name: "tslab",
-    start: { argv: [process.execPath, program, "kernel", "--config-path", "{connection_file}"] },
+    start: {
+      cwd: packageRoot,
+      argv: [process.execPath, program, "kernel", "--config-path", "{connection_file}"],
+    },
     cells: typescriptCells,
   };
 }

@@ -60,7 +60,7 @@ async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean
       line ??= new DebugLine();
       const how = await stop(line, numbers, seen, begun);
       time = how === "signal" ? patienceWithSignal : how === "cut" ? 250 : 10;
-      if (how !== "signal") continue;
+      if (how !== "signal" && !line.steps) continue;
       // A stop that is still asked for would come amid the kernel's own work after the cell.
       line.close();
       line = undefined;
@@ -130,7 +130,7 @@ const patienceWithNode = 3000;
 
 interface CallFrame {
   callFrameId: string;
-  location: { scriptId: string };
+  location: { scriptId: string; lineNumber: number; columnNumber?: number };
 }
 
 /** A debugger of the main thread, ready to stop it in lines that are not Node's or the kernel's. */
@@ -143,6 +143,8 @@ class DebugLine {
   #paused = () => {};
   /** The main thread takes messages: it is in no native code, though it may need long to get ready. */
   hears = false;
+  /** It has been told to step: where it stops may be amid an expression. */
+  steps = false;
 
   constructor() {
     const session = this.#session;
@@ -171,16 +173,31 @@ class DebugLine {
   }
 
   /**
+   * Whether a function waits from here on. It is then known already to what it waits for, which would resume it: cut off at
+   * this place it can be neither, and V8 ends the process when it next looks who waits ("generator_object->is_suspended()").
+   */
+  isAtWait({ location }: CallFrame): Promise<boolean> {
+    const { scriptId, lineNumber, columnNumber = 0 } = location;
+    return new Promise((resolve) => {
+      this.#session.post("Debugger.getScriptSource", { scriptId }, (error, answer) => {
+        const text = error ? "" : (answer.scriptSource.split(/\r\n|[\n\r\u2028\u2029]/)[lineNumber] ?? "");
+        resolve(/^(?:await|yield|for|return)\b/.test(text.slice(columnNumber)));
+      });
+    });
+  }
+
+  /**
    * Waits until the main thread has stopped: where it is, or where it has come out of that. What does not come in time may
    * come later: a collector of much garbage holds it up.
    */
   async stop(
-    method: "pause" | "stepOut",
+    method: "pause" | "stepOut" | "stepOver",
     seen: Promise<unknown>,
     time: number,
   ): Promise<CallFrame[] | undefined> {
     if (method === "pause" && this.#frames) return this.#frames;
     this.#frames = undefined;
+    this.steps ||= method !== "pause";
     const paused = new Promise<void>((resolve) => {
       this.#paused = resolve;
     });
@@ -234,12 +251,15 @@ async function stop(
   // Out of what packages do and of what they call, until none of them waits for its end; out of Node's own in any case.
   let anywhere = false;
   while (frames.length > 0) {
+    const [top] = frames;
     const past = performance.now() - begun;
     const left = frames.some(isPackages) ? patienceWithPackages - past : 0;
     anywhere = past > patienceWithNode;
-    if (left <= 0 && (anywhere || !line.isIn(uncut, frames[0]))) break;
+    const isOut = left <= 0 && (anywhere || !line.isIn(uncut, top));
+    if (isOut && !(line.steps && (await line.isAtWait(top)))) break;
     line.passOver([...internalScripts, ...(left > 0 ? packageScripts : [wasmScripts])]);
-    frames = await line.stop("stepOut", seen, left > 0 ? Math.min(left, 250) : 1000);
+    const time = left > 0 ? Math.min(left, 250) : 1000;
+    frames = await line.stop(isOut ? "stepOver" : "stepOut", seen, time);
     if (!frames) return "not";
   }
   // What the main thread does by now may not be what was to end.
