@@ -133,7 +133,18 @@ export function makeFigure(
       showlegend: legend && trace.showlegend !== false && Boolean(trace.name),
     })),
     {
-      title: { text: lines.join("<br>"), x: 0, xref: "paper", xanchor: "left", font: { size: 15 } },
+      title: {
+        text: lines.join("<br>"),
+        x: 0,
+        xref: "paper",
+        xanchor: "left",
+        // From the top: in the middle of the margin, a second line would lie on the legend.
+        y: 1,
+        yref: "container",
+        yanchor: "top",
+        pad: { t: 12 },
+        font: { size: 15 },
+      },
       meta: { alt: options.alt ?? [title, defaults.alt].filter(Boolean).join(". ") },
       height,
       margin: { l: 56, r: 16, t: (title ? 20 + 20 * lines.length : 16) + (legend ? 28 : 0), b: 48 },
