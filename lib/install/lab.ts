@@ -19,10 +19,16 @@ export function labVenv(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "slimlab", "venv");
 }
 
-/** Brings the Lab's environment up to date, our kernel and chart viewer included; returns its folder. */
-export async function prepareLab(): Promise<string> {
+/** Brings the Python packages of the Lab's environment up to date; returns its folder. */
+export async function prepareVenv(): Promise<string> {
   const venv = labVenv();
   await makeVenv(venv, [labRequirements]);
+  return venv;
+}
+
+/** Brings the Lab's environment up to date, our kernel and chart viewer included; returns its folder. */
+export async function prepareLab(): Promise<string> {
+  const venv = await prepareVenv();
   await installKernel(join(venv, "share", "jupyter"));
   await keepCodeOnce();
   // The Lab would otherwise ask every new reader about news, and look for updates on the internet.

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { copyFile, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { makeBook } from "../book/make.ts";
-import { prepareLab } from "../install/lab.ts";
+import { prepareVenv } from "../install/lab.ts";
 import { installLabextension } from "../install/labextension/index.ts";
 import { venvProgram } from "../install/venv.ts";
 import { findChapters } from "../notebook/notebook.ts";
@@ -51,7 +51,7 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
   const work = await mkdtemp(join(dirname(target), `.${basename(target)}-`));
   try {
     onProgress("JupyterLite's environment");
-    const venv = await prepareLab();
+    const venv = await prepareVenv();
     signal?.throwIfAborted();
     onProgress("the kernel and the library");
     const extensions = join(work, "labextensions");

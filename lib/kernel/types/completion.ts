@@ -72,7 +72,7 @@ export async function completionsOf(
   const list = [...unique].slice(0, 1000);
   // A signature costs the server work for each item, so it is asked for when only few are left.
   const details =
-    list.length <= 8
+    server.describesItems && list.length <= 8
       ? await detailsOf(
           list.map(([, item]) => item),
           defaults?.data,

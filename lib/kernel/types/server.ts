@@ -16,6 +16,11 @@ export interface TypeServerOptions {
   first(): Map<string, string>;
 }
 
+/** What a server says it can do. */
+interface Initialized {
+  capabilities: { completionProvider?: { resolveProvider?: boolean } };
+}
+
 const stillLoading = "TypeScript is still being loaded; it goes on, and checks cells when it is there";
 
 /** What people wait for at the keyboard gets this long at most (in ms). */
@@ -34,6 +39,7 @@ export class TypeServer {
   #version = 1;
   /** A start has taken too long to be waited for. */
   #isLate = false;
+  #describesItems = false;
 
   constructor(options: TypeServerOptions) {
     this.#options = options;
@@ -41,6 +47,10 @@ export class TypeServer {
 
   get isLive(): boolean {
     return this.#isLive;
+  }
+  /** Whether the server can be asked for more about an item of a completion. */
+  get describesItems(): boolean {
+    return this.#describesItems;
   }
   get pid(): number | undefined {
     return this.#client?.pid;
@@ -151,7 +161,12 @@ export class TypeServer {
       const client = ground.connect();
       this.#client = client;
       client.onExit = (reason) => this.#restart(reason);
-      await client.request("initialize", initialization(ground), Math.max(timeout, ground.starts.within));
+      const { capabilities } = await client.request<Initialized>(
+        "initialize",
+        initialization(ground),
+        Math.max(timeout, ground.starts.within),
+      );
+      this.#describesItems = capabilities.completionProvider?.resolveProvider === true;
       client.notify("initialized", {});
       // The project's name counts from the first request on: documents that come before it would have the server load the
       // folder's own tsconfig.json, with all files of that project.

@@ -1,14 +1,7 @@
 // A language server that is TypeScript's own service, the one in JavaScript: for pages, where the native one cannot run. It
 // answers the requests that `LanguageService` makes of a server, and knows files as texts.
 import type ts from "typescript-js";
-import {
-  completionItem,
-  hoverOf,
-  rangeOf,
-  type SignatureAnswer,
-  signatureOf,
-  textOfParts,
-} from "./answers.ts";
+import { completionItem, hoverOf, rangeOf, type SignatureAnswer, signatureOf } from "./answers.ts";
 import type { ServerDiagnostic } from "./diagnostics.ts";
 import { type Library, libraryFolders, pathOf, uriOf } from "./library.ts";
 import { configName } from "./project.ts";
@@ -136,8 +129,6 @@ export class Service {
         return { items: this.#diagnostics(pathOf(place.textDocument.uri)) };
       case "textDocument/completion":
         return this.#completion(place);
-      case "completionItem/resolve":
-        return this.#details(params as { label: string; data: ItemData });
       case "textDocument/hover":
         return this.#at(place, (path, offset) => {
           const info = this.#service.getQuickInfoAtPosition(path, offset);
@@ -198,27 +189,12 @@ export class Service {
       if (!found) return null;
       const source = this.#source(path);
       const span = found.optionalReplacementSpan;
-      const data: ItemData = { path, offset };
       return {
         // What is typed is replaced up to the cursor.
-        itemDefaults: { data, editRange: span && rangeOf(source, span.start, Math.max(span.start, offset)) },
+        itemDefaults: { editRange: span && rangeOf(source, span.start, Math.max(span.start, offset)) },
         items: found.entries.map((entry) => completionItem(entry, source)),
       };
     });
-  }
-
-  /** A completion's signature and documentation. */
-  #details({ label, data: { path, offset }, ...item }: { label: string; data: ItemData }): object {
-    const details = this.#service.getCompletionEntryDetails(
-      path,
-      offset,
-      label,
-      undefined,
-      undefined,
-      preferences,
-      undefined,
-    );
-    return { ...item, label, detail: details && textOfParts(details.displayParts) };
   }
 
   #signature(path: string, offset: number): SignatureAnswer | null {
@@ -240,12 +216,6 @@ export class Service {
       })) ?? null
     );
   }
-}
-
-/** What the server wants to be told again of a completion. */
-interface ItemData {
-  path: string;
-  offset: number;
 }
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf("/"));

@@ -27,7 +27,7 @@ async function take({ id, method = "", params }: RpcMessage): Promise<void> {
       id === undefined
         ? service?.notify(method, params)
         : method === "initialize"
-          ? {}
+          ? { capabilities: {} }
           : service!.request(method, params);
     if (id !== undefined) globalThis.postMessage({ id, result } satisfies RpcMessage);
   } catch (error) {
