@@ -34,6 +34,9 @@ export interface SiteOptions {
 /** Where JupyterLite keeps what a reader changes, the best first, by localForage's names. */
 const storageDrivers = ["asyncStorage", "localStorageWrapper", "memoryStorageDriver"];
 
+/** Of JupyterLite's applications, those that the site has. */
+const apps = ["lab", "notebooks", "tree"];
+
 /** Says that a folder was made here and may be replaced. */
 const ours = "slimlab-site.json";
 
@@ -68,6 +71,7 @@ export async function buildSite(folder: string, options: SiteOptions): Promise<S
     const hasBook = existsSync(join(executed, "run.json"));
     await buildLite(venv, work, { contents, extensions, out, hasBook, signal });
     await removeUnused(out);
+    await preloadScripts(out);
     if (hasBook) {
       onProgress("the book");
       const charts = await chartsOf(join(out, "extensions", "slimlab", "static"));
@@ -140,6 +144,25 @@ async function removeUnused(site: string): Promise<void> {
     await copyFile(join(site, "notebooks", "favicon.ico"), join(icons, name));
 }
 
+/**
+ * Has browsers fetch with a page what JupyterLite asks for later, one after the other: the first scripts of the extensions,
+ * and then JupyterLab's core, the largest of all.
+ */
+async function preloadScripts(site: string): Promise<void> {
+  const core = (await readdir(join(site, "build"))).filter((name) => /^jlab_core\..*\.js$/.test(name));
+  const config = JSON.parse(await readFile(join(site, "jupyter-lite.json"), "utf8"))["jupyter-config-data"];
+  const extensions: { name: string; load: string }[] = config.federated_extensions;
+  const links = [
+    ...core.map((name) => `build/${name}`),
+    ...extensions.map(({ name, load }) => `extensions/${name}/${load}`),
+  ].map((path) => `<link rel="preload" href="../${path}" as="script">\n    `);
+  for (const app of apps) {
+    const page = join(site, app, "index.html");
+    const html = await readFile(page, "utf8");
+    await writeFile(page, html.replace('<link id="jupyter-lite-main"', `${links.join("")}$&`));
+  }
+}
+
 /** The chart viewer's Plotly, which draws the book's charts as well. */
 async function chartsOf(folder: string): Promise<string> {
   const name = (await readdir(folder)).find((name) => /^plotly\..*\.js\.gz$/.test(name));
@@ -185,7 +208,7 @@ async function buildLite(
     }),
   );
   const args = ["lite", "build", "--lite-dir", lite, "--output-dir", out, "--contents", contents];
-  for (const app of ["lab", "notebooks", "tree"]) args.push("--apps", app);
+  for (const app of apps) args.push("--apps", app);
   args.push(
     "--no-sourcemaps",
     "--no-unused-shared-packages",

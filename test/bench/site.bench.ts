@@ -1,5 +1,5 @@
 // The workbook in a browser: how large, how soon, how fast, beside Node where Node does the same.
-import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -28,15 +28,21 @@ const types: Record<string, string> = {
   ".wasm": "application/wasm",
 };
 
-/** A server that compresses what is text, as web servers do, and adds up what leaves it. */
+/** A server of files whose text it has compressed before, as web servers do, that adds up what leaves it. */
 async function serveCounting(folder: string) {
   const sent = { all: 0, types: 0 };
-  const server = createServer(async (request, response) => {
+  const bodies = new Map<string, Buffer>();
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    const bytes = await readFile(path);
+    bodies.set(path, types[extname(path)] ? gzipSync(bytes) : bytes);
+  }
+  const server = createServer((request, response) => {
     const path = join(folder, new URL(request.url!, "http://localhost").pathname);
-    const bytes = await readFile(path).catch(() => undefined);
-    if (!bytes) return response.writeHead(404).end();
+    const body = bodies.get(path);
+    if (!body) return response.writeHead(404).end();
     const type = types[extname(path)];
-    const body = type ? gzipSync(bytes) : bytes;
     sent.all += body.length;
     if (/\/types(\/|\.js$)/.test(path)) sent.types += body.length;
     response.writeHead(200, {

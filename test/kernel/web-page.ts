@@ -3,6 +3,7 @@ import type { ExecuteResult, Output } from "../../lib/kernel/client.ts";
 import { type Channel, type Content, header, type Message } from "../../lib/kernel/protocol/messages.ts";
 import type { CheckMode } from "../../lib/kernel/types/check.ts";
 import { startWebKernel, type WebKernel } from "../../lib/kernel/web/kernel.ts";
+import { Language } from "../../lib/kernel/web/language.ts";
 
 interface Waiting {
   reply?: Message;
@@ -151,16 +152,18 @@ const { site, typed } = globalThis as {
   typed?: boolean;
 };
 
+const types = site
+  ? () => new Worker(site.types, { type: "module" })
+  : typed
+    ? () => new Worker("types.js")
+    : undefined;
+
 kernel = startWebKernel({
   worker: () => {
     workers++;
     return site ? new Worker(site.worker, { type: "module" }) : new Worker("cells.js");
   },
-  types: site
-    ? () => new Worker(site.types, { type: "module" })
-    : typed
-      ? () => new Worker("types.js")
-      : undefined,
+  language: types && new Language(types, "error"),
   modules: site?.modules ?? {},
   send: take,
   version: "1.2.3",

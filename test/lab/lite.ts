@@ -32,11 +32,18 @@ layers.reduce((sum, { units }) => sum + units, 0)`,
     "while (true) {}",
     `"after " + typeof layers`,
     "const answer: number = await new Promise((resolve) => setTimeout(() => resolve(42), 10)); answer",
+    `import { IntSlider, interact } from "slimlab/widgets";
+await interact({ bits: new IntSlider({ value: 3, min: 1, max: 16, description: "bits" }) }, ({ bits }) => 2 ** bits + " levels")`,
+    `import { check } from "slimlab/classroom";
+import assert from "node:assert/strict";
+const levels = 8;
+check("levels", () => assert.equal(levels, 16, "four bits have more"))`,
   ]),
   visit: notebook([
     `import { sparsityOf } from "slimlab/pruning"; sparsityOf([0, 1, 0, 1])`,
     `input("your name? ")`,
     "6 * 7",
+    `import { loadDataset } from "slimlab/datasets"; (await loadDataset("mnist-10k")).train.count`,
   ]),
   other: notebook(["1 + 1"], "python3"),
 };

@@ -148,6 +148,42 @@ describe("the workbook's site, visit by visit", function () {
     assert.match([cells[2].source].flat().join(""), /6 \* 7 \+ 1/);
   });
 
+  it("storage that gets full in the middle of a fetch costs only what did not fit", async () => {
+    await openNotebook(page, base, "visit.ipynb");
+    await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
+    await openNotebook(page, base, "visit.ipynb");
+    await runCell(page, 0);
+    await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
+    const driver = await context.newCDPSession(page);
+    const quota = (quotaSize?: number) =>
+      driver.send("Storage.overrideQuotaForOrigin", { origin: new URL(base).origin, quotaSize });
+    const { usage = 0 } = await page.evaluate(() => navigator.storage.estimate());
+    // The images for training take 1.3 MB.
+    await quota(usage + 600_000);
+    await runCell(page, 3);
+    await outputOf(page, 3).filter({ hasText: "8000" }).waitFor();
+    const kept = await page.evaluate(async () => {
+      const caching = await Promise.all((await caches.keys()).map((name) => caches.open(name)));
+      const requests = (await Promise.all(caching.map((each) => each.keys()))).flat();
+      return requests.map(({ url }) => url);
+    });
+    assert.ok(kept.some((url) => url.endsWith("rooms/pruning.js")));
+    assert.ok(!kept.some((url) => url.includes("train-images")), "no part of it is taken for the whole");
+    // Without a network what was kept is there, and what was not says so.
+    await quota();
+    await cutOff();
+    await openNotebook(page, base, "visit.ipynb");
+    await runCell(page, 2);
+    await outputOf(page, 2).filter({ hasText: "42" }).waitFor();
+    await runCell(page, 3);
+    await outputOf(page, 3)
+      .filter({ hasText: /train-images.*Failed to fetch/ })
+      .waitFor();
+    await serve(Number(new URL(base).port));
+    await runCell(page, 3);
+    await outputOf(page, 3).filter({ hasText: "8000" }).waitFor();
+  });
+
   it("what is run before the kernel stands waits for it, and nobody is asked for a kernel", async () => {
     await context.close();
     context = await browser!.newContext({ serviceWorkers: "block" }); // (They would fetch in the page's place.)
@@ -211,8 +247,19 @@ describe("the workbook's site, visit by visit", function () {
       ],
       { cwd: empty },
     );
-    await page.goto(`${base.replace(/deep\/site\/$/, "own/")}repl/index.html?kernel=slimlab&code=6*7`);
-    await page.locator(".jp-OutputArea-output", { hasText: "42" }).waitFor();
+    const cells = [
+      "6*7",
+      'import { bars } from "slimlab/plots"; bars({ pruned: 1, whole: 2 }, { title: "Two sizes" })',
+      "const text: number = 'six'",
+    ].map((code) => `&code=${encodeURIComponent(code)}`);
+    await page.goto(
+      `${base.replace(/deep\/site\/$/, "own/")}repl/index.html?kernel=slimlab${cells.join("")}`,
+    );
+    const shows = (hasText: string) => page.locator(".jp-OutputArea-output", { hasText }).waitFor();
+    await shows("42");
+    // Without our viewer of charts, or another one, a figure is a picture.
+    await page.locator(".jp-RenderedSVG").waitFor();
+    await shows("TypeScriptError: Type 'string' is not assignable to type 'number'.");
   });
 
   it("a kernel restarted ten times leaves no worker behind", async () => {

@@ -22,6 +22,9 @@ export type FromLab = (name: string) => Promise<unknown>;
 /** The folder of this script. */
 export const folder = new URL(".", (document.currentScript as HTMLScriptElement).src).href;
 
+/** The event of a page that a chart will come: there its viewer gets ready while the cell computes. */
+export const chartsAhead = "slimlab:charts-ahead";
+
 /**
  * Offers an extension's modules.
  *

@@ -2,6 +2,7 @@
 import type Plotly from "plotly.js-dist";
 import { ink } from "../../plots/theme.ts";
 import { importPacked } from "../../util/packed.ts";
+import { chartsAhead } from "./container.ts";
 
 const mimeType = "application/vnd.plotly.v1+json";
 
@@ -76,6 +77,9 @@ function inked<T>(value: T, color: string): T {
 
 /** The MIME extension, made on the Lab's own Widget class; `plotlyUrl` is an ES module, or one compressed, whose default is Plotly. */
 export function plotlyRenderer(Widget: WidgetClass, plotlyUrl: string): object {
+  // (What fails is told where the chart would be.)
+  addEventListener(chartsAhead, () => void loadPlotly(plotlyUrl).catch(() => {}));
+
   class PlotlyWidget extends Widget {
     #plotly: typeof Plotly | undefined;
     #figure: PlotlyFigure = {};

@@ -7,13 +7,14 @@ import { type CellCode, CellSyntaxError } from "../cell/code.ts";
 import { placeInCell } from "../cell/frame.ts";
 import { CellNames } from "../cell/names.ts";
 import { completeness } from "../cell/syntax.ts";
+import { importFunction } from "../cell/words.ts";
 import type { Cell, CellEnd, Completions, Inspection, Interpreter, Outputs } from "../protocol/host.ts";
 import { type Content, type Message, noOrigin, type Origin } from "../protocol/messages.ts";
 import type { Completeness, ErrorContent } from "../protocol/reference.ts";
 import { errorContent } from "../protocol/request.ts";
 import { type CheckMode, refusalOf } from "../types/check.ts";
 import { compiler } from "./compile.ts";
-import { Language } from "./language.ts";
+import type { Language } from "./language.ts";
 import { beatNow, numbersIn, type RunRequest, shared, type ToKernel, type ToWorker } from "./link.ts";
 
 // The worker is given time in turns of 10 ms of this side's own: on a busy machine both sides get fewer of them.
@@ -23,6 +24,8 @@ const patience = 7;
 /** Completion asks the worker, which may be busy: it waits for so many turns. */
 const completionPatience = 15;
 
+const imports = new RegExp(String.raw`\b${importFunction}\((["'])([^"'\\]+)\1`, "g");
+
 export interface InterpreterOptions {
   /** Starts the worker that runs the cells. */
   worker(): Worker;
@@ -30,10 +33,10 @@ export interface InterpreterOptions {
   modules: Record<string, string>;
   /** Where relative imports start. */
   base: string;
-  /** Starts a worker on what is built of types-worker.ts; without one, no cell is checked. */
-  types?(): Worker;
-  /** What type errors do at first. */
-  check: CheckMode;
+  /** Checks cells, and may have been started before the kernel; without it, no cell is checked. */
+  language?: Language;
+  /** Hears which of the modules a cell imports that starts to run: the page may need something for them. */
+  importing?(modules: string[]): void;
   /** Whether page and workers may share memory. */
   isolated: boolean;
   log(text: string): void;
@@ -49,7 +52,6 @@ export class WebInterpreter implements Interpreter {
   readonly #handling = new Map<string, () => void>();
   readonly #waiting = new Map<number, (message: ToKernel) => void>();
   readonly #comms = new Set<string>();
-  readonly #language: Language | undefined;
   #outputs!: Outputs;
   #worker!: Worker;
   /** What cells have declared, once the worker is there. */
@@ -60,8 +62,11 @@ export class WebInterpreter implements Interpreter {
   constructor(options: InterpreterOptions) {
     this.#options = options;
     if (options.isolated) this.#memory = new SharedArrayBuffer(shared.bytes + shared.size);
-    if (options.types) this.#language = new Language(options.types, options.check);
     this.#start();
+  }
+
+  get #language(): Language | undefined {
+    return this.#options.language;
   }
 
   connect(outputs: Outputs): void {
@@ -176,6 +181,8 @@ export class WebInterpreter implements Interpreter {
         error: errorContent("SyntaxError", message, placeInCell(title, source, line, column)),
       };
     }
+    const modules = this.#modulesOf(code);
+    if (modules.length > 0) this.#post({ type: "ahead", modules });
     const expressions = await this.#expressions(cell, names);
     const refused = await unlessAborted(this.#check(cell, code), signal, () => new Stopped()).catch(
       (error) => {
@@ -201,10 +208,17 @@ export class WebInterpreter implements Interpreter {
       showsResult: code.showsResult && !origin.silent,
       expressions,
     });
+    if (modules.length > 0) this.#options.importing?.(modules);
     this.#language?.accept(source, code);
     const ended = await end;
     if (!ended.error) names.finish(code);
     return ended;
+  }
+
+  /** Modules by the names that the site knows which a cell imports. */
+  #modulesOf({ code }: CellCode): string[] {
+    const names = [...code.matchAll(imports)].map(([, , name]) => name);
+    return names.filter((name) => Object.hasOwn(this.#options.modules, name));
   }
 
   /** What a cell with type errors is refused with. */

@@ -37,7 +37,6 @@ export function startWebKernel(options: WebKernelOptions): WebKernel {
     modules: {},
     base: globalThis.location?.href ?? "",
     isolated: globalThis.crossOriginIsolated === true,
-    check: "error",
     log,
     ...options,
   });

@@ -1,4 +1,4 @@
-// The language service of a kernel on a page: loaded with the first cell, unless checks are switched off, and then gone.
+// The language service of a kernel on a page: loaded when it is started, unless checks are switched off, and then gone.
 import type { CellCode } from "../cell/code.ts";
 import type { CheckMode } from "../types/check.ts";
 import { LanguageService } from "../types/language.ts";
@@ -17,6 +17,10 @@ export class Language {
   #told = 0;
   #mode: CheckMode;
 
+  /**
+   * @param worker starts a worker on what is built of types-worker.ts
+   * @param mode what type errors do at first
+   */
   constructor(worker: () => Worker, mode: CheckMode) {
     this.#worker = worker;
     this.#mode = mode;

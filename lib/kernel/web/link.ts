@@ -21,7 +21,13 @@ export interface Start {
   shared?: SharedArrayBuffer;
 }
 
-export type ToWorker = ToCells | RunRequest | Start | { type: "members"; ask: number; expression: string };
+export type ToWorker =
+  | ToCells
+  | RunRequest
+  | Start
+  /** Modules that a cell will ask for: they load while it is being checked. */
+  | { type: "ahead"; modules: string[] }
+  | { type: "members"; ask: number; expression: string };
 
 export type ToKernel =
   | FromCells

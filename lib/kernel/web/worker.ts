@@ -27,6 +27,7 @@ import { followTimers } from "./timers.ts";
 const post = globalThis.postMessage.bind(globalThis) as (message: ToKernel) => void;
 const globals = [...globalNames(), ...resultNames];
 let numbers: Int32Array | undefined;
+let load: ReturnType<typeof importer>;
 
 const scopes = new Scopes(() => {
   if (!numbers) return false;
@@ -80,7 +81,8 @@ function start({ modules, base, shared: memory }: Start): void {
   const question = ask(memory, scopes, postAfterText);
   define(goName, (value: unknown) => scopes.go(undefined, value));
   define(cellSignalName, () => scopes.signal);
-  define(importFunction, importer(modules, base));
+  load = importer(modules, base);
+  define(importFunction, load);
   define("require", refuseRequire);
   define(metaName, { url: base });
   provideNamed(define);
@@ -146,6 +148,10 @@ function take(message: ToWorker): void {
         publish,
         done: (run, end) => postAfterText({ type: "done", run, ...end }),
       }).start();
+      break;
+    case "ahead":
+      // What cannot be had is told to the cell that asks.
+      for (const each of message.modules) load(each).catch(() => {});
       break;
     case "interrupt":
       scopes.interruptAll();

@@ -1,8 +1,10 @@
 // Runs in the browser: the JupyterLite extension that brings the kernel. JupyterLite hands it messages as objects, one after
 // the other as each is taken, and the kernel's own core queues them, so that completion answers while a cell runs.
-import { folder, offer } from "../../install/labextension/container.ts";
+import { chartsAhead, folder, offer } from "../../install/labextension/container.ts";
 import type { Channel, Message } from "../../kernel/protocol/messages.ts";
+import type { CheckMode } from "../../kernel/types/check.ts";
 import { startWebKernel, type WebKernel } from "../../kernel/web/kernel.ts";
+import { Language } from "../../kernel/web/language.ts";
 import { translatePublished } from "../../texts/outputs.ts";
 import { type Table, Texts } from "../../texts/texts.ts";
 import { type App, keepFirstKeys, type Sessions } from "./first-keys.ts";
@@ -75,6 +77,28 @@ function switchChecks(on: boolean): void {
     localStorage.setItem(checksKey, on ? "on" : "off");
   } catch {}
   for (const kernel of running.values()) kernel.check(on);
+  next?.switch(modeOf(on));
+}
+
+const modeOf = (on: boolean): CheckMode => (on ? "error" : "off");
+
+const newLanguage = () =>
+  new Language(() => new Worker(new URL(site.types, folder), { type: "module" }), modeOf(checks()));
+
+/** That of the kernel which is started next. */
+let next: Language | undefined;
+
+/** On a page that opens a notebook TypeScript is loaded beside JupyterLab, which is not there yet by far. */
+function startLanguage(): void {
+  if (document.body.dataset.notebook !== "notebooks") return;
+  next = newLanguage();
+  next.start();
+}
+
+function takeLanguage(): Language {
+  const language = next ?? newLanguage();
+  next = undefined;
+  return language;
 }
 
 const bytesOf = (buffer: ArrayBuffer | ArrayBufferView): Uint8Array =>
@@ -125,10 +149,12 @@ class LiteKernel {
     ]);
     this.#kernel = startWebKernel({
       worker: () => new Worker(new URL(site.worker, folder), { type: "module" }),
-      types: () => new Worker(new URL(site.types, folder), { type: "module" }),
-      check: checks() ? "error" : "off",
+      language: takeLanguage(),
       modules: Object.fromEntries(modules),
       base: baseOf(location),
+      importing(modules) {
+        if (modules.includes("slimlab/plots")) dispatchEvent(new Event(chartsAhead));
+      },
       version: site.version,
       send: (channel, { header, parent_header, metadata, content, buffers }) => {
         const shown =
@@ -162,7 +188,7 @@ class LiteKernel {
   }
 
   check(on: boolean): void {
-    this.#kernel.check(on ? "error" : "off");
+    this.#kernel.check(modeOf(on));
   }
 
   dispose(): void {
@@ -232,11 +258,13 @@ offer("slimlab-kernel", {
         id: "slimlab-kernel:kernel",
         autoStart: true,
         requires: [IKernelSpecs],
-        activate: (_: unknown, specs: KernelSpecs) =>
+        activate(_: unknown, specs: KernelSpecs) {
+          startLanguage();
           specs.register({
             spec,
             create: async (options) => new LiteKernel(options, (own) => new Signal(own)),
-          }),
+          });
+        },
       },
       {
         id: "slimlab-kernel:interrupt",
