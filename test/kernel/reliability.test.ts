@@ -168,6 +168,36 @@ describe("kernel: a long life", function () {
   this.timeout(1_800_000);
   const cells = Number(process.env.SLIMLAB_SOAK ?? 600);
 
+  it("keeps of an 8 KB cell at most its source and its maps: 30 KB", async () => {
+    const kernel = await startKernel({ env, args: ["--check=off"] });
+    /** A cell with another text and other functions each time. */
+    const cell = (i: number) => {
+      let text = `// ${i}\n`;
+      for (let j = 0; text.length < 8192; j++)
+        text += `function f${j}(x: number): number { return x * ${i} + ${j}; } // line ${j}\n`;
+      return text;
+    };
+    const used = async () =>
+      Number(
+        await shown(
+          kernel,
+          `require("v8").setFlagsFromString("--expose-gc");
+var collect = require("vm").runInNewContext("gc");
+collect(); collect(); process.memoryUsage().heapUsed / 1024`,
+        ),
+      );
+    try {
+      let i = 0;
+      // (What is kept up to a limit is full by then.)
+      for (; i < 150; i++) await kernel.execute(cell(i));
+      const before = await used();
+      for (; i < 350; i++) await kernel.execute(cell(i));
+      const kept = (await used()) - before;
+      assert.ok(kept > 0 && kept / 200 < 30, `${kept / 200} KB a cell`);
+    } finally {
+      await kernel.shutdown();
+    }
+  });
   it("survives interrupts that come just as a cell ends, and none of them strikes the next", async () => {
     // V8 ends the process when a signal cuts off its own work on a cell's end.
     const kernel = await startKernel({ env });
