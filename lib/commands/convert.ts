@@ -8,7 +8,6 @@ import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
   encodeOnnx,
-  fewWeights,
   fuseActivations,
   type GgufFile,
   type GgufTensor,
@@ -35,6 +34,7 @@ import {
 import type { Graph } from "../graph/index.ts";
 import type { Compression, tf } from "../nn/index.ts";
 import { writeFileAtomic } from "../platform/node.ts";
+import { fewWeights } from "../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../util/check.ts";
 import { untilInterrupted } from "../util/interrupt.ts";
 import { progress } from "../util/progress.ts";

@@ -30,7 +30,6 @@ export { importKeras, type KerasImportOptions, kerasReadable } from "./keras/imp
 export {
   type ActivationGrid,
   type ActivationGrids,
-  fewWeights,
   type SmallKernels,
   smallKernels,
 } from "./network.ts";

@@ -1,15 +1,9 @@
 // What the writers of networks share, whatever the format: kernels and activations that are quantized already, and axes in
 // another order.
 import { findKind, type Graph, type GraphNode, kernelPlaces, viewOf } from "../graph/index.ts";
-import type { Quantized } from "../quantization/index.ts";
+import { fewWeights, type Quantized } from "../quantization/index.ts";
 import { checkInteger, shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
-
-/**
- * Kernels of fewer weights stay floats where activations do, as TFLite's converter leaves them: they are the first
- * convolution and depthwise filters, which cost next to nothing and whose rounding costs the most.
- */
-export const fewWeights = 1024;
 
 /** What writers of 8-bit and 4-bit kernels may be told of small ones. */
 export interface SmallKernels {

@@ -204,6 +204,7 @@ function randomly(tfjs: string, more: Partial<Kind> = {}): Kind {
     inPlace: true,
     identity: always(true),
     grid: always("same"),
+    integer: "identity",
     random: true,
     shape: shapes.same,
     ...more,
@@ -409,7 +410,11 @@ const table: Record<LayerKind, Kind> = {
     scaling: always("stops"),
     shape: shapes.channelsOfSteps,
   }),
-  globalMaxPooling2d: pooling("GlobalMaxPooling2D", { grid: always("same"), shape: shapes.channelsOnly }),
+  globalMaxPooling2d: pooling("GlobalMaxPooling2D", {
+    shape: shapes.channelsOnly,
+    grid: always("same"),
+    integer: "globalMaxPool2d",
+  }),
   globalAveragePooling1d: pooling("GlobalAveragePooling1D", {
     grid: always("means"),
     scaling: always("stops"),
@@ -422,7 +427,7 @@ const table: Record<LayerKind, Kind> = {
   }),
   add: merging("Add", { integer: "add" }),
   multiply: merging("Multiply"),
-  average: merging("Average"),
+  average: merging("Average", { integer: "average" }),
   maximum: merging("Maximum"),
   minimum: merging("Minimum"),
   concatenate: kind("Concatenate", {
@@ -440,7 +445,7 @@ const table: Record<LayerKind, Kind> = {
       return elements(view.output) * (view.inputs[0][axis] ?? 1);
     },
   }),
-  dropout: randomly("Dropout", { scaling: always("through"), integer: "identity" }),
+  dropout: randomly("Dropout", { scaling: always("through") }),
   spatialDropout1d: randomly("SpatialDropout1D", { inPlace: false }),
   alphaDropout: randomly("AlphaDropout", { inPlace: false }),
   gaussianDropout: randomly("GaussianDropout", { inPlace: false }),
@@ -457,6 +462,7 @@ const table: Record<LayerKind, Kind> = {
     flow: always("block"),
     inPlace: true,
     grid: always("same"),
+    integer: "reshape",
     shape: shapes.reshape,
   }),
   permute: kind("Permute", { flow: always("block"), grid: always("same"), shape: shapes.permute }),

@@ -268,7 +268,7 @@ export async function autoQuantize(
       ({ quantized } = await trainQuantized(
         model,
         fineTune.data,
-        { weights: { bits: 8, layers }, activations },
+        { weights: { bits: 8, layers, keepFloat }, activations },
         fineTune.options,
       ));
       log.push(`trained through quantization on ${fineTune.data.count} images`);

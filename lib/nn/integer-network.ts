@@ -36,8 +36,8 @@ import { biasesOf } from "./weights.ts";
 
 /**
  * A model as a network in integers (§3.2.2): dense layers, convolutions, depthwise convolutions, sums, concatenations,
- * padding, pooling (global too) and flatten, with linear, ReLU or ReLU6 activation, in any graph of one input: with
- * several outputs, and with layers and networks in it that are called more than once. A softmax at the end is left to the
+ * averages, padding, pooling (global too), reshape and flatten, with linear, ReLU or ReLU6 activation, in any graph: with
+ * several inputs and outputs, and with layers and networks in it that are called more than once. A softmax at the end is left to the
  * reader of the logits, and dropout falls away. Batch normalisation has to be folded first: `foldBatchNorms`. An output
  * gives its accumulators where neither a quantizer stands behind it nor another layer reads it.
  *
@@ -52,16 +52,12 @@ export function integerNetworkOf(
   activations: ActivationQuantizers,
 ): IntegerNetwork {
   const { graph } = networkOf(model);
-  if (graph.inputs.length !== 1)
-    throw new RangeError(
-      `${model.name} must have one input to run in integers, got ${graph.inputs.length} inputs`,
-    );
   const builder = new Builder(graph, biasesOf(model), weights, activations);
   for (const node of graph.nodes) builder.add(node);
   return builder.network();
 }
 
-/** A tensor of the graph, as far as the steps have come: the step that gives it (-1: the input), and its grid. */
+/** A tensor of the graph, as far as the steps have come: the step that gives it (-1: the first input), and its grid. */
 interface Place {
   step: number;
   grid: ActivationGrid | undefined;
@@ -76,7 +72,6 @@ class Builder {
   readonly #places = new Map<string, Place>();
   readonly #done = new Set<string>();
   readonly #steps: IntegerStep[] = [];
-  #input: ActivationGrid | undefined;
 
   constructor(
     graph: Graph,
@@ -94,12 +89,12 @@ class Builder {
   }
 
   network(): IntegerNetwork {
-    const inputShape = this.#graph.tensors[this.#graph.inputs[0]].shape.map((size) => {
-      if (size === null) throw new RangeError(`${this.#graph.name} must have inputs of a fixed shape`);
-      return size;
-    });
+    const [first, ...others] = this.#graph.inputs.map((tensor) => ({
+      shape: this.#shape(tensor),
+      grid: this.#places.get(tensor)!.grid!,
+    }));
     const outputs = this.#graph.outputs.map((tensor) => this.#places.get(tensor)!.step);
-    return { inputShape, input: this.#input!, steps: this.#steps, outputs };
+    return { inputShape: first.shape, input: first.grid, others, steps: this.#steps, outputs };
   }
 
   add(node: GraphNode): void {
@@ -119,10 +114,14 @@ class Builder {
     },
     identity: (node) => {
       if (node.kind !== "input") return this.#pass(node);
-      this.#input = this.#grid("the input", this.#activations.input);
-      this.#places.set(node.outputs[0], { step: -1, grid: this.#input });
+      const [tensor] = node.outputs;
+      const place = this.#graph.inputs.indexOf(tensor);
+      const { input, inputs } = this.#activations;
+      const where = this.#graph.inputs.length === 1 ? "the input" : `the input ${node.name}`;
+      this.#places.set(tensor, { step: -1 - place, grid: this.#grid(where, inputs?.[node.name] ?? input) });
     },
     flatten: (node) => this.#put(node, { kind: "flatten" }),
+    reshape: (node) => this.#put(node, { kind: "reshape", shape: this.#shape(node.outputs[0]) }),
     dense: (node) => this.#weighted(node, (options) => denseStep(options)),
     conv2d: (node) =>
       this.#weighted(node, (options) => conv2dStep({ ...options, ...plainWindow(node, "kernelSize") })),
@@ -132,15 +131,13 @@ class Builder {
       ),
     maxPool2d: (node) => this.#put(node, { kind: "maxPool2d", ...plainWindow(node, "poolSize") }),
     averagePool2d: (node) => this.#average(node, plainWindow(node, "poolSize")),
+    globalMaxPool2d: (node) => {
+      this.#put(node, { kind: "maxPool2d", ...this.#whole(node) });
+      this.#flatten(node);
+    },
     globalAveragePool2d: (node) => {
-      const [height, width] = this.#graph.tensors[node.inputs[0]].shape;
-      if (!height || !width) throw new RangeError(`${node.name} must have inputs of a fixed shape`);
-      if (!channelsLast(node))
-        throw new RangeError(`${node.name} must have its channels last to run in integers`);
-      this.#average(node, { size: [height, width], strides: [height, width], padding: "valid" });
-      const { grid } = this.#places.get(node.outputs[0])!;
-      this.#steps.push({ kind: "flatten", inputs: [this.#steps.length - 1] });
-      this.#places.set(node.outputs[0], { step: this.#steps.length - 1, grid });
+      this.#average(node, this.#whole(node));
+      this.#flatten(node);
     },
     pad2d: (node) => {
       if (!channelsLast(node))
@@ -149,6 +146,8 @@ class Builder {
       this.#put(node, { kind: "pad2d", padding: [top, bottom, left, right] });
     },
     add: (node) => this.#joined(node, addStep),
+    average: (node) =>
+      this.#joined(node, (options) => addStep({ ...options, factor: 1 / node.inputs.length })),
     concatenate: (node) => {
       const rank = this.#graph.tensors[node.outputs[0]].shape.length;
       const axis = Number(node.attributes.axis ?? -1);
@@ -165,6 +164,29 @@ class Builder {
     },
     batchNorm: unfolded,
   };
+
+  #shape(tensor: string): number[] {
+    return this.#graph.tensors[tensor].shape.map((size) => {
+      if (size === null) throw new RangeError(`${this.#graph.name} must have inputs of a fixed shape`);
+      return size;
+    });
+  }
+
+  /** The window of a global pooling. */
+  #whole(node: GraphNode): Window {
+    if (!channelsLast(node))
+      throw new RangeError(`${node.name} must have its channels last to run in integers`);
+    const [height, width] = this.#shape(node.inputs[0]);
+    return { size: [height, width], strides: [height, width], padding: "valid" };
+  }
+
+  /** Lays what a node gave in one row. */
+  #flatten(node: GraphNode): void {
+    const [tensor] = node.outputs;
+    const { step, grid } = this.#places.get(tensor)!;
+    this.#steps.push({ kind: "flatten", inputs: [step] });
+    this.#places.set(tensor, { step: this.#steps.length - 1, grid });
+  }
 
   #read(node: GraphNode): Place[] {
     return node.inputs.map((tensor) => {
@@ -197,7 +219,8 @@ class Builder {
     const [{ step: source, grid: input }] = this.#read(node);
     const layer = layerOf(node);
     const kernel = this.#weights[layer];
-    if (kernel === undefined) throw new RangeError(`weights must have ${layer}`);
+    if (kernel === undefined)
+      throw new RangeError(`weights must have ${layer}: no kernel may stay floats (keepFloat: { below: 0 })`);
     const { last, relu, most } = this.#chain(node);
     const quantizer = this.#quantizer(last);
     const output = !quantizer && this.#isLast(last) ? undefined : this.#grid(last.name, quantizer);
@@ -337,15 +360,19 @@ export function evaluateInteger(
   const { inputs, targets, count } = arraysOf(samples);
   const outputs = network.outputs?.length ?? 1;
   const wanted = (targets ?? []).flatMap(({ values }) => values ?? []);
-  if (inputs.length !== 1 || targets?.length !== outputs || wanted.length !== outputs)
+  const read = 1 + (network.others?.length ?? 0);
+  if (inputs.length !== read || targets?.length !== outputs || wanted.length !== outputs) {
+    const many = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
     throw new RangeError(
-      `samples must have one input and targets for ${outputs} ${outputs === 1 ? "output" : "outputs"} to judge the integer network, got ${inputs.length} and ${wanted.length}`,
+      `samples must have ${many(read, "input")} and targets for ${many(outputs, "output")} to judge the integer network, got ${inputs.length} and ${wanted.length}`,
     );
+  }
   let tally: Tally | undefined;
   for (let from = 0; from < count; from += batchSize) {
     const to = Math.min(count, from + batchSize);
     const part = viewOf(arraysOf(samples), from, to);
-    const found = runInteger(network, floatsOf(part.inputs[0], to - from), to - from, threads);
+    const given = part.inputs.map((input) => floatsOf(input, to - from));
+    const found = runInteger(network, given, to - from, threads);
     tally ??= new Tally(
       found.outputs.map(({ shape }, i) => ({
         name: outputs === 1 ? "output" : `output ${i + 1}`,

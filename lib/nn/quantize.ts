@@ -17,6 +17,7 @@ import {
   codesOf,
   createObserver,
   dequantize,
+  floatBelow,
   type GridOptions,
   insideGrid,
   type ObserverOptions,
@@ -70,14 +71,17 @@ export interface WeightOptions extends Omit<GridOptions, "shape" | "axis" | "spa
 export interface KeepFloat {
   /** These, by name. */
   layers?: readonly string[];
-  /** Those of fewer weights: they cost little, and often much accuracy. TFLite leaves tensors below 1,024 numbers. */
+  /**
+   * Those of fewer weights: they cost little, and often much accuracy. Where `quantizeWeights` and what simulates it give a
+   * kernel 8 bits, those below 1,024 by default, as TFLite does, but for layers that are named; else none. 0 for none.
+   */
   below?: number;
 }
 
 /** Weight options, and exceptions by layer name. */
 export interface ModelWeightOptions extends WeightOptions {
   layers?: Record<string, Partial<WeightOptions>>;
-  /** Kernels that stay floats; none by default. */
+  /** Kernels that stay floats; by default those of 8 bits that have fewer than 1,024 weights and no entry in `layers`. */
   keepFloat?: KeepFloat;
 }
 
@@ -122,6 +126,17 @@ export function compressedKernels(
   return all.filter(({ name, shape }) => !layers.includes(name) && elements(shape) >= below);
 }
 
+/** The kernels that weight options quantize. */
+function quantizedKernels(model: tf.LayersModel, options: ModelWeightOptions): Kernel[] {
+  const { layers = {}, keepFloat } = options;
+  for (const name of Object.keys(layers)) checkOneOf("layer", name, Object.keys(shapesOf(model)));
+  const kernels = compressedKernels(model, keepFloat);
+  if (keepFloat?.below !== undefined) return kernels;
+  return kernels.filter(
+    ({ name, shape }) => Object.hasOwn(layers, name) || elements(shape) >= floatBelow(options.bits),
+  );
+}
+
 /** What is left of a model's kernels as floats: their names, the layers of no known kind, and the bytes of both. */
 export function floatsLeft(model: tf.LayersModel, compressed: Record<string, unknown>) {
   const kept = kernelsOf(model).filter(({ name }) => !Object.hasOwn(compressed, name));
@@ -141,9 +156,8 @@ export function floatsLeft(model: tf.LayersModel, compressed: Record<string, unk
  */
 export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptions): QuantizedWeights {
   const weights = finiteWeightsOf(model);
-  for (const name of Object.keys(options.layers ?? {})) checkOneOf("layer", name, Object.keys(weights));
   const quantized: Record<string, Quantized> = {};
-  for (const kernel of compressedKernels(model, options.keepFloat)) {
+  for (const kernel of quantizedKernels(model, options)) {
     const { name } = kernel;
     quantized[name] = quantize(weights[name], gridOptions(optionsFor(options, name), kernel));
   }
@@ -451,10 +465,8 @@ export function quantizedForward(
   { weights, activations }: SimulationOptions,
 ): (x: Inputs) => tf.Tensor2D {
   const layers = layersOf(model);
-  const kernels = weights ? compressedKernels(model, weights.keepFloat) : [];
+  const kernels = weights ? quantizedKernels(model, weights) : [];
   for (const name of Object.keys(activations?.layers ?? {})) checkOneOf("layer", name, [...layers.keys()]);
-  for (const name of Object.keys(weights?.layers ?? {}))
-    checkOneOf("layer", name, Object.keys(shapesOf(model)));
   const inputs = inputNames(model);
   for (const name of Object.keys(activations?.inputs ?? {})) checkOneOf("input", name, inputs);
   const uses = new Map([...layers].map(([name, layer]) => [name, gridUseOf(layer)]));

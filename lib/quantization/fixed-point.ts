@@ -22,6 +22,15 @@ import {
 } from "./range.ts";
 import { type Rounding, roundingShift, roundings, roundStochastic } from "./rounding.ts";
 
+/**
+ * Kernels of fewer weights stay floats beside kernels of 8 bits by default, as TFLite's converter leaves them: they are
+ * the first convolution and depthwise filters, which cost next to nothing and whose rounding costs the most.
+ */
+export const fewWeights = 1024;
+
+/** Kernels of fewer weights stay floats unless it is said otherwise: those of 8 bits; other widths are for all kernels. */
+export const floatBelow = (bits: number | undefined): number => (bits === 8 ? fewWeights : 0);
+
 /** How scales are stored: float16 takes half the room, which counts where each scale serves a small group. */
 export const scaleTypes = ["float32", "float16"] as const;
 export type ScaleType = (typeof scaleTypes)[number];

@@ -12,6 +12,8 @@ export {
   dequantize,
   eachRun,
   fakeQuantize,
+  fewWeights,
+  floatBelow,
   type Grid,
   type GridLayout,
   type GridOptions,

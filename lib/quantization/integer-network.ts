@@ -14,15 +14,33 @@ import type { Codes8 } from "./packing.ts";
 import { requantize } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";
 
-/** A network in integers: steps that read the network's input, or what earlier steps gave. */
+/** A network in integers: steps that read the network's inputs, or what earlier steps gave. */
 export interface IntegerNetwork {
   /** Shape of one input, without the batch. */
   inputShape: readonly number[];
   /** How inputs become codes. */
   input: ActivationGrid;
+  /** The second input and those after it; none by default. */
+  others?: readonly { shape: readonly number[]; grid: ActivationGrid }[];
   steps: readonly IntegerStep[];
-  /** The steps whose results are the network's, by index; -1 is its input. Default: the last. */
+  /** The steps whose results are the network's, by index; -1 is its input, -2 the second. Default: the last step. */
   outputs?: readonly number[];
+}
+
+/** What the network's inputs are: for each its place among what steps read, shape, grid and values. */
+export function inputsOf(
+  { inputShape, input, others = [] }: IntegerNetwork,
+  given: Float32Array | readonly Float32Array[],
+  batch: number,
+) {
+  checkInteger("batch", batch, 0);
+  const values = given instanceof Float32Array ? [given] : given;
+  const inputs = [{ shape: inputShape, grid: input }, ...others];
+  checkLength("inputs", values, inputs.length);
+  return inputs.map(({ shape, grid }, i) => {
+    checkLength(inputs.length === 1 ? "inputs" : `inputs[${i}]`, values[i], batch * elements(shape));
+    return { place: -1 - i, shape: [...shape], grid, values: values[i] };
+  });
 }
 
 /** Values to codes of an activation grid. */
@@ -68,6 +86,7 @@ const runs: {
   ) => Value;
 } = {
   flatten: (_, [value]) => ({ ...value, shape: [elements(value.shape)] }),
+  reshape: ({ shape }, [value]) => ({ ...value, shape: [...shape] }),
   maxPool2d: (step, [value], batch) => pooled(step, value, batch),
   averagePool2d: (step, [value], batch) => pooled(step, value, batch),
   dense: (step, [{ codes }], batch, threads) => finish(step, codes, batch, [step.packed.cols], threads),
@@ -175,20 +194,21 @@ function finished(
 }
 
 /** The positions of what a step reads, and the last step that reads each result that is no output: it may go then. */
-export function readsOf({ steps, outputs = [steps.length - 1] }: IntegerNetwork): {
+export function readsOf({ steps, others = [], outputs = [steps.length - 1] }: IntegerNetwork): {
   reads: number[][];
   last: Map<number, number>;
   outputs: readonly number[];
 } {
+  const first = -1 - others.length;
   const reads = steps.map(({ inputs }, i) => [...(inputs ?? [i - 1])]);
   const last = new Map<number, number>();
   for (const [i, sources] of reads.entries())
     for (const source of sources) {
-      checkInteger(`inputs of step ${i}`, source, -1, i - 1);
+      checkInteger(`inputs of step ${i}`, source, first, i - 1);
       last.set(source, i);
     }
   for (const output of outputs) {
-    checkInteger("outputs", output, -1, steps.length - 1);
+    checkInteger("outputs", output, first, steps.length - 1);
     last.delete(output);
   }
   return { reads, last, outputs };
@@ -197,24 +217,19 @@ export function readsOf({ steps, outputs = [steps.length - 1] }: IntegerNetwork)
 /**
  * Runs the network in integers (§3.2.2).
  *
- * @param inputs real numbers, `batch` inputs one after the other
+ * @param inputs real numbers, `batch` inputs one after the other; of a network with several inputs one array for each
  * @param threads that share each product, default 1
  */
 export function runInteger(
   network: IntegerNetwork,
-  inputs: Float32Array,
+  inputs: Float32Array | readonly Float32Array[],
   batch: number,
   threads = 1,
 ): IntegerResult {
-  checkInteger("batch", batch, 0);
-  checkLength("inputs", inputs, batch * elements(network.inputShape));
-  const input: Value = {
-    codes: toCodes(inputs, network.input),
-    shape: [...network.inputShape],
-    grid: network.input,
-  };
   const { reads, last, outputs } = readsOf(network);
-  const values = new Map<number, Value>([[-1, input]]);
+  const values = new Map<number, Value>();
+  for (const { place, shape, grid, values: real } of inputsOf(network, inputs, batch))
+    values.set(place, { codes: toCodes(real, grid), shape, grid });
   for (const [i, step] of network.steps.entries()) {
     const given = reads[i].map((source) => {
       const value = values.get(source)!;

@@ -1,9 +1,15 @@
 // §3.2.2 An integer network simulated in floating point, with loops of its own: what `runInteger` must equal bit for bit.
 
-import { checkLength } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { windows } from "./integer-codes.ts";
-import { type IntegerNetwork, type IntegerResult, noGrid, readsOf, resultOf } from "./integer-network.ts";
+import {
+  type IntegerNetwork,
+  type IntegerResult,
+  inputsOf,
+  noGrid,
+  readsOf,
+  resultOf,
+} from "./integer-network.ts";
 import type { IntegerStep, Step, Window } from "./integer-steps.ts";
 import type { Requantization } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";
@@ -13,16 +19,20 @@ import { roundEven } from "./rounding.ts";
  * independent answer that `runInteger` must equal bit for bit. Values are held in units of their grid's scale; every
  * sum of products is a whole number below 2^53, so nothing is lost on the way to the rounding.
  */
-export function simulateInteger(network: IntegerNetwork, inputs: Float32Array, batch: number): IntegerResult {
-  checkLength("inputs", inputs, batch * elements(network.inputShape));
-  const { scale, zeroPoint, low, high, step: size = scale } = network.input;
-  const levels = Float64Array.from(inputs, (v) =>
-    Math.min(high - zeroPoint, Math.max(low - zeroPoint, roundEven(v / size))),
-  );
+export function simulateInteger(
+  network: IntegerNetwork,
+  inputs: Float32Array | readonly Float32Array[],
+  batch: number,
+): IntegerResult {
   const { reads, outputs } = readsOf(network);
-  const all = new Map<number, Levels>([
-    [-1, { levels, shape: [...network.inputShape], grid: network.input }],
-  ]);
+  const all = new Map<number, Levels>();
+  for (const { place, shape, grid, values } of inputsOf(network, inputs, batch)) {
+    const { scale, zeroPoint, low, high, step: size = scale } = grid;
+    const levels = Float64Array.from(values, (v) =>
+      Math.min(high - zeroPoint, Math.max(low - zeroPoint, roundEven(v / size))),
+    );
+    all.set(place, { levels, shape, grid });
+  }
   for (const [i, step] of network.steps.entries()) {
     const given = reads[i].map((source) => all.get(source)!);
     if (given.some(({ grid }) => !grid)) throw new RangeError(noGrid);
@@ -47,6 +57,8 @@ function simulateStep(step: IntegerStep, inputs: Levels[], batch: number): Level
   switch (step.kind) {
     case "flatten":
       return { levels, shape: [elements(shape)], grid };
+    case "reshape":
+      return { levels, shape: [...step.shape], grid };
     case "dense": {
       const window = { size: [1, 1], strides: [1, 1], padding: "valid" } as const;
       const as = { ...step, ...window, kind: "conv2d" as const };

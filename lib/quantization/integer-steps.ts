@@ -63,7 +63,7 @@ interface Joined {
 
 /** One step of an integer network. */
 export type IntegerStep = {
-  /** The steps whose results it reads, by index; -1 is the network's input. Default: the step before. */
+  /** The steps whose results it reads, by index; -1 is the network's input, -2 its second. Default: the step before. */
   inputs?: readonly number[];
 } & (
   | (Weighted & { kind: "dense" })
@@ -77,6 +77,7 @@ export type IntegerStep = {
   /** A ReLU whose result is not its own layer's alone: codes below and above are cut. */
   | { kind: "clip"; low: number; high: number }
   | { kind: "flatten" }
+  | { kind: "reshape"; shape: readonly number[] }
 );
 /** A step of a kind. */
 export type Step<Kind extends IntegerStep["kind"]> = Extract<IntegerStep, { kind: Kind }>;
@@ -140,6 +141,8 @@ export interface JoinedOptions {
   output: ActivationGrid;
   relu?: boolean;
   most?: number;
+  /** Of a sum: what each branch is multiplied with, default 1. */
+  factor?: number;
 }
 
 /** Makes a sum of branches. */
@@ -152,8 +155,8 @@ export function concatenateStep(options: JoinedOptions): IntegerStep {
   return { kind: "concatenate", inputs: options.inputs, ...joined(options) };
 }
 
-function joined({ from, output, relu = false, most }: JoinedOptions): Joined {
-  const ratios = from.map(({ scale }) => scale / (output.step ?? output.scale));
+function joined({ from, output, relu = false, most, factor = 1 }: JoinedOptions): Joined {
+  const ratios = from.map(({ scale }) => (factor * scale) / (output.step ?? output.scale));
   // 22 bits for the largest: times codes of 9 bits, and summed, they stay whole numbers in a double with room to spare.
   const { shift } = fixedMultiplier(Math.max(...ratios));
   return {

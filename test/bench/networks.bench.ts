@@ -45,7 +45,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
   const model = await loadModel(place);
   const { model: folded } = foldBatchNorms(model);
   const small = cloneModel(folded);
-  const { quantized: eights } = quantizeWeights(small, { bits: 8, keepFloat: { below: 1024 } });
+  const { quantized: eights } = quantizeWeights(small, { bits: 8 });
   const peers = await peersOf(model, [
     encodeGraphAsTflite(graphOf(folded)),
     encodeGraphAsTflite(graphOf(small), { quantized: eights }),

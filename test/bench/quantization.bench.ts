@@ -149,7 +149,11 @@ print(json.dumps({"ms": sorted(r)[1], "inertia": float(k.inertia_)}))`,
       output.dataSync();
       output.dispose();
     }, 9);
-    const network = integerNetworkOf(model, quantizeWeights(model, { bits: 8 }).quantized, activations);
+    const network = integerNetworkOf(
+      model,
+      quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } }).quantized,
+      activations,
+    );
     report({
       work: `${name}, 500 images, 8-bit integers`,
       ours: median(() => runInteger(network, pixels, images.count), 9),

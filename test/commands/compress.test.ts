@@ -345,22 +345,22 @@ describe("slimlab compress", function () {
     // 500 weights in 32 bits instead of 8 are 12,000 bits more, of 720,000 for the others: 1.7 %. In 6 bits: 2.4 %.
     assert.deepEqual(byBits({}).slice(0, 2), [
       [8, 1024],
-      [6, undefined],
+      [6, 0],
     ]);
     assert.ok(byBits({ kernels: [500, 4e6] }).every(([, limit]) => limit === 1024));
-    assert.ok(byBits({ kernels: [500] }).every(([, limit]) => limit === undefined));
-    assert.ok(byBits({ kernels: [2000, 4e6] }).every(([, limit]) => limit === undefined));
+    assert.ok(byBits({ kernels: [500] }).every(([, limit]) => limit === 0));
+    assert.ok(byBits({ kernels: [2000, 4e6] }).every(([, limit]) => limit === 0));
     // To the nearest, and automatically.
     assert.deepEqual(byBits({ forEngine: true }), [
       [8, 1024],
       [[8], 1024],
     ]);
     assert.deepEqual(byBits({ forEngine: true, integers: true }), [
-      [8, undefined],
-      [[8], undefined],
+      [8, 0],
+      [[8], 0],
     ]);
     assert.equal(below(adaptive(situation, { bytes: 90_000 })), 1024);
-    assert.equal(below(adaptive(situation, { bytes: 30_000 })), undefined);
+    assert.equal(below(adaptive(situation, { bytes: 30_000 })), 0);
     assert.equal(below(adaptive({ ...situation, kernels: [500, 4e5] }, { accuracyFloor: 0.9 })), 1024);
   });
 

@@ -135,7 +135,7 @@ describe("formats: ONNX out", function () {
     const { train, test } = await loadDataset("mnist-10k");
     const model = await loadPretrained("lenet-5");
     const activations = await calibrateActivations(model, subset(train, 200));
-    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
     const values = Float32Array.from(test.images.subarray(0, 1000 * 784), (pixel) => pixel / 255);
     const shape = [1000, 28, 28, 1];
     const simulation = quantizedForward(model, { activations });

@@ -126,7 +126,7 @@ describe("formats: TFLite out", function () {
       assert.deepEqual(exact(most), [true, true, true, true]);
     }
     assert.deepEqual(smallKernels(graph, {}), ["conv1"]);
-    const { quantized } = quantizeWeights(modelOf(graph), { bits: 8 });
+    const { quantized } = quantizeWeights(modelOf(graph), { bits: 8, keepFloat: { below: 0 } });
     const given = encodeGraphAsTflite(graph, { quantized: { conv1: quantized.conv1 } });
     assert.deepEqual(exact(given), [false, false, false, false]);
     const { tensors } = tfliteModelOf(graph, { activations: { layers: {} } });
@@ -232,7 +232,7 @@ describe("formats: TFLite out", function () {
     for (const layers of [undefined, ["conv1", "conv2"]]) {
       const model = await loadPretrained("lenet-5");
       const activations = await calibrateActivations(model, subset(train, 200), layers ? { layers } : {});
-      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
       const options = { quantized, activations } as TfliteOptions;
       const { operators } = tfliteModelOf(graphOf(model), options);
       assert.equal(operators.filter(({ op, version }) => op === "CONV_2D" && version === 3).length, 2);

@@ -73,10 +73,12 @@ describe("nn: MobileNetV2, a network that people really have", function () {
     const exact = await compareModels(model, folded, few, { layers: [] });
     assert.ok(exact.agreement === 1 && exact.largest < 1e-4, JSON.stringify(exact));
     const small = cloneModel(folded);
-    const { bytes } = quantizeWeights(small, { bits: 8, keepFloat: { below: 1024 } });
+    const { bytes, kept } = quantizeWeights(small, { bits: 8 });
     assert.ok(bytes < 2.7e6, String(bytes));
-    const weights = await compareModels(model, small, few, { layers: [] });
-    assert.ok(weights.agreement === 1 && weights.divergence < 0.001, JSON.stringify(weights));
+    assert.ok(kept.length > 0 && kept.length < 20, kept.join());
+    // TFLite's converter comes to 0.0006 on such pictures.
+    const weights = await compareModels(model, small, found.held, { layers: [] });
+    assert.ok(weights.agreement === 1 && weights.divergence <= 0.0006, JSON.stringify(weights));
     const both = await compareModels(model, small, few, {
       layers: [],
       forward: quantizedForward(small, { activations }),
@@ -88,7 +90,7 @@ describe("nn: MobileNetV2, a network that people really have", function () {
   it("as a network of integers, is its simulation bit for bit", async () => {
     const few = firstOf(found.held, 1);
     const small = cloneModel(folded);
-    const { quantized } = quantizeWeights(small, { bits: 8 });
+    const { quantized } = quantizeWeights(small, { bits: 8, keepFloat: { below: 0 } });
     const network = integerNetworkOf(small, quantized, activations);
     const whole = runInteger(network, toFloat(few), 1);
     const simulated = simulateInteger(network, toFloat(few), 1);

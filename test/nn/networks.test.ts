@@ -457,7 +457,7 @@ describe("nn: networks that people have", () => {
         layers.dense({ units: 3, name: "head" }),
       ],
     });
-    const { quantized, bytes, kept, skipped } = quantizeWeights(tokens, { bits: 8 });
+    const { quantized, bytes, kept, skipped } = quantizeWeights(tokens, { bits: 8, keepFloat: { below: 0 } });
     assert.deepEqual(Object.keys(quantized), [
       "words",
       "both/forward/kernel",
@@ -555,7 +555,7 @@ describe("nn: networks that people have", () => {
     for (const [name, make] of Object.entries(run)) {
       const { model } = foldBatchNorms(make());
       const exact = await predict(model, split);
-      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
       const activations = await calibrateActivations(model, split);
       const network = integerNetworkOf(model, quantized, activations);
       const whole = runInteger(network, pixels, 24);
@@ -572,7 +572,7 @@ describe("nn: networks that people have", () => {
     }
     const model = architectures.resnet();
     const activations = await calibrateActivations(model, split);
-    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
     assert.throws(
       () => integerNetworkOf(model, quantized, activations),
       /is a batch normalisation: fold it .* first \(foldBatchNorms\)/,
@@ -626,7 +626,7 @@ describe("nn: networks that people have", () => {
     for (const [name, make] of Object.entries(run)) {
       const model = make();
       const data = { inputs: [{ shape: [8, 8, 2], values: pixels }], count };
-      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
       const activations = await calibrateActivations(model, data);
       const network = integerNetworkOf(model, quantized, activations);
       const whole = runInteger(network, pixels, count, 2);
@@ -649,7 +649,7 @@ describe("nn: networks that people have", () => {
       count,
     });
     assert.ok(activations.layers.map, "an output that is read on lies on a grid");
-    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
     const network = integerNetworkOf(model, quantized, activations);
     const inputs = [{ shape: [8, 8, 2], values: pixels }];
     const targets = [
@@ -676,6 +676,100 @@ describe("nn: networks that people have", () => {
       () => evaluateInteger(network, { inputs, targets: targets.slice(0, 1), count }),
       /targets for 3 outputs .* got 1 and 1/,
     );
+  });
+
+  it("several inputs, averages, global maxima, reshape and noise run in integers, bit for bit as simulated", async () => {
+    const count = 24;
+    const random = seeded(7);
+    const numbers = (size: number, low: number, high: number) =>
+      Float32Array.from({ length: count * size }, () => low + (high - low) * random());
+    const [picture, other, row] = [numbers(128, 0, 1), numbers(128, -3, 1), numbers(5, -20, 5)];
+    const input = (name: string, shape: number[]) => tf.input({ name, shape });
+    const conv = (filters: number) => layers.conv2d({ filters, kernelSize: 3, padding: "same" });
+    const run: Record<string, [model: () => tf.LayersModel, inputs: Float32Array[]]> = {
+      "two pictures and a row, averaged and joined": [
+        () => {
+          const [a, b, c] = [input("a", [8, 8, 2]), input("b", [8, 8, 2]), input("c", [5])];
+          const mean = apply(layers.average(), apply(conv(3), a), apply(conv(3), b), apply(conv(3), b));
+          const noisy = apply(layers.gaussianNoise({ stddev: 1 }), apply(layers.reLU({}), mean));
+          const peaks = apply(layers.globalMaxPooling2d({}), noisy);
+          const all = apply(layers.concatenate(), peaks, apply(layers.dense({ units: 4 }), c));
+          return tf.model({ inputs: [a, b, c], outputs: apply(layers.dense({ units: 3 }), all) });
+        },
+        [picture, other, row],
+      ],
+      "one tower for both, and a sum of inputs": [
+        () => {
+          const [a, b] = [input("a", [8, 8, 2]), input("b", [8, 8, 2])];
+          const tower = tf.sequential({
+            layers: [
+              layers.conv2d({
+                filters: 4,
+                kernelSize: 3,
+                strides: 2,
+                activation: "relu",
+                inputShape: [8, 8, 2],
+              }),
+              layers.reshape({ targetShape: [36] }),
+              layers.dense({ units: 6 }),
+            ],
+          });
+          const [left, right] = [a, b].map((x) => tower.apply(x) as tf.SymbolicTensor);
+          const sum = apply(layers.add(), a, b);
+          const pooled = apply(layers.globalAveragePooling2d({}), sum);
+          const seen = apply(layers.concatenate(), left, right, pooled);
+          return tf.model({ inputs: [a, b], outputs: [apply(layers.dense({ units: 2 }), seen), sum] });
+        },
+        [picture, other],
+      ],
+    };
+    for (const [name, [make, values]] of Object.entries(run)) {
+      const model = randomise(make());
+      const shapes = model.inputs.map(({ shape }) => shape.slice(1) as number[]);
+      const data = { inputs: values.map((all, i) => ({ shape: shapes[i], values: all })), count };
+      const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
+      const activations = await calibrateActivations(model, data);
+      const network = integerNetworkOf(model, quantized, activations);
+      assert.deepEqual(
+        [network.input, ...network.others!.map(({ grid }) => grid)].map(({ scale }) => scale),
+        model.inputs.map((tensor) => {
+          const grid = activations.inputs![tensor.sourceLayer.name];
+          return grid.kind === "fixed" && grid.scale;
+        }),
+      );
+      const whole = runInteger(network, values, count, 2);
+      assert.deepEqual(whole, simulateInteger(network, values, count), name);
+      const forward = quantizedForward(model, { activations });
+      const floats = tf.tidy(() =>
+        [forward(values.map((all, i) => tf.tensor(all, [count, ...shapes[i]])))]
+          .flat()
+          .map((tensor) => tensor.dataSync()),
+      );
+      for (const [i, output] of whole.outputs.entries()) {
+        assert.deepEqual(output.shape, model.outputs[i].shape.slice(1), name);
+        const [far, range] = [apart(output.values, floats[i]), Math.max(...floats[i].map(Math.abs))];
+        assert.ok(far < 0.03 * range, `${name}, output ${i}: ${far} of ${range}`);
+      }
+      const targets = model.outputs.map((tensor) => {
+        const shape = tensor.shape.slice(1) as number[];
+        return { shape, values: new Float32Array(count * shape.reduce((a, b) => a * b)) };
+      });
+      assert.equal(evaluateInteger(network, { ...data, targets }, { batchSize: 7 }).count, count, name);
+      assert.throws(() => runInteger(network, values[0], count), /inputs must have [23] elements, got 1/);
+      assert.throws(
+        () => runInteger(network, [values[0], ...values.slice(1).map((v) => v.subarray(1))], count),
+        /inputs\[1\] must have 3072 elements, got 3071/,
+      );
+      assert.throws(
+        () => evaluateInteger(network, { inputs: data.inputs.slice(0, 1), targets, count }),
+        /samples must have [23] inputs and targets .* got 1 and/,
+      );
+      const { c: _, b: __, ...few } = activations.inputs!;
+      assert.throws(
+        () => integerNetworkOf(model, quantized, { ...activations, inputs: few }),
+        /the input b must have quantized activations of at most 8 bits/,
+      );
+    }
   });
 
   it("two networks are compared without labels, and layer by layer", async () => {

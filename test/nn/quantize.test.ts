@@ -40,7 +40,11 @@ describe("nn/quantize: §3.2 applied to models", () => {
     const losses: number[] = [];
     for (const bits of [8, 4, 2]) {
       setWeights(model, original);
-      const { quantized, errors, bytes } = quantizeWeights(model, { bits, range: "mse" });
+      const { quantized, errors, bytes } = quantizeWeights(model, {
+        bits,
+        range: "mse",
+        keepFloat: { below: 0 },
+      });
       assert.deepEqual(weightsOf(model).fc2, dequantize(quantized.fc2));
       assert.equal(bytes, (235200 * bits + 30000 * bits + 1000 * bits) / 8 + 4 * 410);
       assert.ok(errors.fc1.sqnr > 3 * bits);
@@ -54,11 +58,42 @@ describe("nn/quantize: §3.2 applied to models", () => {
     const mixed = quantizeWeights(model, { bits: 8, perChannel: false, layers: { fc1: { bits: 3 } } });
     assert.equal(mixed.quantized.fc1.bits, 3);
     assert.equal(mixed.quantized.fc1.scale.length, 1);
-    assert.equal(mixed.quantized.fc3.bits, 8);
+    assert.equal(mixed.quantized.fc2.bits, 8);
     assert.throws(
       () => quantizeWeights(model, { bits: 8, layers: { fc9: {} } }),
       /layer must be one of "fc1", "fc2", "fc3", got "fc9"/,
     );
+    model.dispose();
+  });
+
+  it("keeps kernels of fewer than 1,024 weights as floats at 8 bits, as TFLite does, unless they are named", async () => {
+    const model = await loadPretrained("lenet-300-100");
+    const original = weightsOf(model);
+    const given = (options: Parameters<typeof quantizeWeights>[1]) => {
+      setWeights(model, original);
+      const { quantized, kept, bytes } = quantizeWeights(model, options);
+      return { codes: Object.keys(quantized), kept, bytes };
+    };
+    const scales = 4 * 400;
+    assert.deepEqual(given({ bits: 8 }), {
+      codes: ["fc1", "fc2"],
+      kept: ["fc3"],
+      bytes: 265200 + scales + 4000,
+    });
+    assert.deepEqual(weightsOf(model).fc3, original.fc3);
+    const all = ["fc1", "fc2", "fc3"];
+    assert.deepEqual(given({ bits: 8, layers: { fc3: {} } }).codes, all);
+    assert.deepEqual(given({ bits: 8, keepFloat: { below: 1000 } }).codes, all);
+    assert.deepEqual(given({ bits: 8, keepFloat: { layers: ["fc1"] } }).codes, ["fc2"]);
+    for (const bits of [4, 7, 16]) assert.deepEqual(given({ bits }).codes, all, `${bits} bits`);
+    // What is simulated, and what training through it leaves, is the same choice.
+    setWeights(model, original);
+    const forward = quantizedForward(model, { weights: { bits: 8 } });
+    const simulated = await predict(model, firstOf(test, 50), { forward });
+    quantizeWeights(model, { bits: 8 });
+    assert.deepEqual(simulated.logits, (await predict(model, firstOf(test, 50))).logits);
+    const tuned = await trainQuantized(model, firstOf(train, 64), { weights: { bits: 8 } }, { epochs: 1 });
+    assert.deepEqual(tuned.kept, ["fc3"]);
     model.dispose();
   });
 
@@ -75,7 +110,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
       weightsOf(model)[name].map((w, i) => w * 10 ** (Math.floor(i / inner) % channels));
     setWeights(model, { dw: scaled("dw", 1, 6), up: scaled("up", 6, 4) });
     const before = weightsOf(model);
-    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
     const after = weightsOf(model);
     for (const [name, inner, channels] of [
       ["dw", 1, 6],
@@ -259,7 +294,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
       const part = firstOf(test, name === "lenet-5" ? 300 : 1000);
       const { accuracy } = await evaluate(model, part);
       const activations = await calibrateActivations(model, firstOf(train, 200), { bits: 8 });
-      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
       const network = integerNetworkOf(model, quantized, activations);
       const few = firstOf(part, name === "lenet-5" ? 12 : 100);
       const ran = runInteger(network, floats(few), few.count);
@@ -305,7 +340,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
       { bits: 5, method: "mse" },
     ] as const) {
       const activations = await calibrateActivations(model, firstOf(train, 50), options);
-      const { quantized } = quantizeWeights(model, { bits: 8 });
+      const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
       const network = integerNetworkOf(model, quantized, activations);
       const ran = runInteger(network, floats(few), few.count);
       assert.deepEqual(ran, simulateInteger(network, floats(few), few.count));
@@ -352,7 +387,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
       ],
     });
     const activations = await calibrateActivations(model, firstOf(train, 20));
-    const { quantized } = quantizeWeights(model, { bits: 8 });
+    const { quantized } = quantizeWeights(model, { bits: 8, keepFloat: { below: 0 } });
     assert.throws(
       () => integerNetworkOf(model, quantized, activations),
       /a must have activation linear or relu to run in integers, got tanh/,

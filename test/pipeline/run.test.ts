@@ -85,8 +85,21 @@ describe("2.3 pipeline: recipes", () => {
     for (const one of [pruned, quantized, tuned]) one.model.dispose();
   });
 
-  it("kernels of few weights stay floats where that is asked", async () => {
-    const result = await runRecipe(model, data, [{ technique: "quantize", bits: 8, keepFloatBelow: 1024 }]);
+  it("kernels of few weights stay floats at 8 bits, and where that is asked", async () => {
+    const codes = async (step: Omit<Recipe[number] & { technique: "quantize" }, "technique">) => {
+      const result = await runRecipe(model, data, [{ technique: "quantize", ...step }]);
+      const loaded = await result.load();
+      loaded.model.dispose();
+      return Object.keys(loaded.compression.quantized);
+    };
+    const all = ["fc1", "fc2", "fc3"];
+    assert.deepEqual(await codes({ bits: 8, keepFloatBelow: 0 }), all);
+    assert.deepEqual(await codes({ bits: 8, activations: 8 }), all);
+    assert.deepEqual(await codes({ bits: 8, layers: ["fc3"] }), ["fc3"]);
+    assert.deepEqual(await codes({ bits: { fc3: 8 } }), ["fc3"]);
+    assert.deepEqual(await codes({ bits: 4 }), all);
+    assert.deepEqual(await codes({ bits: 4, keepFloatBelow: 1024 }), ["fc1", "fc2"]);
+    const result = await runRecipe(model, data, [{ technique: "quantize", bits: 8 }]);
     const loaded = await result.load();
     // The third has 1,000.
     assert.deepEqual(Object.keys(loaded.compression.quantized), ["fc1", "fc2"]);

@@ -164,7 +164,7 @@ describe("§4 networks that run from storage", function () {
       { bits: 9 },
     ]) {
       const copy = modelOf(graphOf(model));
-      const { quantized } = quantizeWeights(copy, options);
+      const { quantized } = quantizeWeights(copy, { ...options, keepFloat: { below: 0 } });
       const stored = storedOf(copy, { quantized });
       close(stored.run(inputs, 4), dense(copy, inputs, 4), JSON.stringify(options), 1e-4);
       assert.ok(stored.layers.every(({ form }) => form.endsWith("codes")));
@@ -206,7 +206,7 @@ describe("§4 networks that run from storage", function () {
     const stored = storedOf(model);
     assert.ok(stored.layers.every(({ form }) => form === "sparse floats"));
     close(stored.run(inputs, 2), dense(model, inputs, 2), "sparse");
-    const { quantized } = quantizeWeights(model, { bits: 8, group: 3 });
+    const { quantized } = quantizeWeights(model, { bits: 8, group: 3, keepFloat: { below: 0 } });
     close(
       storedOf(model, { quantized }).run(inputs, 2),
       dense(model, inputs, 2),

@@ -1,7 +1,7 @@
 // The recipes that `slimlab compress` tries, cheapest first: bits alike for all layers; pruned as well; with training where
 // there are images enough; and last, bits layer by layer, for what is asked.
-import { fewWeights } from "../../formats/index.ts";
 import type { Recipe } from "../../pipeline/index.ts";
+import { fewWeights } from "../../quantization/index.ts";
 import { examplesToRoundOn } from "../eight-bits.ts";
 
 /** What is known of the work before it begins. */
@@ -46,12 +46,12 @@ const smallShare = 1 / 50;
  * @param bits of the other kernels
  * @param kept share of their weights that is not pruned
  */
-function smallStay({ kernels, integers }: Situation, bits: number, kept = 1): { keepFloatBelow?: number } {
+function smallStay({ kernels, integers }: Situation, bits: number, kept = 1) {
   const sum = (sizes: readonly number[]) => sizes.reduce((all, size) => all + size, 0);
   const small = sum(kernels.filter((size) => size < fewWeights));
   const added = (32 - bits) * small;
   const isWorth = small > 0 && added <= smallShare * bits * kept * (sum(kernels) - small);
-  return isWorth && !integers ? { keepFloatBelow: fewWeights } : {};
+  return { keepFloatBelow: isWorth && !integers ? fewWeights : 0 };
 }
 
 /** 8 bits for all kernels, each rounded as disturbs the network least: in integers that decides how much is lost. */

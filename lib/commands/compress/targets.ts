@@ -4,7 +4,6 @@ import type { Samples } from "../../datasets/index.ts";
 import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
-  fewWeights,
   fuseActivations,
   layersWithGrids,
   type OnnxOptions,
@@ -22,7 +21,7 @@ import {
   weightsOf,
 } from "../../nn/index.ts";
 import { writeFileAtomic } from "../../platform/node.ts";
-import { type Quantized, quantize } from "../../quantization/index.ts";
+import { fewWeights, type Quantized, quantize } from "../../quantization/index.ts";
 import { elements } from "../../util/shape.ts";
 import { tensorsOf } from "../convert.ts";
 import { bytesOnDisk } from "../files.ts";

@@ -2,12 +2,11 @@
 // any size. Every operator stays; a product with a constant matrix becomes MatMulNBits, or reads its matrix through
 // DequantizeLinear with blocks. Constants are read one after the other, so memory holds one.
 import { type OpenFile, openFile, removeFile, writePartsAtomic } from "#platform";
-import { dequantize, type Quantized, quantize } from "../../quantization/index.ts";
+import { dequantize, fewWeights, type Quantized, quantize } from "../../quantization/index.ts";
 import { checkInteger, checkOneOf } from "../../util/check.ts";
 import { fromBfloats, fromHalves, toHalves } from "../../util/half.ts";
 import { elements } from "../../util/shape.ts";
 import { transposed } from "../../util/transpose.ts";
-import { fewWeights } from "../network.ts";
 import { ProtoWriter } from "../protobuf.ts";
 import { dequantizeBlocks, dequantizeChannels, gatherBlocks, matMulNBits } from "./blocks.ts";
 import { nodeMessage, type OnnxNode, type OnnxTensor, tensorMessage } from "./model.ts";

@@ -23,7 +23,7 @@ export interface QuantizeAutomatically extends Common {
   activations?: number;
   /** How many training images it looks at; default 500. */
   images?: number;
-  /** Kernels of fewer weights stay floats: they cost little, and often much accuracy. TFLite leaves those below 1,024. */
+  /** Kernels of fewer weights stay floats, as TFLite leaves those below 1,024; default 0, for what they cost is measured. */
   keepFloatBelow?: number;
 }
 
@@ -39,7 +39,7 @@ export const quantizeAutomatically: Technique<QuantizeAutomatically> = {
     biasCorrection: oneOf(...attempts),
     activations: whole(1, 16),
     images: whole(1),
-    keepFloatBelow: whole(1),
+    keepFloatBelow: whole(0),
   },
   async run(state, step, { data, progress, signal }) {
     const {

@@ -3,6 +3,7 @@
 import { calibrateActivations, shapesOf, weightsOf } from "../../nn/index.ts";
 import type { PerLayer } from "../../pruning/index.ts";
 import {
+  floatBelow,
   quantize as quantizeArray,
   type RangeMethod,
   type Rounding,
@@ -43,7 +44,10 @@ export interface Quantize extends Common {
   /** How many training images activations are calibrated on; default 500. */
   images?: number;
   layers?: readonly string[];
-  /** Kernels of fewer weights stay floats: they cost little, and often much accuracy. TFLite leaves those below 1,024. */
+  /**
+   * Kernels of fewer weights stay floats: they cost little, and often much accuracy. By default 1,024, as TFLite does, where
+   * `bits` is 8 for all layers and activations stay floats; else 0.
+   */
   keepFloatBelow?: number;
 }
 
@@ -62,7 +66,7 @@ export const quantize: Technique<Quantize> = {
     activations: whole(1, 16),
     images: whole(1),
     layers: layerNames,
-    keepFloatBelow: whole(1),
+    keepFloatBelow: whole(0),
   },
   async run(state, step, context) {
     const {
@@ -80,7 +84,9 @@ export const quantize: Technique<Quantize> = {
     const { masks, quantized, clustered } = state.compression;
     const shapes = shapesOf(state.model);
     const asked = layersOf(state.model, step.layers ?? namedIn(bits));
-    const layers = asked.filter((name) => elements(shapes[name]) >= (step.keepFloatBelow ?? 0));
+    const alike = step.layers === undefined && typeof bits === "number" && activations === undefined;
+    const below = step.keepFloatBelow ?? (alike ? floatBelow(bits) : 0);
+    const layers = asked.filter((name) => elements(shapes[name]) >= below);
     const kept = asked.length - layers.length;
     const axes = axesOf(state.model);
     const weights = weightsOf(state.model);
