@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tf, useBackend } from "slimlab/nn";
+import { availableBackends, cloneModel, tf, useBackend } from "slimlab/nn";
 import { adamStepOnHost, FastAdam } from "../../lib/nn/kernels/adam.ts";
 
 // Every kernel of ours against the JavaScript backend's, which is written from the definition, loop by loop.
@@ -138,6 +138,23 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
       await same(compute, JSON.stringify(settings));
       assert.deepEqual((await on("wasm", compute)).shape, shape);
       assert.deepEqual(make().computeOutputShape([1, 8, 8, 2]), shape);
+      // With channels first, the same in another order.
+      const [, height, width, channels] = shape;
+      const first = () => {
+        const layer = tf.layers.depthwiseConv2d({
+          depthMultiplier: 2,
+          ...settings,
+          dataFormat: "channelsFirst",
+        } as never);
+        const x = random([1, 8, 8, 2], 1).transpose([0, 3, 1, 2]);
+        layer.build(x.shape);
+        layer.setWeights(layer.weights.map((weight, i) => random(weight.shape as number[], i + 2)));
+        assert.deepEqual(layer.computeOutputShape(x.shape), [1, channels, height, width]);
+        return tf.transpose(layer.apply(x) as tf.Tensor, [0, 2, 3, 1]);
+      };
+      const [here, there] = [await on("wasm", first), await on("wasm", compute)];
+      assert.deepEqual(here.shape, shape);
+      for (const [i, value] of here.values.entries()) assert.ok(Math.abs(value - there.values[i]) < 1e-5);
       const { strides, padding, dilationRate } = {
         strides: 1,
         padding: "valid",
@@ -203,6 +220,85 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
       }
   });
 
+  it("average pooling and maxima of volumes: gradients are what the forward pass does, beyond the edge too, on every backend", async () => {
+    const backends = await availableBackends();
+    assert.ok(backends.includes("wasm") && backends.includes("cpu"));
+    const windows: [shape: number[], size: number[], strides: number[]][] = [
+      [
+        [2, 8, 1, 3],
+        [4, 1],
+        [1, 1],
+      ],
+      [
+        [2, 2, 5, 2],
+        [2, 3],
+        [2, 3],
+      ],
+      [
+        [1, 7, 6, 3],
+        [3, 3],
+        [2, 2],
+      ],
+      [
+        [1, 3, 2, 2],
+        [5, 4],
+        [1, 2],
+      ],
+      [
+        [1, 4, 4, 1],
+        [2, 2],
+        [2, 2],
+      ],
+      [
+        [1, 2, 1, 3, 1],
+        [1, 5, 2],
+        [2, 2, 1],
+      ],
+      [
+        [1, 7, 1, 3, 2],
+        [3, 5, 2],
+        [3, 3, 1],
+      ],
+      [
+        [1, 3, 4, 5, 2],
+        [2, 3, 3],
+        [1, 2, 2],
+      ],
+    ];
+    for (const backend of backends) {
+      await useBackend(backend);
+      for (const [shape, size, strides] of windows)
+        for (const pad of ["same", "valid"] as const)
+          for (const type of ["avg", "max"] as const) {
+            if (pad === "valid" && size.some((length, i) => length > shape[i + 1])) continue;
+            const name = `${type}Pool${shape.length === 5 ? "3d" : ""}` as "avgPool3d";
+            const pooled = (x: tf.Tensor) =>
+              tf[name](x as tf.Tensor5D, size as [number, number, number], strides as never, pad);
+            tf.tidy(() => {
+              // All far apart, so that a small step changes no maximum.
+              const count = shape.reduce((a, b) => a * b);
+              const values = Float32Array.from({ length: count }, (_, i) => ((i * 37) % 101) / 8);
+              const x = tf.tensor(values, shape);
+              const dy = random(pooled(x).shape, 2);
+              const dx = tf
+                .grad((at) => tf.mul(pooled(at), dy))(x)
+                .dataSync();
+              for (let i = 0; i < count; i++) {
+                const [above, below] = [1, -1].map((sign) => {
+                  const moved = Float32Array.from(values, (value, j) => value + (i === j ? sign / 32 : 0));
+                  return pooled(tf.tensor(moved, shape));
+                });
+                const exact = 16 * tf.sum(tf.mul(tf.sub(above, below), dy)).dataSync()[0];
+                assert.ok(
+                  Math.abs(dx[i] - exact) < 1e-4,
+                  `${backend}, ${name}, ${shape}, ${size} by ${strides}, ${pad}: ${dx[i]} and ${exact} at ${i}`,
+                );
+              }
+            });
+          }
+    }
+  });
+
   it("resizing: a gradient is the transpose of what the forward pass does, on both backends", async () => {
     for (const backend of ["cpu", "wasm"] as const) {
       await useBackend(backend);
@@ -253,6 +349,44 @@ describe("nn/kernels: what the WASM backend lacks, against the JavaScript backen
               }
             });
           }
+    }
+  });
+
+  it("the resizing layer resizes, and a depthwise layer keeps its constraint and its regularizer when it is copied", async () => {
+    for (const backend of ["cpu", "wasm"] as const) {
+      await useBackend(backend);
+      const resizing = tf.sequential({
+        layers: [
+          tf.layers.resizing({ height: 5, width: 2, interpolation: "nearest", inputShape: [3, 4, 2] }),
+        ],
+      });
+      const x = random([2, 3, 4, 2], 1) as tf.Tensor4D;
+      assert.deepEqual(
+        (resizing.predict(x) as tf.Tensor).arraySync(),
+        tf.image.resizeNearestNeighbor(x, [5, 2], true).arraySync(),
+      );
+      resizing.dispose();
+    }
+    for (const [settings, constraint] of [
+      [{ depthwiseRegularizer: tf.regularizers.l2({ l2: 0.1 }) }, null],
+      [{ depthwiseConstraint: tf.constraints.nonNeg() }, "NonNeg"],
+    ] as const) {
+      const model = tf.sequential({
+        layers: [tf.layers.depthwiseConv2d({ kernelSize: 2, inputShape: [4, 4, 2], ...settings })],
+      });
+      model.setWeights(model.getWeights().map((weight) => weight.abs()));
+      const copy = cloneModel(model);
+      const config = copy.layers[0].getConfig();
+      assert.equal(
+        (config.depthwiseConstraint as { className?: string } | null)?.className ?? null,
+        constraint,
+      );
+      assert.deepEqual(config, { ...model.layers[0].getConfig() });
+      const x = random([1, 4, 4, 2], 1);
+      assert.deepEqual(
+        (copy.predict(x) as tf.Tensor).arraySync(),
+        (model.predict(x) as tf.Tensor).arraySync(),
+      );
     }
   });
 

@@ -360,7 +360,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
       for (const bits of [8, 1]) {
         const model = await loadPretrained("lenet-300-100");
         const activations = await calibrateActivations(model, firstOf(train, 200), { kind });
-        const { quantized } = quantizeWeights(model, { bits, range: "mse" });
+        const { quantized } = quantizeWeights(model, { bits, range: "mse", keepFloat: { below: 0 } });
         const network = integerNetworkOf(model, quantized, activations);
         const [, second] = network.steps;
         assert.equal(second.kind === "dense" && second.signs !== undefined, kind === "binary" && bits === 1);

@@ -10,7 +10,13 @@ import { maxPoolGrad } from "./pool.ts";
 import { type Access, bilinearGrad, nearestGrad } from "./resize.ts";
 import { paddingKernels, withPlainPadding } from "./same-padding.ts";
 import { unsortedSegmentSum } from "./segment.ts";
-import { conv3DBackpropFilter, conv3DBackpropInput, maxPool3D, maxPool3DGrad } from "./volume.ts";
+import {
+  averagePoolGrad,
+  conv3DBackpropFilter,
+  conv3DBackpropInput,
+  maxPool3D,
+  maxPool3DGrad,
+} from "./volume.ts";
 
 let registered = false;
 
@@ -27,8 +33,7 @@ export function registerWasmKernels(): void {
     Conv2DBackpropFilter: conv2DBackpropFilter,
     DepthwiseConv2dNativeBackpropFilter: depthwiseBackpropFilter,
     DepthwiseConv2dNativeBackpropInput: depthwiseBackpropInput,
-    ResizeBilinearGrad: ({ inputs, attrs, backend }: ResizeCall) =>
-      bilinearGrad(inputs, attrs, onHeap(backend)),
+    ResizeBilinearGrad: onHeap(bilinearGrad),
     UnsortedSegmentSum: unsortedSegmentSum,
   };
   const faster = {
@@ -43,9 +48,10 @@ export function registerWasmKernels(): void {
     Conv3DBackpropFilterV2: conv3DBackpropFilter,
     Conv3DBackpropInputV2: conv3DBackpropInput,
     MaxPool3D: maxPool3D,
-    MaxPool3DGrad: maxPool3DGrad,
-    ResizeNearestNeighborGrad: ({ inputs, attrs, backend }: ResizeCall) =>
-      nearestGrad(inputs, attrs, onHeap(backend)),
+    AvgPoolGrad: onHeap(averagePoolGrad),
+    AvgPool3DGrad: onHeap(averagePoolGrad),
+    MaxPool3DGrad: onHeap(maxPool3DGrad),
+    ResizeNearestNeighborGrad: onHeap(nearestGrad),
   };
   for (const [kernelName, kernelFunc] of Object.entries({ ...missing, ...faster, ...mended })) {
     const theirs = tf.getKernel(kernelName, "wasm");
@@ -63,16 +69,24 @@ export function registerWasmKernels(): void {
   }
 }
 
-type ResizeCall = KernelCall<{ alignCorners: boolean; halfPixelCenters?: boolean }>;
+/** A gradient that is wrong on more than one backend, and is written for any. */
+type Mended<Attributes> = (
+  inputs: Record<string, tf.TensorInfo>,
+  attrs: Attributes,
+  access: Access,
+) => tf.TensorInfo;
 
-const onHeap = (backend: ResizeCall["backend"]): Access => ({
-  read: (info) => floats(backend, info),
-  make: (shape, values) => {
-    const out = backend.makeOutput(shape, "float32");
-    floats(backend, out).set(values);
-    return out;
-  },
-});
+const onHeap =
+  <Attributes>(gradient: Mended<Attributes>) =>
+  ({ inputs, attrs, backend }: KernelCall<Attributes>): tf.TensorInfo =>
+    gradient(inputs, attrs, {
+      read: (info) => floats(backend, info),
+      make: (shape, values) => {
+        const out = backend.makeOutput(shape, "float32");
+        floats(backend, out).set(values);
+        return out;
+      },
+    });
 
 /** Registers what the native backend does faster outside of TensorFlow, once. */
 export function registerNativeKernels(): void {
@@ -90,7 +104,13 @@ let cpuMended = false;
 export function registerCpuKernels(): void {
   if (cpuMended) return;
   cpuMended = true;
-  const mended = { ResizeNearestNeighborGrad: nearestGrad, ResizeBilinearGrad: bilinearGrad };
+  const mended = {
+    AvgPoolGrad: averagePoolGrad,
+    AvgPool3DGrad: averagePoolGrad,
+    MaxPool3DGrad: maxPool3DGrad,
+    ResizeNearestNeighborGrad: nearestGrad,
+    ResizeBilinearGrad: bilinearGrad,
+  } as Record<string, Mended<unknown>>;
   for (const [kernelName, gradient] of Object.entries(mended)) {
     if (tf.getKernel(kernelName, "cpu")) tf.unregisterKernel(kernelName, "cpu");
     const kernelFunc = ({ inputs, backend, attrs }: CpuCall) =>
@@ -108,7 +128,7 @@ export function registerCpuKernels(): void {
 
 interface CpuCall {
   inputs: Record<string, tf.TensorInfo>;
-  attrs: { alignCorners: boolean; halfPixelCenters?: boolean };
+  attrs: unknown;
   backend: {
     data: { get(id: object): { values: Float32Array } };
     makeTensorInfo(shape: number[], dtype: "float32", values: Float32Array): tf.TensorInfo;

@@ -1,13 +1,21 @@
-// Convolutions' gradients and max pooling of volumes. The WASM backend's own are wrong (seen in 4.22 against numeric
-// gradients and the JavaScript backend), so these plain loops take their place: channels innermost, where memory is
+// Convolutions' gradients and max pooling of volumes, and the gradients of average pooling. The backends' own are wrong
+// (seen in 4.22 against numeric gradients), so these plain loops take their place: channels innermost, where memory is
 // contiguous.
 
 import { elements } from "../../util/shape.ts";
 import { tf } from "../tf.ts";
 import { floats, type KernelCall } from "./heap.ts";
+import type { Access } from "./resize.ts";
 
 type Shape5 = [number, number, number, number, number];
 type Three = [number, number, number] | number;
+type Shape4 = [number, number, number, number];
+interface FlatPoolAttributes {
+  filterSize: [number, number] | number;
+  strides: [number, number] | number;
+  pad: "valid" | "same" | number | tf.backend_util.ExplicitPadding;
+  dimRoundingMode?: "floor" | "round" | "ceil";
+}
 interface ConvAttributes {
   strides: Three;
   pad: "valid" | "same";
@@ -73,11 +81,17 @@ export function maxPool3D(call: KernelCall<PoolAttributes>): tf.TensorInfo {
   return made(call, outShape, out);
 }
 
-/** Each window's gradient goes to its largest value; of equals to the last one, as on the JavaScript backend. */
-export function maxPool3DGrad(call: KernelCall<PoolAttributes>): tf.TensorInfo {
-  const { inputs, backend, attrs } = call;
-  const [x, dy] = [floats(backend, inputs.input), floats(backend, inputs.dy)];
-  const info = poolInfo(inputs.input.shape as Shape5, attrs);
+/**
+ * Each window's gradient goes to its largest value; of equals to the last one, as on the JavaScript backend, whose own goes
+ * astray where windows reach beyond the edge.
+ */
+export function maxPool3DGrad(
+  { input, dy }: Record<string, tf.TensorInfo>,
+  attrs: PoolAttributes,
+  { read, make }: Access,
+): tf.TensorInfo {
+  const [x, given] = [read(input), read(dy)];
+  const info = poolInfo(input.shape as Shape5, attrs);
   const { inChannels: channels, outShape, inShape } = info;
   const size = elements(outShape);
   const best = new Float32Array(size).fill(Number.NEGATIVE_INFINITY);
@@ -90,8 +104,33 @@ export function maxPool3DGrad(call: KernelCall<PoolAttributes>): tf.TensorInfo {
       }
   });
   const dx = new Float32Array(elements(inShape));
-  for (let o = 0; o < size; o++) dx[place[o]] += dy[o];
-  return made(call, inShape, dx);
+  for (let o = 0; o < size; o++) dx[place[o]] += given[o];
+  return make(inShape, dx);
+}
+
+/**
+ * The gradient of average pooling of pictures and volumes: each window's in equal shares to the values that it averages. The
+ * backends' own take shares of the whole window, also where part of it lies beyond the edge and is no part of the mean.
+ */
+export function averagePoolGrad(
+  { input, dy }: Record<string, tf.TensorInfo>,
+  attrs: PoolAttributes | FlatPoolAttributes,
+  { read, make }: Access,
+): tf.TensorInfo {
+  const info =
+    input.shape.length === 4
+      ? asVolume(input.shape as Shape4, attrs as FlatPoolAttributes)
+      : poolInfo(input.shape as Shape5, attrs as PoolAttributes);
+  const channels = info.inChannels;
+  const given = read(dy);
+  const counts = new Int32Array(elements(dy.shape) / channels);
+  eachTap(info, (_, output) => counts[output]++);
+  const dx = new Float32Array(elements(input.shape));
+  eachTap(info, (place, output) => {
+    for (let c = 0, i = place * channels, o = output * channels; c < channels; c++, i++, o++)
+      dx[i] += given[o] / counts[output];
+  });
+  return make(input.shape, dx);
 }
 
 function made({ backend }: KernelCall<unknown>, shape: number[], values: ArrayLike<number>): tf.TensorInfo {
@@ -106,11 +145,21 @@ const convInfo = (input: Shape5, filter: Shape5, { strides, pad }: ConvAttribute
 const poolInfo = (input: Shape5, { filterSize, strides, pad, dimRoundingMode }: PoolAttributes) =>
   tf.backend_util.computePool3DInfo(input, filterSize, strides, 1, pad, dimRoundingMode);
 
+/** Windows of pictures as those of volumes that are one deep. */
+function asVolume(input: Shape4, { filterSize, strides, pad, dimRoundingMode }: FlatPoolAttributes): Windows {
+  const flat = tf.backend_util.computePool2DInfo(input, filterSize, strides, 1, pad, dimRoundingMode);
+  const deep = { inDepth: 1, outDepth: 1, filterDepth: 1, strideDepth: 1 };
+  return { ...flat, ...deep, padInfo: { ...flat.padInfo, front: 0 } };
+}
+
+/** What `eachTap` goes by. */
+type Windows = Pick<
+  tf.backend_util.Conv3DInfo,
+  `${"in" | "out" | "filter" | "stride"}${"Depth" | "Height" | "Width"}` | "batchSize" | "inChannels"
+> & { padInfo: { front: number; top: number; left: number } };
+
 /** Calls `visit` with an input place, an output place and the tap between them, for all that lie inside. */
-function eachTap(
-  info: tf.backend_util.Conv3DInfo,
-  visit: (input: number, output: number, tap: number) => void,
-): void {
+function eachTap(info: Windows, visit: (input: number, output: number, tap: number) => void): void {
   const { batchSize, inDepth, inHeight, inWidth, outDepth, outHeight, outWidth } = info;
   const { filterDepth, filterHeight, filterWidth, strideDepth, strideHeight, strideWidth } = info;
   const { front, top, left } = info.padInfo;
