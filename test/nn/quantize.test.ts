@@ -136,7 +136,7 @@ describe("nn/quantize: §3.2 applied to models", () => {
       ],
     });
     setWeights(head, { dw: weightsOf(head).dw.map((w, i) => w * 10 ** (i % 6)) });
-    const forward = quantizedForward(head, { weights: { bits: 8 } });
+    const forward = quantizedForward(head, { weights: { bits: 8, keepFloat: { below: 0 } } });
     const kernel = head.trainableWeights[0].read() as tf.Variable;
     const gradient = tf.variableGrads(() => forward(tf.ones([1, 6, 6, 3])).sum(), [kernel]).grads[
       kernel.name

@@ -236,7 +236,7 @@ describe("any task: values, labels, tokens, several inputs and outputs", () => {
     // Tokens are no amounts.
     assert.deepEqual(Object.keys(activations.inputs!), ["features"]);
     assert.equal(activations.input, undefined);
-    const forward = quantizedForward(model, { weights: { bits: 8 }, activations });
+    const forward = quantizedForward(model, { weights: { bits: 8, keepFloat: { below: 0 } }, activations });
     const simulated = await compareModels(model, model, samples, { forward });
     assert.equal(simulated.outputs!.length, 3);
     assert.ok(simulated.divergence > 0 && simulated.divergence < 0.05, `${simulated.divergence}`);
