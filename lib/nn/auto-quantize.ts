@@ -301,7 +301,9 @@ async function tryEqualization(
 ): Promise<EqualizedPair[]> {
   const [weights, biases] = [weightsOf(model), biasesOf(model)];
   const bits = Math.max(2, width);
-  const forward = quantizedForward(model, { weights: { bits, perChannel: false, range: "mse" } });
+  const forward = quantizedForward(model, {
+    weights: { bits, perChannel: false, range: "mse", keepFloat: { below: 0 } },
+  });
   const feed = feedOf(model, held);
   const reference = await rawOutputs(model, feed, options);
   const divergenceNow = async () =>
