@@ -517,6 +517,22 @@ describe("nn: networks that people have", () => {
     assert.equal(bytes, 4 * 9 * 2 * 6 + rows.reduce((sum, row) => sum + row.bytes, 0));
     assert.ok(bytes <= 1500, `${bytes}`);
     const before = weightsOf(model);
+    // Training through the grids leaves them floats, too.
+    const tuned = await autoQuantize(
+      model,
+      split,
+      { bytes: 1500 },
+      {
+        bits: [4, 8],
+        keepFloat: { layers: [first] },
+        gptq: "never",
+        fineTune: { data: split, options: { epochs: 1 } },
+      },
+    );
+    assert.ok(
+      !Object.hasOwn(tuned.quantized, first) && tuned.rows.every(({ layer }) => tuned.quantized[layer]),
+    );
+    setWeights(model, before);
     const abort = new AbortController();
     const work = autoQuantize(model, split, { bytes: 1500 }, { signal: abort.signal });
     abort.abort();
