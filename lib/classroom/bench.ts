@@ -104,8 +104,12 @@ export class LocalBench implements Bench {
 
 /** The grader's own trouble with one student is that student's reason, and nobody else's. */
 function troubled(assignment: Assignment, error: unknown): Grade {
-  const [message] = (error instanceof Error ? error.message : String(error)).split("\n");
-  return ungraded(assignment, `it could not be graded: ${message}`);
+  const message = error instanceof Error ? error.message : String(error);
+  const words = message
+    .trim()
+    .replace(/\s*\n\s*/g, " ")
+    .slice(0, 500);
+  return ungraded(assignment, `it could not be graded: ${words}`);
 }
 
 /** The packages that the teacher's cells import: loaded before a student's cells ask for them. */

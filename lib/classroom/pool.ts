@@ -26,7 +26,8 @@ export class SandboxPool implements SandboxSource {
   }
 
   async take(): Promise<Sandbox> {
-    const sandbox = await (this.#ready.shift() ?? this.#start());
+    // One that did not come up is the grader's own trouble: another is tried before a student pays for it.
+    const sandbox = await (this.#ready.shift() ?? this.#start()).catch(() => this.#start());
     // Its start would take the cores from the one that is waited for now, and a small assignment is graded sooner.
     const timer = setTimeout(() => this.#fill(), 250).unref();
     void sandbox.kernel.exited.then(() => {

@@ -4,7 +4,9 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { assignmentOf } from "../../lib/classroom/assignment.ts";
+import { gradeNotebook } from "../../lib/classroom/grade.ts";
 import { checkMime } from "../../lib/classroom/index.ts";
+import { SandboxPool } from "../../lib/classroom/pool.ts";
 import type { Cell, Notebook, Output } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
@@ -534,6 +536,19 @@ seen.filter((place) => !needed.some((path) => path.startsWith(place + "/"))).len
         assert.equal(grade.points, 2, "the exercises are solved all the same");
       }
       assert.equal((await bench.grade(perfect())).points, 2);
+    });
+
+    it("one that does not come up is followed by another, and costs nobody anything", async () => {
+      const before = process.env.TMPDIR;
+      process.env.TMPDIR = "/nowhere";
+      const pool = new SandboxPool({ isolation: "bubblewrap", size: 1 });
+      if (before === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = before;
+      try {
+        assert.equal((await gradeNotebook(notebook(...perfect()), bench.judge, pool)).points, 2);
+      } finally {
+        await pool.end();
+      }
     });
 
     it("3.56 a notebook has a limit of time as a whole", async () => {
