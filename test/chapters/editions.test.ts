@@ -199,6 +199,29 @@ describe("the two editions", () => {
     assert.deepEqual(long, []);
   });
 
+  it("each has the first steps of the ladder, predict, read a figure, find a bug, with answers to fold out", async () => {
+    const steps = {
+      en: ["**Predict, then run.**", "**Read the figure.**", "**Find the bug.**"],
+      zh: ["**先预测，再运行。**", "**读图。**", "**找错。**"],
+    };
+    for (const { path, language } of await findChapters(folder)) {
+      const { cells } = await readNotebook(path);
+      const startOf = (cell: Cell) => textOf(cell.source);
+      const [predict, read, bug] = steps[language].map((step) => {
+        const at = cells.findIndex((cell) => cell.cell_type === "markdown" && startOf(cell).includes(step));
+        assert.ok(at !== -1, `${path} lacks ${step}`);
+        return at;
+      });
+      assert.equal(cells[predict + 1].cell_type, "code", `${path}: what is predicted is run next`);
+      for (const question of [read, bug])
+        assert.ok(
+          cells[question + 1].metadata.tags?.includes("solution"),
+          `${path}: ${startOf(cells[question])}`,
+        );
+      assert.match(startOf(cells[bug]), /```typescript\n/, path);
+    }
+  });
+
   it("each is headed in both languages, its own first", async () => {
     const headings = new Map<string, unknown>();
     for (const { path, slug, number, language } of await findChapters(folder)) {
