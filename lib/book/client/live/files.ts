@@ -24,6 +24,14 @@ import { Bars, choice, Frame, Picture, shareSlider, slider } from "./parts.ts";
 const layerOf = (tensor: string) => tensor.split("/")[0];
 const isKernel = (tensor: string) => tensor.endsWith("/kernel");
 
+/** Masks that keep a share of the weights that are not zero, the largest of all tensors. */
+function largestOf(weights: Readonly<Record<string, Float32Array>>, share: number) {
+  const all = joinFloats(Object.values(weights));
+  const left = all.reduce((sum, w) => sum + Number(w !== 0), 0);
+  const scores = Object.fromEntries(Object.entries(weights).map(([name, w]) => [name, magnitude(w)]));
+  return globalSparsity(scores, 1 - (share * left) / all.length);
+}
+
 // --- Chapter 4.3: where the bytes of the record are ------------------------------------------------------------------
 
 /** How the record's file is written. */
@@ -42,14 +50,11 @@ export const mostLevel = 4;
 export function fewerOf(record: SlimModel, share: number, most: number): SlimModel {
   if (share === 1 && most === mostLevel) return record;
   const kernels = Object.fromEntries(Object.entries(slimWeights(record)).filter(([name]) => isKernel(name)));
-  const all = Object.values(kernels);
-  const kept = joinFloats(all).reduce((sum, w) => sum + Number(w !== 0), 0);
-  const size = all.reduce((sum, { length }) => sum + length, 0);
-  const scores = Object.fromEntries(Object.entries(kernels).map(([name, w]) => [name, magnitude(w)]));
-  const weights = applyMasks(kernels, globalSparsity(scores, 1 - (share * kept) / size));
+  const masks = largestOf(kernels, share);
+  const weights = applyMasks(kernels, masks);
   const tensors = Object.entries(record.tensors).map(([name, tensor]): [string, SlimTensor] => {
     if (!isKernel(name) || tensor.kind !== "quantized") return [name, tensor];
-    const mask = Uint8Array.from(weights[name], (w) => Number(w !== 0));
+    const mask = masks[name];
     const step = most === mostLevel ? tensor.quantized.scale[0] : bestStep(weights[name], most, mask);
     const { shape } = tensor.quantized;
     return [
@@ -157,11 +162,7 @@ export function smallerOf(recipe: SlimModel, { removed, values }: Smaller): Slim
     const share = removed[layerOf(name)] ?? 0;
     if (share === 0 && tensor.codebook.length <= values) return [name, tensor];
     const weights = slimWeights({ tensors: { [name]: tensor } })[name];
-    const left = weights.reduce((sum, w) => sum + Number(w !== 0), 0);
-    const { [name]: mask } = globalSparsity(
-      { [name]: magnitude(weights) },
-      1 - (left * (1 - share)) / weights.length,
-    );
+    const { [name]: mask } = largestOf({ [name]: weights }, 1 - share);
     const clusters = Math.min(values, tensor.codebook.length);
     const { codes, codebook } = clusterWeights(weights, { clusters, mask });
     return [name, { ...tensor, codes, codebook, mask }];
