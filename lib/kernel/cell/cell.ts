@@ -3,7 +3,7 @@
 import type { CellCode, SourceMap } from "./code.ts";
 import { withoutData } from "./data.ts";
 import { editedText, type PlaceInSource, wordMap } from "./edits.ts";
-import { CellRewriter, type RewriteOptions } from "./rewrite.ts";
+import { type RewriteOptions, rewriteCell } from "./rewrite.ts";
 import { parseCell } from "./syntax.ts";
 import type { CompileOptions } from "./tidy.ts";
 import { resultName } from "./words.ts";
@@ -27,22 +27,17 @@ export interface CellOptions extends RewriteOptions {
  * @throws CellSyntaxError with line, column and code frame.
  */
 export async function codeOf(source: string, options: CellOptions, compile: Compile): Promise<CellCode> {
-  const cell = new CellRewriter(source, parseCell(source, options), options);
-  cell.rewrite();
-  const { compiles, lowered, mergedNames, initialized } = cell;
-  const edits = compiles ? cell.edits : cell.edits.concat(cell.types.edits);
+  const cell = rewriteCell(source, parseCell(source, options), options);
+  const { compiles, edits, mergedNames, jsx } = cell;
   const { text, place } = editedText(source, edits, cell);
   let code = text;
   let map: SourceMap;
   // (Data has no places that an error or a breakpoint could have.)
   if (!compiles) map = wordMap(editedText(withoutData(source).text, edits, cell).text, place);
-  else
-    ({ code, map } = await compile(text, place, {
-      ...options,
-      mergedNames,
-      block: lowered,
-      jsxSettings: cell.compiledJsx,
-    }));
+  else {
+    const settings = { ...options, mergedNames, block: cell.lowered, jsxSettings: jsx?.compiled };
+    ({ code, map } = await compile(text, place, settings));
+  }
   map.mappings = `;${map.mappings}`;
   map.sources = [options.name];
   map.sourcesContent = [source];
@@ -53,12 +48,12 @@ export async function codeOf(source: string, options: CellOptions, compile: Comp
     references: cell.references,
     showsResult: cell.showsResult,
     isObject: cell.isObject,
-    initialized,
+    initialized: cell.initialized,
     deferred: cell.deferred,
+    reset: cell.reset,
     isAmbient: cell.isAmbient,
     ambientModules: cell.ambientModules,
     globalInterfaces: cell.globalInterfaces,
-    jsx: cell.jsx && { places: cell.jsxPlaces, settings: cell.jsx },
-    reset: options.inFunction ? cell.reset : [],
+    jsx: jsx && { places: jsx.places, settings: jsx.settings },
   };
 }

@@ -134,6 +134,18 @@ export function declarationOf(statement: Node): Node {
   return statement;
 }
 
+/** A declaration, and not an expression. */
+export function isDeclaration(node: Node): boolean {
+  return /Declaration$/.test(node.type) || node.type === "TSDeclareFunction";
+}
+
+/** The names that a declaration declares. */
+export function namesOf(node: Node): Identifier[] {
+  if (node.type === "VariableDeclaration") return node.declarations.flatMap((each) => boundNames(each.id));
+  const id = "id" in node ? node.id : undefined;
+  return isNode(id) && id.type === "Identifier" ? [id] : [];
+}
+
 /** The comments that start a cell. */
 export function leadingComments(source: string): string {
   return /^(?:\s|\/\/[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*/.exec(source)![0];

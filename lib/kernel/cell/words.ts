@@ -51,3 +51,8 @@ const imported = new RegExp(
 export const resultMark = "__slimlab_result";
 /** Holds the value of a cell that is the body of a function. */
 export const resultName = "__slimlab_value";
+
+/** What sets a name of the whole cell from a block that has the same name. */
+export function setterOf(name: string): string {
+  return `__slimlab_set_${name}`;
+}
