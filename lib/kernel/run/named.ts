@@ -1,4 +1,4 @@
-// What cells' functions and constants need at run time to be what they look like: see cell/rewrite.ts.
+// What cells' functions and constants need at run time to be what they look like: see cell/declarations.ts.
 import {
   asWritten,
   constantName,
