@@ -19,6 +19,7 @@ import {
   type OnnxLayout,
   type OnnxOptions,
   onnxLayouts,
+  onnxModelOf,
   onnxTargets,
   onnxWeights,
   readyForEngine,
@@ -27,6 +28,7 @@ import {
   safetensorsTypes,
   smallKernels,
   type TfliteOptions,
+  tfliteModelOf,
   tfliteWeights,
   writeGguf,
   writeSafetensors,
@@ -364,9 +366,10 @@ async function writeForEngine(
   // Codes that a file brings are those of its own kernels, which folding would change.
   const keep = small.length > 0 && options.weights === undefined && !options.sparse;
   const ready = keep ? fuseActivations(graph) : readyForEngine(graph);
-  const encode = extension === ".onnx" ? encodeGraphAsOnnx : encodeGraphAsTflite;
+  const [modelled, encode] =
+    extension === ".onnx" ? [onnxModelOf, encodeGraphAsOnnx] : [tfliteModelOf, encodeGraphAsTflite];
   // What the format cannot hold is said before the long work.
-  if (options.data !== undefined) encode(ready, {});
+  if (options.data !== undefined) modelled(ready, {});
   const integers =
     options.data === undefined ? undefined : await inIntegers(ready, options.data, keep, options);
   const written = {
@@ -402,11 +405,11 @@ async function inIntegers(
   { images = 256, target = "ort", weights = "int8", rounding = "calibrated" }: ConvertOptions,
 ): Promise<{ graph: Graph; written: OnnxOptions; note: string }> {
   checkInteger("--images", images, 1);
-  const { calibrateActivations, modelOf } = await import("../nn/index.ts");
+  const { calibrateActivations, graphOf, modelOf } = await import("../nn/index.ts");
   const { answeredBy, portsOf, samplesFrom } = await import("./compress/arrays.ts");
   const { fewestExamples, roundForIntegers } = await import("./eight-bits.ts");
   const scheme = target === "tensorrt" ? ({ scheme: "symmetric", signed: true } as const) : {};
-  let model = modelOf(graph);
+  const model = modelOf(graph);
   try {
     const examples = (datasetNames as readonly string[]).includes(data)
       ? { samples: (await loadDataset(data)).train, labelled: true }
@@ -417,16 +420,12 @@ async function inIntegers(
     const rounded =
       rounds && enough
         ? await untilInterrupted(async (signal) =>
-            roundForIntegers(graph, examples.labelled ? some : await answeredBy(model, some, signal), {
+            roundForIntegers(model, examples.labelled ? some : await answeredBy(model, some, signal), {
               signal,
             }),
           )
         : undefined;
-    if (rounded) {
-      model.dispose();
-      model = modelOf(rounded.graph);
-    }
-    const ready = rounded?.graph ?? graph;
+    const ready = rounded ? graphOf(model) : graph;
     const activations = await calibrateActivations(model, some, {
       ...scheme,
       layers: layersWithGrids(ready),

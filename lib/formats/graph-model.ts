@@ -51,10 +51,10 @@ class Call implements Operation {
 
   text(name: string, fallback = ""): string {
     const value = this.#attr[name]?.s;
-    return value === undefined ? fallback : atob(value);
+    return value === undefined ? fallback : fromBase64(value);
   }
   texts(name: string): string[] {
-    return (this.#attr[name]?.list?.s ?? []).map((value) => atob(value));
+    return (this.#attr[name]?.list?.s ?? []).map(fromBase64);
   }
   flag(name: string): boolean {
     return this.#attr[name]?.b === true;
@@ -81,6 +81,37 @@ class Call implements Operation {
   }
 }
 
+/** Whether a value of a file has the shape of a node; what its texts and numbers are, its reader looks at. */
+function isNode(value: unknown): value is NodeDef {
+  const { name, op, input = [], attr = {} } = Object(value) as Record<string, unknown>;
+  const isList = (all: unknown): all is unknown[] => Array.isArray(all);
+  const isObject = (one: unknown) => typeof one === "object" && one !== null;
+  const isAttribute = (one: unknown) => {
+    if (!isObject(one)) return false;
+    const { list = {}, shape = {} } = one as Record<string, unknown>;
+    if (!isObject(list) || !isObject(shape)) return false;
+    const { i = [], s = [] } = list as Record<string, unknown>;
+    const { dim = [] } = shape as Record<string, unknown>;
+    return isList(i) && isList(s) && isList(dim) && dim.every(isObject);
+  };
+  return (
+    typeof name === "string" &&
+    typeof op === "string" &&
+    isList(input) &&
+    input.every((each) => typeof each === "string") &&
+    isObject(attr) &&
+    Object.values(attr as object).every(isAttribute)
+  );
+}
+
+function fromBase64(value: string): string {
+  try {
+    return atob(value);
+  } catch (error) {
+    throw new RangeError(`a setting must be a text in base64, got ${shown(value)}`, { cause: error });
+  }
+}
+
 /**
  * Makes a network of a TensorFlow.js graph model.
  *
@@ -96,9 +127,7 @@ export function importGraphModel(
 ): ImportedNetwork {
   return reading(file, () => {
     const nodes = (topology as { node?: unknown } | null)?.node;
-    const fits = (node: Partial<NodeDef> | null) =>
-      typeof node?.name === "string" && typeof node.op === "string" && Array.isArray(node.input ?? []);
-    if (!Array.isArray(nodes) || nodes.length === 0 || !nodes.every(fits))
+    if (!Array.isArray(nodes) || nodes.length === 0 || !nodes.every(isNode))
       refuse(file, "has no list of operators");
     const calls = inOrder(nodes.map((node) => new Call(node)));
     const read = calls.filter(({ inputs }) => inputs.length > 0);

@@ -152,8 +152,9 @@ async function filesForEngines(
     exact.reduce((sum, p, i) => sum + (p > 0 ? p * Math.log(p / Math.max(found[i], 1e-4)) : 0), 0) /
     held.count;
   const ready = fuseActivations(graphOf(folded));
+  const rounded = modelOf(ready);
   const start = performance.now();
-  const { graph, quantized } = await roundForIntegers(ready, calibration);
+  const { quantized } = await roundForIntegers(rounded, calibration);
   report({
     work: "… rounding 8-bit kernels for them, as slimlab convert does",
     ours: (performance.now() - start) / 1000,
@@ -161,11 +162,11 @@ async function filesForEngines(
     unit: "s",
   });
   const ways = {
-    "kernels to the nearest": { graph: ready, codes: {} },
-    "as slimlab convert writes it": { graph, codes: { quantized } },
+    "kernels to the nearest": { fused: modelOf(ready), codes: {} },
+    "as slimlab convert writes it": { fused: rounded, codes: { quantized } },
   };
-  for (const [way, { graph, codes }] of Object.entries(ways)) {
-    const fused = modelOf(graph);
+  for (const [way, { fused, codes }] of Object.entries(ways)) {
+    const graph = graphOf(fused);
     const layers = layersWithGrids(graph);
     const affine = await calibrateActivations(fused, calibration, { layers });
     const around0 = { layers, scheme: "symmetric", signed: true } as const;

@@ -35,9 +35,10 @@ describe("MobileNetV2 in 8 bits throughout, calibrated on twelve pictures", func
     const floats = graphOf(await loadModel(place));
     const exact = await answers(encodeGraphAsOnnx(floats));
     const twelve = firstOf(found.calibration, 12);
-    const { graph, quantized, note } = await roundForIntegers(readyForEngine(floats), twelve);
+    const model = modelOf(readyForEngine(floats));
+    const { quantized, note } = await roundForIntegers(model, twelve);
     assert.match(note, /kernels rounded on 12 examples/);
-    const model = modelOf(graph);
+    const graph = graphOf(model);
     const gridsBy = async (scheme: object): Promise<OnnxOptions> => {
       const grids = await calibrateActivations(model, twelve, { ...scheme, layers: layersWithGrids(graph) });
       return { quantized, activations: grids as OnnxOptions["activations"] };

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FormatError, importGraphModel } from "../../lib/formats/index.ts";
+import type { Graph } from "../../lib/graph/index.ts";
 import { graphOf, groupsOf, loadModel, modelOf, tf, useBackend } from "../../lib/nn/index.ts";
 import { seeded } from "../../lib/util/random.ts";
 import { mobilenetFolder } from "../nn/mobilenet.ts";
+import { fuzz } from "./mutate.ts";
 import { answers, inputsFor, relative } from "./networks.ts";
 
 const text = (value: string) => ({ s: Buffer.from(value).toString("base64") });
@@ -200,5 +202,65 @@ describe("formats: TensorFlow.js graph models in", function () {
     refused(set("k1", { name: "k2" }), /two operators have one name/);
     refused(() => [], /has no list of operators/);
     refused(() => [{ name: 7 }], /has no list of operators/);
+    refused(
+      set("conv", { attr: { padding: { s: "%" } } }),
+      /"conv": a setting must be a text in base64, got "%"/,
+    );
+  });
+
+  it("whatever stands in whatever place, and whatever became of the text: refused by name, or read", async () => {
+    const { topology, weights } = small();
+    const known = constants(weights);
+    const bytesOf = ({ nodes }: Graph) =>
+      nodes
+        .flatMap(({ weights }) => Object.values(weights))
+        .reduce((sum, { values }) => sum + values!.length, 0);
+    const base = bytesOf(importGraphModel(topology, known).graph);
+    const odd = [
+      null,
+      5,
+      "x",
+      [],
+      {},
+      true,
+      [null],
+      { s: 5 },
+      { i: {} },
+      { list: null },
+      { list: { s: [5] } },
+    ];
+    let count = 0;
+    const everyPlace = (inside: unknown, put: (place: string, value: unknown) => unknown) => {
+      for (const [place, value] of Object.entries(Object(inside))) {
+        for (const wrong of odd) {
+          count++;
+          try {
+            importGraphModel(put(place, wrong), known, "m.json");
+          } catch (error) {
+            assert.ok(
+              error instanceof FormatError,
+              `${place} of ${JSON.stringify(inside)}: ${(error as Error).stack}`,
+            );
+          }
+        }
+        if (typeof value === "object")
+          everyPlace(value, (deep, wrong) =>
+            put(place, Object.assign(Array.isArray(value) ? [...value] : { ...value }, { [deep]: wrong })),
+          );
+      }
+    };
+    everyPlace(topology, (place, value) => ({ ...topology, [place]: value }));
+    assert.ok(count > 2000, `${count} places`);
+    const { accepted, refused } = await fuzz(new TextEncoder().encode(JSON.stringify(topology)), (bytes) => {
+      let damaged: unknown;
+      try {
+        damaged = JSON.parse(new TextDecoder().decode(bytes));
+      } catch (error) {
+        throw new FormatError("is not JSON", { cause: error });
+      }
+      // What its constants take is not in these bytes.
+      return Math.max(0, bytesOf(importGraphModel(damaged, known).graph) - base);
+    });
+    assert.ok(accepted > 0 && refused > 0, `${refused} refused, ${accepted} read`);
   });
 });

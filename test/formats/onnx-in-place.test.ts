@@ -7,6 +7,7 @@ import {
   compressOnnx,
   decodeOnnx,
   encodeOnnx,
+  FormatError,
   type OnnxCompressOptions,
   type OnnxModel,
   type OnnxNode,
@@ -325,6 +326,18 @@ describe("formats: ONNX in place", function () {
     await refused({ bits: 4, signal: aborted }, /enough/);
     await writeFile(at("no.onnx"), "this is no model");
     await assert.rejects(compressOnnx(at("no.onnx"), to, { bits: 4 }), /no\.onnx.*is no ONNX model/);
+    // A constant whose numbers stand in no field that is known.
+    const empty = Buffer.from(encodeOnnx(everyWay(17)));
+    const key = empty.indexOf(Buffer.from("\x42\x05plain\x4a", "latin1")) + 7;
+    assert.ok(key > 7);
+    empty[key] = 0x7a;
+    await writeFile(at("empty.onnx"), empty);
+    await assert.rejects(
+      compressOnnx(at("empty.onnx"), to, { bits: 4 }),
+      (error: Error) =>
+        error instanceof FormatError &&
+        /^[^:]*empty\.onnx: tensor "plain" takes 9216 bytes, got 0$/.test(error.message),
+    );
     assert.deepEqual(
       (await readdir(folder)).filter((name) => /refused|tmp/.test(name)),
       [],

@@ -173,6 +173,10 @@ describe("formats: TFLite in", function () {
       delete numbers.TOPK_V2;
       delete numbers.GATHER;
     }
+    const one = (op: "RELU" | "STRIDED_SLICE", outputs: number[]) =>
+      file({ tensors, operators: [{ op, version: 1, inputs: [0], outputs, options: {} }], outputs: [1] });
+    refused(one("RELU", [1, 2]), /RELU "a": gives 1 values, got 2 names/);
+    refused(one("STRIDED_SLICE", [1]), /STRIDED_SLICE "a": an input is missing/);
     refused(file({ inputs: [], outputs: [1] }), /tensor "x" is read before it is written|0 inputs/);
     refused(file({ operators: [] }), /is read before it is written/);
     // A circle: what comes out goes in.

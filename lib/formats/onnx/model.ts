@@ -298,7 +298,7 @@ export function tensorFrom(bytes: Uint8Array, file: string): OnnxTensor {
     refuse(file, `tensor ${shown(name)} has shape [${shape.slice(0, 8)}]`);
   const length = Math.ceil(elements(shape) * size);
   if (!(length <= largest)) refuse(file, `tensor ${shown(name)} is said to have ${length} bytes`);
-  const content = raw ?? typedBytes(type, chunks, singles, length, `${file}: tensor ${shown(name)}`);
+  const content = raw ?? typedBytes(type, chunks, singles, length, file, shown(name));
   if (content.length !== length)
     refuse(file, `tensor ${shown(name)} of shape [${shape}] takes ${length} bytes, got ${content.length}`);
   return { name, type, shape, bytes: content };
@@ -310,13 +310,14 @@ function typedBytes(
   chunks: { field: number; bytes: Uint8Array }[],
   singles: { field: number; value: number }[],
   length: number,
-  what: string,
+  file: string,
+  name: string,
 ): Uint8Array {
   const { size } = onnxTypes[type];
   if (singles.length === 0 && chunks.every(({ field }) => field === 4 || field === 10)) {
     // Floats lie packed as they are.
     const total = chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
-    if (total !== length) throw new RangeError(`${what} takes ${length} bytes, got ${total}`);
+    if (total !== length) refuse(file, `tensor ${name} takes ${length} bytes, got ${total}`);
     return joinBytes(chunks.map(({ bytes }) => bytes));
   }
   const numbers: number[] = singles.map(({ value }) => value);
@@ -324,7 +325,7 @@ function typedBytes(
     if (field === 4) for (const value of floatsIn(bytes)) numbers.push(value);
     else for (const value of readVarints(bytes)) numbers.push(value);
   if (size < 1 || numbers.length * size !== length)
-    throw new RangeError(`${what} holds ${numbers.length} numbers`);
+    refuse(file, `tensor ${name} takes ${length} bytes, got ${numbers.length} numbers`);
   const bytes = new Uint8Array(length);
   const view = new DataView(bytes.buffer);
   for (const [i, value] of numbers.entries()) {

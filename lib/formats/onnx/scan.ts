@@ -3,7 +3,7 @@
 import { joinPath, type OpenFile, openFile } from "#platform";
 import { shown } from "../../util/check.ts";
 import { elements } from "../../util/shape.ts";
-import { refuse } from "../error.ts";
+import { reading, refuse } from "../error.ts";
 import { readProto, readVarints } from "../protobuf.ts";
 import { nodeFrom, type OnnxNode, type OnnxTensor, type OnnxType, onnxTypes, tensorFrom } from "./model.ts";
 
@@ -273,7 +273,8 @@ function outsideAt(
 export async function bytesOfTensor(scan: ScannedOnnx, tensor: FoundTensor): Promise<Uint8Array> {
   if (!tensor.bytes) {
     const { from, length } = tensor.message;
-    return (tensorFrom(await scan.file.read(from, length), scan.path) satisfies OnnxTensor).bytes;
+    const message = await scan.file.read(from, length);
+    return reading(scan.path, () => tensorFrom(message, scan.path) satisfies OnnxTensor).bytes;
   }
   const { from, length, file } = tensor.bytes;
   if (file === undefined) return scan.file.read(from, length);

@@ -111,6 +111,7 @@ class Reading {
       if (this.#values.has(index) || tensor.bytes)
         throw new RangeError(`tensor ${shown(tensor.name)} is written twice`);
       const value = values[i];
+      if (!value) throw new RangeError(`gives ${values.length} values, got ${operator.outputs.length} names`);
       // What is said of shapes in the file and what follows from the layers must be one.
       if ("tensor" in value) this.#checkShape(tensor, value.tensor);
       if ("tensor" in value && /^U?INT(8|16)$/.test(tensor.type)) this.#integers();
@@ -372,7 +373,7 @@ const stridedSlice: Reader = (call, file) => {
   const { inputs, options } = call.operator;
   const x = file.flowing(inputs[0]);
   const shape = [1, ...file.builder.shape(x)];
-  const [begins, ends, strides] = inputs.slice(1).map((index) => file.integers(index));
+  const [begins, ends, strides] = [1, 2, 3].map((at) => file.integers(inputs[at]));
   const [beginMask, endMask, ellipsis, newAxis, shrink] = [0, 1, 2, 3, 4].map(
     (slot) => options?.int(slot) ?? 0,
   );
