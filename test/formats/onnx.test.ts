@@ -7,7 +7,10 @@ import {
   decodeOnnx,
   encodeGraphAsOnnx,
   encodeOnnx,
+  type OnnxNode,
   type OnnxOptions,
+  type OnnxTensor,
+  type OnnxType,
   onnxModelOf,
   tensorrtProblems,
 } from "../../lib/formats/index.ts";
@@ -161,7 +164,7 @@ describe("formats: ONNX out", function () {
     );
     assert.match(
       tensorrtProblems(onnxModelOf(graphOf(lenet), { activations: affine as never })).join("\n"),
-      /codes must be INT8, not UINT8/,
+      /codes must be INT8, or INT4 for kernels, not UINT8/,
     );
     const activations = (await calibrateActivations(lenet, data, {
       scheme: "symmetric",
@@ -178,6 +181,94 @@ describe("formats: ONNX out", function () {
     const { outputs } = await run(encodeOnnx(model), values, [500, 28, 28, 1]);
     const same = agreement(outputs, answers(lenet, values, [500, 28, 28, 1]), 10);
     assert.ok(same >= 0.99, `agreement ${same}`);
+  });
+
+  it("each of TensorRT's rules is looked at: what breaks it is named, and what keeps to it is not", () => {
+    const tensor = (name: string, type: OnnxType, shape: number[], bytes = [1]): OnnxTensor => ({
+      name,
+      type,
+      shape,
+      bytes: Uint8Array.from(bytes),
+    });
+    const node = (op: string, inputs: string[], output: string, attributes: OnnxNode["attributes"] = {}) => ({
+      ...{ op, domain: "", name: output, inputs, outputs: [output], attributes },
+    });
+    const grid = (value: string, output: string, zero = "zero") => [
+      node("QuantizeLinear", [value, "step", zero], `${output}/q`),
+      node("DequantizeLinear", [`${output}/q`, "step", zero], output),
+    ];
+    const kernel = (codes: string, output: string, attributes: OnnxNode["attributes"] = { axis: 0 }) =>
+      node("DequantizeLinear", [codes, "steps"], output, attributes);
+    const problems = (...nodes: (OnnxNode | OnnxNode[])[]) =>
+      tensorrtProblems({
+        ...{ irVersion: 10, producer: "", opsets: { "": 21 }, name: "", inputs: [], outputs: [] },
+        nodes: nodes.flat(),
+        initializers: [
+          tensor("step", "FLOAT", []),
+          tensor("steps", "FLOAT", [2]),
+          tensor("zero", "INT8", [], [0]),
+          tensor("three", "INT8", [], [3]),
+          tensor("unsigned", "UINT8", [], [0]),
+          tensor("codes", "INT8", [2, 2]),
+          tensor("widest", "INT8", [2, 2], [128]),
+          tensor("nibbles", "INT4", [2, 2]),
+          tensor("unsigned nibbles", "UINT4", [2, 2]),
+          tensor("bias", "FLOAT", [2]),
+          tensor("whole", "INT32", [2]),
+        ],
+      });
+    const named = (pattern: RegExp, ...nodes: (OnnxNode | OnnxNode[])[]) => {
+      const found = problems(...nodes);
+      assert.equal(found.length, 1, found.join("; "));
+      assert.match(found[0], pattern);
+    };
+    const blocks = { axis: 1, block_size: 32 };
+    const turned = node("Transpose", ["k"], "t", { perm: [1, 0] });
+    assert.deepEqual(
+      problems(
+        grid("x", "a"),
+        kernel("codes", "k"),
+        node("Conv", ["a", "k", "bias"], "c"),
+        kernel("codes", "up", { axis: 1 }),
+        node("ConvTranspose", ["a", "up"], "d"),
+        turned,
+        node("MatMul", ["a", "t"], "m"),
+        node("Add", ["m", "bias"], "n"),
+        grid("c", "e"),
+        node("Add", ["a", "e"], "sum"),
+        node("Add", ["sum", "a"], "more"),
+        kernel("nibbles", "n4", blocks),
+        node("MatMul", ["more", "n4"], "y"),
+        node("Conv", ["x", "floats"], "z"),
+      ),
+      [],
+    );
+    named(/^q: QLinearConv is not supported/, node("QLinearConv", [], "q"));
+    named(/^q: MatMulInteger is not supported/, node("MatMulInteger", [], "q"));
+    named(/^q: DynamicQuantizeLinear is not/, node("DynamicQuantizeLinear", [], "q"));
+    named(/^a: zero points must be 0/, node("DequantizeLinear", ["x", "step", "three"], "a"));
+    named(/^a: codes must be INT8, .* not UINT8/, node("DequantizeLinear", ["x", "step", "unsigned"], "a"));
+    named(/^k: codes must be INT8, .* not UINT4/, kernel("unsigned nibbles", "k", blocks));
+    named(/^k: kernels in INT4 must have their scales for blocks/, kernel("nibbles", "k"));
+    named(/^k: kernels must keep to −127 to 127/, kernel("widest", "k"));
+    named(/^a: activations must have one scale/, node("DequantizeLinear", ["x", "steps", "zero"], "a"));
+    named(/^k: kernels must have their scales along axis 0/, kernel("codes", "k", { axis: 1 }));
+    named(
+      /^k: .* along axis 1/,
+      grid("x", "a"),
+      kernel("codes", "k"),
+      node("ConvTranspose", ["a", "k"], "c"),
+    );
+    for (const op of ["Conv", "Gemm", "MatMul"])
+      named(/^c: its input has no pair/, kernel("codes", "k"), node(op, ["x", "k"], "c"));
+    named(/^c: its input has no pair/, kernel("codes", "k"), turned, node("MatMul", ["x", "t"], "c"));
+    named(/^c: its bias must be float/, node("Conv", ["x", "floats", "whole"], "c"));
+    named(
+      /^s: only one of its inputs/,
+      grid("x", "a"),
+      node("Relu", ["a"], "b"),
+      node("Add", ["a", "b"], "s"),
+    );
   });
 
   it("what cannot be written is named, all of it at once", () => {
