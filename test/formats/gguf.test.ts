@@ -119,6 +119,18 @@ describe("formats: GGUF", () => {
       one({ type: "Q8_0", shape: [2, 32], values: () => weights }),
       /must have 64 elements/,
     );
+    await assert.rejects(
+      one({ type: "Q9" as never, shape: [], values: () => weights }),
+      /type of "x" must be one of/,
+    );
+    for (const odd of [
+      { type: "STRING", value: "llama" },
+      { type: "array", of: "texts", values: [] },
+    ])
+      await assert.rejects(
+        writeGguf(join(folder, "d.gguf"), new Map([["k", odd as never]]), new Map()),
+        /type of (the values of )?metadata "k" must be one of "uint8", .*, got "(STRING|texts)"/,
+      );
     assert.throws(() => packGguf("Q6_K", weights), /type must be one of F32, F16/);
     assert.throws(() => unpackGguf("Q6_K", new Uint8Array(210)), /not read as floats/);
     const path = join(folder, "e.gguf");

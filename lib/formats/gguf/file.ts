@@ -7,7 +7,7 @@
 //   …         the tensors' bytes, each at a multiple of general.alignment (32)
 import { type OpenFile, writePartsAtomic } from "#platform";
 import { fileOf } from "../../platform/memory.ts";
-import { shown } from "../../util/check.ts";
+import { checkOneOf, shown } from "../../util/check.ts";
 import { joinBytes } from "../../util/join.ts";
 import { elements } from "../../util/shape.ts";
 import { refuse } from "../error.ts";
@@ -254,7 +254,7 @@ class Header {
  *
  * @param metadata what the reading program must know; `general.architecture` at least, for llama.cpp
  * @returns the file's length in bytes
- * @throws RangeError for a tensor whose values do not fit its shape and type
+ * @throws RangeError for a tensor whose values do not fit its shape and type, and for types that GGUF has not
  */
 export async function writeGguf(
   path: string,
@@ -285,12 +285,16 @@ async function* partsOf(
   out.number("uint64", BigInt(tensors.size));
   out.number("uint64", BigInt(metadata.size));
   for (const [name, value] of metadata) {
+    const what = `metadata ${shown(name)}`;
+    checkOneOf(`type of ${what}`, value?.type, ggufValueTypes);
+    if (value.type === "array") checkOneOf(`type of the values of ${what}`, value.of, ggufValueTypes);
     out.string(name);
     out.value(value);
   }
   const padded = (length: number) => Math.ceil(length / alignment) * alignment;
   let offset = 0;
   for (const [name, { type, shape }] of tensors) {
+    checkOneOf(`type of ${shown(name)}`, type, Object.keys(ggufTypes));
     const { code, group, bytes } = ggufTypes[type] as GgufTypeInfo;
     if ((shape.at(-1) ?? 1) % group !== 0)
       throw new RangeError(`${name} of ${type} must have rows of a multiple of ${group}, got [${shape}]`);
