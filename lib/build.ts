@@ -8,7 +8,7 @@ const folders = ["lib", "test", "datasets"];
 
 /** The files from which one in dist/ may have been made; the first that exists is its source. */
 export function sourcesOf(path: string): string[] {
-  const stem = path.replace(/\.bundle\.cjs(\..+\.kept)?$|(\.d)?\.(js|ts|cjs)(\.map)?$/, "");
+  const stem = path.replace(/\.bundle\.cjs(\..+\.kept)?$|(\.d)?\.(js|ts|cjs|mjs)(\.map)?$/, "");
   // tables.json and rows.wasm.js lie beside the outputs of the compiler.
   return [`${stem}.ts`, path, path.replace(/wasm\.js$/, "wat")];
 }

@@ -1,7 +1,11 @@
 // A step of the build: tfjs.ts as one CommonJS file for Node. The parts of TensorFlow.js stay packages, so that danfojs
 // and a cell's own imports get the same instance; what Node cannot load of tfjs-core, as it has no file names in its
 // imports, is bundled, as in TensorFlow.js's own umbrella package. Both copies share the engine, which is global.
-import { statSync } from "node:fs";
+//
+// Modules take it by tfjs.mjs, which lists its names: Node would read all of TensorFlow.js for them, a third of the time
+// that `slimlab/nn` needs to load.
+import { statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -12,7 +16,10 @@ const time = (file: string) =>
   statSync(new URL(file, import.meta.url), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 const core = import.meta.resolve("@tensorflow/tfjs-core/package.json");
 
-if (time("tfjs.cjs") < Math.max(time("tfjs.js"), time("tfjs-bundle.js"), statSync(new URL(core)).ctimeMs))
+if (
+  Math.min(time("tfjs.cjs"), time("tfjs.mjs")) <
+  Math.max(time("tfjs.js"), time("tfjs-bundle.js"), statSync(new URL(core)).ctimeMs)
+) {
   await build({
     absWorkingDir: folder,
     entryPoints: ["tfjs.js"],
@@ -36,3 +43,11 @@ if (time("tfjs.cjs") < Math.max(time("tfjs.js"), time("tfjs-bundle.js"), statSyn
       },
     ],
   });
+  const names = Object.keys(createRequire(import.meta.url)("./tfjs.cjs"));
+  writeFileSync(
+    new URL("tfjs.mjs", import.meta.url),
+    `import { createRequire } from "node:module";
+export const { ${names.join(", ")} } = createRequire(import.meta.url)("./tfjs.cjs");
+`,
+  );
+}

@@ -1,6 +1,6 @@
 // TensorFlow.js by the parts that slimlab needs. Its umbrella package, @tensorflow/tfjs, is 180 MB more: source maps, WebGL
 // and data pipelines. `#tfjs` is this module: on the web as it stands, on Node tfjs.cjs, which tfjs-bundle.ts makes of
-// it, because TensorFlow.js's gradients and chained operators are ES modules that Node cannot load.
+// it (`import` by tfjs.mjs), because TensorFlow.js's gradients and chained operators are ES modules that Node cannot load.
 import "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.js";

@@ -95,7 +95,8 @@ async function typescriptScript(): Promise<Uint8Array> {
 
 /** What a program that imports all rooms reads, of slimlab, TensorFlow.js and the standard library. */
 async function declarationsOf(rooms: readonly string[]): Promise<Library> {
-  const typescript = (await import("typescript-js")).default as typeof ts;
+  // An import would have Node read its nine megabytes for names first.
+  const typescript = require("typescript-js") as typeof ts;
   const standard = slashes(dirname(require.resolve("typescript-js")));
   const nodeFolder = slashes(dirname(require.resolve("@types/node/package.json")));
   const roots = nodeTypes.map((name) => `${nodeFolder}/${name}.d.ts`);
