@@ -60,7 +60,7 @@ const honest: [
     "1.04 a loop without end in a's function",
     () => [code(start), code(cellA("while (true) {}")), code(cellB("[1, 0.25]"))],
     [0, 1],
-    /took more than 8 s/,
+    /took more than 4 s/,
   ],
   [
     "1.05 the process ended in the cell of a",
@@ -338,7 +338,7 @@ describe("grading", function () {
   describe("honest work keeps its points", () => {
     for (const [what, work, points, reason] of honest) {
       it(what, async () => {
-        const grade = await bench.grade(work(), /without end/.test(what) ? { timeout: 8 } : {});
+        const grade = await bench.grade(work(), /without end/.test(what) ? { timeout: 4 } : {});
         const of = (name: string) => grade.exercises.find((one) => one.name === name)!;
         const reasons = grade.exercises.flatMap((one) => [
           one.reason,
