@@ -5,7 +5,15 @@ import {
   openInEngine,
   runWithEngine,
 } from "../../lib/formats/index.ts";
-import { graphOf, loadPretrained, type tf, useBackend } from "../../lib/nn/index.ts";
+import {
+  graphOf,
+  groupsOf,
+  loadPretrained,
+  maskGroups,
+  pruneGroups,
+  type tf,
+  useBackend,
+} from "../../lib/nn/index.ts";
 import { answers, branching, inputsFor, relative } from "./networks.ts";
 
 describe("formats: engines in Node", function () {
@@ -34,6 +42,28 @@ describe("formats: engines in Node", function () {
         assert.deepEqual(run.outputs[0].shape, [count, expected.length / count]);
         const difference = relative(run.outputs[0].values, expected);
         assert.ok(difference < 1e-5, `${model.name}, ${count} images: ${difference} of the largest output`);
+      }
+    });
+
+  for (const encode of [encodeGraphAsOnnx, encodeGraphAsTflite])
+    it(`${encode.name}: networks whose units were taken out go out with their smaller shapes`, async () => {
+      for (const model of [lenet, branching("tanh")]) {
+        const keep = Object.fromEntries(
+          groupsOf(model).map(({ name, size }) => [name, Uint8Array.from({ length: size }, (_, i) => i & 1)]),
+        );
+        assert.ok(Object.keys(keep).length > 1, "nothing to take out");
+        const [pruned, masked] = [pruneGroups(model, keep), maskGroups(model, keep)];
+        const [whole, file] = [model, pruned].map((each) => encode(graphOf(each)));
+        const share = pruned.countParams() / model.countParams();
+        assert.ok(
+          share < 0.7 && file.length < (share + 0.2) * whole.length,
+          `${file.length} of ${whole.length}`,
+        );
+        const { values, shape } = inputsFor(model, 2);
+        const { outputs } = await runWithEngine(file, [{ shape, values }]);
+        // The network at its full size, those units set to 0, knows nothing of the smaller shapes.
+        const difference = relative(outputs[0].values, answers(masked, values, shape));
+        assert.ok(difference < 1e-5, `${model.name}: ${difference} of the largest output`);
       }
     });
 
