@@ -168,7 +168,7 @@ function renderCells(page: Content, notebook: Notebook, path: string, shelf: She
         const box = hasTag(cell, "exercise") ? " exercise" : "";
         html.push(fold(cell, `<section class="prose${box}">${prose.html}</section>`, t.solution));
       } else if (cell.cell_type === "code" && (textOf(cell.source).trim() || hasOutputs(cell))) {
-        html.push(fold(cell, codeCell(cell, i + 1, parts, t.showCode), t.solution));
+        html.push(fold(cell, codeCell(cell, i + 1, parts), t.solution));
       }
     } catch (error) {
       html.push(notice(t.broken.cell(reasonOf(error, link.language))));
@@ -183,19 +183,36 @@ function hasOutputs(cell: Cell): boolean {
   return outputs !== undefined && !(Array.isArray(outputs) && outputs.length === 0);
 }
 
-function codeCell(cell: Cell, number: number, parts: PageParts, showCode: string): string {
-  const code = `<pre class="code" tabindex="0"><code>${highlight(textOf(cell.source))}</code></pre>`;
+function codeCell(cell: Cell, number: number, parts: PageParts): string {
+  const t = words[parts.language];
+  const block = (code: string) => `<pre class="code" tabindex="0"><code>${highlight(code)}</code></pre>`;
+  const { own, checks } = apart(textOf(cell.source));
+  const code =
+    block(own) +
+    (checks && `<details class="checks"><summary>${t.checks}</summary>${block(checks)}</details>`);
   const count = Number.isSafeInteger(cell.execution_count) ? cell.execution_count : "";
   const live = liveFigureOf(cell.metadata?.tags);
   return [
     `<section class="cell" id="cell-${number}">`,
     `<div class="input"><span class="count" aria-hidden="true">[${count}]</span>`,
-    hasTag(cell, "hide-input") ? `<details><summary>${showCode}</summary>${code}</details>` : code,
+    hasTag(cell, "hide-input") ? `<details><summary>${t.showCode}</summary>${code}</details>` : code,
     `</div>`,
     hasOutputs(cell) ? `<div class="outputs">${renderOutputs(cell.outputs, parts)}</div>` : "",
     live ? `<div class="live" data-live="${live}"></div>` : "",
     `</section>`,
   ].join("");
+}
+
+/**
+ * An exercise's code: what the reader has to write at, and what checks it, which would give the answer away. The second
+ * begins with the blank line after the last “your turn”.
+ */
+function apart(source: string): { own: string; checks: string } {
+  const check = source.search(/^(?:await )?check\(/m);
+  const turn = source.lastIndexOf("your turn", check);
+  const end = source.indexOf("\n\n", turn);
+  if (check === -1 || turn === -1 || end === -1 || end > check) return { own: source, checks: "" };
+  return { own: source.slice(0, end), checks: source.slice(end).trim() };
 }
 
 /** A cell's prose; of a solution without the fold that it brings along for JupyterLab, which the page makes itself. */

@@ -9,7 +9,7 @@ export const words = {
     title: "slimlab",
     subtitle: "Neural network compression, by doing it",
     intro:
-      "Every chapter is a notebook: each number and picture in it was computed on this machine, by a network trained on real digits. Open the same notebooks in JupyterLab to change the code and run it again.",
+      "Every chapter is a notebook: each number and picture in it comes from the code beside it, computed when this book was made or, where that takes long, once before it, and shipped as data. Open the same notebooks in JupyterLab to change the code and run it again.",
     skip: "Skip to the text",
     chapters: "Chapters",
     guides: "Guides",
@@ -27,6 +27,7 @@ export const words = {
     save: "Save the figure as",
     showCode: "Show the code",
     solution: "Solution",
+    checks: "What checks it",
     cells: (n: number) => `${n} code ${n === 1 ? "cell" : "cells"}`,
     seconds: (s: number) => `ran in ${s < 10 ? s.toFixed(1) : Math.round(s)} s`,
     notRun: "This chapter has not been run: it is shown without its results. slimlab start runs it.",
@@ -62,7 +63,7 @@ export const words = {
     title: "slimlab",
     subtitle: "神经网络模型压缩技术实战",
     intro:
-      "每一章都是一个笔记本：其中的每个数字和每幅图，都是在这台机器上用真实的手写数字训练出的网络算出来的。在 JupyterLab 中打开同样的笔记本，就可以修改代码、重新运行。",
+      "每一章都是一个笔记本：其中的每个数字和每幅图都出自旁边的代码，在制作本书时算出；耗时长的实验则事先运行过一次，结果作为数据随书附带。在 JupyterLab 中打开同样的笔记本，就可以修改代码、重新运行。",
     skip: "跳到正文",
     chapters: "章节",
     guides: "导读",
@@ -80,6 +81,7 @@ export const words = {
     save: "将图保存为",
     showCode: "显示代码",
     solution: "参考答案",
+    checks: "检查用的代码",
     cells: (n: number) => `${n} 个代码单元`,
     seconds: (s: number) => `运行用时 ${s < 10 ? s.toFixed(1) : Math.round(s)} 秒`,
     notRun: "本章尚未运行，因此没有结果。运行 slimlab start 即可。",

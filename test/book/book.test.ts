@@ -128,6 +128,14 @@ const reportOf = (chapters: Partial<RunReport["chapters"][0]>[]): RunReport => (
   })),
 });
 
+/** An exercise: what the reader writes at, and what checks it. */
+const exercise = `import { check } from "slimlab/classroom";
+
+const half = 0; // your turn
+
+const wanted = 0.5;
+await check("4.1-a", () => half === wanted);`;
+
 describe("the book", function () {
   this.timeout(300_000);
   let folder: string;
@@ -147,7 +155,7 @@ describe("the book", function () {
     }
     await save(
       join(folder, "notebooks", "4.1-not-run.ipynb"),
-      notebook(markdown("# 4.1 Not run"), code("1")),
+      notebook(markdown("# 4.1 Not run"), code("1"), code(exercise)),
     );
     await save(
       join(folder, "notebooks", "glossary.md"),
@@ -205,6 +213,15 @@ describe("the book", function () {
     );
     assert.match(await page("4.1-not-run.html"), /has not been run/);
     assert.match(await page("index.html"), /stopped at an error/);
+  });
+
+  it("keeps what checks an exercise out of sight until it is asked for", async () => {
+    const html = await readFile(join(book, "4.1-not-run.html"), "utf8");
+    const plain = (text: string) => text.replace(/<[^>]*>/g, "");
+    const [before, checks, ...more] = html.split('<details class="checks">');
+    assert.equal(more.length, 0);
+    assert.match(plain(before), /const half = 0; \/\/ your turn$/);
+    assert.match(plain(checks), /^What checks itconst wanted = 0\.5;\nawait check\(/);
   });
 
   it("leads on: previous and next, the other language, links between notebooks", async () => {

@@ -36,7 +36,7 @@ interface PlotlyApi {
 interface DrawnLayout {
   _size: { w: number; h: number };
   height: number;
-  xaxis?: { title: { text: string; font: { size: number; family: string } } };
+  xaxis?: { title: { text: string; font: { size: number; family: string } }; domain: [number, number] };
   yaxis?: { scaleanchor?: string; domain: [number, number] };
 }
 
@@ -165,7 +165,7 @@ function saveButtons(place: HTMLElement, title: string): HTMLElement {
   return row;
 }
 
-/** What a narrow page asks for: the x axis's title on several lines, and no empty room above and below square cells. */
+/** What a page asks for: on a narrow one the x axis's title on several lines, and no empty room beside square cells. */
 async function fitToPage(place: HTMLElement, right: number): Promise<void> {
   const {
     _size: size,
@@ -179,16 +179,25 @@ async function fitToPage(place: HTMLElement, right: number): Promise<void> {
   if (pen && xaxis?.title.text) {
     pen.font = `${xaxis.title.font.size}px ${xaxis.title.font.family}`;
     const lines = [""];
-    for (const word of xaxis.title.text.split(" ")) {
-      const longer = `${lines.at(-1)} ${word}`.trim();
-      if (lines.at(-1) && pen.measureText(longer).width > size.w + 2 * right) lines.push(word);
+    // A line may end at a space, and before any Chinese character.
+    const pieces =
+      xaxis.title.text.match(/\p{Script=Han}[^\s\p{Script=Han}]*|[^\s\p{Script=Han}]+|\s+/gu) ?? [];
+    for (const piece of pieces) {
+      const longer = lines.at(-1) + piece;
+      if (lines.at(-1) && pen.measureText(longer.trim()).width > size.w + 2 * right) lines.push(piece.trim());
       else lines[lines.length - 1] = longer;
     }
-    if (lines.length > 1) change["xaxis.title.text"] = lines.join("<br>");
+    if (lines.length > 1) change["xaxis.title.text"] = lines.map((line) => line.trim()).join("<br>");
     wanted += (lines.length - 1) * 1.3 * xaxis.title.font.size;
   }
   if (yaxis?.scaleanchor && yaxis.domain[1] - yaxis.domain[0] < 0.9) {
     wanted -= size.h * (1 - (yaxis.domain[1] - yaxis.domain[0]));
+  }
+  // Square cells take as much of a wide page as they are high: the picture begins where the text does.
+  if (yaxis?.scaleanchor && xaxis && xaxis.domain[1] - xaxis.domain[0] < 0.9) {
+    const unused = size.w * (1 - (xaxis.domain[1] - xaxis.domain[0]));
+    place.style.maxWidth = `${Math.ceil(place.clientWidth - unused)}px`;
+    change.autosize = true;
   }
   if (wanted !== height) {
     change.height = Math.round(wanted);
