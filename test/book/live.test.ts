@@ -405,7 +405,11 @@ describe("live figures", function () {
               [`div.live[data-live="${name}"]`, before.join()],
             );
             const after = (await read()).join(" ");
-            if (page.startsWith("zh")) assert.match(after, /\p{Script=Han}/u, name);
+            if (page.startsWith("zh")) {
+              assert.match(after, /\p{Script=Han}/u, name);
+              const whole = (await place.allInnerTexts()).join("\n");
+              assert.doesNotMatch(whole, /\p{Script=Han}[:;,]|[:;,] ?\p{Script=Han}/u, name);
+            }
             assert.doesNotMatch(after, /undefined|NaN/, name);
           }
           const wide = await tab.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

@@ -118,7 +118,7 @@ export function fileFigure({ record: bytes, digits, words: t }: Stage): HTMLElem
         share: right / count,
       },
       ...bytesByPart(file).map(({ layer, part, bytes }) => ({
-        name: layer === "" ? t.fileParts[part] : `${layer}: ${t.fileParts[part]}`,
+        name: layer === "" ? t.fileParts[part] : t.named(layer, t.fileParts[part]),
         value: bytes.toLocaleString("en"),
         share: bytes / file.length,
       })),
@@ -228,7 +228,7 @@ export function garmentsFigure({ recipe: bytes, garments, words: t }: Stage): HT
   const garment = slider(
     t.garment,
     { min: 0, max: count - 1, value: 0 },
-    (i) => `${i + 1}: ${t.garments[garments.labels[i]]}`,
+    (i) => t.named(i + 1, t.garments[garments.labels[i]]),
     look,
   );
   const frame = new Frame(

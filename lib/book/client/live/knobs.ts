@@ -232,7 +232,7 @@ export function temperatureFigure({ network, digits, words: t }: Stage): HTMLEle
     slider(
       t.digit,
       { min: 0, max: digits.labels.length - 1, value: doubted },
-      (i) => `${i + 1}: ${digits.labels[i]}`,
+      (i) => t.named(i + 1, digits.labels[i]),
       (at) => move({ at }),
     ),
     make("div", { className: "live-row" }, picture.element, bars.element),

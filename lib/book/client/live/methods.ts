@@ -26,7 +26,7 @@ export function sparsityFor(network: Network, bytes: number): number | undefined
   return high;
 }
 
-/** The most bits a weight, a scale for each output counted, that take so many bytes; undefined where one is too much. */
+/** The most bits per weight, a scale for each output counted, that take so many bytes; undefined where one is too much. */
 export function bitsFor(network: Network, bytes: number): number | undefined {
   const taken = (bits: number) =>
     network.reduce((sum, { rows, cols }) => {
@@ -166,8 +166,8 @@ function methodsFigure(
         bars.show([
           ...outcomes.map(([name, one]) =>
             typeof one === "string"
-              ? { name: `${name}: ${one}`, value: "–", share: 0 }
-              : { name: `${name}: ${one.how}`, value: String(one.right), share: one.right / count },
+              ? { name: t.named(name, one), value: "–", share: 0 }
+              : { name: t.named(name, one.how), value: String(one.right), share: one.right / count },
           ),
           { name: t.whole, value: String(whole), share: whole / count },
         ]);
