@@ -20,7 +20,7 @@ export function nearZeroShare(weights: ArrayLike<number>, tolerance = 0.05): num
 }
 
 /**
- * Shannon entropy of the weights, in bits a weight, after rounding to 2^bits equal steps between the smallest and
+ * Shannon entropy of the weights, in bits per weight, after rounding to 2^bits equal steps between the smallest and
  * the largest (§2.1). What is missing to `bits` is what an entropy coder saves over fixed-length codes.
  */
 export function weightEntropy(weights: ArrayLike<number>, bits = 8): number {

@@ -312,7 +312,7 @@ async function quantizeLanguageModel(
     );
     const share = Math.exp((error - nearest) / Math.max(1, small.errors.length));
     return [
-      `${small.quantized.size} matrices in ${small.bitsPerWeight.toFixed(2)} bits a weight`,
+      `${small.quantized.size} matrices in ${small.bitsPerWeight.toFixed(2)} bits per weight`,
       ...(tokens
         ? [
             `their outputs' errors ${(100 * share).toFixed(0)} % of rounding to the nearest's, in the geometric mean`,

@@ -1,4 +1,4 @@
-// §4.4: a language model with few bits a weight: groups along each row, a scale for each; rounded to the nearest, by GPTQ, or
+// §4.4: a language model with few bits per weight: groups along each row, a scale for each; rounded to the nearest, by GPTQ, or
 // after activation-aware scaling. The calibrated two go through the model block by block: what a block reads is what the
 // blocks before it give as they are quantized, so that later blocks make up for what earlier ones lose.
 import {

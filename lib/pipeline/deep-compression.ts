@@ -10,7 +10,7 @@ import type { Training } from "./technique.ts";
 const networks = ["lenet-300-100", "lenet-5"] as const satisfies readonly PretrainedName[];
 type Network = (typeof networks)[number];
 
-/** Share of the weights that each layer keeps and bits a weight (tables 2 and 3 of the paper). */
+/** Share of the weights that each layer keeps and bits per weight (tables 2 and 3 of the paper). */
 const published: Record<Network, Record<string, { kept: number; bits: number }>> = {
   "lenet-300-100": {
     fc1: { kept: 0.08, bits: 6 },

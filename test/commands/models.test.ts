@@ -222,7 +222,7 @@ describe("slimlab inspect and convert", function () {
     assert.ok(codes < 0.35 * floats, `${codes} of ${floats} bytes`);
     assert.match(
       await convert(gguf, at("q.gguf"), { weights: "Q4_1", rounding: "nearest" }),
-      /^14 matrices in 4\.63 bits a weight$/,
+      /^14 matrices in 4\.63 bits per weight$/,
     );
     const types = new Set((await inspect(at("q.gguf"))).rows.map(({ type }) => type));
     assert.deepEqual([...types].sort(), ["F16", "F32", "Q4_1"]);

@@ -29,7 +29,7 @@ describe("2.3 pipeline/deep-compression: prune, cluster, code", () => {
       assert.equal(values.length, kept);
       assert.ok(new Set(values).size <= 64);
     }
-    // The codes are coded, not just packed: less than 6 bits a kept weight and 1 bit a pruned one.
+    // The codes are coded, not just packed: less than 6 bits per kept weight and 1 bit a pruned one.
     const codes = slimParts(result.slim).filter(
       ({ tensor, stream }) => tensor.endsWith("kernel") && (stream === "positions" || stream === "values"),
     );

@@ -84,7 +84,7 @@ describe("quantization: scales for groups of weights (§3.2.1)", () => {
         assert.deepEqual(again.quantized, { ...q });
       });
 
-  it("counts 4.5 bits a weight for groups of 32 with float16 scales, as GGUF's Q4_0 has", () => {
+  it("counts 4.5 bits per weight for groups of 32 with float16 scales, as GGUF's Q4_0 has", () => {
     const values = noise(64 * 256);
     const options = { bits: 4, shape: [64, 256], axis: 0, group: 32 } as const;
     const half = chooseGrid(values, { ...options, scaleType: "float16" });

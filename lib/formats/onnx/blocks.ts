@@ -1,4 +1,4 @@
-// Matrices with few bits a weight and a scale for each group of inputs, as ONNX files hold them. Two ways:
+// Matrices with few bits per weight and a scale for each group of inputs, as ONNX files hold them. Two ways:
 //   MatMulNBits (onnxruntime's own operator, com.microsoft): codes of 4 or 8 bits, unpacked while it multiplies
 //   DequantizeLinear with block_size (ONNX from opset 21 on): any engine; onnxruntime fuses it with the product that follows
 // Rows of a matrix are padded to whole groups in the first.

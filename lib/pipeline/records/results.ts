@@ -43,7 +43,7 @@ export interface Run {
   table?: LayerRow[];
 }
 
-/** A layer of the paper's tables 2 and 3: shares of its weights as 32-bit floats, bits a kept weight. */
+/** A layer of the paper's tables 2 and 3: shares of its weights as 32-bit floats, bits per kept weight. */
 export interface LayerRow {
   layer: string;
   weights: number;

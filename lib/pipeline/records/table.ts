@@ -8,7 +8,7 @@ import type { LayerRow } from "./results.ts";
 
 /**
  * What the paper's tables 2 and 3 say (arXiv:1510.00149v5; its ip1, ip2, ip3 are our fc1, fc2, fc3): shares of the 32-bit
- * floats and bits a weight. Table 2 was checked against two transcriptions of the paper, which agree on every figure;
+ * floats and bits per weight. Table 2 was checked against two transcriptions of the paper, which agree on every figure;
  * table 3 was seen whole in one of them only.
  */
 export const publishedTables = {
