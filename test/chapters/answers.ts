@@ -31,7 +31,16 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       "const factorNumbers = (k: number): number => k * (784 + 300 + 1);\nconst largestUsefulRank: number = 216;",
     ],
   },
-  "2.1-a": { wrong: ["const stable = (4 + 2 + 2 + 1) / 4;", "const stable = 25 / 4;"] },
+  "1.2-b": {
+    wrong: [
+      'const answers = ["quantization", "pruning", "low rank", "distillation"];',
+      'const answers = ["pruning", "pruning", "distillation", "low rank"];',
+    ],
+  },
+  "2.1-a": {
+    right: ["const stable = 1.5625;"],
+    wrong: ["const stable = (4 + 2 + 2 + 1) / 4;", "const stable = 25 / 4;"],
+  },
   "2.1-b": {
     right: [
       "function deadShare(a: Float32Array, neurons: number): number {\n  const sums = Array.from({ length: neurons }, (_, n) => a.filter((_x, i) => i % neurons === n).reduce((x, y) => x + y, 0));\n  return sums.filter((sum) => sum === 0).length / neurons;\n}",
@@ -65,6 +74,14 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
   "2.3-a": {
     wrong: ["const bitsPerWeight = 5;", "const bitsPerWeight = 0.05 * 5;"],
     right: ["const bitsPerWeight = 0.25 + entropy([0.05, 0.95]);"],
+  },
+  "2.3-b": {
+    right: ["const mineRecipe: Recipe = example;"],
+    wrong: [
+      // Not small enough; small, and not trained.
+      'const mineRecipe: Recipe = [{ technique: "cluster", clusters: 16 }];',
+      'const mineRecipe: Recipe = [{ technique: "pruneWeights", sparsity: 0.95 }, { technique: "cluster", clusters: 16 }];',
+    ],
   },
   "3.1.1-a": {
     right: [
@@ -116,7 +133,15 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       'const onlyIn = (layer: string, share: number): pruning.Masks => pruning.layerSparsity({ [layer]: scores["mean activation"][layer] }, share);',
     ],
   },
+  "3.1.2-d": {
+    wrong: [
+      // Small enough, and not trained; half of the filters are not enough.
+      'const yours = pruneGroups(model, pruning.layerSparsity(scores["L1 norm"], 0.7));',
+      'const yours = pruneGroups(model, half["per-layer share"]);',
+    ],
+  },
   "3.1.3-a": {
+    right: ["const macsLeft = (h1: number, h2: number): number => (h1 * (784 + h2) + 10 * h2) / 266_200;"],
     wrong: ["(h1 * h2) / 30_000", "(h1 + h2) / 400", "(784 * h1 + h1 * h2) / (784 * 300 + 300 * 100)"].map(
       (left) => `const macsLeft = (h1: number, h2: number): number => ${left};`,
     ),
@@ -142,6 +167,12 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       "const fillBias = (bias: Float32Array, next: Float32Array, means: Float32Array, keep: Uint8Array): Float32Array => bias.map((b, k) => means.reduce((sum, mean, n) => sum + (keep[n] ? 0 : mean * next[k * keep.length + n]), b));",
       "const fillBias = (bias: Float32Array, next: Float32Array, means: Float32Array, keep: Uint8Array): Float32Array => bias.map((b, k) => means.reduce((sum, mean, n) => sum + (keep[n] ? mean * next[n * bias.length + k] : 0), b));",
       "const fillBias = (bias: Float32Array, next: Float32Array, means: Float32Array, keep: Uint8Array): Float32Array => bias.map((b) => means.reduce((sum, mean, n) => sum + (keep[n] ? 0 : mean), b));",
+    ],
+  },
+  "3.1.3-d": {
+    wrong: [
+      'const yours = pruneGroups(model, pruning.layerSparsity(scores["gradient × output"], 0.7));',
+      'const yours = pruneGroups(model, pruning.layerSparsity(scores["gradient × output"], 0.25));',
     ],
   },
   "3.1.4-a": {
@@ -175,7 +206,11 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
         `const signsOnly = (weights: Record<string, Float32Array>): Record<string, Float32Array> => Object.fromEntries(Object.entries(weights).map(([layer, w]) => [layer, ${own}]));`,
     ),
   },
+  "3.1.4-d": {
+    wrong: ['const plan = planOf("cubic", 0.99);', "const plan = [0.99];"],
+  },
   "3.2.1-a": {
+    right: ["const largestError = (alpha: number, b: number): number => alpha / (2 ** b - 2);"],
     wrong: ["alpha / (2 ** (b - 1) - 1)", "alpha / 2 ** b", "alpha / 2 ** (b - 1)"].map(
       (error) => `const largestError = (alpha: number, b: number): number => ${error};`,
     ),
@@ -201,6 +236,13 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       "const roundAtRandom = (x: number, random: () => number): number => (random() < 0.5 ? Math.floor(x) : Math.ceil(x));",
       "const roundAtRandom = (x: number, random: () => number): number => (random() > x - Math.floor(x) ? Math.ceil(x) : Math.floor(x));",
       "const roundAtRandom = (x: number, random: () => number): number => Math.round(x + random());",
+    ],
+  },
+  "3.2.1-d": {
+    wrong: [
+      // Other codes; the same codes for other values.
+      "const learnt: typeof clustered = Object.fromEntries(layers.map((layer) => [layer, quant.clusterWeights(trained[layer], { clusters: 8 })]));",
+      "const learnt: typeof clustered = Object.fromEntries(layers.map((layer) => [layer, { ...clustered[layer], codebook: clustered[layer].codebook.map((c) => -c) }]));",
     ],
   },
   "3.2.2-a": {
@@ -234,6 +276,14 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       "const fixed = (M: number) => { const shift = 20 - Math.floor(Math.log2(M)); return { multiplier: Math.round(M * 2 ** shift), shift }; };",
     ],
   },
+  "3.2.2-d": {
+    wrong: [
+      // Left in floats; rounded, and not trained.
+      'const yours = cloneModel(model);\nconst yourGrids = await calibrateActivations(yours, calibration, { bits: 2, method: "mse" });',
+      'const yours = cloneModel(model);\nquantizeWeights(yours, { bits: 2, range: "max" });\nconst yourGrids = await calibrateActivations(yours, calibration, { bits: 2, method: "mse" });',
+      'const yours = cloneModel(model);\nquantizeWeights(yours, { bits: 2, range: "mse" });\nconst yourGrids = await calibrateActivations(yours, calibration, { bits: 8, method: "mse" });',
+    ],
+  },
   "3.3.1-a": {
     right: ["const energyShare = 13 / 15;\nconst relativeError = Math.sqrt(2 / 15);"],
     wrong: [
@@ -251,7 +301,17 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
       "Math.floor(Math.min(m, n) / ratio)",
     ].map((k) => `const largestRank = (m: number, n: number, ratio: number): number => ${k};`),
   },
+  "3.3.1-c": {
+    right: [
+      'const { model: compressed } = await factorizeModel(model, { plan: { fc1: { method: "svd", rank: 50 } } });',
+    ],
+    wrong: [
+      'const { model: compressed } = await factorizeModel(model, { plan: { fc1: { method: "svd", rank: 10 } } });',
+      'const { model: compressed } = await factorizeModel(model, { plan: { fc1: { method: "svd", rank: 250 } } });',
+    ],
+  },
   "3.3.2-a": {
+    right: ["const parameters: number = lowrank.tucker2Parameters([3, 3, 64, 128], 16, 32);"],
     wrong: [
       "const parameters: number = 3 * 3 * 16 * 32;",
       "const parameters: number = 64 * 16 + 16 * 32 + 32 * 128;",
@@ -289,6 +349,13 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
         `const softGradient = (z: number[], v: number[], T: number, a: number): number[] => softened(z, T).map((p, i) => ${own});`,
     ),
   },
+  "3.4-c": {
+    wrong: [
+      // Not taught; taught by labels.
+      "const taughtWith = async (images: typeof pool): Promise<number> => (await evaluate(studentOf(1), validation)).accuracy;",
+      "async function taughtWith(images: typeof pool): Promise<number> {\n  const student = studentOf(1);\n  await train(student, images, { ...course, epochs: Math.round(200 / Math.ceil(images.count / 64)) });\n  return (await evaluate(student, validation)).accuracy;\n}",
+    ],
+  },
   "4.1-a": {
     right: ["const weightsLeft: number = 400_000 * (1 - 0.93);\nconst codeBytes: number = weightsLeft / 2;"],
     wrong: [
@@ -319,6 +386,13 @@ const pointsLost: number =
 ];`,
     ],
   },
+  "4.2-a": {
+    wrong: [
+      // The same result again; a floor that many bits keep, too.
+      "const forAccuracy = automatic;",
+      'const forAccuracy = await autoQuantize(cloneModel(model), subset(calibration, 60), { accuracyFloor: 0.97 }, { validation, bits: [8], gptq: "never", equalization: "never", biasCorrection: "never" });',
+    ],
+  },
   "4.2-b": {
     right: [
       "function splitOf(pictures: Uint8Array[], labels: number[]): Split {\n  const images = Uint8Array.from(pictures.flatMap((picture) => [...picture]));\n  return { images, labels: new Uint8Array(labels), count: labels.length, height: 28, width: 28, channels: 1 };\n}",
@@ -330,6 +404,7 @@ const pointsLost: number =
     ],
   },
   "4.3-a": {
+    right: ["const bitsPerKept: number = 5.67;"],
     wrong: [
       "const bitsPerKept: number = slim.length / keptWeights;",
       "const bitsPerKept: number = 32 / 240;",

@@ -9,10 +9,40 @@ import { sayIn, textsFor } from "../../lib/classroom/speech.ts";
 import { findChapters, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { codeCells } from "../../lib/notebook/run.ts";
 import { packageRoot } from "../../lib/util/files.ts";
+import { otherAnswers } from "./answers.ts";
 
 const chapters = (await findChapters(join(packageRoot, "notebooks"))).filter(({ number }) => number !== "");
 
+/** Exercises with one right answer in one form, and goals that take a training to reach: their solutions stand alone. */
+const onlySolution = new Set([
+  "1.2-b",
+  "3.1.2-d",
+  "3.1.3-d",
+  "3.1.4-d",
+  "3.2.1-d",
+  "3.2.2-d",
+  "3.4-c",
+  "4.1-b",
+  "4.1-c",
+  "4.2-a",
+]);
+
 describe("the workbook's exercises", () => {
+  it("each has answers that are wrong as learners are wrong, and one that is right in another way", async () => {
+    const names: string[] = [];
+    for (const { path, language } of chapters) {
+      if (language !== "en") continue; // the Chinese edition has the same code
+      for (const cell of (await assignmentOf(await readNotebook(path), path)).cells)
+        names.push(...cell.names);
+    }
+    assert.deepEqual(Object.keys(otherAnswers).sort(), names.sort());
+    for (const name of names) {
+      const { right = [], wrong = [] } = otherAnswers[name];
+      assert.ok(wrong.length > 0, `${name} has no wrong answer`);
+      assert.equal(right.length === 0, onlySolution.has(name), `${name}, right answers`);
+    }
+  });
+
   for (const { path, slug, language } of chapters) {
     it(`${language} ${slug}: every check says which of the chapter's sections to read again, in its language`, async () => {
       const { cells } = await readNotebook(path);
