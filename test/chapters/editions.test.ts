@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "@babel/parser";
-import { solutionOf } from "../../lib/classroom/solutions.ts";
 import { type Cell, findChapters, type Notebook, readNotebook, textOf } from "../../lib/notebook/notebook.ts";
 import { textsOf } from "../../lib/texts/index.ts";
 import { packageRoot } from "../../lib/util/files.ts";
@@ -131,6 +130,31 @@ function formsOf(node: SyntaxNode): string[] | undefined {
   );
 }
 
+/** Names by which the field knows what a chapter does, in both languages. */
+const standardNames: Record<string, [string, string][]> = {
+  "1.1": [["carbon", "碳排放"]],
+  "3.1.1": [
+    ["unstructured pruning", "非结构化剪枝"],
+    ["2:4", "2:4"],
+  ],
+  "3.1.2": [
+    ["structured pruning", "结构化剪枝"],
+    ["channel pruning", "通道剪枝"],
+  ],
+  "3.1.3": [["structured pruning", "结构化剪枝"]],
+  "3.2.1": [
+    ["post-training quantization", "训练后量化"],
+    ["fake quantization", "伪量化"],
+    ...(["float16", "bfloat16", "FP8", "TensorRT"] as const).map((name): [string, string] => [name, name]),
+  ],
+  "3.2.2": [
+    ["quantization-aware training", "量化感知训练"],
+    ["straight-through estimator", "直通估计器"],
+    ["zero point", "零点"],
+  ],
+  "3.4": [["soft targets", "软目标"]],
+};
+
 const all = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([found]) => found);
 
 describe("the two editions", () => {
@@ -186,12 +210,31 @@ describe("the two editions", () => {
     assert.equal(textOf(withCodeOf(own, english).cells[0].source), "b");
   });
 
+  it("calls things by the field's names, and says in section 3 how they are called elsewhere", async () => {
+    const bridge = {
+      en: "| here | PyTorch | TensorFlow, TensorFlow Lite | ONNX Runtime |",
+      zh: "| 本书 | PyTorch | TensorFlow、TensorFlow Lite | ONNX Runtime |",
+    };
+    for (const { path, number, language } of await findChapters(folder)) {
+      const prose = (await readNotebook(path)).cells
+        .filter(({ cell_type }) => cell_type === "markdown")
+        .map(({ source }) => textOf(source))
+        .join("\n");
+      if (number.startsWith("3.")) assert.ok(prose.includes(bridge[language]), `${path} lacks its bridge`);
+      for (const names of standardNames[number] ?? []) {
+        const name = names[language === "en" ? 0 : 1];
+        assert.ok(prose.includes(name), `${path} lacks ${name}`);
+      }
+    }
+  });
+
   it("has code of at most 90 columns, as a page has room for", async () => {
     const long: string[] = [];
     for (const { path, language } of await findChapters(folder)) {
       if (language !== "en") continue; // the Chinese edition has the same code
       for (const cell of (await readNotebook(path)).cells) {
-        const code = cell.cell_type === "code" ? textOf(cell.source) : (solutionOf(cell) ?? "");
+        const text = textOf(cell.source);
+        const code = cell.cell_type === "code" ? text : all(text, /```[\s\S]*?```/g).join("\n");
         const lines = code.split("\n").filter((line) => [...line].length > 90);
         long.push(...lines.map((line) => `${path}, ${cell.id}: ${line}`));
       }
@@ -220,6 +263,51 @@ describe("the two editions", () => {
         );
       assert.match(startOf(cells[bug]), /```typescript\n/, path);
     }
+  });
+
+  it("each says how long it takes: as its exercises do, the same in both languages, and the plans add it up", async () => {
+    const said = { five: 5, ten: 10, fifteen: 15, twenty: 20, thirty: 30 } as Record<string, number>;
+    const ladder = 10; // a prediction, a figure to read, a bug to find
+    const times = new Map<string, { read: number; exercises: number }>();
+    const chapters = await findChapters(folder);
+    for (const { path, number, language } of chapters) {
+      const texts = (await readNotebook(path)).cells
+        .filter(({ cell_type }) => cell_type === "markdown")
+        .map(({ source }) => textOf(source));
+      const head =
+        language === "en"
+          ? /\*\*Time:\*\* (\d+) minutes to read and run, (\d+) more for the exercises/
+          : /\*\*所需时间\*\*：阅读和运行 (\d+) 分钟，练习另需 (\d+) 分钟/;
+      const [read, exercises] = (head.exec(texts[0])?.slice(1) ?? assert.fail(`${path}: ${head}`)).map(
+        Number,
+      );
+      const one = language === "en" ? /\*\*[A-Z] \(([a-z]+) minutes\)\./g : /\*\*[A-Z]（(\d+) 分钟）\*\*：/g;
+      const minutes = [...texts.join("\n").matchAll(one)].map(([, found]) => said[found] ?? Number(found));
+      assert.equal(
+        exercises,
+        minutes.reduce((sum, n) => sum + n, ladder),
+        path,
+      );
+      if (times.has(number)) assert.deepEqual({ read, exercises }, times.get(number), path);
+      times.set(number, { read, exercises });
+    }
+    const totals = (key: "read" | "exercises", of: Iterable<string> = times.keys()) =>
+      [...of].reduce((sum, number) => sum + times.get(number)![key], 0);
+    const page = (name: string) => readFile(join(folder, name), "utf8");
+    for (const name of ["teacher.md", "zh/teacher.md"]) {
+      const rows = [...(await page(name)).matchAll(/^\| \d+ \| ([\d., 、]+) \| (\d+) \| (\d+)/gm)];
+      assert.equal(rows.length, 11, name);
+      for (const [row, numbers, ...columns] of rows) {
+        const of = numbers.split(/, |、/);
+        assert.deepEqual(columns.map(Number), [totals("read", of), totals("exercises", of)], row);
+      }
+    }
+    const words = ["seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"];
+    const hours = (key: "read" | "exercises") => words[Math.round(totals(key) / 60) - 7];
+    assert.match(
+      await page("learner.md"),
+      new RegExp(`about ${hours("read")} hours to read and run, and ${hours("exercises")} more`),
+    );
   });
 
   it("each is headed in both languages, its own first", async () => {
