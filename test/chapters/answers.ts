@@ -76,10 +76,12 @@ export const otherAnswers: Record<string, { right?: string[]; wrong?: string[] }
     right: ["const bitsPerWeight = 0.25 + entropy([0.05, 0.95]);"],
   },
   "2.3-b": {
-    right: ["const mineRecipe: Recipe = example;"],
+    right: [
+      'const mineRecipe: Recipe = [{ technique: "pruneWeights", sparsity: 0.9 }, { technique: "fineTune", epochs: 4 }, { technique: "cluster", clusters: 8 }, { technique: "fineTune", epochs: 1, learningRate: 0.0005 }];',
+    ],
     wrong: [
-      // Not small enough; small, and not trained.
-      'const mineRecipe: Recipe = [{ technique: "cluster", clusters: 16 }];',
+      // The chapter's own; small, and not trained.
+      "const mineRecipe: Recipe = example;",
       'const mineRecipe: Recipe = [{ technique: "pruneWeights", sparsity: 0.95 }, { technique: "cluster", clusters: 16 }];',
     ],
   },
