@@ -179,11 +179,12 @@ function placeLabels({ data, layout }: Figure): void {
       const [from, to] = x.names ? [0, 1] : x.range;
       const share = ((!x.names && x.log ? Math.log10(x0) : x0) - from) / (to - from);
       Object.assign(label, { yanchor: "top", xanchor: share < 0.35 ? "left" : "right" });
-    } else if (yAxis.range && !y.names) {
-      // The author's range may end just above the line; the label needs a fourteenth of it.
-      const [from, to] = yAxis.range as [number, number];
+    } else if (!y.names && !y.reversed) {
+      // The range, the author's or that of the data, may end just above the line; the label needs a fourteenth of it.
+      const [from, to] = (yAxis.range as [number, number] | undefined) ?? y.range;
       const at = y.log ? Math.log10(y0) : y0;
-      if (from < to && at <= to) yAxis.range = [from, Math.max(to, from + (at - from) / 0.93)];
+      const needed = from + (at - from) / 0.93;
+      if (from < to && at <= to && needed > to) yAxis.range = [from, needed];
     }
   }
 }

@@ -181,6 +181,9 @@ describe("plots", () => {
       [0, 1.2],
     );
     assert.deepEqual(rangeOf(lines([0.2, 0.9], { y: { range: [0, 1] }, references: [{ y: 0.98 }] })), [0, 1]);
+    // Plotly lets a range that nobody gave end at the line, and cuts the label off.
+    const [bottom, top] = rangeOf(lines([0.2, 0.9], { references: [reference] }));
+    assert.ok(bottom < 0.2 && Math.abs((0.98 - bottom) / (top - bottom) - 0.93) < 1e-9, `${bottom}, ${top}`);
     const upright = (x: number) => {
       const { layout } = lines([1, 2], { xs: [0, 10], references: [{ x, label: "here" }] });
       return (layout.shapes as [{ label: { xanchor: string } }])[0].label.xanchor;
