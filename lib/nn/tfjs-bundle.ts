@@ -2,8 +2,8 @@
 // and a cell's own imports get the same instance; what Node cannot load of tfjs-core, as it has no file names in its
 // imports, is bundled, as in TensorFlow.js's own umbrella package. Both copies share the engine, which is global.
 //
-// Modules take it by tfjs.mjs, which lists its names: Node would read all of TensorFlow.js for them, a third of the time
-// that `slimlab/nn` needs to load.
+// Modules take it by tfjs.mjs, which lists its names: Node would read all of TensorFlow.js for them, half of the time that
+// `slimlab/nn` needs to load. Bundlers, which do not see through that file, have the condition `module` and take this one.
 import { statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";

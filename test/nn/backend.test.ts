@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { build } from "esbuild";
 import { availableBackends, describeBackend, ensureBackend, loadDanfo, tf, useBackend } from "slimlab/nn";
 import { packageRoot } from "../../lib/util/files.ts";
 
@@ -128,6 +130,25 @@ describe("nn/backend", () => {
       setTimeout(() => console.log("alive"), 20);`;
     const { stdout } = await node(script);
     assert.equal(stdout, "rejected one\ncaught two\nalive\n");
+  });
+
+  it("modules, require and a bundler for Node get all of TensorFlow.js", async () => {
+    const required = createRequire(import.meta.url)("#tfjs") as Record<string, unknown>;
+    const imported = (await import("#tfjs")) as Record<string, unknown>;
+    for (const name of new Set([...Object.keys(required), ...Object.keys(imported)]))
+      assert.equal(imported[name], required[name], name);
+    const contents = 'import { tensor, version } from "#tfjs"; console.log(typeof tensor, version.tfjs);';
+    const { outputFiles } = await build({
+      stdin: { contents, resolveDir: packageRoot },
+      bundle: true,
+      write: false,
+      platform: "node",
+      format: "cjs",
+      logLevel: "error",
+    });
+    // Without a package beside it: all that it needs is in it.
+    const program = { cwd: tmpdir(), input: outputFiles[0].text, encoding: "utf8" } as const;
+    assert.equal(execFileSync(process.execPath, ["-"], program), `function ${tf.version.tfjs}\n`);
   });
 
   it("a cell's own import of @tensorflow/tfjs is the same instance", async () => {
