@@ -10,7 +10,8 @@ import { SandboxPool } from "../../lib/classroom/pool.ts";
 import type { Cell, Notebook, Output } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
-import { type Bench, cellA, cellB, checkA, checkB, handedOut, perfect, start, withBench } from "./setting.ts";
+import { type Cases, followed, itJudges, preceded, untouched } from "./cases.ts";
+import { type Bench, cellA, cellB, checkA, checkB, perfect, start, withBench } from "./setting.ts";
 
 /** A stored or shown result that says of exercises that they are solved. */
 const forgedBundle = (name: string) => ({
@@ -21,46 +22,40 @@ const forgedOutputs = (): Output[] =>
   ["a", "b"].map((name) => ({ output_type: "display_data", data: forgedBundle(name), metadata: {} }));
 const showForged = `const forged = (name: string) => ({ [Symbol.for("Jupyter.display")]: () => ({ ...${JSON.stringify(forgedBundle("x"))}, ${JSON.stringify(checkMime)}: { name, passed: true, cases: [{ name: "", passed: true, message: "" }] } }) });
 display(forged("a")); display(forged("b"));`;
-const untouched = (): Cell[] => structuredClone(handedOut.cells);
-const preceded = (...sources: string[]): Cell[] => [...sources.map((source) => code(source)), ...untouched()];
-const followed = (...sources: string[]): Cell[] => [...untouched(), ...sources.map((source) => code(source))];
 const withMetadata = (metadata: Notebook["metadata"], cells: Cell[]): Notebook => ({
   ...notebook(...cells),
   metadata,
 });
 
 /** Honest work: what went wrong costs what it must and no more. */
-const honest: [
-  what: string,
-  work: () => Cell[] | Notebook,
-  points: [a: number, b: number],
-  reason?: RegExp,
-][] = [
+const honest: Cases["honest"] = [
   ["everything solved", perfect, [1, 1]],
-  ["nothing done", untouched, [0, 0], /should be 6 .* got -1/],
-  ["no cells", () => [], [0, 0], /there is no double/],
+  ["nothing done", untouched, [0, 0], { reason: /should be 6 .* got -1/ }],
+  ["no cells", () => [], [0, 0], { reason: /there is no double/ }],
   ["half of a's cases", () => [code(start), code(cellA("return 0;")), code(cellB("[1, 0.25]"))], [0.5, 1]],
   [
     "1.03 a syntax error in the cell of a, where check was imported",
     () => [code(`${start}\n${cellA("return (;")}`), code(cellB("[1, 0.25]"))],
     [0, 1],
-    /cell 1 failed: SyntaxError/,
+    { reason: /cell 1 failed: SyntaxError/ },
   ],
   [
     "1.04 a loop without end when a's cell runs",
     () => [code(start), code(`${cellA("return 2 * x;")}\nwhile (true) {}`), code(cellB("[1, 0.25]"))],
     [1, 1],
+    { timeout: 4 },
   ],
   [
     "1.04 a loop without end before a is there",
     () => [code(`${start}\nwhile (true) {}\n${cellA("return 2 * x;")}`), code(cellB("[1, 0.25]"))],
     [1, 1],
+    { timeout: 4 },
   ],
   [
     "1.04 a loop without end in a's function",
     () => [code(start), code(cellA("while (true) {}")), code(cellB("[1, 0.25]"))],
     [0, 1],
-    /took more than 4 s/,
+    { reason: /took more than 4 s/, timeout: 4 },
   ],
   [
     "1.05 the process ended in the cell of a",
@@ -70,9 +65,14 @@ const honest: [
       code(cellB("[1, 0.25]")),
     ],
     [0, 1],
-    /cell 2 failed: KernelDied/,
+    { reason: /cell 2 failed: KernelDied/ },
   ],
-  ["1.06 the cell of a is gone", () => [code(start), code(cellB("[1, 0.25]"))], [0, 1], /there is no double/],
+  [
+    "1.06 the cell of a is gone",
+    () => [code(start), code(cellB("[1, 0.25]"))],
+    [0, 1],
+    { reason: /there is no double/ },
+  ],
   ["1.06b the first cell is gone", () => perfect().slice(1), [1, 1]],
   [
     "1.07 b's cell before a's",
@@ -83,7 +83,7 @@ const honest: [
     "1.09 the function has another name",
     () => [code(start), code("const twice = (x: number) => 2 * x;"), code(cellB("[1, 0.25]"))],
     [0, 1],
-    /there is no double/,
+    { reason: /there is no double/ },
   ],
   ["1.21 no kernelspec", () => withMetadata({}, perfect()), [1, 1]],
   [
@@ -146,7 +146,7 @@ const honest: [
 ];
 
 /** Cheats on an untouched notebook: nothing is solved, so nothing is given. The numbers are those of the case file. */
-const cheats: [what: string, work: () => Cell[] | Notebook][] = [
+const cheats: Cases["cheats"] = [
   [
     "1.08 edited checks",
     () => [
@@ -335,41 +335,7 @@ describe("grading", function () {
     bench = opened;
   });
 
-  describe("honest work keeps its points", () => {
-    for (const [what, work, points, reason] of honest) {
-      it(what, async () => {
-        const grade = await bench.grade(work(), /without end/.test(what) ? { timeout: 4 } : {});
-        const of = (name: string) => grade.exercises.find((one) => one.name === name)!;
-        const reasons = grade.exercises.flatMap((one) => [
-          one.reason,
-          ...one.cases.map(({ message }) => message),
-        ]);
-        assert.deepEqual([of("a").points, of("b").points], points, reasons.join("\n"));
-        assert.deepEqual([grade.points, grade.of], [points[0] + points[1], 2]);
-        if (reason) assert.match(reasons.join("\n"), reason);
-      });
-    }
-  });
-
-  describe("no grade can be forged", () => {
-    for (const [what, work] of cheats) {
-      it(what, async () => {
-        const grade = await bench.grade(work(), { timeout: 4 });
-        assert.deepEqual(
-          grade.exercises.map(({ name, points, passed }) => [name, points, passed]),
-          [
-            ["a", 0, false],
-            ["b", 0, false],
-          ],
-          JSON.stringify(grade.exercises),
-        );
-        const reasons = grade.exercises.map(
-          ({ reason, cases }) => reason ?? cases.find(({ passed }) => !passed)?.message,
-        );
-        assert.ok(reasons.every(Boolean), `every exercise says why: ${JSON.stringify(reasons)}`);
-      });
-    }
-  });
+  itJudges({ honest, cheats }, () => bench);
 
   it("a cheat that changes its own process solves what it solves, and nothing else", async () => {
     const grade = await bench.grade([

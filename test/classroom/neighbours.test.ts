@@ -1,17 +1,11 @@
 // More siblings of the cases of grade.test.ts: what reaches for the machine, for the judge and for time.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import type { Cell } from "../../lib/notebook/notebook.ts";
 import { code, notebook } from "../chapters/notebooks.ts";
-import { Bench, cellA, checkA, checkB, handedOut, itJudges, start, withBench } from "./setting.ts";
+import { a, b, type Cases, describeCases, preceded, untouched } from "./cases.ts";
+import { Bench, cellA, checkA, checkB, start } from "./setting.ts";
 
-const a = "function double(x: number): number { return 2 * x; }";
-const b = "const answer: number[] = [1, 0.25];";
-const untouched = (): Cell[] => structuredClone(handedOut.cells);
-const preceded = (source: string): Cell[] => [code(source), ...untouched()];
-
-/** What honest work is worth however odd it is. */
-const honest: [what: string, work: () => Cell[], points: [number, number]][] = [
+const honest: Cases["honest"] = [
   [
     "a function that is replaced in a later cell",
     () => [code("let double = (x: number) => -1;"), code(b), code("double = (x) => 2 * x;")],
@@ -109,7 +103,7 @@ const double = (instance.exports as any).d;`),
   ],
 ];
 
-const cheats: [what: string, work: () => Cell[]][] = [
+const cheats: Cases["cheats"] = [
   [
     "the inspector",
     () =>
@@ -262,15 +256,7 @@ const cheats: [what: string, work: () => Cell[]][] = [
   ],
 ];
 
-describe("neighbours of the cases", function () {
-  this.timeout(300_000);
-  let bench: Bench;
-  withBench((opened) => {
-    bench = opened;
-  });
-
-  itJudges({ honest, cheats }, () => bench, { totalTimeout: 20 });
-
+describeCases("neighbours of the cases", { honest, cheats, totalTimeout: 20 }, () => {
   it("everything that can be read holds no test", async () => {
     // Words of this run, and in no one place of the code that looks for them: else it would find itself.
     const [secret, own] = ["test", "own"].map((what) => [what, randomUUID()]);
@@ -309,9 +295,5 @@ found`;
     } finally {
       await spies.close();
     }
-  });
-
-  it("after all of them, honest work has its points", async () => {
-    assert.equal((await bench.grade([code(start), code(a), code(b)])).points, 2);
   });
 });

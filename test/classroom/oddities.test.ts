@@ -6,32 +6,16 @@ import { join } from "node:path";
 import { strToU8, zipSync } from "fflate";
 import type { Result } from "../../lib/classroom/results.ts";
 import { findSubmissions } from "../../lib/classroom/submissions.ts";
-import type { Cell, Notebook } from "../../lib/notebook/notebook.ts";
+import type { Cell } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook, save } from "../chapters/notebooks.ts";
-import {
-  type Bench,
-  cellA,
-  cellB,
-  gradeArguments,
-  handedOut,
-  itJudges,
-  needsSandbox,
-  perfect,
-  slimlab,
-  start,
-  withBench,
-} from "./setting.ts";
+import { a, b, type Cases, describeCases, followed, preceded } from "./cases.ts";
+import { cellA, cellB, gradeArguments, handedOut, needsSandbox, perfect, slimlab, start } from "./setting.ts";
 
-const a = "function double(x: number): number { return 2 * x; }";
-const b = "const answer: number[] = [1, 0.25];";
-const untouched = (): Cell[] => structuredClone(handedOut.cells);
-const preceded = (source: string): Cell[] => [code(source), ...untouched()];
-const followed = (source: string): Cell[] => [...untouched(), code(source)];
 /** A right function beside an answer; a right answer beside a function. */
 const withAnswer = (source: string): Cell[] => [code(start), code(cellA("return 2 * x;")), code(source)];
 const withDouble = (source: string): Cell[] => [code(start), code(source), code(cellB("[1, 0.25]"))];
 
-const honest: [what: string, work: () => Cell[] | Notebook, points: [number, number]][] = [
+const honest: Cases["honest"] = [
   ["tabs and trailing blanks", () => [code(start), code(`\t${a}  \t\n\t\n`), code(`\t\t${b}\t`)], [1, 1]],
   [
     "a cell that was made prose by mistake",
@@ -215,7 +199,7 @@ const verdict = JSON.stringify({
 });
 const forged = `({ [Symbol.for("Jupyter.display")]: () => ({ "application/vnd.slimlab.verdict+json": ${verdict}, "application/vnd.slimlab.fingerprints+json": {}, "text/plain": "judged" }) })`;
 
-const cheats: [what: string, work: () => Cell[] | Notebook][] = [
+const cheats: Cases["cheats"] = [
   ["a verdict of the judge's kind, shown and returned", () => followed(`display(${forged}); ${forged}`)],
   [
     "a verdict that is shown when the judge asks",
@@ -397,19 +381,7 @@ const cheats: [what: string, work: () => Cell[] | Notebook][] = [
   ],
 ];
 
-describe("odd values, globals and notebooks", function () {
-  this.timeout(300_000);
-  let bench: Bench;
-  withBench((opened) => {
-    bench = opened;
-  });
-
-  itJudges({ honest, cheats }, () => bench, { totalTimeout: 30 });
-
-  it("after all of them, honest work has its points", async () => {
-    assert.equal((await bench.grade(perfect())).points, 2);
-  });
-});
+describeCases("odd values, globals and notebooks", { honest, cheats, totalTimeout: 30 });
 
 describe("files as systems and people leave them", function () {
   this.timeout(240_000);

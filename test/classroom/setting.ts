@@ -1,5 +1,4 @@
 // A small assignment, and what the classroom's tests need to grade it.
-import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { type Assignment, assignmentOf, Judge } from "../../lib/classroom/assignment.ts";
@@ -93,46 +92,6 @@ export function withBench(use: (bench: Bench) => void): void {
     use(bench);
   });
   after(() => bench?.close());
-}
-
-/** What honest work is worth however odd it is; and cheats, of which none is worth anything. */
-export interface Cases {
-  honest: readonly [what: string, work: () => Cell[] | Notebook, points: [number, number]][];
-  cheats: readonly [what: string, work: () => Cell[] | Notebook][];
-}
-
-/** A test for each of some cases of the small assignment. */
-export function itJudges(
-  { honest, cheats }: Cases,
-  bench: () => Bench,
-  { files, totalTimeout }: Pick<GradeOptions, "files" | "totalTimeout"> = {},
-): void {
-  for (const [what, work, points] of honest) {
-    it(`honest: ${what}`, async () => {
-      const { exercises } = await bench().grade(work(), { files });
-      assert.deepEqual(
-        exercises.map((one) => one.points),
-        points,
-        JSON.stringify(exercises),
-      );
-    });
-  }
-  for (const [what, work] of cheats) {
-    it(`cheat: ${what}`, async () => {
-      const { exercises } = await bench().grade(work(), { timeout: 4, totalTimeout });
-      assert.deepEqual(
-        exercises.map(({ points, of }) => [points, of]),
-        [
-          [0, 1],
-          [0, 1],
-        ],
-        JSON.stringify(exercises),
-      );
-      for (const { reason, cases } of exercises) {
-        assert.ok(reason ?? cases.find(({ passed }) => !passed)?.message, "it says why");
-      }
-    });
-  }
 }
 
 /** Runs `slimlab`; `onLine` sees each line of its output as it comes. */

@@ -5,13 +5,8 @@ import { gradeNotebook } from "../../lib/classroom/grade.ts";
 import { Pages } from "../../lib/classroom/pages.ts";
 import { type Cell, type Notebook, parseNotebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
-import { type Bench, checkA, checkB, handedOut, itJudges, start, withBench } from "./setting.ts";
-
-const a = "function double(x: number): number { return 2 * x; }";
-const b = "const answer: number[] = [1, 0.25];";
-const untouched = (): Cell[] => structuredClone(handedOut.cells);
-const preceded = (source: string): Cell[] => [code(source), ...untouched()];
-const followed = (source: string): Cell[] => [...untouched(), code(source)];
+import { a, b, type Cases, describeCases, followed, preceded, untouched } from "./cases.ts";
+import { checkA, checkB, start } from "./setting.ts";
 
 /** A desk of the student's own that answers every question of the judge's with `answer`, an expression. */
 const desk = (answer: string): Cell[] =>
@@ -28,7 +23,7 @@ const withKernelspec = (name: string, language: string, more = {}): Notebook => 
   metadata: { kernelspec: { name, language, display_name: name }, ...more },
 });
 
-const honest: [what: string, work: () => Cell[] | Notebook, points: [number, number]][] = [
+const honest: Cases["honest"] = [
   [
     "variables",
     () => [code(start), code("var double = (x: number) => 2 * x; let answer = [1, 0.25];")],
@@ -157,7 +152,7 @@ const honest: [what: string, work: () => Cell[] | Notebook, points: [number, num
   ],
 ];
 
-const cheats: [what: string, work: () => Cell[]][] = [
+const cheats: Cases["cheats"] = [
   [
     "getters and setters on all objects",
     () => preceded('Object.defineProperty(Object.prototype, "value", { get: () => 6, set() {} });'),
@@ -280,29 +275,23 @@ const cheats: [what: string, work: () => Cell[]][] = [
   ],
 ];
 
-describe("siblings of the cases", function () {
-  this.timeout(300_000);
-  let bench: Bench;
-  withBench((opened) => {
-    bench = opened;
-  });
+const files = new Map([["mine.ts", Buffer.from("export const double = (x: number): number => 2 * x;")]]);
 
-  const files = new Map([["mine.ts", Buffer.from("export const double = (x: number): number => 2 * x;")]]);
-  itJudges({ honest, cheats }, () => bench, { files });
-
+describeCases("siblings of the cases", { honest, cheats, files }, (bench) => {
   it("a submission has its time as a whole, however often its cells hang", async () => {
     const hangs = () => code('import { execSync } from "node:child_process"; execSync("sleep 60");');
     let taken = 0;
-    const { isolation } = bench.pool;
+    const { pool, judge } = bench();
+    const { isolation } = pool;
     const sandboxes = {
       isolation,
       take() {
         taken++;
-        return bench.pool.take();
+        return pool.take();
       },
     };
     const work = notebook(hangs(), hangs(), hangs(), code(start), code(a), code(b));
-    await gradeNotebook(work, bench.judge, sandboxes, { timeout: 1, totalTimeout: 3, all: true });
+    await gradeNotebook(work, judge, sandboxes, { timeout: 1, totalTimeout: 3, all: true });
     // Each round loses a kernel after a second at least: the fourth, without such cells, comes too late.
     assert.ok(taken <= 3, `${taken} rounds`);
   });
@@ -317,13 +306,13 @@ for (let i = 0; i < 40; i++) {
   await new Promise((done) => setTimeout(done, 50));
 }`;
     for (const more of ["", 'unlinkSync("f" + i);']) {
-      const { failures, points } = await bench.grade([code(fill(more)), code(a), code(b)], {
+      const { failures, points } = await bench().grade([code(fill(more)), code(a), code(b)], {
         all: true,
       });
       assert.match(JSON.stringify(failures), /more than 1024 MiB of files/);
       assert.equal(points, 2, "the exercises are solved all the same");
     }
-    const { notebook: ran } = await bench.grade(
+    const { notebook: ran } = await bench().grade(
       [
         code(`import { writeFileSync } from "node:fs";
 const block = Buffer.alloc(64 * 1024 * 1024);
@@ -336,7 +325,7 @@ const held = (folder: string) => { let n = 0; try { for (; n < 20; n++) writeFil
   });
 
   it("a page that takes too long, or too much memory, shows what was written as it is, and the next one is as ever", async () => {
-    const grade = await bench.grade([...untouched(), markdown(`# *a*\n\n${"[".repeat(90_000)}`)]);
+    const grade = await bench().grade([...untouched(), markdown(`# *a*\n\n${"[".repeat(90_000)}`)]);
     const about = { student: "x", notes: [] };
     const hasty = new Pages(0.001);
     const pages = new Pages(600);

@@ -8,30 +8,15 @@ import { strToU8, zipSync } from "fflate";
 import { findSubmissions } from "../../lib/classroom/submissions.ts";
 import { type Cell, type Notebook, parseNotebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
-import {
-  type Bench,
-  cellA,
-  cellB,
-  checkA,
-  checkB,
-  handedOut,
-  itJudges,
-  perfect,
-  start,
-  withBench,
-} from "./setting.ts";
+import { a, b, type Cases, describeCases, followed, preceded, untouched } from "./cases.ts";
+import { cellA, cellB, checkA, checkB, perfect, start } from "./setting.ts";
 
-const a = "function double(x: number): number { return 2 * x; }";
-const b = "const answer: number[] = [1, 0.25];";
-const untouched = (): Cell[] => structuredClone(handedOut.cells);
-const preceded = (source: string): Cell[] => [code(source), ...untouched()];
-const followed = (source: string): Cell[] => [...untouched(), code(source)];
 /** A notebook as another program has written it. */
 const written = (cells: object[], more: object = {}): Notebook =>
   parseNotebook(JSON.stringify({ cells, metadata: {}, nbformat: 4, nbformat_minor: 5, ...more }), "w.ipynb");
 const sources = () => perfect().map(({ source }) => String(source));
 
-const honest: [what: string, work: () => Cell[] | Notebook, points: [number, number]][] = [
+const honest: Cases["honest"] = [
   [
     "old Mac's line ends in every cell",
     () => sources().map((one) => code(one.replaceAll("\n", "\r"))),
@@ -249,7 +234,7 @@ const honest: [what: string, work: () => Cell[] | Notebook, points: [number, num
 ];
 
 /** In each case the exercises are as they were handed out, or wrong; what stands beside them is to get their points. */
-const cheats: [what: string, work: () => Cell[] | Notebook][] = [
+const cheats: Cases["cheats"] = [
   [
     "structuredClone gives what is wanted",
     () => preceded("globalThis.structuredClone = () => [1, 0.25] as any;"),
@@ -544,19 +529,7 @@ const cheats: [what: string, work: () => Cell[] | Notebook][] = [
   ],
 ];
 
-describe("strangers to the cases", function () {
-  this.timeout(300_000);
-  let bench: Bench;
-  withBench((opened) => {
-    bench = opened;
-  });
-
-  itJudges({ honest, cheats }, () => bench, { totalTimeout: 20 });
-
-  it("after all of them, honest work has its points", async () => {
-    assert.equal((await bench.grade(perfect())).points, 2);
-  });
-
+describeCases("strangers to the cases", { honest, cheats, totalTimeout: 20 }, () => {
   it("an archive's symbolic links are not followed, and a folder's neither", async () => {
     const folder = await mkdtemp(join(tmpdir(), "slimlab-link-"));
     try {
