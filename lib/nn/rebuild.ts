@@ -21,11 +21,19 @@ export interface Part {
  *   empty list to leave it out: what reads it then reads what it read
  * @returns a Sequential for a Sequential, else a functional model
  * @throws Error for a layer that is left out where the model's output would be
+ * @throws TypeError for a model of another copy of TensorFlow.js
  */
 export function rebuild(
   model: tf.LayersModel,
   replace: (layer: Layer, name: string) => Part[] | undefined = () => undefined,
 ): tf.LayersModel {
+  // Layers of two copies cannot be connected: TensorFlow.js would fail somewhere within, and not say why.
+  if (!(model instanceof tf.LayersModel)) {
+    const { name } = model as tf.LayersModel;
+    throw new TypeError(
+      `model must be one of slimlab's TensorFlow.js, import { tf } from "slimlab/nn": ${name} is of another copy`,
+    );
+  }
   const { graph, layers } = networkOf(model);
   const made = new Map<string, Layer>();
   const nodes: GraphNode[] = [];

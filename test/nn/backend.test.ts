@@ -79,6 +79,24 @@ describe("nn/backend", () => {
     }
   });
 
+  it("another copy of TensorFlow.js works beside slimlab's; where models of it cannot be taken, the reason is said", async () => {
+    const script = `
+      import { createRequire } from "node:module";
+      import { cloneModel, tf, useBackend, weightsOf } from "slimlab/nn";
+      await useBackend();
+      const require = createRequire(import.meta.url);
+      for (const file of Object.keys(require.cache)) delete require.cache[file];
+      console.warn = () => {}; // It says of each of its kernels that it is there already.
+      const other = require("@tensorflow/tfjs");
+      const model = other.sequential({ layers: [other.layers.dense({ name: "d", units: 2, inputShape: [3] })] });
+      console.log(other !== tf && other.Tensor !== tf.Tensor, model.predict(tf.ones([1, 3])).shape.join(), weightsOf(model).d.length);
+      try { cloneModel(model); } catch (error) { console.log(String(error)); }`;
+    assert.match(
+      (await node(script)).stdout,
+      /^true 1,2 6\nTypeError: model must be one of slimlab's .* another copy\n$/,
+    );
+  });
+
   it("the fastest one that loads is chosen, without a banner", async () => {
     const script = `
       import { availableBackends, describeBackend, tf, useBackend } from "slimlab/nn";
