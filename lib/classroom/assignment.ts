@@ -105,7 +105,8 @@ export class Judge {
       const kernel = await startKernel({
         cwd: dirname(resolve(path)),
         args: ["--check=off"],
-        env: { SLIMLAB_COMPLETION: "off" },
+        // What an earlier class has computed would make the original seem faster than a student's work can be.
+        env: { SLIMLAB_COMPLETION: "off", SLIMLAB_STEPS: "off" },
       });
       try {
         await kernel.execute(`await import(${JSON.stringify(moduleUrl("judge"))}); undefined`, {

@@ -4,7 +4,18 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
+import { cacheFolder } from "../datasets/index.ts";
 import { writeFileAtomic } from "../util/files.ts";
+
+/**
+ * Where steps are kept.
+ *
+ * @param cache what the caller says; by default the user's cache folder, and nothing where `SLIMLAB_STEPS` is "off": who
+ *   measures how long code takes must not meet what it has computed before
+ */
+export function stepsFolder(cache: string | false | undefined): string | false {
+  return cache ?? (process.env.SLIMLAB_STEPS === "off" ? false : join(cacheFolder(), "pipeline"));
+}
 
 /** SHA-256 of parts, each with its length, so that parts cannot run into each other. */
 export function hash(...parts: (string | Uint8Array)[]): string {

@@ -1,8 +1,7 @@
 // A search whose trials other machines run, by a queue.
-import { join } from "node:path";
-import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend } from "../nn/index.ts";
 import { type Desk, Sender } from "../queue/index.ts";
+import { stepsFolder } from "./cache.ts";
 import { endedBy, Pool, type Workers } from "./pool.ts";
 import type { Recipe } from "./recipe.ts";
 import type { WorkerAnswer, WorkerStart } from "./work.ts";
@@ -44,7 +43,7 @@ export class QueueWorkers implements Workers {
 
 /** What a worker does with trials; common beginnings are computed once on each machine. */
 export async function searchDesk(start: WorkerStart, places: number): Promise<Desk> {
-  const cache = start.cache === false ? false : join(cacheFolder(), "pipeline");
+  const cache = start.cache === false ? false : stepsFolder(undefined);
   const pool = new Pool(places, await ensureBackend(), { ...start, cache });
   return {
     answer: (recipe: Recipe) => pool.run(recipe, () => true),

@@ -1,10 +1,9 @@
 // §2.3 Runs a recipe: step after step, each from the .slim file that the one before has left, so that what is measured
 // is what is stored, and a run that was interrupted goes on with the same numbers.
 
-import { join } from "node:path";
 import { costOf } from "../analysis/index.ts";
 import type { SlimOptions } from "../coding/index.ts";
-import { cacheFolder, decidingSamples, isSplit, type Numbers, type Samples } from "../datasets/index.ts";
+import { decidingSamples, isSplit, type Numbers, type Samples } from "../datasets/index.ts";
 import {
   type ActivationQuantizers,
   type Compression,
@@ -27,7 +26,7 @@ import { writeFileAtomic } from "../util/files.ts";
 import { progress } from "../util/progress.ts";
 import { type TableBundle, tableOf } from "../util/table.ts";
 import { slimlabVersion } from "../util/version.ts";
-import { hash, keep, lookUp, trimCache } from "./cache.ts";
+import { hash, keep, lookUp, stepsFolder, trimCache } from "./cache.ts";
 import { forwardOf, type State } from "./hold.ts";
 import { canonical, checkRecipe, type Recipe, stepName } from "./recipe.ts";
 import type { Outcome, PipelineData } from "./technique.ts";
@@ -203,7 +202,7 @@ export async function runFrom(
   checkRecipe(recipe);
   checkInteger("seed", seed, 0, 2 ** 32 - 1);
   const backend = await ensureBackend();
-  const store = options.cache === false ? undefined : (options.cache ?? join(cacheFolder(), "pipeline"));
+  const store = stepsFolder(options.cache) || undefined;
   const bar = options.progress ? progress("recipe", recipe.length) : undefined;
 
   const rows: Row[] = [];

@@ -1,9 +1,7 @@
 // §2.3 "The order of techniques and their parameters decide the result, so it takes many experiments": here they are
 // made. Random recipes first, then variations of the best ones (the Pareto front so far), on all cores.
 
-import { join } from "node:path";
 import { paretoFront } from "../analysis/index.ts";
-import { cacheFolder } from "../datasets/index.ts";
 import { ensureBackend, slimOf, type tf } from "../nn/index.ts";
 import { cellSignal } from "../util/abort.ts";
 import { checkInteger, checkNumber, checkOneOf, shown } from "../util/check.ts";
@@ -11,6 +9,7 @@ import { display } from "../util/display.ts";
 import { progress } from "../util/progress.ts";
 import { type Random, seeded } from "../util/random.ts";
 import { recordsTable, type TableBundle } from "../util/table.ts";
+import { stepsFolder } from "./cache.ts";
 import { Pool, type Workers } from "./pool.ts";
 import { usualWorkers } from "./process.ts";
 import { QueueWorkers } from "./queue.ts";
@@ -173,7 +172,7 @@ export async function search(
     slim: await slimOf(model),
     data,
     seed,
-    cache: options.cache === false ? false : (options.cache ?? join(cacheFolder(), "pipeline")),
+    cache: stepsFolder(options.cache),
   };
   const start = performance.now();
   const pool: Workers =

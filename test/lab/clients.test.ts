@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { venvProgram } from "../../lib/install/venv.ts";
+import { type Notebook, textOf } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { jupyterEnvironment, needLab, notebook } from "./tools.ts";
 
@@ -119,6 +120,25 @@ describe("the kernel with other clients", function () {
     const plain = await python(["-m", "papermill", "--no-progress-bar", "in.ipynb", "out2.ipynb"]);
     assert.equal(plain.code, 0, plain.stderr);
     checkRun(await saved("out2.ipynb"));
+  });
+
+  it("2.17 jupytext writes a chapter as a TypeScript file, and reads it back cell by cell", async function () {
+    await needLab(this, "jupytext");
+    const chapter = join(packageRoot, "notebooks", "3.1.1-weight-pruning.ipynb");
+    const script = `
+import jupytext, sys
+jupytext.write(jupytext.read(sys.argv[1]), "chapter.ts", fmt="ts:percent")
+jupytext.write(jupytext.read("chapter.ts"), "back.ipynb")
+`;
+    const { code, stderr } = await python(["-c", script, chapter]);
+    assert.equal(code, 0, stderr);
+    const [original, read] = [JSON.parse(await readFile(chapter, "utf8")), await saved("back.ipynb")];
+    const cellsOf = ({ cells }: Notebook) =>
+      cells.map(({ cell_type, source }) => [cell_type, textOf(source)]);
+    assert.deepEqual(cellsOf(read), cellsOf(original));
+    assert.deepEqual(read.metadata.kernelspec, original.metadata.kernelspec);
+    // To other tools it is TypeScript: prose is in comments.
+    assert.match(await readFile(join(folder!, "chapter.ts"), "utf8"), /^\/\/ %% \[markdown\]/m);
   });
 
   it("jupyter console answers at its prompt", async () => {

@@ -32,7 +32,7 @@ export async function lookAt(browser: Browser, venv: string, course: string): Pr
       await page.locator("body", { hasText: wanted }).waitFor();
       await screenshot(page, `nbgrader-${name}`);
     };
-    await visit("manage_submissions/ps1", /bob[\s\S]*2 \/ 4/, "submissions");
+    await visit("manage_submissions/ps1", /bob[\s\S]*2 \/ 7/, "submissions");
     await visit("gradebook/ps1/ps1", /Submission #4/, "gradebook");
     const submissions = await page
       .locator('a[href*="/submissions/"]')
@@ -41,7 +41,7 @@ export async function lookAt(browser: Browser, venv: string, course: string): Pr
     for (const path of new Set(submissions)) {
       await page.goto(new URL(path, server.url).href, { waitUntil: "domcontentloaded" });
       await page
-        .getByText(/[✓✗] a: /)
+        .getByText(/[✓✗] [ab]: /)
         .first()
         .waitFor();
       texts.push(await page.locator("body").innerText());

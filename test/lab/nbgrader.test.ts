@@ -19,8 +19,13 @@ const source = notebook(
     'const double = (x: number): number => 0; // your turn\n\ncheck("a", {\n  "three": () => expectEqual(double(3), 6),\n  "five": () => expectEqual(double(5), 10),\n  // BEGIN HIDDEN TESTS\n  "seven": () => expectEqual(double(7), 14),\n  "nine": () => expectEqual(double(9), 18),\n  // END HIDDEN TESTS\n})',
   ),
   code("const double = (x: number): number => 2 * x;", [], ["solution", "skip-execution"]),
+  code(
+    'const half = (x: number): number => 0; // your turn\n\ncheck("b", { "six": () => expectEqual(half(6), 3) })',
+  ),
+  code("const half = (x: number): number => x / 2;", [], ["solution", "skip-execution"]),
 );
 source.cells[1].metadata.slimlab = { points: 4 };
+source.cells[3].metadata.slimlab = { points: 3 };
 
 describe("nbgrader, as PyPI has it", function () {
   this.timeout(300_000);
@@ -60,27 +65,55 @@ describe("nbgrader, as PyPI has it", function () {
     const text = handedOut.cells.map(({ source }) => textOf(source)).join("\n");
     assert.ok(!text.includes("2 * x") && !text.includes("seven") && text.includes("YOUR CODE HERE"), text);
 
-    const answers = {
-      ann: "const double = (x: number): number => 2 * x;",
-      bob: "const double = (x: number): number => (x > 6 ? 0 : 2 * x);",
-      cem: undefined,
-      dan: "const double = (x: number): number => 7;",
+    const [double, half] = [2, 4].map((index) => textOf(source.cells[index].source));
+    const answers: Record<string, [a?: string, b?: string]> = {
+      ann: [double, half],
+      // 2.11 JavaScript without types is an error of types, as in JupyterLab.
+      bob: [
+        "const double = (x: number): number => (x > 6 ? 0 : 2 * x);",
+        "function half(x) { return x / 2; }",
+      ],
+      cem: [],
+      // 2.10 What is written to the error stream counts as a failure.
+      dan: [
+        "const double = (x: number): number => 7;",
+        "const half = (x: number): number => { console.warn(x); return x / 2; };",
+      ],
+      // 2.07 A call that never comes back (it waits, for the sake of other tests) costs its own exercise.
+      eve: [
+        "const pause = new Int32Array(new SharedArrayBuffer(4));\nconst double = (x: number): number => { for (;;) Atomics.wait(pause, 0, 0, 50); };",
+        half,
+      ],
+      // 2.08 A kernel that is gone costs its student's grade, and nobody else's.
+      fay: [`process.kill(process.pid, "SIGKILL");\n${double}`, half],
     };
-    for (const [student, answer] of Object.entries(answers)) {
+    for (const [student, given] of Object.entries(answers)) {
       const work = structuredClone(handedOut);
-      const cell = work.cells.find(({ source }) => textOf(source).includes("YOUR CODE HERE"))!;
-      if (answer) cell.source = answer;
+      const cells = work.cells.filter(({ source }) => textOf(source).includes("YOUR CODE HERE"));
+      for (const [i, answer] of given.entries()) if (answer) cells[i].source = answer;
       await save(join(folder, "course/submitted", student, "ps1/ps1.ipynb"), work);
     }
-    nbgrader("autograde", "ps1");
+    assert.throws(
+      () => nbgrader("autograde", "ps1"),
+      ({ stderr }: { stderr: string }) => {
+        const failed = [...stderr.matchAll(/error processing assignment 'ps1' for student '(\w+)'/g)];
+        assert.deepEqual(
+          failed.map(([, student]) => student),
+          ["fay"],
+          stderr,
+        );
+        assert.match(stderr, /Kernel died/);
+        return true;
+      },
+    );
     nbgrader("export", "--to", "grades.csv");
     const [head, ...rows] = parseCsv(await readFile(join(folder, "course/grades.csv"), "utf8"));
     const at = (name: string) => head.indexOf(name);
     const scores = Object.fromEntries(rows.map((row) => [row[at("student_id")], Number(row[at("score")])]));
-    assert.deepEqual(scores, { ann: 4, bob: 2, cem: 0, dan: 0 });
+    assert.deepEqual(scores, { ann: 7, bob: 2, cem: 0, dan: 0, eve: 3, fay: 0 });
     nbgrader("generate_feedback", "ps1");
     await cp(join(folder, "course/feedback/ann/ps1/ps1.html"), join(folder, "ann.html"));
-    assert.match(await readFile(join(folder, "ann.html"), "utf8"), /4\.0 \/ 4\.0/);
+    assert.match(await readFile(join(folder, "ann.html"), "utf8"), /7\.0 \/ 7\.0/);
   });
 
   it("2.04 its validation fails a wrong notebook", async () => {

@@ -4,10 +4,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheFolder } from "slimlab/datasets";
 import { evaluate, lenet5, loadPretrained, loadSlim, tf, train, useBackend, weightsOf } from "slimlab/nn";
 import { checkRecipe, type PipelineData, type Recipe, type Row, runRecipe } from "slimlab/pipeline";
 import { dequantize } from "slimlab/quantization";
-import { trimCache } from "../../lib/pipeline/cache.ts";
+import { stepsFolder, trimCache } from "../../lib/pipeline/cache.ts";
 import { recipe, smallData } from "./fixture.ts";
 
 const measured = (rows: Row[]) => rows.map(({ seconds: _, cached: __, ...row }) => row);
@@ -318,6 +319,22 @@ describe("2.3 pipeline: recipes", () => {
     assert.ok(result.rows[1].macs < 0.4 * result.rows[0].macs);
     assert.ok(result.rows[4].loss < result.rows[3].loss);
     start.dispose();
+  });
+
+  it("steps are kept in the user's cache folder where nobody says another, and nowhere where SLIMLAB_STEPS is off", () => {
+    const { SLIMLAB_STEPS: before } = process.env;
+    try {
+      delete process.env.SLIMLAB_STEPS;
+      assert.equal(stepsFolder(undefined), join(cacheFolder(), "pipeline"));
+      process.env.SLIMLAB_STEPS = "off";
+      assert.deepEqual(
+        [stepsFolder(undefined), stepsFolder("here"), stepsFolder(false)],
+        [false, "here", false],
+      );
+    } finally {
+      if (before === undefined) delete process.env.SLIMLAB_STEPS;
+      else process.env.SLIMLAB_STEPS = before;
+    }
   });
 
   it("finished steps are found again, whatever comes after; other seeds, data and models are not", async () => {
