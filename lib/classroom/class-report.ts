@@ -2,6 +2,7 @@
 // weak ones, which wrong answers are common, whose code is alike.
 import { basename } from "node:path";
 import { bars } from "../plots/bars.ts";
+import { axisOf } from "../plots/ranges.ts";
 import { escapeHtml } from "../util/html.ts";
 import type { Assignment } from "./assignment.ts";
 import { plainPage } from "./feedback.ts";
@@ -51,7 +52,7 @@ const table = (head: string[], rows: string[][]) =>
 
 /** The report as a page. */
 export function classReport(results: Result[], assignment: Assignment): string {
-  const html = [`<h1>${escapeHtml(basename(assignment.path))}</h1>`, `<p>${results.length} submissions.</p>`];
+  const html = [`<h1>${escapeHtml(basename(assignment.path))}</h1>`, `<p>${inShort(results)}</p>`];
   if (results.length > 0) html.push(distribution(results), exercises(results), cases(results));
   for (const name of results.length > 0 ? exerciseNames(results) : []) {
     const messages = commonMessages(results, name);
@@ -88,11 +89,33 @@ export function classReport(results: Result[], assignment: Assignment): string {
   return plainPage("Class report", html.join("\n"));
 }
 
+function inShort(results: Result[]): string {
+  const all = `${results.length} submission${results.length === 1 ? "" : "s"}`;
+  if (results.length === 0) return `${all}.`;
+  const points = results.map((one) => one.points).sort((a, b) => a - b);
+  const mean = points.reduce((sum, one) => sum + one, 0) / points.length;
+  const half = (points.length - 1) / 2;
+  const median = (points[Math.floor(half)] + points[Math.ceil(half)]) / 2;
+  const [average, middle] = [mean, median].map((one) => Math.round(100 * one) / 100);
+  return `${all}: ${average} of ${results[0].of} points on average, a median of ${middle}.`;
+}
+
 function distribution(results: Result[]): string {
   const counts: Record<string, number> = {};
   for (let tenth = 0; tenth <= 10; tenth++) counts[`${tenth * 10} %`] = 0;
   for (const { points, of } of results) counts[`${Math.round((10 * points) / Math.max(of, 1e-9)) * 10} %`]++;
-  const figure = bars(counts, { title: "Students by share of the points", x: "points", y: "students" });
+  const figure = bars(counts, {
+    title: "Students by share of the points, to the nearest tenth",
+    x: "points",
+    y: "students",
+  });
+  // There are no half students.
+  const most = Math.max(...Object.values(counts));
+  const step = Math.max(1, Math.ceil(most / 6));
+  axisOf(figure.layout, "y").tickvals = Array.from(
+    { length: Math.floor(most / step) + 1 },
+    (_, i) => i * step,
+  );
   return `<h2>Distribution</h2>${figure.toSvg()}`;
 }
 
@@ -119,9 +142,13 @@ function cases(results: Result[]): string {
       }
     }
   }
-  const hardest = [...counts].sort((a, b) => b[1][0] / b[1][1] - a[1][0] / a[1][1]).slice(0, 15);
+  const hardest = [...counts]
+    .filter(([, [failed]]) => failed > 0)
+    .sort((a, b) => b[1][0] / b[1][1] - a[1][0] / a[1][1])
+    .slice(0, 15);
+  if (hardest.length === 0) return "<h2>Hardest cases</h2><p>None fails.</p>";
   return `<h2>Hardest cases</h2>${table(
     ["case", "fail"],
     hardest.map(([name, [failed, all]]) => [name, `${percent(failed / all)} (${failed} of ${all})`]),
-  )}`;
+  )}<p>Of the students whose work came as far as the case.</p>`;
 }

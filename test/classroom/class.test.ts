@@ -245,8 +245,13 @@ describe("a class in numbers", () => {
 
   it("the report names the hardest case and the common wrong answer", async () => {
     const html = classReport(results, await assignmentOf(handedOut, "original.ipynb"));
+    assert.match(html, /4 submissions: 1.5 of 3 points on average, a median of 1.5/);
     assert.match(html, /Hardest cases.*50 % \(2 of 4\)/s);
     assert.match(html, /should be 2, got 3/);
+    const solved = classReport([result("a", [1, 1])], await assignmentOf(handedOut, "original.ipynb"));
+    assert.match(solved, /1 submission: 2 of 2 points.*Hardest cases<\/h2><p>None fails/s);
+    const axis = [...solved.matchAll(/text-anchor="end"[^>]*>([\d.]+)</g)].map(([, tick]) => tick);
+    assert.deepEqual(axis, ["0", "1"], "there are no half students");
   });
 
   it("1.12 a copy with other names is alike, the same idea in other words is not", async () => {

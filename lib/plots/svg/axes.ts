@@ -25,8 +25,7 @@ export function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
       );
     }
   } else {
-    const marked = xAxis.tickvals as number[] | undefined;
-    for (const tick of marked ?? ticks(x.span, Math.max(2, (box.right - box.left) / 85))) {
+    for (const tick of marked(xAxis) ?? ticks(x.span, Math.max(2, (box.right - box.left) / 85))) {
       const at = x.place(tick);
       if (xAxis.showgrid !== false) gridlines += `M${n(at)} ${n(box.top)}V${n(box.bottom)}`;
       parts.push(
@@ -40,7 +39,7 @@ export function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
       if (i % every === 0) parts.push(text(box.left - 6, y.place(name) + 4, name, { anchor: "end" }));
     }
   } else {
-    for (const tick of ticks(y.span, Math.max(2, (box.bottom - box.top) / 45))) {
+    for (const tick of marked(yAxis) ?? ticks(y.span, Math.max(2, (box.bottom - box.top) / 45))) {
       const at = y.place(tick);
       if (yAxis.showgrid !== false) gridlines += `M${n(box.left)} ${n(at)}H${n(box.right)}`;
       parts.push(
@@ -64,6 +63,9 @@ export function drawAxes({ x, y, xAxis, yAxis, box }: Panel): string {
   );
   return parts.join("");
 }
+
+/** Places that a figure names itself. */
+const marked = (axis: PlotlyLayout) => axis.tickvals as number[] | undefined;
 
 export function axisTitle(axis: PlotlyLayout): string {
   return (axis.title as { text?: string } | undefined)?.text ?? "";
