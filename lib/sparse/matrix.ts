@@ -11,7 +11,7 @@ export interface SparseMatrix {
   cols: number;
   /** The numbers that are not 0, line after line. */
   values: Float32Array;
-  /** Where in its line each value stands; two bytes each where the line is short enough for that. */
+  /** Where in its line each value stands, no place twice; two bytes each where the line is short enough for that. */
   indices: Uint16Array | Uint32Array;
   /** Line k's entries are those from pointers[k] up to pointers[k + 1]. */
   pointers: Uint32Array;

@@ -62,7 +62,7 @@ export function timesMatrix(matrix: SparseMatrix, dense: Float32Array, width: nu
       for (let j = 0; j < width; j++) sums[to + j] += value * dense[from + j];
     }
   }
-  return Float32Array.from(sums);
+  return new Float32Array(sums);
 }
 
 /**
@@ -88,8 +88,17 @@ export function matrixTimes(dense: Float32Array, height: number, matrix: SparseM
 
 interface Kernel {
   memory: WebAssembly.Memory;
-  gather(values: number, indices: number, count: number, x: number, wide: number): number;
-  scatter(values: number, indices: number, count: number, sums: number, factor: number, wide: number): void;
+  lines(
+    deal: number,
+    values: number,
+    indices: number,
+    wide: number,
+    from: number,
+    end: number,
+    line: number,
+    pointers: number,
+    own: number,
+  ): number;
 }
 
 let kernel: Kernel | undefined;
@@ -97,62 +106,54 @@ let kernel: Kernel | undefined;
 /** Entries pass through WebAssembly's memory in pieces that a first-level cache holds, whatever the matrix. */
 const piece = 2 ** 12;
 const atIndices = 4 * piece;
-const atVector = 8 * piece;
+/** What indices name; the kernel knows this address. */
+const atNamed = 8 * piece;
 
-/** Calls `visit` with a run of a line's entries, which are in the kernel's memory then; behind them is room for a vector. */
-function eachRun(
-  { values, indices, pointers }: SparseMatrix,
-  { memory }: Kernel,
-  visit: (line: number, values: number, indices: number, count: number) => void,
-): void {
-  const roomForValues = new Float32Array(memory.buffer, 0, piece);
-  const wide = indices.BYTES_PER_ELEMENT;
-  const roomForIndices =
-    indices instanceof Uint16Array
-      ? new Uint16Array(memory.buffer, atIndices, piece)
-      : new Uint32Array(memory.buffer, atIndices, piece);
-  let line = 0;
-  for (let from = 0; from < values.length; from += piece) {
-    const end = Math.min(values.length, from + piece);
-    roomForValues.set(values.subarray(from, end));
-    roomForIndices.set(indices.subarray(from, end));
-    for (let at = from; at < end; ) {
-      while (pointers[line + 1] <= at) line++;
-      const next = Math.min(end, pointers[line + 1]);
-      visit(line, 4 * (at - from), atIndices + wide * (at - from), next - at);
-      at = next;
-    }
-  }
-}
-
-/** The kernel, with room for a vector of so many bytes. */
+/** The kernel, with so many bytes of memory. */
 function kernelFor(bytes: number): Kernel {
   // After a large vector a small one should not hold on to all of its memory.
   if (kernel && kernel.memory.buffer.byteLength > 2 ** 24 && bytes < 2 ** 22) kernel = undefined;
   kernel ??= instantiateWasm(productCode).exports as unknown as Kernel;
-  reserve(kernel.memory, atVector + bytes);
+  reserve(kernel.memory, bytes);
   return kernel;
 }
 
 /** One sum a line: its entries times the vector's elements that they meet. */
 function gather(matrix: SparseMatrix, vector: Float32Array): Float32Array {
-  const wasm = kernelFor(vector.byteLength);
-  new Float32Array(wasm.memory.buffer, atVector, vector.length).set(vector);
-  const wide = Number(matrix.indices.BYTES_PER_ELEMENT === 4);
-  const sums = new Float64Array(matrix.pointers.length - 1);
-  eachRun(matrix, wasm, (line, values, indices, count) => {
-    sums[line] += wasm.gather(values, indices, count, atVector, wide);
-  });
-  return Float32Array.from(sums);
+  return throughLines(matrix, vector, 0, matrix.pointers.length - 1);
 }
 
 /** Each line's entries times the line's element of the vector, added where they stand. */
 function scatter(matrix: SparseMatrix, vector: Float32Array, length: number): Float32Array {
-  const wasm = kernelFor(8 * length);
-  const sums = new Float64Array(wasm.memory.buffer, atVector, length).fill(0);
-  const wide = Number(matrix.indices.BYTES_PER_ELEMENT === 4);
-  eachRun(matrix, wasm, (line, values, indices, count) => {
-    if (vector[line] !== 0) wasm.scatter(values, indices, count, atVector, vector[line], wide);
-  });
-  return Float32Array.from(sums);
+  return throughLines(matrix, vector, 1, length);
+}
+
+/**
+ * The sums that a pass over all entries makes.
+ *
+ * @param vector goes with the entries' places where they are gathered, with their lines where they are dealt out
+ */
+function throughLines(
+  { values, indices, pointers }: SparseMatrix,
+  vector: Float32Array,
+  deal: 0 | 1,
+  length: number,
+): Float32Array {
+  const atOwn = atNamed + 8 * (deal ? length : vector.length);
+  const atPointers = atOwn + 8 * (deal ? vector.length : length);
+  const { memory, lines } = kernelFor(atPointers + 4 * pointers.length);
+  const { buffer } = memory;
+  new Float64Array(buffer, deal ? atOwn : atNamed, vector.length).set(vector);
+  const sums = new Float64Array(buffer, deal ? atNamed : atOwn, length).fill(0);
+  new Uint32Array(buffer, atPointers, pointers.length).set(pointers);
+  const roomForValues = new Float32Array(buffer, 0, piece);
+  const wide = Number(indices.BYTES_PER_ELEMENT === 4);
+  const roomForIndices = new (wide ? Uint32Array : Uint16Array)(buffer, atIndices, piece);
+  for (let from = 0, line = 0; from < values.length; from += piece) {
+    const end = Math.min(values.length, from + piece);
+    roomForValues.set(values.subarray(from, end));
+    roomForIndices.set(indices.subarray(from, end));
+    line = lines(deal, 0, atIndices, wide, from, end, line, atPointers, atOwn);
+  }
+  return new Float32Array(sums);
 }
