@@ -1,4 +1,5 @@
 // §3.2.1 The loops over values that quantization spends its time in, on WebAssembly: as exact as those in JavaScript would be.
+import { checkFinite } from "../util/check.ts";
 import { instantiateWasm, reserve } from "../util/wasm.ts";
 import codesCode from "./codes.wasm.js";
 import type { Codes } from "./packing.ts";
@@ -16,6 +17,7 @@ interface Kernel {
     low: number,
     high: number,
     kind: number,
+    singles: number,
   ): void;
   extent(at: number, count: number, to: number): void;
 }
@@ -34,18 +36,19 @@ function kernelFor(bytes: number): Kernel {
   return kernel;
 }
 
-/** The smallest value or 0, the largest or 0; undefined where some value is not finite. */
-export function extentOf(values: Float32Array): [min: number, max: number] | undefined {
+/** The smallest value or 0, and the largest or 0; throws for NaN and infinite values. */
+export function finiteExtent(values: Float32Array): [min: number, max: number] {
   const { memory, extent } = kernelFor(atScales);
   const found = new Float32Array(memory.buffer, 0, 12).fill(0);
   const room = new Float32Array(memory.buffer, atValues, piece);
   for (let from = 0; from < values.length; from += piece) {
     const part = values.subarray(from, from + piece);
     room.set(part);
-    room.fill(0, part.length, (part.length + 3) & ~3);
-    extent(atValues, part.length, 0);
+    const count = (part.length + 7) & ~7;
+    room.fill(0, part.length, count);
+    extent(atValues, count, 0);
   }
-  if (!found.subarray(8).every((sum) => sum === 0)) return undefined;
+  if (!found.subarray(8).every((sum) => sum === 0)) checkFinite("values", values);
   return [Math.min(...found.subarray(0, 4)), Math.max(...found.subarray(4, 8))];
 }
 
@@ -64,16 +67,21 @@ export function codesOf(
 ): void {
   const period = scales.length * Math.ceil(4 / scales.length);
   const atZeros = atScales + 8 * (period + 4);
-  const { memory, codes } = kernelFor(atZeros + 8 * (period + 4));
-  const turns = (at: number, from: ArrayLike<number>) => {
-    const room = new Float64Array(memory.buffer, at, period + 4);
-    for (let i = 0, k = 0; i < room.length; i++) {
-      room[i] = from[k];
-      if (++k === from.length) k = 0;
-    }
-  };
-  turns(atScales, scales);
-  turns(atZeros, zeros);
+  const atSingles = atZeros + 8 * (period + 4);
+  const { memory, codes } = kernelFor(atSingles + 12 * (period + 4));
+  const inTurns = new Float64Array(memory.buffer, atScales, 2 * (period + 4));
+  const singles = new Float32Array(memory.buffer, atSingles, 3 * (period + 4));
+  let exact = high - low < 512;
+  for (let i = 0, k = 0; i < period + 4; i++) {
+    inTurns[i] = scales[k];
+    inTurns[period + 4 + i] = zeros[k];
+    singles[i] = 1 / scales[k];
+    singles[period + 4 + i] = zeros[k];
+    singles[2 * (period + 4) + i] = scales[k];
+    exact &&= singles[2 * (period + 4) + i] === scales[k] && Math.abs(zeros[k]) < 512;
+    if (++k === scales.length) k = 0;
+  }
+  const atTables = exact ? atSingles : 0;
   const room = new Float32Array(memory.buffer, atValues, piece);
   const Kind = out.constructor as Float32ArrayConstructor;
   const made = new Kind(memory.buffer, atCodes, piece);
@@ -81,7 +89,19 @@ export function codesOf(
   for (let from = 0; from < values.length; from += piece) {
     const part = values.subarray(from, from + piece);
     room.set(part);
-    codes(atValues, part.length, atCodes, atScales, atZeros, period, from % period, low, high, kind);
+    codes(
+      atValues,
+      part.length,
+      atCodes,
+      atScales,
+      atZeros,
+      period,
+      from % period,
+      low,
+      high,
+      kind,
+      atTables,
+    );
     out.set(part.length === piece ? made : made.subarray(0, part.length), from);
   }
 }

@@ -7,7 +7,7 @@ import { checkFinite, checkInteger, checkLength, checkNumber, checkOneOf } from 
 import { fromHalf, toHalf } from "../util/half.ts";
 import { seeded } from "../util/random.ts";
 import { elements } from "../util/shape.ts";
-import { codesOf, extentOf } from "./codes.ts";
+import { codesOf, finiteExtent } from "./codes.ts";
 import { type Codes, emptyCodes, pack, packedBytes, unpack } from "./packing.ts";
 import {
   chooseRange,
@@ -193,14 +193,6 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
     }
   }
   return grid;
-}
-
-/** The smallest value or 0, and the largest or 0; throws for NaN and infinite values. */
-function finiteExtent(values: Float32Array): [min: number, max: number] {
-  const extent = extentOf(values);
-  if (extent) return extent;
-  checkFinite("values", values);
-  throw new Error("values are finite and have no extent");
 }
 
 /** The extent of the values that share each scale, 0 included, in the order in which they lie. */

@@ -1,8 +1,12 @@
-// Quantiles without sorting: of many numbers, a count of the upper halves of their bits leaves few to look at.
-import { checkFinite, checkInteger, checkNumber } from "../util/check.ts";
+// Quantiles without sorting: of many numbers, a sample brackets the wanted one, and few lie within the bracket.
+// (Floyd and Rivest, "Expected time bounds for selection", 1975.)
+import { checkInteger, checkNumber } from "../util/check.ts";
+import { seeded } from "../util/random.ts";
+import { finiteExtent } from "./codes.ts";
 
-/** Fewer numbers are chosen from sooner than their bits are counted. */
-const worthCounting = 2 ** 15;
+/** Of fewer numbers no sample is drawn. */
+const worthSampling = 2 ** 15;
+const sampleSize = 2 ** 12;
 
 /**
  * The value below which the share `q` of `values` lies, interpolated between neighbours as NumPy does.
@@ -14,13 +18,12 @@ const worthCounting = 2 ** 15;
 export function quantile(values: Float32Array, q: number, { absolute = false } = {}): number {
   checkInteger("number of values", values.length, 1);
   checkNumber("q", q, 0, 1);
-  checkFinite("values", values);
+  finiteExtent(values);
   const position = q * (values.length - 1);
   const lower = Math.floor(position);
   const [value, next] =
-    values.length < worthCounting
-      ? neighbours(absolute ? values.map(Math.abs) : values.slice(), lower)
-      : counted(values, lower, absolute);
+    (values.length < worthSampling ? undefined : bracketed(values, lower, absolute)) ??
+    neighbours(absolute ? values.map(Math.abs) : values.slice(), lower);
   return lower === position ? value : value + (next - value) * (position - lower);
 }
 
@@ -32,33 +35,35 @@ function neighbours(values: Float32Array, k: number): [value: number, next: numb
   return [values[k], next];
 }
 
-/** The same by the bits: read as an integer, they sort as the number does, but for the order of negative ones. */
-function counted(values: Float32Array, k: number, absolute: boolean): [value: number, next: number] {
-  const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
-  const and = absolute ? 0x7fffffff : -1;
-  const bins = new Uint32Array(0x10000);
-  const { length } = bits;
-  for (let i = 0; i < length; i++) {
-    const b = bits[i] & and;
-    bins[((b ^ ((b >> 31) & 0x7fffffff)) >> 16) + 0x8000]++;
+/** The same of the few numbers within a bracket; undefined where a sample has misled, which hardly ever is. */
+function bracketed(
+  values: Float32Array,
+  k: number,
+  absolute: boolean,
+): [value: number, next: number] | undefined {
+  const random = seeded(values.length);
+  const sample = new Float32Array(sampleSize);
+  for (let i = 0; i < sampleSize; i++) {
+    const value = values[Math.floor(random() * values.length)];
+    sample[i] = absolute ? Math.abs(value) : value;
   }
-  let [bin, below] = [0, 0];
-  while (below + bins[bin] <= k) below += bins[bin++];
-  /** The numbers of one bin. */
-  const numbersIn = (wanted: number): Float32Array => {
-    const found = new Int32Array(bins[wanted]);
-    const upper = wanted - 0x8000;
-    for (let i = 0, at = 0; at < found.length; i++) {
-      const b = bits[i] & and;
-      if ((b ^ ((b >> 31) & 0x7fffffff)) >> 16 === upper) found[at++] = b;
-    }
-    return new Float32Array(found.buffer);
-  };
-  const [value, next] = neighbours(numbersIn(bin), k - below);
-  if (next !== Number.POSITIVE_INFINITY || k + 1 >= length) return [value, next];
-  let above = bin + 1;
-  while (bins[above] === 0) above++;
-  return [value, numbersIn(above).reduce((least, one) => Math.min(least, one))];
+  sample.sort();
+  // Five standard deviations of the sample's rank to either side.
+  const share = k / values.length;
+  const margin = 2 + 5 * Math.sqrt(sampleSize * share * (1 - share));
+  const least = sample[Math.floor(sampleSize * share - margin)] ?? Number.NEGATIVE_INFINITY;
+  const most = sample[Math.ceil(sampleSize * share + margin)] ?? Number.POSITIVE_INFINITY;
+  const within = new Float32Array(values.length);
+  let below = 0;
+  let found = 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = absolute ? Math.abs(values[i]) : values[i];
+    if (value < least) below++;
+    else if (value <= most) within[found++] = value;
+  }
+  // The one after it must be within, too, unless there is none.
+  if (k < below || (k + 1 >= below + found && below + found < values.length)) return undefined;
+  return neighbours(within.subarray(0, found), k - below);
 }
 
 /** Puts the k-th smallest element in place k, smaller ones before it (Hoare's quickselect, median of three). */

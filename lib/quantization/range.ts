@@ -4,6 +4,7 @@
 // the many small ones finer steps.
 import { checkOneOf } from "../util/check.ts";
 import { instantiateWasm, reserve } from "../util/wasm.ts";
+import { finiteExtent } from "./codes.ts";
 import gridErrorCode from "./grid-error.wasm.js";
 import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
 import { quantile } from "./quantile.ts";
@@ -188,12 +189,7 @@ export function chooseRange(
   percentile = 99.9,
 ): [min: number, max: number] {
   checkOneOf("range", method, rangeMethods);
-  let min = 0;
-  let max = 0;
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] < min) min = values[i];
-    if (values[i] > max) max = values[i];
-  }
+  const [min, max] = finiteExtent(values);
   return values.length === 0 ? [min, max] : rangeBy[method]({ values, min, max, levels, percentile });
 }
 

@@ -291,7 +291,7 @@ describe("§3.2.1 the choice of range", () => {
       close(-min, absolute);
     }
     assert.equal(quantile(new Float32Array([3, 1, 2, 1, 1, 3]), 0.5), 1.5);
-    // Many numbers are counted by their bits: as sorting says, with ties, both zeros and the ends of a bin.
+    // Of many numbers a sample brackets the wanted one: as sorting says, with ties, both zeros and the ends.
     const random = seeded(5);
     const many = Float32Array.from({ length: 40_001 }, (_, i) =>
       i % 5 === 0 ? Math.round(3 * normal(random)) : i % 7 === 0 ? -0 : normal(random) * 2 ** ((i % 9) - 4),
@@ -305,6 +305,10 @@ describe("§3.2.1 the choice of range", () => {
       }
     }
     assert.equal(quantile(new Float32Array(40_000).fill(-2), 0.4), -2);
+    // No sample sees the few that are large, and the wanted one lies between the two kinds.
+    const two = new Float32Array(100_000).fill(1).fill(9, 99_990);
+    assert.equal(quantile(two, 99_989 / 99_999), 1);
+    assert.equal(quantile(two, 99_989.5 / 99_999), 5);
     assert.throws(() => quantile(new Float32Array(), 0.5), /number of values must be .* at least 1, got 0/);
     assert.throws(() => quantile(new Float32Array([1]), 1.5), /q must be a number from 0 to 1, got 1.5/);
     for (const wrong of [quantile, (v: Float32Array) => absoluteHistogram(v)])
@@ -428,6 +432,33 @@ describe("§3.2.1 the loops on WebAssembly", () => {
               for (const [place, [min, max]] of extents.entries())
                 assert.equal(q.scale[place], Math.fround((max - min) / (2 ** bits - 1)) || 1);
           }
+  });
+
+  it("go to the right side of the middle between two levels, by the smallest difference and at the ends of float32", () => {
+    const bits = new Float32Array(1);
+    const integer = new Int32Array(bits.buffer);
+    const next = (value: number, by: number) => {
+      bits[0] = value;
+      integer[0] += by;
+      return bits[0];
+    };
+    for (const scale of [0.1, 1 / 3, 0.0376, 2 ** -149, 3e-45, 1.7e-38, 2.1e36, 2.6e36].map(Math.fround)) {
+      const values: number[] = [];
+      for (let code = -130; code <= 130; code++)
+        for (const by of [-2, -1, 0, 1, 2]) values.push(next(Math.fround((code + 0.5) * scale), by));
+      const many = Float32Array.from(values.filter(Number.isFinite));
+      for (const [grid, low, high, zero] of [
+        [{ bits: 8, scheme: "symmetric", signed: true }, -127, 127, 0],
+        [{ bits: 8, scheme: "affine", signed: false }, 0, 255, 101],
+      ] as const) {
+        const places = { scale: Float32Array.of(scale), zeroPoint: Int32Array.of(zero), axis: undefined };
+        const { codes } = quantizeOn({ ...grid, ...places, shape: [many.length] }, many);
+        many.forEach((value, i) => {
+          const expected = Math.min(high, Math.max(low, roundEven(value / scale) + zero));
+          assert.equal(codes[i], expected, `${value} / ${scale}`);
+        });
+      }
+    }
   });
 
   it("find the first value that is not finite", () => {
