@@ -20,6 +20,15 @@ interface Kernel {
     singles: number,
   ): void;
   extent(at: number, count: number, to: number): void;
+  within(
+    at: number,
+    count: number,
+    to: number,
+    least: number,
+    most: number,
+    period: number,
+    phase: number,
+  ): number;
 }
 
 let kernel: Kernel | undefined;
@@ -103,6 +112,37 @@ export function codesOf(
       atTables,
     );
     out.set(part.length === piece ? made : made.subarray(0, part.length), from);
+  }
+}
+
+/**
+ * Calls `tell` with a piece of flags for each piece of the values where some lie beyond their limits: 1 within, 0 beyond.
+ *
+ * @param least taken by turns, as `most` is; 0 lies between them
+ * @param tell gets where the piece begins, and flags that are valid until it returns
+ */
+export function withinLimits(
+  values: Float32Array,
+  least: Float32Array,
+  most: Float32Array,
+  tell: (from: number, inside: Float32Array) => void,
+): void {
+  const period = least.length * Math.ceil(4 / least.length);
+  const atMost = atScales + 4 * (period + 4);
+  const { memory, within } = kernelFor(atMost + 4 * (period + 4));
+  const limits = new Float32Array(memory.buffer, atScales, 2 * (period + 4));
+  for (let i = 0; i < period + 4; i++) {
+    limits[i] = least[i % least.length];
+    limits[period + 4 + i] = most[i % least.length];
+  }
+  const room = new Float32Array(memory.buffer, atValues, piece);
+  const made = new Float32Array(memory.buffer, atCodes, piece);
+  for (let from = 0; from < values.length; from += piece) {
+    const part = values.subarray(from, from + piece);
+    room.set(part);
+    room.fill(0, part.length, (part.length + 3) & ~3);
+    const all = within(atValues, part.length, atCodes, atScales, atMost, period, from % period);
+    if (!all) tell(from, made.subarray(0, part.length));
   }
 }
 

@@ -86,6 +86,30 @@
         (then (local.set $phase (i32.sub (local.get $phase) (local.get $period)))))
       (br $four))))
 
+  ;; 1 for each value from its least to its most, 0 for others, as floats; limits come by turns as scales do, in single precision.
+  ;; Returns 1 where all values are such.
+  (func (export "within") (param $at i32) (param $count i32) (param $to i32) (param $least i32) (param $most i32)
+    (param $period i32) (param $phase i32) (result i32)
+    (local $end i32) (local $v v128) (local $all v128) (local $offset i32)
+    (local.set $all (v128.const i32x4 -1 -1 -1 -1))
+    (local.set $end (i32.add (local.get $at) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done (loop $four
+      (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+      (local.set $offset (i32.shl (local.get $phase) (i32.const 2)))
+      (local.set $v (v128.load (local.get $at)))
+      (local.set $v (v128.and
+        (f32x4.ge (local.get $v) (v128.load (i32.add (local.get $least) (local.get $offset))))
+        (f32x4.le (local.get $v) (v128.load (i32.add (local.get $most) (local.get $offset))))))
+      (local.set $all (v128.and (local.get $all) (local.get $v)))
+      (v128.store (local.get $to) (v128.and (local.get $v) (v128.const f32x4 1 1 1 1)))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (local.set $to (i32.add (local.get $to) (i32.const 16)))
+      (local.set $phase (i32.add (local.get $phase) (i32.const 4)))
+      (if (i32.ge_u (local.get $phase) (local.get $period))
+        (then (local.set $phase (i32.sub (local.get $phase) (local.get $period)))))
+      (br $four)))
+    (i32x4.all_true (local.get $all)))
+
   ;; Four smallest and four largest values, and four sums that are 0 where all values are finite, at $to. What is there already
   ;; goes into them. $count is a multiple of 8: chains of two do not wait for each other.
   (func (export "extent") (param $at i32) (param $count i32) (param $to i32)

@@ -3,6 +3,7 @@
 // The straight-through estimator (Bengio, Léonard, Courville, 2013) pretends that rounding was not there: between the
 // lowest and the highest level the gradient passes as it is; beyond, where clipping holds the output, it is 0.
 import { checkLength, checkNumber } from "../util/check.ts";
+import { withinLimits } from "./codes.ts";
 import { eachRun, type Grid, layoutOf } from "./fixed-point.ts";
 import { codeRange, type Levels } from "./range.ts";
 import { roundingShift } from "./rounding.ts";
@@ -64,39 +65,20 @@ export function insideGrid(grid: Grid, values: Float32Array, beyond: number): Fl
   checkLength("values", values, outer * channels * inner);
   const { low, high } = codeRange(grid);
   const { scale, zeroPoint } = grid;
-  const least = Float64Array.from(scale, (s, place) => (low - beyond - zeroPoint[place]) * s);
-  const most = Float64Array.from(scale, (s, place) => (high + beyond - zeroPoint[place]) * s);
-  if (inner === 1) {
-    // Mostly nothing is clipped, and a look tells: batch after batch, over every weight.
-    let clipped = false;
-    for (let o = 0; o < outer && !clipped; o++) {
-      const first = Math.floor(o / group) * channels;
-      const row = o * channels;
-      for (let c = 0; c < channels; c++) {
-        const value = values[row + c];
-        if (value < least[first + c] || value > most[first + c]) clipped = true;
-      }
-    }
-    if (!clipped) return undefined;
-  }
-  const inside = new Float32Array(values.length);
-  let count = 0;
-  if (inner === 1)
-    for (let o = 0, at = 0; o < outer; o++) {
-      const first = Math.floor(o / group) * channels;
-      for (let place = first; place < first + channels; place++, at++) {
-        if (values[at] < least[place] || values[at] > most[place]) continue;
-        inside[at] = 1;
-        count++;
-      }
-    }
-  else
-    eachRun(grid, (place, from, end) => {
-      for (let at = from; at < end; at++) {
-        if (values[at] < least[place] || values[at] > most[place]) continue;
-        inside[at] = 1;
-        count++;
-      }
+  const least = Float32Array.from(scale, (s, place) => (low - beyond - zeroPoint[place]) * s);
+  const most = Float32Array.from(scale, (s, place) => (high + beyond - zeroPoint[place]) * s);
+  let inside: Float32Array | undefined;
+  const part = (from: number, end: number, first: number, count: number) => {
+    const [bottom, top] = [least, most].map((limit) => limit.subarray(first, first + count));
+    withinLimits(values.subarray(from, end), bottom, top, (at, flags) => {
+      inside ??= new Float32Array(values.length).fill(1);
+      inside.set(flags, from + at);
     });
-  return count === values.length ? undefined : inside;
+  };
+  // The usual kernel, whose last axis has the channels.
+  if (inner === 1)
+    for (let o = 0, first = 0; o < outer; o += group, first += channels)
+      part(o * channels, Math.min(outer, o + group) * channels, first, channels);
+  else eachRun(grid, (place, from, end) => part(from, end, place, 1));
+  return inside;
 }

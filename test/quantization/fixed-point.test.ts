@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { eachRun } from "../../lib/quantization/fixed-point.ts";
 import {
   absoluteHistogram,
+  chooseGrid,
   chooseRange,
   dequantize,
   fakeQuantize,
   type GridOptions,
+  insideGrid,
   klThreshold,
   packQuantized,
   quantile,
@@ -19,6 +22,7 @@ import {
   roundStochastic,
   unpackQuantized,
 } from "../../lib/quantization/index.ts";
+import { codeRange } from "../../lib/quantization/range.ts";
 import { normal, seeded } from "../../lib/util/random.ts";
 import { fixture, normals } from "./fixture.ts";
 
@@ -457,6 +461,31 @@ describe("§3.2.1 the loops on WebAssembly", () => {
           const expected = Math.min(high, Math.max(low, roundEven(value / scale) + zero));
           assert.equal(codes[i], expected, `${value} / ${scale}`);
         });
+      }
+    }
+  });
+
+  it("tell where a gradient passes through a grid, in every layout", () => {
+    for (const layout of layouts.filter(({ shape }) => shape![0] > 0)) {
+      const shape = layout.shape!;
+      const random = seeded(3);
+      const values = Float32Array.from(
+        { length: shape.reduce((product, size) => product * size, 1) },
+        () => 6 * (random() - 0.5),
+      );
+      for (const scheme of schemes) {
+        const grid = chooseGrid(values, { bits: 4, scheme, ...layout });
+        assert.equal(insideGrid(grid, values, 0.5), undefined);
+        const narrow = { ...grid, scale: grid.scale.map((s, i) => s * (0.5 + 0.4 * Math.sin(i))) };
+        const { low, high } = codeRange(grid);
+        const expected = new Float32Array(values.length);
+        eachRun(narrow, (place, from, end) => {
+          const [s, z] = [narrow.scale[place], grid.zeroPoint[place]];
+          for (let i = from; i < end; i++)
+            expected[i] = Number(values[i] / s > low - 0.5 - z && values[i] / s < high + 0.5 - z);
+        });
+        assert.ok(expected.includes(0));
+        assert.deepEqual(insideGrid(narrow, values, 0.5), expected);
       }
     }
   });
