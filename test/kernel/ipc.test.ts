@@ -49,6 +49,16 @@ describe("kernel: sockets in a folder", function () {
     }
   });
 
+  it("however many kernels run, this process listens for its own end once: Node warns where more than ten do", async () => {
+    const before = process.listenerCount("exit");
+    const kernels = await Promise.all(
+      [1, 2].map(() => startKernel({ transport: "ipc", args: ["--check=off"] })),
+    );
+    assert.equal(process.listenerCount("exit"), before + 1);
+    await Promise.all(kernels.map((kernel) => kernel.shutdown()));
+    assert.equal(process.listenerCount("exit"), before);
+  });
+
   it("a folder whose sockets would have too long a name is refused", async () => {
     const folder = join(tmpdir(), "x".repeat(100));
     await assert.rejects(startKernel({ transport: "ipc", folder }), /folder must be at most 90 bytes long/);

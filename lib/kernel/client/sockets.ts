@@ -22,6 +22,22 @@ interface Pending {
   input?: (message: Message) => void;
 }
 
+/** Kernels that were started here and run. */
+const running = new Set<ChildProcess>();
+const endAll = () => {
+  for (const child of running) child.kill("SIGKILL");
+};
+
+/** Ends a kernel with this process. One listener does for all: Node warns of a leak where there are more than ten. */
+function endWithUs(child: ChildProcess): void {
+  if (running.size === 0) process.on("exit", endAll);
+  running.add(child);
+  child.once("close", () => {
+    running.delete(child);
+    if (running.size === 0) process.removeListener("exit", endAll);
+  });
+}
+
 export class SocketClient implements KernelClient {
   info: Content = {};
   stderr = "";
@@ -42,7 +58,6 @@ export class SocketClient implements KernelClient {
   readonly #displays: Displays = new Map();
   #died: Error | undefined;
   #closed = false;
-  readonly #killAtExit = () => void this.#child?.kill("SIGKILL");
 
   constructor(connection: Connection, child: ChildProcess | undefined, interruptMode: "message" | "signal") {
     this.connection = connection;
@@ -50,13 +65,12 @@ export class SocketClient implements KernelClient {
     this.#interruptMode = interruptMode;
     this.exited = new Promise((resolve) => {
       if (!child) return;
-      process.once("exit", this.#killAtExit);
+      endWithUs(child);
       child.stderr!.setEncoding("utf8").on("data", (text: string) => {
         this.stderr = (this.stderr + text).slice(-mostStderr);
       });
       child.once("error", (error) => this.#die(`the kernel could not be started: ${error.message}`));
       child.once("close", (code, signal) => {
-        process.removeListener("exit", this.#killAtExit);
         const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
         this.#die(`the kernel's process ${how}${lastWords(this.stderr)}`);
         resolve({ code, signal });
