@@ -3,9 +3,11 @@
 
 import { shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
+import { instantiateWasm, reserve } from "../util/wasm.ts";
 import { samePads, windowPlaces } from "../util/window.ts";
 import type { Step, Window } from "./integer-steps.ts";
 import type { Codes8 } from "./packing.ts";
+import poolCode from "./pool.wasm.js";
 import { roundEven } from "./rounding.ts";
 
 /** How many windows there are, and what "same" puts above them and to their left. */
@@ -62,6 +64,21 @@ export function patches<T extends Codes8 | Float32Array>(
   return out;
 }
 
+interface Kernel {
+  memory: WebAssembly.Memory;
+  largest(
+    at: number,
+    rows: number,
+    row: number,
+    cols: number,
+    channels: number,
+    to: number,
+    flip: number,
+  ): void;
+}
+
+let kernel: Kernel | undefined;
+
 /** Pooling in codes: the largest code, or the mean code rounded to even; padding takes no part. */
 export function pool(
   codes: Codes8,
@@ -72,35 +89,44 @@ export function pool(
 ): [Codes8, number[]] {
   const [height, width, channels] = shape;
   const { outHeight, outWidth, top, left } = windows(shape, step);
-  const length = batch * outHeight * outWidth * channels;
-  const out = codes instanceof Uint8Array ? new Uint8Array(length) : new Int8Array(length);
+  const [size, outSize] = [height * width * channels, outHeight * outWidth * channels];
+  const Kind: new (buffer: ArrayBufferLike | number, at?: number, length?: number) => Codes8 =
+    codes instanceof Uint8Array ? Uint8Array : Int8Array;
+  const flip = Kind === Uint8Array ? 0 : 128;
+  kernel ??= instantiateWasm(poolCode).exports as unknown as Kernel;
+  const { memory, largest } = kernel;
+  reserve(memory, size + outSize + 16);
+  const image = new Kind(memory.buffer, 0, size);
+  const made = new Kind(memory.buffer, size, outSize);
+  const out = new Kind(batch * outSize);
   const sums = new Int32Array(channels);
-  let at = 0;
   for (let b = 0; b < batch; b++) {
+    image.set(codes.subarray(b * size, (b + 1) * size));
+    let at = 0;
     for (let oy = 0; oy < outHeight; oy++) {
       const y0 = Math.max(0, oy * step.strides[0] - top);
       const y1 = Math.min(height, oy * step.strides[0] - top + step.size[0]);
       for (let ox = 0; ox < outWidth; ox++, at += channels) {
         const x0 = Math.max(0, ox * step.strides[1] - left);
         const x1 = Math.min(width, ox * step.strides[1] - left + step.size[1]);
-        sums.fill(step.kind === "maxPool2d" ? -128 : 0);
+        if (step.kind === "maxPool2d") {
+          const first = (y0 * width + x0) * channels;
+          largest(first, y1 - y0, width * channels, x1 - x0, channels, size + at, flip);
+          continue;
+        }
+        sums.fill(0);
         for (let y = y0; y < y1; y++) {
           for (let x = x0; x < x1; x++) {
             // Channels lie side by side: the inner loop runs along memory.
-            const from = ((b * height + y) * width + x) * channels;
-            if (step.kind === "maxPool2d") {
-              for (let c = 0; c < channels; c++) if (codes[from + c] > sums[c]) sums[c] = codes[from + c];
-            } else {
-              for (let c = 0; c < channels; c++) sums[c] += codes[from + c] - zero;
-            }
+            const from = (y * width + x) * channels;
+            for (let c = 0; c < channels; c++) sums[c] += image[from + c] - zero;
           }
         }
         const count = (y1 - y0) * (x1 - x0);
-        for (let c = 0; c < channels; c++) {
-          out[at + c] = step.kind === "maxPool2d" ? sums[c] : roundEven(sums[c] / count) + zero;
-        }
+        for (let c = 0; c < channels; c++) made[at + c] = roundEven(sums[c] / count) + zero;
       }
     }
+    out.set(made, b * outSize);
   }
   return [out, [outHeight, outWidth, channels]];
 }

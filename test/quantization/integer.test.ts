@@ -18,6 +18,7 @@ import {
   simulateInteger,
   xnorMatmul,
 } from "../../lib/quantization/index.ts";
+import { pool } from "../../lib/quantization/integer-codes.ts";
 import { seeded } from "../../lib/util/random.ts";
 import { normals } from "./fixture.ts";
 
@@ -546,5 +547,61 @@ describe("§3.2.2 networks in integers", () => {
     const net = { inputShape: [3], input, steps: [make({ bits: 8 })] };
     assert.throws(() => runInteger(net, new Float32Array(4), 1), /inputs must have 3 elements, got 4/);
     assert.equal(runInteger(net, new Float32Array(0), 0).values.length, 0);
+  });
+});
+
+describe("§3.2.2 the largest codes of windows", () => {
+  it("are those that a count of each window finds, whatever the channels, the sign and the edges", () => {
+    const random = seeded(4);
+    for (const channels of [1, 3, 16, 20, 33])
+      for (const Kind of [Int8Array, Uint8Array])
+        for (const padding of ["valid", "same"] as const)
+          for (const [size, strides] of [
+            [
+              [2, 2],
+              [2, 2],
+            ],
+            [
+              [3, 2],
+              [1, 3],
+            ],
+            [
+              [2, 3],
+              [4, 4],
+            ],
+          ] as const) {
+            const [batch, height, width] = [2, 7, 6];
+            const codes = new Kind(batch * height * width * channels).map(() => Math.floor(256 * random()));
+            const step = { kind: "maxPool2d", size, strides, padding } as const;
+            const [found, [outHeight, outWidth, depth]] = pool(
+              codes,
+              batch,
+              [height, width, channels],
+              step,
+              0,
+            );
+            assert.deepEqual(
+              [outHeight, outWidth, depth],
+              [height, width]
+                .map((n, i) => Math.ceil((padding === "same" ? n : n - size[i] + 1) / strides[i]))
+                .concat(channels),
+            );
+            const before = [height, width].map((n, i) => {
+              const reach = ([outHeight, outWidth][i] - 1) * strides[i] + size[i];
+              return padding === "same" ? Math.floor(Math.max(0, reach - n) / 2) : 0;
+            });
+            for (let i = 0; i < found.length; i++) {
+              const c = i % channels;
+              const ox = Math.floor(i / channels) % outWidth;
+              const oy = Math.floor(i / channels / outWidth) % outHeight;
+              const b = Math.floor(i / channels / outWidth / outHeight);
+              let most = Number.NEGATIVE_INFINITY;
+              for (let y = oy * strides[0] - before[0]; y < oy * strides[0] - before[0] + size[0]; y++)
+                for (let x = ox * strides[1] - before[1]; x < ox * strides[1] - before[1] + size[1]; x++)
+                  if (y >= 0 && y < height && x >= 0 && x < width)
+                    most = Math.max(most, codes[((b * height + y) * width + x) * channels + c]);
+              assert.equal(found[i], most);
+            }
+          }
   });
 });
