@@ -10,6 +10,7 @@ import {
   type OnnxTensor,
   runWithEngine,
 } from "../../lib/formats/index.ts";
+import { permuted } from "../../lib/formats/network.ts";
 import { ProtoWriter } from "../../lib/formats/protobuf.ts";
 import { dependenciesOf } from "../../lib/graph/index.ts";
 import { graphOf, loadPretrained, modelOf, tf, useBackend } from "../../lib/nn/index.ts";
@@ -146,6 +147,29 @@ describe("formats: ONNX in", function () {
     const { outputs } = await runWithEngine(bytes, [{ shape: [1, 3, 9, 8], values: first }]);
     const difference = relative(answers(modelOf(graph), values, [1, 9, 8, 3]), outputs[0].values);
     assert.ok(difference < 1e-5, `${difference} of the largest output`);
+  });
+
+  it("a slice that names the batch and leaves it whole, as tf2onnx writes a cropping, is taken", async () => {
+    const cut = (start: number) =>
+      model({
+        initializers: [
+          numbers("starts", start, 1, 2),
+          numbers("ends", 2 ** 31 - 1, 2 ** 31 - 1, 7),
+          numbers("axes", 0, 2, 3),
+        ],
+        nodes: [node("Slice", ["x", "starts", "ends", "axes"], "a"), node("Relu", ["a"], "y")],
+        outputs: [{ name: "y", type: "FLOAT", shape: ["N", 3, 8, 5] }],
+      });
+    const bytes = encodeOnnx(cut(0));
+    const read = modelOf(importOnnx(bytes).graph);
+    const { values, shape } = inputsFor(read, 2);
+    const [, high, wide, channels] = shape;
+    const turned = permuted(values, shape, [0, 3, 1, 2]);
+    const { outputs } = await runWithEngine(bytes, [{ shape: [2, channels, high, wide], values: turned }]);
+    assert.deepEqual(outputs[0].shape, [2, channels, 8, 5]);
+    // What comes out lies as the file has it.
+    assert.deepEqual(answers(read, values, shape), outputs[0].values);
+    assert.throws(() => importOnnx(encodeOnnx(cut(1))), /Slice "a": axis 0 .* is not supported/);
   });
 
   it("refuses what it cannot hold, all at once, and says what is wrong", () => {

@@ -138,6 +138,9 @@ export const slice: Reader = (node, file) => {
   const own = file.builder.shape(flow.tensor);
   const [begin, end, strides] = [own.map(() => 0), [...own], own.map(() => 1)];
   for (const [i, axis] of axes.entries()) {
+    // The whole batch, however many examples it has: tf2onnx names all axes.
+    const whole = starts[i] === 0 && ends[i] >= 2 ** 31 - 1 && steps[i] === 1;
+    if (whole && (axis === 0 || axis === -shape.length)) continue;
     const [at] = heldAxes(flow, [axis], file);
     const size = shape[axis < 0 ? axis + shape.length : axis];
     const place = (value: number) => Math.max(0, Math.min(size, value < 0 ? value + size : value));
