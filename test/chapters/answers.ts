@@ -406,7 +406,7 @@ const pointsLost: number =
     ],
   },
   "4.3-a": {
-    right: ["const bitsPerKept: number = 5.67;"],
+    right: ["const bitsPerKept: number = Math.round((800 * slim.length) / keptWeights) / 100;"],
     wrong: [
       "const bitsPerKept: number = slim.length / keptWeights;",
       "const bitsPerKept: number = 32 / 240;",
