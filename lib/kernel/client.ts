@@ -9,13 +9,14 @@ import { fileURLToPath } from "node:url";
 import * as zmq from "zeromq";
 import { longestSocketFolder, ownPrefix, topForSockets } from "../util/temporary.ts";
 import type { KernelClient } from "./client/client.ts";
+import { KernelDiedError } from "./client/last-words.ts";
 import { SocketClient } from "./client/sockets.ts";
 import { type Connection, parseConnection } from "./node/connection.ts";
 
 export type { MimeBundle } from "../util/display.ts";
 export type { ExecuteOptions, ExecuteResult, KernelClient, Output, SendOptions } from "./client/client.ts";
-export { KernelDiedError } from "./client/last-words.ts";
 export type { Content, Header, Message } from "./protocol/messages.ts";
+export { KernelDiedError };
 
 export interface StartOptions {
   /** The notebook's folder. Default: the current folder. */
@@ -56,6 +57,18 @@ export function kernelArguments(...more: string[]): string[] {
 
 /** Starts a kernel and resolves when it is ready. */
 export async function startKernel(options: StartOptions = {}): Promise<KernelClient> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      // Another program can have taken a port since it was found to be free.
+      const isTaken = error instanceof KernelDiedError && /address (already )?in use/i.test(error.message);
+      if (!isTaken || attempt === 3) throw error;
+    }
+  }
+}
+
+async function startOnce(options: StartOptions): Promise<KernelClient> {
   const transport = options.transport ?? "tcp";
   if (transport === "ipc" && process.platform === "win32") {
     throw new Error('transport must be "tcp" on Windows, got "ipc": ZeroMQ has no such sockets there');

@@ -65,7 +65,12 @@ export class Bench {
     const assignment: Assignment = await assignmentOf(original, "original.ipynb");
     const pool = new SandboxPool({ isolation: "bubblewrap", size, modules: ["slimlab/classroom"] });
     const same = original === handedOut ? new Set(["scale"]) : undefined;
-    return new Bench(await Judge.start(assignment), pool, same);
+    try {
+      return new Bench(await Judge.start(assignment), pool, same);
+    } catch (error) {
+      await pool.end(); // A sandbox that nobody ends keeps mocha from ending.
+      throw error;
+    }
   }
 
   grade(cells: Cell[] | Notebook, options: GradeOptions = {}): Promise<Grade> {

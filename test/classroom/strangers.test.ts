@@ -374,7 +374,8 @@ const cheats: Cases["cheats"] = [
   ],
   [
     "timers that fire between the exercises",
-    () => preceded("let n = 0; setInterval(() => { n++; (globalThis as any).double = () => n; }, 1);"),
+    // (From 1,000 on: none of its answers is right by chance.)
+    () => preceded("let n = 1000; setInterval(() => { n++; (globalThis as any).double = () => n; }, 1);"),
   ],
   [
     "an answer that is replaced as soon as it was read",

@@ -421,6 +421,35 @@ describe("kernel: its life under real use", () => {
     assert.equal(code, 1, stderr);
   });
 
+  it("is started anew, over other ports, where one was taken since it was found to be free", async () => {
+    const before = join(folder, "before.mjs");
+    const begun = join(folder, "begun");
+    await writeFile(
+      before,
+      `import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+const [main, file, begun] = process.argv.splice(2);
+if (!existsSync(begun)) {
+  writeFileSync(begun, "");
+  const { shell_port } = JSON.parse(readFileSync(file, "utf8"));
+  await new Promise((done) => createServer().listen(shell_port, "127.0.0.1", done));
+}
+process.argv[1] = main;
+process.argv.push("--connection-file", file);
+await import(main);
+`,
+    );
+    const [node, main] = kernelArguments();
+    const kernel = await startKernel({ argv: [node, before, main, "{connection_file}", begun] });
+    const { outputs } = await kernel.execute("1 + 1");
+    await kernel.shutdown();
+    assert.deepEqual(
+      outputs.map((one) => one.output_type),
+      ["execute_result"],
+    );
+    await readFile(begun);
+  });
+
   it("takes no address for local that only looks like one", async () => {
     const file = join(folder, "evil.json");
     const ports = { shell_port: 1, iopub_port: 2, stdin_port: 3, control_port: 4, hb_port: 5 };
