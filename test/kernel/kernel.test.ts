@@ -641,8 +641,9 @@ epochs = 1; await fit(); epochs = 1e9; isTraining()`);
     });
     it("lets code behind a wait clean up, and says nothing of it later", async () => {
       await run("var log: string[] = []; var done: Promise<unknown>;");
-      const running = interruptible(`done = new Promise((r) => setTimeout(r, 100));
-console.log("going");
+      // It says that it is going when the wait has begun: before, there is nothing to clean up.
+      const running = interruptible(`done = new Promise((r) => setTimeout(r, 500));
+setTimeout(() => console.log("going"));
 try { await done; log.push("went on"); }
 finally { log.push("cleaned up"); }
 log.push("and on");`);
