@@ -2,8 +2,9 @@
 // their text away is not enough, a compiler is called, which who calls this brings along.
 import type { CellCode, SourceMap } from "./code.ts";
 import { withoutData } from "./data.ts";
+import type { RewriteOptions } from "./draft.ts";
 import { editedText, type PlaceInSource, wordMap } from "./edits.ts";
-import { type RewriteOptions, rewriteCell } from "./rewrite.ts";
+import { rewriteCell } from "./rewrite.ts";
 import { parseCell } from "./syntax.ts";
 import type { CompileOptions } from "./tidy.ts";
 import { resultName } from "./words.ts";

@@ -2,7 +2,7 @@
 // repeated and early names by the first line, functions in the cell's head.
 import type { DeclaredKind } from "./code.ts";
 import type { Draft } from "./draft.ts";
-import { type Exports, rewriteExport, rewriteImport, rewriteImportEquals } from "./imports.ts";
+import { rewriteExport, rewriteImport, rewriteImportEquals } from "./imports.ts";
 import { addsToLanguage } from "./language-types.ts";
 import { ownName } from "./names.ts";
 import { hasValues, type Identifier, isUsing, type Node, namesOf, type Of } from "./tree.ts";
@@ -22,7 +22,7 @@ export function rewriteStatement(cell: Draft, node: Node, scoped: boolean): void
     case "ExportAllDeclaration":
     case "TSExportAssignment":
     case "TSNamespaceExportDeclaration": {
-      const inner = rewriteExport(cell, node satisfies Exports);
+      const inner = rewriteExport(cell, node);
       if (inner) rewriteStatement(cell, inner, scoped);
       return;
     }

@@ -6,7 +6,7 @@ import { isDeclaration, type Node, namesOf, type Of } from "./tree.ts";
 import { constantName, importFunction, liveName } from "./words.ts";
 
 type Specifier = Of<"ImportDeclaration">["specifiers"][number];
-export type Exports = Of<
+type Exports = Of<
   | "ExportNamedDeclaration"
   | "ExportDefaultDeclaration"
   | "ExportAllDeclaration"

@@ -11,67 +11,55 @@ export function keepResult(cell: Draft, compiles: boolean): boolean {
     cell.insert(last.start, "(");
     cell.insert(last.end, ")");
   }
-  const found: { start: number; end: number }[] = [];
   // A cell that is nothing but strings has directives to the parser and a result to its writer.
   const directive = body.length === 0 ? directives.at(-1) : undefined;
-  if (directive) {
-    if (!cell.inFunction) {
-      cell.insert(directive.value.start, ";(");
-      cell.insert(directive.value.end, ")");
-    }
-    found.push(directive.value);
+  if (directive && !cell.inFunction) {
+    cell.insert(directive.value.start, ";(");
+    cell.insert(directive.value.end, ")");
   }
-  const showsResult = directive !== undefined || valuesOfLast(body, found);
-  for (const each of found) mark(cell, each, compiles);
-  return showsResult;
+  const values = directive ? [directive.value] : valuesOfLast(body);
+  for (const value of values) mark(cell, value, compiles);
+  return values.length > 0;
 }
 
-type Found = { start: number; end: number }[];
+type Place = { start: number; end: number };
 
-/** Whether a list of statements ends in a value. */
-function valuesOfLast(statements: Statement[], found: Found): boolean {
+/** The values that a list of statements may end in. */
+function valuesOfLast(statements: Statement[]): Place[] {
   const last = statements.findLast((each) => each.type !== "EmptyStatement");
-  return last !== undefined && valuesOf(last, found);
+  return last ? valuesOf(last) : [];
 }
 
-function valuesOf(node: Statement, found: Found): boolean {
-  switch (node.type) {
+function valuesOf(node: Statement | null | undefined): Place[] {
+  switch (node?.type) {
     case "ExpressionStatement":
     case "TSExportAssignment":
-      found.push(node.expression);
-      return true;
+      return [node.expression];
     case "ExportDefaultDeclaration": {
       const { declaration } = node;
       const isValue = !isDeclaration(declaration) || !("id" in declaration && declaration.id);
-      if (isValue) found.push(declaration);
-      return isValue;
+      return isValue ? [declaration] : [];
     }
     case "BlockStatement":
-      return valuesOfLast(node.body, found);
-    case "IfStatement": {
-      const first = valuesOf(node.consequent, found);
-      return (node.alternate ? valuesOf(node.alternate, found) : false) || first;
-    }
-    case "TryStatement": {
-      const first = valuesOf(node.block, found);
-      return (node.handler ? valuesOf(node.handler.body, found) : false) || first;
-    }
-    case "SwitchStatement": {
-      const shown = node.cases.map((each) => {
-        const end = each.consequent.findIndex(({ type }) => type === "BreakStatement");
-        return valuesOfLast(end < 0 ? each.consequent : each.consequent.slice(0, end), found);
+      return valuesOfLast(node.body);
+    case "IfStatement":
+      return [...valuesOf(node.consequent), ...valuesOf(node.alternate)];
+    case "TryStatement":
+      return [...valuesOf(node.block), ...valuesOf(node.handler?.body)];
+    case "SwitchStatement":
+      return node.cases.flatMap(({ consequent }) => {
+        const end = consequent.findIndex(({ type }) => type === "BreakStatement");
+        return valuesOfLast(end < 0 ? consequent : consequent.slice(0, end));
       });
-      return shown.includes(true);
-    }
     case "LabeledStatement":
     case "WithStatement":
-      return valuesOf(node.body, found);
+      return valuesOf(node.body);
     default:
-      return false;
+      return [];
   }
 }
 
-function mark(cell: Draft, { start, end }: Found[number], compiles: boolean): void {
+function mark(cell: Draft, { start, end }: Place, compiles: boolean): void {
   if (cell.inFunction) {
     // In an array, so that a promise that is the cell's value is not awaited on the way.
     cell.edits.unshift({ start, end: start, text: `${resultName} = [(` });

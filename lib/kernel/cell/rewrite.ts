@@ -12,8 +12,6 @@ import { rewriteUses } from "./uses.ts";
 import { Walker } from "./walk.ts";
 import { functionsName, liveName, resultName, setterOf } from "./words.ts";
 
-export type { RewriteOptions } from "./draft.ts";
-
 /** A cell's edits, and what it tells of itself on the way: see `CellCode`. */
 export interface Rewritten {
   edits: Edit[];
