@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { bars } from "../plots/bars.ts";
 import { axisOf } from "../plots/ranges.ts";
 import { escapeHtml } from "../util/html.ts";
+import { mean, quantileOf } from "../util/statistics.ts";
 import type { Assignment } from "./assignment.ts";
 import { plainPage } from "./feedback.ts";
 import { likenesses } from "./likeness.ts";
@@ -92,11 +93,8 @@ export function classReport(results: Result[], assignment: Assignment): string {
 function inShort(results: Result[]): string {
   const all = `${results.length} submission${results.length === 1 ? "" : "s"}`;
   if (results.length === 0) return `${all}.`;
-  const points = results.map((one) => one.points).sort((a, b) => a - b);
-  const mean = points.reduce((sum, one) => sum + one, 0) / points.length;
-  const half = (points.length - 1) / 2;
-  const median = (points[Math.floor(half)] + points[Math.ceil(half)]) / 2;
-  const [average, middle] = [mean, median].map((one) => Math.round(100 * one) / 100);
+  const points = results.map((one) => one.points);
+  const [average, middle] = [mean(points), quantileOf(points, 0.5)].map((one) => Math.round(100 * one) / 100);
   return `${all}: ${average} of ${results[0].of} points on average, a median of ${middle}.`;
 }
 

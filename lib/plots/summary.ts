@@ -1,7 +1,7 @@
 // Quantities apart from marks: what many runs come to, for bars and lines to draw. "Medians with quartiles, by group" is a
 // call of this and of a figure, not a figure of its own.
 import { checkOneOf, shown } from "../util/check.ts";
-import { deviation, mean } from "../util/statistics.ts";
+import { deviation, mean, quantileOf } from "../util/statistics.ts";
 
 /** What stands for many values. */
 export const middles = ["mean", "median"] as const;
@@ -53,14 +53,6 @@ export function summarize<T extends Samples>(
     data: walk(samples, "", middleOf[middle]) as Reduced<T>,
     errors: walk(samples, "", spreadOf[spread]) as Reduced<T>,
   };
-}
-
-/** The value below which a share of all lies, in between two where it falls there. */
-function quantileOf(xs: readonly number[], share: number): number {
-  const sorted = [...xs].sort((a, b) => a - b);
-  const at = share * (sorted.length - 1);
-  const below = sorted[Math.floor(at)];
-  return below + (at - Math.floor(at)) * (sorted[Math.ceil(at)] - below);
 }
 
 const middleOf: Record<Middle, (xs: readonly number[]) => number> = {

@@ -10,3 +10,11 @@ export function variance(xs: readonly number[]): number {
 
 /** Sample standard deviation; of one number 0. */
 export const deviation = (xs: readonly number[]): number => Math.sqrt(variance(xs));
+
+/** The value below which a share of all lies, in between two where it falls there. */
+export function quantileOf(xs: readonly number[], share: number): number {
+  const sorted = [...xs].sort((a, b) => a - b);
+  const at = share * (sorted.length - 1);
+  const below = sorted[Math.floor(at)];
+  return below + (at - Math.floor(at)) * (sorted[Math.ceil(at)] - below);
+}
