@@ -45,18 +45,26 @@ function kernelFor(bytes: number): Kernel {
   return kernel;
 }
 
+/** Calls `visit` for each piece of the values while it lies in the kernel's memory, with zeros behind it up to eight numbers. */
+function eachPiece(
+  { buffer }: WebAssembly.Memory,
+  values: Float32Array,
+  visit: (count: number, from: number) => void,
+): void {
+  const room = new Float32Array(buffer, atValues, piece);
+  for (let from = 0; from < values.length; from += piece) {
+    const part = values.subarray(from, from + piece);
+    room.set(part);
+    room.fill(0, part.length, (part.length + 7) & ~7);
+    visit(part.length, from);
+  }
+}
+
 /** The smallest value or 0, and the largest or 0; throws for NaN and infinite values. */
 export function finiteExtent(values: Float32Array): [min: number, max: number] {
   const { memory, extent } = kernelFor(atScales);
   const found = new Float32Array(memory.buffer, 0, 12).fill(0);
-  const room = new Float32Array(memory.buffer, atValues, piece);
-  for (let from = 0; from < values.length; from += piece) {
-    const part = values.subarray(from, from + piece);
-    room.set(part);
-    const count = (part.length + 7) & ~7;
-    room.fill(0, part.length, count);
-    extent(atValues, count, 0);
-  }
+  eachPiece(memory, values, (count) => extent(atValues, (count + 7) & ~7, 0));
   if (!found.subarray(8).every((sum) => sum === 0)) checkFinite("values", values);
   return [Math.min(...found.subarray(0, 4)), Math.max(...found.subarray(4, 8))];
 }
@@ -91,28 +99,13 @@ export function codesOf(
     if (++k === scales.length) k = 0;
   }
   const atTables = exact ? atSingles : 0;
-  const room = new Float32Array(memory.buffer, atValues, piece);
   const Kind = out.constructor as Float32ArrayConstructor;
   const made = new Kind(memory.buffer, atCodes, piece);
   const kind = kinds.findIndex((type) => out instanceof type);
-  for (let from = 0; from < values.length; from += piece) {
-    const part = values.subarray(from, from + piece);
-    room.set(part);
-    codes(
-      atValues,
-      part.length,
-      atCodes,
-      atScales,
-      atZeros,
-      period,
-      from % period,
-      low,
-      high,
-      kind,
-      atTables,
-    );
-    out.set(part.length === piece ? made : made.subarray(0, part.length), from);
-  }
+  eachPiece(memory, values, (count, from) => {
+    codes(atValues, count, atCodes, atScales, atZeros, period, from % period, low, high, kind, atTables);
+    out.set(count === piece ? made : made.subarray(0, count), from);
+  });
 }
 
 /**
@@ -135,15 +128,11 @@ export function withinLimits(
     limits[i] = least[i % least.length];
     limits[period + 4 + i] = most[i % least.length];
   }
-  const room = new Float32Array(memory.buffer, atValues, piece);
   const made = new Float32Array(memory.buffer, atCodes, piece);
-  for (let from = 0; from < values.length; from += piece) {
-    const part = values.subarray(from, from + piece);
-    room.set(part);
-    room.fill(0, part.length, (part.length + 3) & ~3);
-    const all = within(atValues, part.length, atCodes, atScales, atMost, period, from % period);
-    if (!all) tell(from, made.subarray(0, part.length));
-  }
+  eachPiece(memory, values, (count, from) => {
+    const all = within(atValues, count, atCodes, atScales, atMost, period, from % period);
+    if (!all) tell(from, made.subarray(0, count));
+  });
 }
 
 /** What the kernel stores, in its order. */

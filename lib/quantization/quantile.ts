@@ -16,9 +16,14 @@ const sampleSize = 2 ** 12;
  * @param options `absolute`: of their absolute values
  */
 export function quantile(values: Float32Array, q: number, { absolute = false } = {}): number {
+  finiteExtent(values);
+  return finiteQuantile(values, q, { absolute });
+}
+
+/** The same of values that are known to be finite. */
+export function finiteQuantile(values: Float32Array, q: number, { absolute = false } = {}): number {
   checkInteger("number of values", values.length, 1);
   checkNumber("q", q, 0, 1);
-  finiteExtent(values);
   const position = q * (values.length - 1);
   const lower = Math.floor(position);
   const [value, next] =

@@ -7,7 +7,7 @@ import { instantiateWasm, reserve } from "../util/wasm.ts";
 import { finiteExtent } from "./codes.ts";
 import gridErrorCode from "./grid-error.wasm.js";
 import { absoluteHistogram, klThreshold } from "./kl-calibration.ts";
-import { quantile } from "./quantile.ts";
+import { finiteQuantile } from "./quantile.ts";
 import { roundEven } from "./rounding.ts";
 
 /** How the range is chosen: see `chooseRange`. */
@@ -140,11 +140,11 @@ const rangeBy: Record<RangeMethod, (extent: Extent) => [min: number, max: number
   percentile({ values, levels, percentile }) {
     if (levels.scheme === "affine") {
       return [
-        Math.min(0, quantile(values, 1 - percentile / 100)),
-        Math.max(0, quantile(values, percentile / 100)),
+        Math.min(0, finiteQuantile(values, 1 - percentile / 100)),
+        Math.max(0, finiteQuantile(values, percentile / 100)),
       ];
     }
-    const alpha = quantile(values, percentile / 100, { absolute: true });
+    const alpha = finiteQuantile(values, percentile / 100, { absolute: true });
     return [-alpha, alpha];
   },
   mse({ values, min, max, levels }) {
