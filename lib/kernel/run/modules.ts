@@ -6,6 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import vm from "node:vm";
 import { packageRoot } from "../../util/files.ts";
 import { importFunction, metaName } from "../cell/words.ts";
+import { isCommon, moduleOf } from "./common.ts";
 import { defaults, generationName, registerHook, reloading } from "./hooks.ts";
 import { fileToRun, findUp } from "./resolve.ts";
 
@@ -79,6 +80,11 @@ export function provideModules(folder: string): void {
   async function loadPackage(specifier: string, attributes?: ImportCallOptions): Promise<unknown> {
     try {
       if (specifier.endsWith(".json")) return jsonModule(require.resolve(specifier));
+      const file = attributes ? undefined : resolved(specifier);
+      if (file !== undefined && !isProjects(file) && isCommon(specifier, file)) {
+        const source = moduleOf(require(file), file);
+        if (source !== undefined) return importFrom(`data:text/javascript,${encodeURIComponent(source)}`);
+      }
       const found = (await importFrom(specifier, attributes)) as ModuleNamespace;
       // Only a CommonJS module has a default export that require knows.
       return "default" in found ? withNames(found, resolved(specifier)) : found;
