@@ -81,6 +81,9 @@ interface Counts {
   broken: number;
   /** The kernel's process ended. */
   died: number;
+  /** Milliseconds until the next cell had answered: half took at most the first, 99 % the second. */
+  median: number;
+  percentile99: number;
   slowest: number;
 }
 
@@ -156,6 +159,8 @@ for (const [name, given] of Object.entries(kinds)) {
     lost: 0,
     broken: 0,
     died: 0,
+    median: 0,
+    percentile99: 0,
     slowest: 0,
   };
   all[name] = counts;
@@ -167,13 +172,14 @@ for (const [name, given] of Object.entries(kinds)) {
     return kernel;
   };
   const random = seeded(Number(values.seed));
+  const times: number[] = [];
   let kernel = await startFor();
   for (let i = 0; i < count; i++) {
     // Some come before the cell has begun, some in the middle of its first steps, some when it has run for long.
     const { kind: end, took, why } = await once(kernel, kind, Math.floor(random() ** 3 * 300));
     counts.interrupts++;
     counts[end]++;
-    counts.slowest = Math.max(counts.slowest, Math.round(took));
+    times.push(took);
     if (why !== undefined) console.log(`${name}: ${end}: ${why}`);
     if (["told", "lost", "broken", "died"].includes(end)) {
       await kernel.shutdown();
@@ -181,6 +187,9 @@ for (const [name, given] of Object.entries(kinds)) {
     }
   }
   await kernel.shutdown();
+  times.sort((a, b) => a - b);
+  const within = (share: number) => Math.round(times[Math.ceil(share * count) - 1]);
+  [counts.median, counts.percentile99, counts.slowest] = [0.5, 0.99, 1].map(within);
   console.log(`${process.version} ${name}: ${JSON.stringify(counts)}`);
 }
 console.log(JSON.stringify({ node: process.version, kinds: all }));
