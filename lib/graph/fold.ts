@@ -10,8 +10,8 @@ import {
   sharedNodes,
   weightValues,
 } from "./graph.ts";
-import type { Product } from "./kind.ts";
-import { activationOf, channelsLast, findKind, outputAxesOf, viewOf } from "./kinds.ts";
+import { channelsLast, findKind, outputAxesOf, viewOf } from "./kinds.ts";
+import { canTakeNorm, isSumOfProducts } from "./questions.ts";
 
 /** What {@link foldBatchNorms} made. */
 export interface Folded {
@@ -21,19 +21,6 @@ export interface Folded {
   /** Those that stay, and why. */
   kept: { norm: string; why: string }[];
 }
-
-/** Layers whose outputs are sums of products, so that a factor a channel can go into the weights. */
-const linear: Record<Product, boolean> = {
-  none: false,
-  matrix: true,
-  convolution: true,
-  depthwise: true,
-  transposed: true,
-  separable: true,
-  lookup: false,
-  recurrent: false,
-  other: false,
-};
 
 /**
  * Folds each batch normalisation into the dense or convolutional layer before it, where that has no activation, nothing
@@ -51,9 +38,8 @@ export function foldBatchNorms(graph: Graph): Folded {
     const [tensor] = norm.inputs;
     const layer = producers.get(tensor)!;
     const why = (): string | undefined => {
-      if (!linear[findKind(layer.kind)?.product ?? "none"])
-        return `${layer.name} before it is no dense or convolutional layer`;
-      if (activationOf(layer) !== "linear") return `${layer.name} before it has an activation`;
+      if (!isSumOfProducts(layer)) return `${layer.name} before it is no dense or convolutional layer`;
+      if (!canTakeNorm(layer)) return `${layer.name} before it has an activation`;
       if (shared.has(layer.name) || shared.has(norm.name)) return "it, or the layer before it, is used twice";
       if (consumers.get(tensor)!.length > 1 || graph.outputs.includes(tensor))
         return `${layer.name} is read by others too`;

@@ -51,6 +51,7 @@ export {
   activationPlaces,
   type BalancedPair,
   balancedPairs,
+  canTakeNorm,
   endsIn,
   finalActivation,
   fusedWith,
@@ -60,3 +61,4 @@ export {
   uncovered,
 } from "./questions.ts";
 export { elementwiseFunctions, pairOf, reductions, type Shape } from "./shapes.ts";
+export { splitActivations } from "./split.ts";

@@ -67,7 +67,6 @@ export type GridUse = (typeof grids)[number];
 export const integerSteps = [
   "none",
   "identity",
-  "flatten",
   "reshape",
   "dense",
   "conv2d",
@@ -77,10 +76,19 @@ export const integerSteps = [
   "globalMaxPool2d",
   "globalAveragePool2d",
   "pad2d",
+  "crop2d",
+  "upSample2d",
   "add",
+  "subtract",
   "average",
+  "maximum",
+  "minimum",
+  "multiply",
   "concatenate",
-  "relu",
+  /** A ReLU, or another function of one number. */
+  "activation",
+  /** A function of one number, of every channel its own if it has weights: a table. */
+  "lookup",
   "batchNorm",
 ] as const;
 export type IntegerKind = (typeof integerSteps)[number];

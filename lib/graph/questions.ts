@@ -1,7 +1,7 @@
 // Questions about a network that more than one algorithm asks, answered from its graph and the table of kinds.
 import { shown } from "../util/check.ts";
 import { consumersOf, type Graph, type GraphNode, producersOf, sharedNodes } from "./graph.ts";
-import type { NodeView, Scaling, WeightRole } from "./kind.ts";
+import type { NodeView, Product, Scaling, WeightRole } from "./kind.ts";
 import { activationOf, findKind, hasSoftmax, viewOf } from "./kinds.ts";
 import { fail, type Shape, type ShapedLayer, text } from "./shapes.ts";
 
@@ -114,14 +114,9 @@ export function activationPlaces(graph: Graph): string[] {
   const producers = producersOf(graph);
   const consumers = consumersOf(graph);
   const places = new Set<string>();
-  /** Whether a batch normalisation is taken into what it reads, and has no outputs of its own to store. */
   const isTakenIn = (norm: GraphNode): boolean => {
     const source = producers.get(norm.inputs[0])!;
-    return (
-      source.kind !== "input" &&
-      gridOf(graph, source) === "new" &&
-      onlyReader(graph, consumers, source) === norm
-    );
+    return canTakeNorm(source) && onlyReader(graph, consumers, source) === norm;
   };
   for (const node of graph.nodes) {
     if (node.kind === "input" || gridOf(graph, node) !== "new") continue;
@@ -134,12 +129,33 @@ export function activationPlaces(graph: Graph): string[] {
 
 const gridOf = (graph: Graph, node: GraphNode) => findKind(node.kind)?.grid(viewOf(graph, node)) ?? "new";
 
-/** Whether engines make a layer part of the one before it: batch normalisation, ReLU and its clipped kin. */
-function fuses({ kind, attributes }: GraphNode): boolean {
+/** Layers whose outputs are sums of products, so that a factor a channel can go into the weights. */
+const sumsProducts: Record<Product, boolean> = {
+  none: false,
+  matrix: true,
+  convolution: true,
+  depthwise: true,
+  transposed: true,
+  separable: true,
+  lookup: false,
+  recurrent: false,
+  other: false,
+};
+
+/** Whether a layer's outputs are sums of products: a dense or convolutional one. */
+export const isSumOfProducts = ({ kind }: Pick<GraphNode, "kind">): boolean =>
+  sumsProducts[findKind(kind)?.product ?? "none"];
+
+/** Whether a layer can take over a batch normalisation that follows it. */
+export const canTakeNorm = (node: GraphNode): boolean =>
+  isSumOfProducts(node) && activationOf(node) === "linear";
+
+/** Whether engines make a layer part of the one before it: a ReLU and its clipped kin, a batch normalisation of sums of products. */
+function fuses({ kind, attributes }: GraphNode, before: GraphNode): boolean {
   return (
-    kind === "batchNormalization" ||
     kind === "reLU" ||
-    (kind === "activation" && /^relu6?$/.test(String(attributes.activation)))
+    (kind === "activation" && /^relu6?$/.test(String(attributes.activation))) ||
+    (kind === "batchNormalization" && canTakeNorm(before))
   );
 }
 
@@ -152,7 +168,7 @@ export function fusedWith(
   const fused: [GraphNode, ...GraphNode[]] = [node];
   for (
     let next = onlyReader(graph, consumers, node);
-    next && fuses(next);
+    next && fuses(next, fused[fused.length - 1]);
     next = onlyReader(graph, consumers, next)
   )
     fused.push(next);

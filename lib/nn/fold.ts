@@ -1,5 +1,6 @@
-// §3.2 on models: batch normalisation folded into the layer before it, as engines do. The folding is lib/graph's.
-import { type Folded, foldBatchNorms as fold } from "../graph/index.ts";
+// §3.2 on models: batch normalisation folded into the layer before it, and activations as layers of their own, as engines
+// have them. The work is lib/graph's.
+import { type Folded, foldBatchNorms as fold, splitActivations as split } from "../graph/index.ts";
 import { graphOf, modelOf } from "./graph.ts";
 import type { tf } from "./tf.ts";
 
@@ -13,4 +14,14 @@ import type { tf } from "./tf.ts";
 export function foldBatchNorms(model: tf.LayersModel): Omit<Folded, "graph"> & { model: tf.LayersModel } {
   const { graph, ...rest } = fold(graphOf(model));
   return { model: modelOf(graph), ...rest };
+}
+
+/**
+ * A model whose dense and convolutional layers have no activation but a ReLU, a ReLU6 or a softmax: each other one is a layer
+ * of its own behind, so that what goes into it can have a grid (§3.2.2). It computes the same.
+ *
+ * @param model stays as it is
+ */
+export function splitActivations(model: tf.LayersModel): tf.LayersModel {
+  return modelOf(split(graphOf(model)));
 }

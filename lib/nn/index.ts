@@ -55,7 +55,7 @@ export {
   rawOutputs,
 } from "./evaluate.ts";
 export { loadModel, saveModel } from "./files.ts";
-export { foldBatchNorms } from "./fold.ts";
+export { foldBatchNorms, splitActivations } from "./fold.ts";
 export { type Activations, activationsOf, type GradientOptions, gradientsOf } from "./gradients.ts";
 export { graphOf, layerNamed, layersOf, modelOf } from "./graph.ts";
 export { type HessianOptions, hessianDiagonalOf } from "./hessian.ts";

@@ -3,6 +3,7 @@
 import { arraysOf, floatsOf, type Samples, viewOf } from "../datasets/index.ts";
 import {
   activationOf,
+  canTakeNorm,
   channelsLast,
   consumersOf,
   endsIn,
@@ -11,6 +12,8 @@ import {
   type GraphNode,
   type IntegerKind,
   pairOf,
+  producersOf,
+  viewOf as viewOfNode,
 } from "../graph/index.ts";
 import {
   type ActivationGrid,
@@ -22,7 +25,13 @@ import {
   depthwiseConv2dStep,
   type IntegerNetwork,
   type IntegerStep,
+  lookupStep,
+  maximumStep,
+  minimumStep,
+  multiplyStep,
+  padStep,
   type Quantized,
+  repeatStep,
   runInteger,
   type WeightedOptions,
   type Window,
@@ -31,15 +40,22 @@ import { checkInteger } from "../util/check.ts";
 import { networkOf } from "./graph.ts";
 import type { ActivationQuantizer, ActivationQuantizers } from "./quantize.ts";
 import { type Evaluation, Tally } from "./tasks.ts";
-import type { tf } from "./tf.ts";
+import { tf } from "./tf.ts";
 import { biasesOf } from "./weights.ts";
 
 /**
- * A model as a network in integers (§3.2.2): dense layers, convolutions, depthwise convolutions, sums, concatenations,
- * averages, padding, pooling (global too), reshape and flatten, with linear, ReLU or ReLU6 activation, in any graph: with
- * several inputs and outputs, and with layers and networks in it that are called more than once. A softmax at the end is left to the
- * reader of the logits, and dropout falls away. Batch normalisation has to be folded first: `foldBatchNorms`. An output
- * gives its accumulators where neither a quantizer stands behind it nor another layer reads it.
+ * A model as a network in integers (§3.2.2), in any graph: with several inputs and outputs, and with layers and networks in it
+ * that are called more than once. It takes
+ *
+ * - dense layers, convolutions and depthwise convolutions, with ReLU or ReLU6; another activation needs a layer of its own:
+ *   `splitActivations`;
+ * - sums, differences, averages, products, maxima and minima, one side stretched where it has size 1; concatenations;
+ * - pooling (global too), padding, cropping, upsampling to the nearest, reshape and flatten;
+ * - any other function of one number, of each channel its own or the same, as a table of its 256 results: sigmoid, swish, PReLU …
+ *
+ * A softmax at the end is left to the reader of the logits, and dropout falls away. Batch normalisations that a layer before
+ * them can take over have to be folded first: `foldBatchNorms`; others are tables. An output gives its accumulators where
+ * neither a quantizer stands behind it nor another layer reads it; a sigmoid or tanh there has the grid of its range.
  *
  * @param weights symmetric, at most 8 bits, by layer: see `quantizeWeights`
  * @param activations fixed point of at most 8 bits, binary or ternary, for the input and where `calibrateActivations`
@@ -51,8 +67,8 @@ export function integerNetworkOf(
   weights: Record<string, Quantized>,
   activations: ActivationQuantizers,
 ): IntegerNetwork {
-  const { graph } = networkOf(model);
-  const builder = new Builder(graph, biasesOf(model), weights, activations);
+  const { graph, layers } = networkOf(model);
+  const builder = new Builder(graph, layers, biasesOf(model), weights, activations);
   for (const node of graph.nodes) builder.add(node);
   return builder.network();
 }
@@ -65,6 +81,7 @@ interface Place {
 
 class Builder {
   readonly #graph: Graph;
+  readonly #layers: Map<string, tf.layers.Layer>;
   readonly #biases: Record<string, Float32Array>;
   readonly #weights: Record<string, Quantized>;
   readonly #activations: ActivationQuantizers;
@@ -75,17 +92,27 @@ class Builder {
 
   constructor(
     graph: Graph,
+    layers: Map<string, tf.layers.Layer>,
     biases: Record<string, Float32Array>,
     weights: Record<string, Quantized>,
     activations: ActivationQuantizers,
   ) {
     this.#graph = graph;
+    this.#layers = layers;
     this.#biases = biases;
     this.#weights = weights;
     this.#activations = activations;
     this.#consumers = consumersOf(graph);
     // Said before the layer in front of it asks for a grid that it does not need.
-    for (const node of graph.nodes) if (findKind(node.kind)?.integer === "batchNorm") unfolded(node);
+    const producers = producersOf(graph);
+    for (const node of graph.nodes) {
+      if (findKind(node.kind)?.integer !== "batchNorm") continue;
+      const [tensor] = node.inputs;
+      if (canTakeNorm(producers.get(tensor)!) && this.#consumers.get(tensor)!.length === 1)
+        throw new RangeError(
+          `${node.name} is a batch normalisation: fold it into the layer before it first (foldBatchNorms)`,
+        );
+    }
   }
 
   network(): IntegerNetwork {
@@ -120,7 +147,6 @@ class Builder {
       const where = this.#graph.inputs.length === 1 ? "the input" : `the input ${node.name}`;
       this.#places.set(tensor, { step: -1 - place, grid: this.#grid(where, inputs?.[node.name] ?? input) });
     },
-    flatten: (node) => this.#put(node, { kind: "flatten" }),
     reshape: (node) => this.#put(node, { kind: "reshape", shape: this.#shape(node.outputs[0]) }),
     dense: (node) => this.#weighted(node, (options) => denseStep(options)),
     conv2d: (node) =>
@@ -133,21 +159,41 @@ class Builder {
     averagePool2d: (node) => this.#average(node, plainWindow(node, "poolSize")),
     globalMaxPool2d: (node) => {
       this.#put(node, { kind: "maxPool2d", ...this.#whole(node) });
-      this.#flatten(node);
+      this.#inRow(node);
     },
     globalAveragePool2d: (node) => {
       this.#average(node, this.#whole(node));
-      this.#flatten(node);
+      this.#inRow(node);
     },
     pad2d: (node) => {
-      if (!channelsLast(node))
-        throw new RangeError(`${node.name} must have its channels last to run in integers`);
       const [[top, bottom], [left, right]] = node.attributes.padding as [[number, number], [number, number]];
-      this.#put(node, { kind: "pad2d", padding: [top, bottom, left, right] });
+      this.#put(node, padStep(this.#picture(node), [top, bottom, left, right]));
+    },
+    crop2d: (node) => {
+      const [[top, bottom], [left, right]] = node.attributes.cropping as [[number, number], [number, number]];
+      this.#put(node, padStep(this.#picture(node), [-top, -bottom, -left, -right]));
+    },
+    upSample2d: (node) => {
+      const { interpolation = "nearest", size } = node.attributes;
+      if (interpolation !== "nearest")
+        throw new RangeError(
+          `${node.name} must repeat the nearest places to run in integers, got interpolation ${interpolation}`,
+        );
+      this.#put(node, repeatStep(this.#picture(node), pairOf(size, 2)));
     },
     add: (node) => this.#joined(node, addStep),
+    subtract: (node) => this.#joined(node, (options) => addStep({ ...options, factor: [1, -1] })),
     average: (node) =>
       this.#joined(node, (options) => addStep({ ...options, factor: 1 / node.inputs.length })),
+    maximum: (node) => this.#joined(node, maximumStep),
+    minimum: (node) => this.#joined(node, minimumStep),
+    multiply: (node) => {
+      if (node.inputs.length > 3)
+        throw new RangeError(
+          `${node.name} must multiply at most three inputs to run in integers, got ${node.inputs.length}`,
+        );
+      this.#joined(node, multiplyStep);
+    },
     concatenate: (node) => {
       const rank = this.#graph.tensors[node.outputs[0]].shape.length;
       const axis = Number(node.attributes.axis ?? -1);
@@ -155,14 +201,19 @@ class Builder {
         throw new RangeError(`${node.name} must join channels to run in integers`);
       this.#joined(node, concatenateStep);
     },
-    relu: (node) => {
-      if (activationOf(node) === "softmax" && this.#isLast(node)) return this.#pass(node);
+    activation: (node) => {
+      if (activationOf(node) === "softmax") {
+        if (this.#isLast(node)) return this.#pass(node);
+        throw new RangeError(`${node.name} is a softmax before the end, which does not run in integers here`);
+      }
+      const limits = limitsOf(node);
+      if (!limits) return this.#lookup(node);
       const { grid } = this.#read(node)[0];
-      const { relu, most } = reluOf(node);
-      if (relu) this.#put(node, clipStep(grid!, most));
+      if (limits.relu) this.#put(node, clipStep(grid!, limits.most));
       else this.#pass(node);
     },
-    batchNorm: unfolded,
+    lookup: (node) => this.#lookup(node),
+    batchNorm: (node) => this.#lookup(node),
   };
 
   #shape(tensor: string): number[] {
@@ -172,19 +223,25 @@ class Builder {
     });
   }
 
-  /** The window of a global pooling. */
-  #whole(node: GraphNode): Window {
+  /** The height and width of what a layer reads. */
+  #picture(node: GraphNode): [height: number, width: number] {
     if (!channelsLast(node))
       throw new RangeError(`${node.name} must have its channels last to run in integers`);
     const [height, width] = this.#shape(node.inputs[0]);
-    return { size: [height, width], strides: [height, width], padding: "valid" };
+    return [height, width];
+  }
+
+  /** The window of a global pooling. */
+  #whole(node: GraphNode): Window {
+    const size = this.#picture(node);
+    return { size, strides: size, padding: "valid" };
   }
 
   /** Lays what a node gave in one row. */
-  #flatten(node: GraphNode): void {
+  #inRow(node: GraphNode): void {
     const [tensor] = node.outputs;
     const { step, grid } = this.#places.get(tensor)!;
-    this.#steps.push({ kind: "flatten", inputs: [step] });
+    this.#steps.push({ kind: "reshape", shape: this.#shape(tensor), inputs: [step] });
     this.#places.set(tensor, { step: this.#steps.length - 1, grid });
   }
 
@@ -251,19 +308,58 @@ class Builder {
     this.#places.set(last.outputs[0], { step: this.#steps.length - 1, grid: output });
   }
 
+  /** A function of one number: the layer itself is asked for its results, so that it can be any. */
+  #lookup(node: GraphNode): void {
+    const [{ step: source, grid: input }] = this.#read(node);
+    const { last, relu, most } = this.#chain(node, { relu: false, most: undefined });
+    const name = last.kind === "activation" ? activationOf(last) : last.kind;
+    const bounds = this.#isLast(last) ? boundedGrids[name] : undefined;
+    const quantizer = this.#quantizer(last);
+    const output = quantizer || !bounds ? this.#grid(last.name, quantizer) : bounds;
+    const of = this.#functionOf(node);
+    const cut = (value: number) => Math.min(most ?? value, relu ? Math.max(0, value) : value);
+    const step = lookupStep({ input: input!, output, of: (reals) => of(reals).map(cut) });
+    this.#steps.push({ ...step, inputs: [source] });
+    this.#places.set(last.outputs[0], { step: this.#steps.length - 1, grid: output });
+  }
+
+  /** What a layer makes of numbers: of every channel its own results, one after the other, where it has weights for each. */
+  #functionOf(node: GraphNode): (reals: Float32Array) => Float32Array {
+    const layer = this.#layers.get(node.name)!;
+    const shape = this.#shape(node.inputs[0]);
+    const channels = shape[shape.length - 1];
+    const rows = layer.weights.length > 0 ? channels : 1;
+    const alike = layer.weights.every(({ shape: own }) =>
+      own.every((size, axis) => size === 1 || (axis === own.length - 1 && size === channels)),
+    );
+    const along = rows === 1 || findKind(node.kind)!.flow(viewOfNode(this.#graph, node)) !== "block";
+    if (!alike || !along)
+      throw new RangeError(`${node.name} must have the same weights at all places to run in integers`);
+    return (reals) =>
+      tf.tidy(() => {
+        const ones = shape.map(() => 1);
+        const each = tf.tensor(reals, [reals.length, ...ones]).tile([1, ...ones.with(-1, rows)]);
+        const results = layer.call(each, {}) as tf.Tensor;
+        return Float32Array.from(results.reshape([reals.length, rows]).transpose().dataSync());
+      });
+  }
+
   /** A node with the ReLUs that follow it alone: one step. */
-  #chain(node: GraphNode): { last: GraphNode; relu: boolean; most: number | undefined } {
-    let { relu, most } = reluOf(node, this.#isLast(node));
+  #chain(
+    node: GraphNode,
+    own = reluOf(node, this.#isLast(node)),
+  ): { last: GraphNode; relu: boolean; most: number | undefined } {
+    let { relu, most } = own;
     let last = node;
     for (;;) {
       const [tensor] = last.outputs;
       const readers = this.#consumers.get(tensor) ?? [];
       const [next] = readers;
       if (readers.length !== 1 || this.#graph.outputs.includes(tensor)) break;
-      if (findKind(next.kind)?.integer !== "relu" || activationOf(next) === "softmax") break;
+      const after = findKind(next.kind)?.integer === "activation" ? limitsOf(next) : undefined;
+      if (!after) break;
       // An output with a grid of its own is a result of its own.
       if (this.#quantizer(last) && !this.#quantizer(next)) break;
-      const after = reluOf(next);
       relu ||= after.relu;
       most = after.most === undefined ? most : Math.min(after.most, most ?? Number.POSITIVE_INFINITY);
       this.#done.add(next.name);
@@ -304,14 +400,8 @@ class Builder {
 /** The name of a node's layer, which has the weights. */
 const layerOf = ({ name, shares }: GraphNode): string => shares ?? name;
 
-function unfolded({ name }: GraphNode): never {
-  throw new RangeError(
-    `${name} is a batch normalisation: fold it into the layer before it first (foldBatchNorms)`,
-  );
-}
-
-/** What of a layer's activation is a ReLU, and where it ends; softmax is left out where the network ends. */
-function reluOf(node: GraphNode, last = false): { relu: boolean; most: number | undefined } {
+/** What a ReLU cuts off; nothing of a linear activation; undefined where a layer's activation is another function. */
+function limitsOf(node: GraphNode): { relu: boolean; most: number | undefined } | undefined {
   if (node.kind === "reLU") {
     const { maxValue, negativeSlope, threshold } = node.attributes as Record<
       string,
@@ -324,12 +414,31 @@ function reluOf(node: GraphNode, last = false): { relu: boolean; most: number | 
   const activation = activationOf(node);
   if (activation === "relu") return { relu: true, most: undefined };
   if (activation === "relu6") return { relu: true, most: 6 };
-  if (activation !== "linear" && !(activation === "softmax" && last))
-    throw new RangeError(
-      `${node.name} must have activation linear or relu to run in integers, got ${activation}`,
-    );
-  return { relu: false, most: undefined };
+  return activation === "linear" ? { relu: false, most: undefined } : undefined;
 }
+
+/** What of a layer's activation is a ReLU, and where it ends; softmax is left out where the network ends. */
+function reluOf(node: GraphNode, last: boolean): { relu: boolean; most: number | undefined } {
+  const limits = limitsOf(node);
+  if (limits) return limits;
+  const activation = activationOf(node);
+  if (activation === "softmax" && last) return { relu: false, most: undefined };
+  throw new RangeError(
+    `${node.name} must have activation linear or relu to run in integers, got ${activation}: ${
+      activation === "softmax"
+        ? "a softmax can only end the network"
+        : "splitActivations makes it a layer of its own"
+    }`,
+  );
+}
+
+/** Grids of functions whose range is known, as TFLite has them, for where the network ends and nothing is calibrated. */
+const boundedGrids: Record<string, ActivationGrid | undefined> = {
+  sigmoid: { scale: 1 / 256, zeroPoint: 0, low: 0, high: 255 },
+  hardSigmoid: { scale: 1 / 256, zeroPoint: 0, low: 0, high: 255 },
+  tanh: { scale: 1 / 128, zeroPoint: 128, low: 0, high: 255 },
+  softsign: { scale: 1 / 128, zeroPoint: 128, low: 0, high: 255 },
+};
 
 function plainWindow(node: GraphNode, sizeName: string): Window {
   const { attributes } = node;

@@ -31,7 +31,7 @@ export {
   unpackQuantized,
 } from "./fixed-point.ts";
 export * from "./gptq.ts";
-export { patches } from "./integer-codes.ts";
+export { patches, toCodes } from "./integer-codes.ts";
 export { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 export {
   type BitMatrix,
@@ -49,7 +49,6 @@ export {
   type IntegerOutput,
   type IntegerResult,
   runInteger,
-  toCodes,
 } from "./integer-network.ts";
 export { simulateInteger } from "./integer-simulation.ts";
 export {
@@ -62,6 +61,12 @@ export {
   depthwiseConv2dStep,
   type IntegerStep,
   type JoinedOptions,
+  lookupStep,
+  maximumStep,
+  minimumStep,
+  multiplyStep,
+  padStep,
+  repeatStep,
   type WeightedOptions,
   type Window,
 } from "./integer-steps.ts";

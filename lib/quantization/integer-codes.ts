@@ -1,11 +1,11 @@
 // §3.2.2 What the steps of an integer network do to 8-bit codes beside products of matrices: windows laid out, pooling,
-// depthwise sums, padding.
+// depthwise sums, tables, padding and its kin, sizes of 1 that are stretched.
 
 import { shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { instantiateWasm, reserve } from "../util/wasm.ts";
 import { samePads, windowPlaces } from "../util/window.ts";
-import type { Step, Window } from "./integer-steps.ts";
+import type { ActivationGrid, Step, Window } from "./integer-steps.ts";
 import type { Codes8 } from "./packing.ts";
 import poolCode from "./pool.wasm.js";
 import { roundEven } from "./rounding.ts";
@@ -166,25 +166,89 @@ export function depthwiseSums(
   return [sums, [outHeight, outWidth, units]];
 }
 
-/** Codes with those of 0 around them. */
-export function padCodes(
+/** Rows and columns of pictures picked; the code of 0 where none is. */
+export function pickCodes(
   codes: Codes8,
   batch: number,
   [height, width, channels]: readonly number[],
-  [top, bottom, left, right]: Step<"pad2d">["padding"],
+  { rows, columns }: Step<"pick2d">,
   zero: number,
 ): [Codes8, number[]] {
-  const shape = [height + top + bottom, width + left + right, channels];
-  const row = width * channels;
-  const out =
-    codes instanceof Uint8Array
-      ? new Uint8Array(batch * elements(shape))
-      : new Int8Array(batch * elements(shape));
-  out.fill(zero);
+  const out = like(codes, batch * rows.length * columns.length * channels);
+  if (zero !== 0) out.fill(zero);
+  let at = 0;
   for (let b = 0; b < batch; b++)
-    for (let y = 0; y < height; y++) {
-      const from = (b * height + y) * row;
-      out.set(codes.subarray(from, from + row), ((b * shape[0] + y + top) * shape[1] + left) * channels);
-    }
-  return [out, shape];
+    for (const y of rows)
+      for (const x of columns) {
+        const from = ((b * height + y) * width + x) * channels;
+        if (y >= 0 && x >= 0) for (let c = 0; c < channels; c++) out[at + c] = codes[from + c];
+        at += channels;
+      }
+  return [out, [rows.length, columns.length, channels]];
 }
+
+/** Each code's entry in a table; with several rows, in that of its channel. */
+export function lookUp(codes: Codes8, { table, rows, lowIn }: Step<"lookup">): Codes8 {
+  const out = like(table, codes.length);
+  const entries = table.length / rows;
+  if (rows === 1) for (let i = 0; i < codes.length; i++) out[i] = table[codes[i] - lowIn];
+  else
+    for (let i = 0; i < codes.length; )
+      for (let row = 0; row < table.length; row += entries, i++) out[i] = table[row + codes[i] - lowIn];
+  return out;
+}
+
+/** The shape in which shapes meet: sizes of 1 are stretched, axes that one lacks at its front have size 1. */
+export function meetingShape(shapes: readonly (readonly number[])[]): number[] {
+  const rank = Math.max(...shapes.map(({ length }) => length));
+  return Array.from({ length: rank }, (_, axis) => {
+    const sizes = shapes.map((shape) => shape[axis - rank + shape.length] ?? 1);
+    const size = sizes.find((each) => each !== 1) ?? 1;
+    if (sizes.some((each) => each !== size && each !== 1))
+      throw new RangeError(`shapes of what meets must agree, got ${shown(shapes)}`);
+    return size;
+  });
+}
+
+/** Codes stretched along the axes where their own shape has size 1; the codes themselves where nothing is to be done. */
+export function stretch(
+  codes: Codes8,
+  batch: number,
+  own: readonly number[],
+  shape: readonly number[],
+): Codes8 {
+  const size = elements(shape);
+  const ownSize = elements(own);
+  if (ownSize === size) return codes;
+  const places = new Int32Array(size);
+  // Row-major, from the last axis on: a place is the sum of what its indices come to.
+  let [inner, ownInner] = [1, 1];
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const count = own[axis - shape.length + own.length] ?? 1;
+    for (let i = 0; i < size; i++)
+      if (count > 1) places[i] += (Math.floor(i / inner) % shape[axis]) * ownInner;
+    inner *= shape[axis];
+    ownInner *= count;
+  }
+  const out = like(codes, batch * size);
+  for (let b = 0; b < batch; b++)
+    for (let i = 0; i < size; i++) out[b * size + i] = codes[b * ownSize + places[i]];
+  return out;
+}
+
+/** Values to codes of an activation grid. */
+export function toCodes(values: Float32Array, grid: ActivationGrid): Codes8 {
+  const { scale, zeroPoint, low, high, step = scale } = grid;
+  const codes = codesFor(grid, values.length);
+  for (let i = 0; i < values.length; i++) {
+    codes[i] = Math.min(high, Math.max(low, roundEven(values[i] / step) + zeroPoint));
+  }
+  return codes;
+}
+
+/** Room for codes of a grid. */
+export const codesFor = ({ low }: Pick<ActivationGrid, "low">, length: number): Codes8 =>
+  low >= 0 ? new Uint8Array(length) : new Int8Array(length);
+
+const like = (codes: Codes8, length: number): Codes8 =>
+  codes instanceof Uint8Array ? new Uint8Array(length) : new Int8Array(length);

@@ -6,12 +6,23 @@
 import { checkInteger, checkLength } from "../util/check.ts";
 import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
-import { depthwiseSums, padCodes, patches, pool, windows } from "./integer-codes.ts";
+import {
+  codesFor,
+  depthwiseSums,
+  lookUp,
+  meetingShape,
+  patches,
+  pickCodes,
+  pool,
+  stretch,
+  toCodes,
+  windows,
+} from "./integer-codes.ts";
 import { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 import { binaryMatmul, integerMatmul, packBits } from "./integer-matmul.ts";
 import type { ActivationGrid, IntegerStep, Step, Weighted } from "./integer-steps.ts";
 import type { Codes8 } from "./packing.ts";
-import { requantize } from "./requantize.ts";
+import { factorOf, requantize } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";
 
 /** A network in integers: steps that read the network's inputs, or what earlier steps gave. */
@@ -41,16 +52,6 @@ export function inputsOf(
     checkLength(inputs.length === 1 ? "inputs" : `inputs[${i}]`, values[i], batch * elements(shape));
     return { place: -1 - i, shape: [...shape], grid, values: values[i] };
   });
-}
-
-/** Values to codes of an activation grid. */
-export function toCodes(values: Float32Array, grid: ActivationGrid): Codes8 {
-  const { scale, zeroPoint, low, high, step = scale } = grid;
-  const codes = low >= 0 ? new Uint8Array(values.length) : new Int8Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    codes[i] = Math.min(high, Math.max(low, roundEven(values[i] / step) + zeroPoint));
-  }
-  return codes;
 }
 
 /** What one output gives. */
@@ -85,7 +86,6 @@ const runs: {
     threads: number,
   ) => Value;
 } = {
-  flatten: (_, [value]) => ({ ...value, shape: [elements(value.shape)] }),
   reshape: ({ shape }, [value]) => ({ ...value, shape: [...shape] }),
   maxPool2d: (step, [value], batch) => pooled(step, value, batch),
   averagePool2d: (step, [value], batch) => pooled(step, value, batch),
@@ -111,23 +111,29 @@ const runs: {
     const [sums, outShape] = depthwiseSums(codes, batch, shape, step);
     return finished(step, sums, outShape);
   },
-  pad2d: ({ padding }, [{ codes, shape, grid }], batch) => {
-    const [padded, outShape] = padCodes(codes, batch, shape, padding, grid.zeroPoint);
-    return { codes: padded, shape: outShape, grid };
+  pick2d: (step, [{ codes, shape, grid }], batch) => {
+    const [picked, outShape] = pickCodes(codes, batch, shape, step, grid.zeroPoint);
+    return { codes: picked, shape: outShape, grid };
   },
+  lookup: (step, [{ codes, shape }]) => ({ codes: lookUp(codes, step), shape, grid: step.output }),
   clip: ({ low, high }, [value]) => ({
     ...value,
     codes: value.codes.map((code) => Math.min(high, Math.max(low, code))) as Codes8,
   }),
-  add: (step, inputs) => {
-    const { multipliers, zerosIn, output, shift, low, high } = step;
-    const codes = codesFor(output, inputs[0].codes.length);
+  add: met((a, b) => a + b),
+  maximum: met(Math.max),
+  minimum: met(Math.min),
+  multiply: (step, inputs, batch) => {
+    const { zerosIn, output, low, high } = step;
+    const factor = factorOf(step.multiplier);
+    const { shape, all } = meeting(inputs, batch);
+    const codes = codesFor(output, all[0].length);
     for (let i = 0; i < codes.length; i++) {
-      let sum = 0;
-      for (let k = 0; k < inputs.length; k++) sum += (inputs[k].codes[i] - zerosIn[k]) * multipliers[k];
-      codes[i] = Math.min(high, Math.max(low, roundEven(sum * 2 ** -shift) + output.zeroPoint));
+      let product = factor;
+      for (let k = 0; k < all.length; k++) product *= all[k][i] - zerosIn[k];
+      codes[i] = Math.min(high, Math.max(low, roundEven(product) + output.zeroPoint));
     }
-    return { codes, shape: inputs[0].shape, grid: output };
+    return { codes, shape, grid: output };
   },
   concatenate: (step, inputs) => {
     const { multipliers, zerosIn, output, shift, low, high } = step;
@@ -148,8 +154,29 @@ const runs: {
   },
 };
 
-const codesFor = ({ low }: ActivationGrid, length: number): Codes8 =>
-  low >= 0 ? new Uint8Array(length) : new Int8Array(length);
+/** Inputs that meet one to one, those of size 1 stretched. */
+function meeting(inputs: { codes: Codes8; shape: number[] }[], batch: number) {
+  const shape = meetingShape(inputs.map((input) => input.shape));
+  return { shape, all: inputs.map((input) => stretch(input.codes, batch, input.shape, shape)) };
+}
+
+/** A step in which inputs meet one to one, each on the output's grid but for rounding. */
+function met(of: (a: number, b: number) => number) {
+  return (
+    { multipliers, zerosIn, output, shift, low, high }: Step<"add" | "maximum" | "minimum">,
+    inputs: { codes: Codes8; shape: number[] }[],
+    batch: number,
+  ): Value => {
+    const { shape, all } = meeting(inputs, batch);
+    const codes = codesFor(output, all[0].length);
+    for (let i = 0; i < codes.length; i++) {
+      let result = (all[0][i] - zerosIn[0]) * multipliers[0];
+      for (let k = 1; k < all.length; k++) result = of(result, (all[k][i] - zerosIn[k]) * multipliers[k]);
+      codes[i] = Math.min(high, Math.max(low, roundEven(result * 2 ** -shift) + output.zeroPoint));
+    }
+    return { codes, shape, grid: output };
+  };
+}
 
 function pooled(
   step: Step<"maxPool2d" | "averagePool2d">,

@@ -55,8 +55,6 @@ interface Levels {
 function simulateStep(step: IntegerStep, inputs: Levels[], batch: number): Levels {
   const [{ levels, shape, grid }] = inputs;
   switch (step.kind) {
-    case "flatten":
-      return { levels, shape: [elements(shape)], grid };
     case "reshape":
       return { levels, shape: [...step.shape], grid };
     case "dense": {
@@ -83,11 +81,17 @@ function simulateStep(step: IntegerStep, inputs: Levels[], batch: number): Level
         grid,
       };
     }
-    case "pad2d":
-      return { ...simulatePad(levels, batch, shape, step.padding), grid };
+    case "pick2d":
+      return { ...simulatePick(levels, batch, shape, step), grid };
+    case "lookup":
+      return simulateLookup(step, inputs[0]);
     case "add":
+    case "maximum":
+    case "minimum":
+    case "multiply":
+      return simulateMeeting(step, inputs, batch);
     case "concatenate":
-      return simulateJoined(step, inputs);
+      return simulateConcatenation(step, inputs);
   }
 }
 
@@ -137,23 +141,56 @@ function simulateConv(
   return [out, [outHeight, outWidth, units]];
 }
 
-function simulateJoined(step: Step<"add" | "concatenate">, inputs: Levels[]): Levels {
+function simulateMeeting(
+  step: Step<"add" | "maximum" | "minimum" | "multiply">,
+  inputs: Levels[],
+  batch: number,
+): Levels {
+  const { output } = step;
+  const [low, high] = [step.low - output.zeroPoint, step.high - output.zeroPoint];
+  const rank = Math.max(...inputs.map(({ shape }) => shape.length));
+  const shapes = inputs.map(({ shape }) => [...new Array(rank - shape.length).fill(1), ...shape]);
+  const shape = shapes[0].map((_, axis) => Math.max(...shapes.map((own) => own[axis])));
+  const size = elements(shape);
+  const found: number[] = [];
+  for (let i = 0; i < batch * size; i++) {
+    // Where the place lies along each axis, and what each input has there.
+    let rest = i % size;
+    const index = shape.map((_, axis) => {
+      const step = elements(shape.slice(axis + 1));
+      const at = Math.floor(rest / step);
+      rest -= at * step;
+      return at;
+    });
+    const here = inputs.map(({ levels }, k) => {
+      const place = index.reduce((at, j, axis) => at * shapes[k][axis] + (shapes[k][axis] === 1 ? 0 : j), 0);
+      return levels[Math.floor(i / size) * elements(shapes[k]) + place];
+    });
+    if (step.kind === "multiply") {
+      const { multiplier, shift } = step.multiplier;
+      found.push(here.reduce((a, b) => a * b, 1) * (multiplier / 2 ** shift));
+      continue;
+    }
+    const terms = here.map((level, k) => level * (step.multipliers[k] / 2 ** step.shift));
+    if (step.kind === "add") found.push(terms.reduce((a, b) => a + b, 0));
+    else found.push(terms.toSorted((a, b) => (step.kind === "maximum" ? b - a : a - b))[0]);
+  }
+  const levels = Float64Array.from(found, (real) => Math.min(high, Math.max(low, roundEven(real))));
+  return { levels, shape, grid: output };
+}
+
+function simulateConcatenation(step: Step<"concatenate">, inputs: Levels[]): Levels {
   const { multipliers, shift, output } = step;
   const [low, high] = [step.low - output.zeroPoint, step.high - output.zeroPoint];
-  const round = (real: number) => Math.min(high, Math.max(low, roundEven(real)));
   const factors = multipliers.map((multiplier) => multiplier / 2 ** shift);
-  if (step.kind === "add") {
-    const sums = inputs[0].levels.map((_, i) =>
-      round(inputs.reduce((sum, { levels }, k) => sum + levels[i] * factors[k], 0)),
-    );
-    return { levels: sums, shape: inputs[0].shape, grid: output };
-  }
   const rows = inputs.map(({ levels, shape }) => ({ levels, width: shape[shape.length - 1] }));
   const channels = rows.reduce((sum, { width }) => sum + width, 0);
   const places = rows[0].levels.length / rows[0].width;
   const all = Array.from({ length: places }, (_, place) =>
     rows.flatMap(({ levels, width }, k) =>
-      [...levels.subarray(place * width, (place + 1) * width)].map((level) => round(level * factors[k])),
+      [...levels.subarray(place * width, (place + 1) * width)].map((level) =>
+        Math.min(high, Math.max(low, roundEven(level * factors[k]))),
+      ),
     ),
   );
   return {
@@ -163,21 +200,31 @@ function simulateJoined(step: Step<"add" | "concatenate">, inputs: Levels[]): Le
   };
 }
 
-function simulatePad(
+function simulateLookup({ table, rows, lowIn, output }: Step<"lookup">, input: Levels): Levels {
+  const { zeroPoint } = input.grid!;
+  const channels = input.shape[input.shape.length - 1];
+  const entries = table.length / rows;
+  const levels = input.levels.map((level, i) => {
+    const row = rows === 1 ? 0 : i % channels;
+    return table[row * entries + (level + zeroPoint - lowIn)] - output.zeroPoint;
+  });
+  return { levels, shape: input.shape, grid: output };
+}
+
+function simulatePick(
   levels: Float64Array,
   batch: number,
   [height, width, channels]: number[],
-  [top, bottom, left, right]: Step<"pad2d">["padding"],
+  { rows, columns }: Step<"pick2d">,
 ): { levels: Float64Array; shape: number[] } {
-  const shape = [height + top + bottom, width + left + right, channels];
-  const out = new Float64Array(batch * elements(shape));
-  for (let i = 0; i < levels.length; i++) {
+  const shape = [rows.length, columns.length, channels];
+  const out = Float64Array.from({ length: batch * elements(shape) }, (_, i) => {
     const c = i % channels;
-    const x = Math.floor(i / channels) % width;
-    const y = Math.floor(i / (channels * width)) % height;
-    const b = Math.floor(i / (channels * width * height));
-    out[((b * shape[0] + y + top) * shape[1] + x + left) * channels + c] = levels[i];
-  }
+    const x = columns[Math.floor(i / channels) % columns.length];
+    const y = rows[Math.floor(i / (channels * columns.length)) % rows.length];
+    const b = Math.floor(i / elements(shape));
+    return x < 0 || y < 0 ? 0 : levels[((b * height + y) * width + x) * channels + c];
+  });
   return { levels: out, shape };
 }
 

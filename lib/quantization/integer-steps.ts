@@ -1,10 +1,12 @@
 // §3.2.2 The steps of a network in integers: what each is made of, and how floats become its whole numbers.
 
-import { checkLength } from "../util/check.ts";
+import { checkInteger, checkLength } from "../util/check.ts";
 import type { Quantized } from "./fixed-point.ts";
+import { toCodes } from "./integer-codes.ts";
 import { type BitMatrix, type PackedRight, packBits, packRight } from "./integer-matmul.ts";
+import type { Codes8 } from "./packing.ts";
 import { codeRange } from "./range.ts";
-import { fixedMultiplier, type Requantization } from "./requantize.ts";
+import { fixedMultiplier, type Multiplier, type Requantization } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";
 
 /** What 8-bit codes of activations stand for: scale·(code − zeroPoint), codes from low to high. */
@@ -48,17 +50,21 @@ export interface Weighted {
   requantization: Requantization | undefined;
 }
 
-/** How the codes of several inputs become codes of one grid: whole multipliers with one shift for all of them. */
-interface Joined {
-  /** One an input: its scale over the output's, times 2^shift. */
-  multipliers: readonly number[];
-  shift: number;
+/** What brings several inputs to one grid. */
+interface Meeting {
   /** Codes of 0, one an input. */
   zerosIn: readonly number[];
   output: ActivationGrid;
   /** Smallest and largest code; a ReLU moves them. */
   low: number;
   high: number;
+}
+
+/** How the codes of several inputs become codes of one grid: whole multipliers with one shift for all of them. */
+interface Joined extends Meeting {
+  /** One an input: its scale over the output's, times 2^shift. */
+  multipliers: readonly number[];
+  shift: number;
 }
 
 /** One step of an integer network. */
@@ -71,12 +77,19 @@ export type IntegerStep = {
   | (Weighted & Window & { kind: "depthwiseConv2d" })
   | (Window & { kind: "maxPool2d" })
   | (Window & { kind: "averagePool2d" })
-  | { kind: "pad2d"; padding: readonly [top: number, bottom: number, left: number, right: number] }
+  /** Padding, cropping, repeating: which row and column of the input stands in each of the output's; -1 for 0. */
+  | { kind: "pick2d"; rows: readonly number[]; columns: readonly number[] }
+  /** Of sums, maxima, minima and products, inputs of size 1 along an axis are stretched. */
   | (Joined & { kind: "add" })
+  | (Joined & { kind: "maximum" })
+  | (Joined & { kind: "minimum" })
+  /** The codes' product times one multiplier. */
+  | (Meeting & { kind: "multiply"; multiplier: Multiplier })
   | (Joined & { kind: "concatenate" })
   /** A ReLU whose result is not its own layer's alone: codes below and above are cut. */
   | { kind: "clip"; low: number; high: number }
-  | { kind: "flatten" }
+  /** Any other function of one number: the code of its result for each code; a row for all channels, or one for each. */
+  | { kind: "lookup"; table: Codes8; rows: number; lowIn: number; output: ActivationGrid }
   | { kind: "reshape"; shape: readonly number[] }
 );
 /** A step of a kind. */
@@ -141,13 +154,43 @@ export interface JoinedOptions {
   output: ActivationGrid;
   relu?: boolean;
   most?: number;
-  /** Of a sum: what each branch is multiplied with, default 1. */
-  factor?: number;
+  /** Of a sum: what each branch is multiplied with, or all of them; default 1. */
+  factor?: number | readonly number[];
 }
 
 /** Makes a sum of branches. */
 export function addStep(options: JoinedOptions): IntegerStep {
   return { kind: "add", inputs: options.inputs, ...joined(options) };
+}
+
+/** Makes the largest of branches. */
+export function maximumStep(options: JoinedOptions): IntegerStep {
+  return { kind: "maximum", inputs: options.inputs, ...joined(options) };
+}
+
+/** Makes the smallest of branches. */
+export function minimumStep(options: JoinedOptions): IntegerStep {
+  return { kind: "minimum", inputs: options.inputs, ...joined(options) };
+}
+
+/** Makes a product of two or three branches: with more, a double would no longer hold it exactly. */
+export function multiplyStep({
+  inputs,
+  from,
+  output,
+  relu = false,
+  most,
+}: Omit<JoinedOptions, "factor">): IntegerStep {
+  checkInteger("branches of a product", from.length, 2, 3);
+  const product = from.reduce((all, { scale }) => all * scale, 1);
+  return {
+    kind: "multiply",
+    inputs,
+    multiplier: fixedMultiplier(product / (output.step ?? output.scale)),
+    zerosIn: from.map(({ zeroPoint }) => zeroPoint),
+    output,
+    ...clipped(output, relu, most),
+  };
 }
 
 /** Makes a concatenation along the channels. */
@@ -156,9 +199,12 @@ export function concatenateStep(options: JoinedOptions): IntegerStep {
 }
 
 function joined({ from, output, relu = false, most, factor = 1 }: JoinedOptions): Joined {
-  const ratios = from.map(({ scale }) => (factor * scale) / (output.step ?? output.scale));
+  const ratios = from.map(
+    ({ scale }, i) =>
+      ((typeof factor === "number" ? factor : factor[i]) * scale) / (output.step ?? output.scale),
+  );
   // 22 bits for the largest: times codes of 9 bits, and summed, they stay whole numbers in a double with room to spare.
-  const { shift } = fixedMultiplier(Math.max(...ratios));
+  const { shift } = fixedMultiplier(Math.max(...ratios.map(Math.abs)));
   return {
     multipliers: ratios.map((ratio) => Math.round(ratio * 2 ** shift)),
     shift,
@@ -180,6 +226,54 @@ function clipped(grid: ActivationGrid, relu: boolean, most: number | undefined) 
 /** Makes a ReLU that stays on the grid of what it reads. */
 export function clipStep(grid: ActivationGrid, most?: number): IntegerStep {
   return { kind: "clip", ...clipped(grid, true, most) };
+}
+
+/**
+ * Makes a function of one number a table, as engines do: 8-bit codes have at most 256 values.
+ *
+ * @param of the function's values, given what all codes of the input stand for; for one function a channel, first all of the
+ *   first channel's
+ * @throws RangeError where it gives NaN for what a code of the input stands for
+ */
+export function lookupStep({
+  input,
+  output,
+  of,
+}: {
+  input: ActivationGrid;
+  output: ActivationGrid;
+  of: (reals: Float32Array) => Float32Array;
+}): IntegerStep {
+  const { scale, zeroPoint, low, high } = input;
+  const reals = Float32Array.from({ length: high - low + 1 }, (_, i) => scale * (low + i - zeroPoint));
+  const values = of(reals);
+  const rows = values.length / reals.length;
+  checkInteger("results of a table over its codes", rows, 1);
+  const wrong = values.findIndex(Number.isNaN);
+  if (wrong >= 0)
+    throw new RangeError(
+      `a function that becomes a table must have a value wherever its input has a code, got NaN for ${reals[wrong % reals.length]}`,
+    );
+  return { kind: "lookup", table: toCodes(values, output), rows, lowIn: low, output };
+}
+
+/** Makes zeros around pictures: [top, bottom, left, right]. Negative numbers of rows and columns are cut off. */
+export function padStep(
+  [height, width]: readonly number[],
+  [top, bottom, left, right]: readonly [top: number, bottom: number, left: number, right: number],
+): IntegerStep {
+  const places = (size: number, before: number, after: number) =>
+    Array.from({ length: size + before + after }, (_, i) =>
+      i >= before && i < before + size ? i - before : -1,
+    );
+  return { kind: "pick2d", rows: places(height, top, bottom), columns: places(width, left, right) };
+}
+
+/** Makes each row and column of pictures so many. */
+export function repeatStep([height, width]: readonly number[], [high, wide]: readonly number[]): IntegerStep {
+  const places = (size: number, times: number) =>
+    Array.from({ length: size * times }, (_, i) => Math.floor(i / times));
+  return { kind: "pick2d", rows: places(height, high), columns: places(width, wide) };
 }
 
 function weighted({

@@ -31,33 +31,10 @@ import {
   weightsOf,
 } from "slimlab/nn";
 import { dequantize, runInteger, simulateInteger } from "slimlab/quantization";
-import { normal, seeded } from "../../lib/util/random.ts";
+import { seeded } from "../../lib/util/random.ts";
+import { apart, apply, noise, randomise } from "./small-networks.ts";
 
 const { layers } = tf;
-
-/** Images of noise with labels by turns. */
-function noise(count: number, [height, width, channels]: number[], classes: number, seed = 1): Split {
-  const random = seeded(seed);
-  const images = Uint8Array.from({ length: count * height * width * channels }, () => random() * 256);
-  const labels = Uint16Array.from({ length: count }, (_, i) => i % classes);
-  return { images, labels, count, height, width, channels };
-}
-
-/** Fills every weight with noise. */
-function randomise(model: tf.LayersModel, seed = 1, size = 0.5): tf.LayersModel {
-  const random = seeded(seed);
-  tf.tidy(() => {
-    for (const weight of model.weights) {
-      const shape = weight.shape as number[];
-      const positive = weight.originalName.endsWith("moving_variance");
-      const values = Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () =>
-        positive ? 0.5 + random() : size * normal(random),
-      );
-      weight.write(tf.tensor(values, shape));
-    }
-  });
-  return model;
-}
 
 const outputs = (model: tf.LayersModel, split: Split) =>
   tf.tidy(() => {
@@ -68,9 +45,6 @@ const outputs = (model: tf.LayersModel, split: Split) =>
     );
     return Float32Array.from((model.predict(x) as tf.Tensor).dataSync());
   });
-
-const apart = (a: ArrayLike<number>, b: ArrayLike<number>) =>
-  Math.max(...Array.from(a, (value, i) => Math.abs(value - b[i])));
 
 /** Small networks of the shapes that people use, each with batch normalisation. */
 const architectures: Record<string, () => tf.LayersModel> = {
@@ -140,9 +114,6 @@ const architectures: Record<string, () => tf.LayersModel> = {
       return inner.apply(x) as tf.SymbolicTensor;
     }),
 };
-
-const apply = (layer: tf.layers.Layer, ...inputs: tf.SymbolicTensor[]) =>
-  layer.apply(inputs.length === 1 ? inputs[0] : inputs) as tf.SymbolicTensor;
 
 function build(make: (input: tf.SymbolicTensor) => tf.SymbolicTensor): tf.LayersModel {
   const input = tf.input({ shape: [8, 8, 2] });
@@ -401,7 +372,13 @@ describe("nn: networks that people have", () => {
       "add",
       "activation",
     ]);
-    assert.deepEqual(places(densenet()), ["batchNormalization", "batchNormalization", "activation"]);
+    // What joins branches cannot take over a normalisation: the two are tensors of their own.
+    assert.deepEqual(places(densenet()), [
+      "batchNormalization",
+      "concatenate",
+      "batchNormalization",
+      "activation",
+    ]);
     assert.deepEqual(activationPlaces(graphOf(lenet300())), ["fc1", "fc2"]);
 
     // What a network reads in 2 bits has at most 4 different values, whoever made them.
@@ -547,6 +524,8 @@ describe("nn: networks that people have", () => {
       vgg: architectures.vgg,
       resnet: architectures.resnet,
       mobilenet: architectures.mobilenet,
+      // A normalisation that nothing can take over.
+      densenet: architectures.densenet,
       // Concatenation, padding, a ReLU that others pass by, pooling of branches.
       inception: () =>
         build((x) => {

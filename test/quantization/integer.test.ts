@@ -401,7 +401,7 @@ function network(seed: number, padding: "valid" | "same", average: boolean, bits
         padding,
       }),
       { kind: average ? "averagePool2d" : "maxPool2d", size: [3, 3], strides: [1, 1], padding: "same" },
-      { kind: "flatten" },
+      { kind: "reshape", shape: [flat] },
       denseStep({
         name: "c",
         kernel: kernel([flat, 20], 3),
@@ -464,7 +464,7 @@ describe("§3.2.2 networks in integers", () => {
         strides: [2, 1],
         padding: "valid",
       }),
-      { kind: "flatten" } as const,
+      { kind: "reshape", shape: [2 * 4 * 5] } as const,
       denseStep({ name: "c", kernel: kernel([2 * 4 * 5, 3]), input: ternary }),
     ];
     assert.deepEqual(
