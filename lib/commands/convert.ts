@@ -23,6 +23,7 @@ import {
   onnxTargets,
   onnxWeights,
   readyForEngine,
+  readyForIntegers,
   type SafetensorsTensor,
   type SafetensorsType,
   safetensorsTypes,
@@ -365,7 +366,8 @@ async function writeForEngine(
   const small = Object.entries(codes).filter(([, { bits }]) => bits <= 8);
   // Codes that a file brings are those of its own kernels, which folding would change.
   const keep = small.length > 0 && options.weights === undefined && !options.sparse;
-  const ready = keep ? fuseActivations(graph) : readyForEngine(graph);
+  const fused = keep ? fuseActivations(graph) : readyForEngine(graph);
+  const ready = options.data === undefined ? fused : readyForIntegers(fused);
   const [modelled, encode] =
     extension === ".onnx" ? [onnxModelOf, encodeGraphAsOnnx] : [tfliteModelOf, encodeGraphAsTflite];
   // What the format cannot hold is said before the long work.

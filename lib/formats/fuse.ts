@@ -8,6 +8,7 @@ import {
   type GraphNode,
   hasSoftmax,
   sharedNodes,
+  splitActivations,
   viewOf,
 } from "../graph/index.ts";
 
@@ -65,6 +66,14 @@ export function fuseActivations(graph: Graph): Graph {
  */
 export function readyForEngine(graph: Graph): Graph {
   return fuseActivations(foldBatchNorms(graph).graph);
+}
+
+/**
+ * A network made ready for an engine that runs it in integers: ReLUs fused, and every other activation of a dense or
+ * convolutional layer a layer of its own, so that the layer's sums have a grid, too. It computes the same.
+ */
+export function readyForIntegers(graph: Graph): Graph {
+  return splitActivations(fuseActivations(graph));
 }
 
 /**

@@ -10,7 +10,7 @@ export {
 } from "./engines/engine.ts";
 export { type EngineRun, openInEngine, runWithEngine } from "./engines/run.ts";
 export { FormatError } from "./error.ts";
-export { fuseActivations, layersWithGrids, readyForEngine } from "./fuse.ts";
+export { fuseActivations, layersWithGrids, readyForEngine, readyForIntegers } from "./fuse.ts";
 export { type GgufType, ggufTypes, ggufWritable, packGguf, unpackGguf } from "./gguf/blocks.ts";
 export { ggufBlocksOf, ggufTypeOf } from "./gguf/codes.ts";
 export {

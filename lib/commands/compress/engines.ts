@@ -1,6 +1,6 @@
 // Files for engines, run by them: what each answers against our own simulation of it, and how long an image takes.
 import { arraysOf, floatsOf, type Samples, viewOf } from "../../datasets/index.ts";
-import { type EngineRun, fuseActivations, MissingEngineError, runWithEngine } from "../../formats/index.ts";
+import { type EngineRun, MissingEngineError, readyForIntegers, runWithEngine } from "../../formats/index.ts";
 import { finalActivation } from "../../graph/index.ts";
 import {
   graphOf,
@@ -60,7 +60,7 @@ export async function checkedByEngine(
     if (error instanceof MissingEngineError) return { note: error.message };
     return { note: `the engine refuses it: ${(error as Error).message}` };
   }
-  const graph = fuseActivations(graphOf(model));
+  const graph = readyForIntegers(graphOf(model));
   const fused = modelOf(graph);
   try {
     setQuantized(fused, codes);

@@ -4,9 +4,9 @@ import type { Samples } from "../../datasets/index.ts";
 import {
   encodeGraphAsOnnx,
   encodeGraphAsTflite,
-  fuseActivations,
   layersWithGrids,
   type OnnxOptions,
+  readyForIntegers,
   writeSafetensors,
 } from "../../formats/index.ts";
 import {
@@ -102,7 +102,7 @@ function encodeForEngine(
     quantized,
     ...(activations ? { activations: activations as OnnxOptions["activations"] } : {}),
   };
-  const graph = fuseActivations(graphOf(model));
+  const graph = readyForIntegers(graphOf(model));
   if (target === "tflite") return encodeGraphAsTflite(graph, options);
   return encodeGraphAsOnnx(graph, { ...options, target: target === "tensorrt" ? "tensorrt" : "ort" });
 }
@@ -113,7 +113,7 @@ async function gridsFor(
   model: tf.LayersModel,
   images: Samples,
 ): Promise<ActivationQuantizers> {
-  const graph = fuseActivations(graphOf(model));
+  const graph = readyForIntegers(graphOf(model));
   const fused = modelOf(graph);
   try {
     return await calibrateActivations(fused, images, {
