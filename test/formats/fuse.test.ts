@@ -190,7 +190,9 @@ describe("formats: networks made ready for engines", function () {
       ] as const) {
         const path = join(folder, `a.${format}`);
         await writeFile(path, encode(graphOf(ready), options));
-        const [output] = (await judge.call(`${format}_run`, path, [packed(given[format][0], [...given[format][1]])])) as never[];
+        const [output] = (await judge.call(`${format}_run`, path, [
+          packed(given[format][0], [...given[format][1]]),
+        ])) as never[];
         const theirs = unpacked(output) as Float32Array;
         const far = relative(theirs, ours.subarray(0, theirs.length));
         assert.ok(far < 0.05, `${format}: ${far} of the largest output`);
