@@ -164,13 +164,12 @@ export function effectiveRank(singularValues: ArrayLike<number>): number {
 /** Stable rank: ‖W‖²_F / ‖W‖²₂, at most the rank, and steady under small changes; 0 for a zero matrix. §2.1. */
 export function stableRank(singularValues: ArrayLike<number>): number {
   checkFinite("singularValues", singularValues);
-  let square = 0;
   let largest = 0;
-  for (let i = 0; i < singularValues.length; i++) {
-    square += singularValues[i] ** 2;
-    largest = Math.max(largest, singularValues[i]);
-  }
-  return largest === 0 ? 0 : square / largest ** 2;
+  for (let i = 0; i < singularValues.length; i++) largest = Math.max(largest, singularValues[i]);
+  // Squares of shares: those of the values may be out of a double's range.
+  let rank = 0;
+  for (let i = 0; i < singularValues.length && largest > 0; i++) rank += (singularValues[i] / largest) ** 2;
+  return rank;
 }
 
 /** The accuracy that is left when one layer alone is compressed to one level. */

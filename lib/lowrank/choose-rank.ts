@@ -82,11 +82,15 @@ export async function rankByAccuracy(
   return best;
 }
 
-/** tails[k] is the sum of squares of all values after the first k, summed from the smallest up. */
+/**
+ * tails[k] is the sum of squares of all values after the first k, summed from the smallest up; in units of the largest
+ * value's square, which itself may be out of a double's range.
+ */
 function tailEnergies(s: ArrayLike<number>): Float64Array {
   checkFinite("s", s);
   checkInteger("number of singular values", s.length, 1);
+  const largest = s[0] || 1;
   const tails = new Float64Array(s.length + 1);
-  for (let i = s.length - 1; i >= 0; i--) tails[i] = tails[i + 1] + s[i] * s[i];
+  for (let i = s.length - 1; i >= 0; i--) tails[i] = tails[i + 1] + (s[i] / largest) ** 2;
   return tails;
 }

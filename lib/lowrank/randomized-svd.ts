@@ -2,7 +2,7 @@
 // "Finding structure with randomness", SIAM Review 53 (2011), algorithms 4.4 and 5.1.
 import { checkFinite, checkInteger, checkLength } from "../util/check.ts";
 import { normal, seeded } from "../util/random.ts";
-import { type Svd, svd } from "./svd.ts";
+import { largestExponent, type Svd, scale, svd } from "./svd.ts";
 import { type Block, MatmulWorkspace } from "./wasm-matmul.ts";
 import { reflect, rowsOf, transpose } from "./wasm-rows.ts";
 
@@ -44,7 +44,11 @@ export function randomizedSvd(
   const width = Math.min(rank + oversampling, rows, cols);
 
   const space = new MatmulWorkspace();
-  const a = space.put(w, rows, cols);
+  // Products are in single precision: scaling by a power of two is exact, and keeps tiny and huge weights in its range.
+  const scaled = Float64Array.from(w);
+  const exponent = largestExponent(scaled);
+  scale(scaled, 2 ** -exponent);
+  const a = space.put(scaled, rows, cols);
   const at = space.transpose(a);
   const right = space.allocate(cols, width);
   const left = space.allocate(rows, width);
@@ -71,7 +75,9 @@ export function randomizedSvd(
   const u = space.allocate(rows, width);
   space.multiply(left, rotation, u);
   const vt = transpose(small.u, cols, width).slice(0, rank * cols);
-  return { u: dense(space, u, rank), s: small.s.slice(0, rank), vt, rows, cols, rank };
+  const s = small.s.slice(0, rank);
+  scale(s, 2 ** exponent);
+  return { u: dense(space, u, rank), s, vt, rows, cols, rank };
 }
 
 /** The first `cols` columns of a block, without padding. */
@@ -97,13 +103,23 @@ function orthonormalize(space: MatmulWorkspace, block: Block, passes: number): v
   for (let j = 0; j < cols; j++) {
     const y = q.subarray(j * rows, (j + 1) * rows);
     const before = lengthOf(y);
-    for (let pass = 0; pass < passes; pass++) {
+    const project = () => {
       for (let i = 0; i < j; i++) reflect(q.subarray(i * rows, (i + 1) * rows), 1, y);
+      return lengthOf(y);
+    };
+    let norm = 0;
+    for (let pass = 0; pass < passes; pass++) norm = project();
+    if (!(norm > 1e-6 * before)) {
+      // The earlier ones span this direction already: any other is as good. What is left of all unit vectors together is
+      // rows − j, so that one of them keeps the mean share.
+      for (let unit = 0; norm ** 2 < (rows - j) / (2 * rows) || unit === 0; unit++) {
+        y.fill(0);
+        y[unit] = 1;
+        norm = project();
+      }
+      norm = project();
     }
-    const norm = lengthOf(y);
-    // A direction that the earlier ones span already is none: zeros leave it out.
-    const factor = norm > 1e-6 * before ? 1 / norm : 0;
-    for (let k = 0; k < rows; k++) y[k] *= factor;
+    for (let k = 0; k < rows; k++) y[k] /= norm;
   }
   for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) view[i * stride + j] = q[j * rows + i];
 }

@@ -408,11 +408,13 @@ function sorted(d: Float64Array, ut: Float64Array, vt: Float64Array) {
   return result;
 }
 
-function scale(a: Float64Array, factor: number): void {
+/** Multiplies in place. */
+export function scale(a: Float64Array, factor: number): void {
   for (let i = 0; i < a.length; i++) a[i] *= factor;
 }
 
-function largestExponent(a: Float64Array): number {
+/** The power of two below the largest magnitude. */
+export function largestExponent(a: Float64Array): number {
   let largest = 0;
   for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs(a[i]));
   return largest === 0 ? 0 : Math.max(-1000, Math.floor(Math.log2(largest)));

@@ -20,6 +20,7 @@ import {
   floatBelow,
   type GridOptions,
   insideGrid,
+  isSignGrid,
   type ObserverOptions,
   type QuantizationError,
   type Quantized,
@@ -159,9 +160,26 @@ export function quantizeWeights(model: tf.LayersModel, options: ModelWeightOptio
   const quantized: Record<string, Quantized> = {};
   for (const kernel of quantizedKernels(model, options)) {
     const { name } = kernel;
-    quantized[name] = quantize(weights[name], gridOptions(optionsFor(options, name), kernel));
+    const own = gridOptions(optionsFor(options, name), kernel);
+    checkRoomForZeros(name, weights[name], own);
+    quantized[name] = quantize(weights[name], own);
   }
   return setQuantized(model, quantized);
+}
+
+/** Throws where a kernel is pruned, and one bit would bring back all of it: more zeros than chance leaves are pruned ones. */
+function checkRoomForZeros(
+  name: string,
+  weights: Float32Array,
+  { bits, scheme = "symmetric", signed = true }: GridOptions,
+): void {
+  if (!isSignGrid({ bits, scheme, signed })) return;
+  let zeros = 0;
+  for (let i = 0; i < weights.length; i++) if (weights[i] === 0) zeros++;
+  if (zeros > 0.01 * weights.length)
+    throw new RangeError(
+      `bits of ${name} must be at least 2, got 1: ${((100 * zeros) / weights.length).toFixed(0)} % of its weights are 0, and one bit holds −1 and +1 only`,
+    );
 }
 
 /** What became of a model's weights in floats of 16 bits. */

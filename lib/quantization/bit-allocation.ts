@@ -1,6 +1,6 @@
 // §3.2.1, item 3: which layer gets how many bits. A choice a layer, costs that add up, one budget of bytes: the
 // multiple-choice knapsack problem, solved exactly.
-import { checkNumber } from "../util/check.ts";
+import { checkInteger, checkNumber } from "../util/check.ts";
 
 /** One way to store a layer. */
 export interface Choice {
@@ -25,6 +25,8 @@ export interface Allocation extends Choice {
  *   never reach
  */
 export function paretoAllocations(layers: readonly (readonly Choice[])[], limit = 20000): Allocation[] {
+  // The ends of the front are always kept.
+  checkInteger("limit", limit, 2);
   let front: Partial[] = [{ bytes: 0, cost: 0, pick: -1, before: undefined }];
   for (const [index, choices] of layers.entries()) {
     if (choices.length === 0) throw new RangeError(`layer ${index} must have at least one choice, got none`);

@@ -41,7 +41,10 @@ const centroidsBy: Record<
     return { centroids: means, iterations: 0 };
   },
   lloyd: (points, { clusters, start, seed, maxIterations }) =>
-    lloyd(points, startCentroids(points, clusters, start, seed), maxIterations),
+    // With no more distinct weights than clusters there is nothing to choose.
+    clusters >= points.values.length
+      ? { centroids: points.values.slice(), iterations: 0 }
+      : lloyd(points, startCentroids(points, clusters, start, seed), maxIterations),
 };
 
 /** How to cluster. */

@@ -146,6 +146,10 @@ export function chooseGrid(values: Float32Array, options: GridOptions): Grid {
   const levels = levelsOf(options);
   const { shape = [values.length], axis, range = "max", percentile = 99.9, scaleType = "float32" } = options;
   const extent = finiteExtent(values);
+  if (levels.scheme === "symmetric" && !levels.signed && extent[0] < 0)
+    throw new RangeError(
+      `values of a symmetric grid without signs must be at least 0, got ${extent[0]}: take signed codes or an affine grid`,
+    );
   checkNumber("percentile", percentile, 50, 100);
   checkOneOf("scaleType", scaleType, scaleTypes);
   if (typeof range === "string") checkOneOf("range", range, rangeMethods);

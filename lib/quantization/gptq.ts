@@ -214,7 +214,10 @@ function part(
 const factors = new WeakMap<InputStatistics, { made: string; factor: Float64Array }>();
 
 function inverseFactor(statistics: InputStatistics, sequence: number[], damping: number): Float64Array {
-  const made = `${statistics.samples} ${damping} ${sequence.join()}`;
+  // Statistics that went on have another trace.
+  let trace = 0;
+  for (let i = 0; i < statistics.size; i++) trace += statistics.hessian[i * statistics.size + i];
+  const made = `${statistics.samples} ${trace} ${damping} ${sequence.join()}`;
   const kept = factors.get(statistics);
   if (kept?.made === made && statistics.samples > 0) return kept.factor;
   const factor = factorOfInverse(statistics.hessian, statistics.size, sequence, damping);

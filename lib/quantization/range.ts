@@ -57,11 +57,18 @@ export function gridOf(
   const top = Math.max(max, 0);
   if (levels.scheme === "symmetric") {
     const alpha = levels.signed ? Math.max(-bottom, top) : top;
-    return { scale: stored(float32Scale(alpha / high)), zeroPoint: 0 };
+    return { scale: within(stored(float32Scale(alpha / high)), high), zeroPoint: 0 };
   }
   const scale = stored(float32Scale((top - bottom) / (high - low)));
-  return { scale, zeroPoint: Math.min(high, Math.max(low, roundEven(low - bottom / scale))) };
+  const zeroPoint = Math.min(high, Math.max(low, roundEven(low - bottom / scale)));
+  // The zero point is rounded, so that an end may lie half a step further out.
+  return { scale: within(scale, Math.max(high - zeroPoint, zeroPoint - low)), zeroPoint };
 }
+
+const largestFloat = 3.4028234663852886e38;
+
+/** A scale with which so many steps, its float32 rounding included, do not leave float32. */
+const within = (scale: number, steps: number) => Math.min(scale, (largestFloat / steps) * (1 - 2 ** -22));
 
 // Scales are stored as float32. A range of nothing but 0 gets scale 1, as any would do; ranges at the ends of float32
 // keep a scale that is neither 0 nor infinite.
@@ -69,7 +76,7 @@ function float32Scale(scale: number): number {
   if (scale === 0) return 1;
   const rounded = Math.fround(scale);
   if (rounded === 0) return 2 ** -149;
-  return rounded === Number.POSITIVE_INFINITY ? 3.4028234663852886e38 : rounded;
+  return rounded === Number.POSITIVE_INFINITY ? largestFloat : rounded;
 }
 
 interface Kernel {

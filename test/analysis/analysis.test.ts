@@ -233,6 +233,7 @@ describe("2.1 redundancy", () => {
     assert.equal(effectiveRank([5, 0]), 1);
     assert.equal(effectiveRank([0, 0]), 0);
     assert.equal(stableRank([0]), 0);
+    for (const size of [1e-180, 1e180]) near(stableRank([2 * size, size]), 1.25);
     const rows = await layerSensitivity(["a", "b"], [0.5, 0.9], (layer, level) =>
       layer === "b" ? 1 - level! : 1,
     );

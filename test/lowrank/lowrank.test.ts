@@ -192,6 +192,42 @@ describe("3.3.1 randomized SVD", () => {
     assert.deepEqual([...zero.s], [0, 0]);
   });
 
+  it("keeps its digits for tiny and huge weights, and its vectors orthonormal beyond the true rank", () => {
+    const w = gaussian(20 * 12, 4);
+    const exact = svd(w, 20, 12).s;
+    for (const size of [1e-200, 1e20, 1e150]) {
+      const { s } = randomizedSvd(
+        Float64Array.from(w, (x) => x * size),
+        20,
+        12,
+        12,
+      );
+      for (let i = 0; i < 12; i++) assert.ok(Math.abs(s[i] / size - exact[i]) < 1e-5 * exact[0], `${size}`);
+    }
+    for (const given of [new Float32Array(20), new Float32Array(20).fill(3), gaussian(4, 1)]) {
+      // Of rank 0, 1, and 2 at most: two rows, three times each.
+      const two = given.length === 4;
+      const all = two
+        ? Float32Array.from({ length: 12 }, (_, i) => given[(i & 1) + 2 * ((i >> 1) & 1)])
+        : given;
+      const [rows, cols] = two ? [6, 2] : [5, 4];
+      const rank = Math.min(rows, cols);
+      const { u, vt, s } = randomizedSvd(all, rows, cols, rank);
+      for (let i = 0; i < rank; i++)
+        for (let j = 0; j <= i; j++) {
+          const left = Array.from({ length: rows }, (_, k) => u[k * rank + i] * u[k * rank + j]);
+          const right = Array.from({ length: cols }, (_, k) => vt[i * cols + k] * vt[j * cols + k]);
+          for (const products of [left, right]) {
+            const dot = products.reduce((a, b) => a + b);
+            assert.ok(
+              Math.abs(dot - Number(i === j)) < 1e-5,
+              `${rows} x ${cols}, ${i} and ${j}: ${dot} ${s}`,
+            );
+          }
+        }
+    }
+  });
+
   it("gives the same for the same seed, and names a bad option", () => {
     const w = gaussian(300, 10);
     assert.deepEqual(randomizedSvd(w, 20, 15, 4, { seed: 3 }), randomizedSvd(w, 20, 15, 4, { seed: 3 }));
@@ -213,6 +249,11 @@ describe("3.3.1 choosing a rank", () => {
     assert.equal(rankByEnergy([2, 1, 1], 1), 3);
     assert.equal(rankByEnergy([2, 1, 0], 1), 2);
     assert.equal(rankByEnergy([0, 0], 0.9), 1);
+    // Squares of these are beyond a double's range.
+    for (const size of [1e-180, 1e180]) {
+      assert.equal(rankByEnergy([2 * size, size, size], 0.67), 2);
+      assert.ok(Math.abs(decay([2 * size, size, size])[0].energy - 4 / 6) < 1e-12);
+    }
     assert.throws(() => rankByEnergy([1], 1.5), /energy must be a number from 0 to 1, got 1.5/);
   });
 

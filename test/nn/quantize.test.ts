@@ -63,6 +63,12 @@ describe("nn/quantize: §3.2 applied to models", () => {
       () => quantizeWeights(model, { bits: 8, layers: { fc9: {} } }),
       /layer must be one of "fc1", "fc2", "fc3", got "fc9"/,
     );
+    // One bit has no 0: what was pruned would come back.
+    setWeights(model, { fc2: original.fc2.map((w, i) => (i % 10 === 0 ? w : 0)) });
+    assert.throws(
+      () => quantizeWeights(model, { bits: 8, layers: { fc2: { bits: 1 } } }),
+      /bits of fc2 must be at least 2, got 1: 90 % of its weights are 0/,
+    );
     model.dispose();
   });
 

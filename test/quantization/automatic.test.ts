@@ -145,6 +145,17 @@ describe("§3.2.1 GPTQ", () => {
     }
   });
 
+  it("sees that its statistics went on", () => {
+    const statistics = statisticsOf(inputs, numpy.n);
+    const grid = chooseGrid(weights, { bits: 3, shape, range: "mse" });
+    const before = gptq(weights, grid, statistics).codes;
+    statistics.hessian.fill(0);
+    for (let i = 0; i < numpy.n; i++) statistics.hessian[i * numpy.n + i] = 1;
+    const plain = quantizeOn(grid, weights).codes;
+    assert.notDeepEqual(before, plain);
+    assert.deepEqual(gptq(weights, grid, statistics).codes, plain);
+  });
+
   it("is plain rounding where inputs are independent, and where damping is huge", () => {
     const statistics = emptyStatistics(numpy.n);
     statistics.hessian.fill(0);
@@ -330,5 +341,14 @@ describe("§3.2.1 bits for layers within a budget", () => {
       /budget must be at least 10 bytes for these layers, got 5/,
     );
     assert.throws(() => allocate([[{ bytes: 10, cost: Number.NaN }]], 50), /cost must be a number/);
+    const pair = [
+      { bytes: 1, cost: 2 },
+      { bytes: 2, cost: 1 },
+    ];
+    assert.throws(() => paretoAllocations([pair], 1), /limit must be a whole number of at least 2, got 1/);
+    assert.deepEqual(
+      paretoAllocations([pair, pair], 2).map(({ bytes }) => bytes),
+      [2, 4],
+    );
   });
 });

@@ -269,6 +269,13 @@ describe("§3.2.1 codebooks", () => {
         assert.deepEqual([...restoreClusters(cluster([2, 2, 2], 1))], [2, 2, 2]);
         assert.deepEqual([...restoreClusters(cluster([-2, -2, -2], 7))], [-2, -2, -2]);
         assert.deepEqual([...restoreClusters(cluster([0, 0], 3))], [0, 0]);
+        // A codebook holds no more than there is to hold, whatever lies between.
+        for (const clusters of [3, 8])
+          assert.deepEqual(
+            [...cluster([1, 1, 90, 2, 90], clusters).codebook],
+            [1, 2, 90],
+            `${method} ${start}`,
+          );
       }
     }
     const many = clusterWeights(new Float32Array([3, 1, 1, 2, 3]), { clusters: 100 });

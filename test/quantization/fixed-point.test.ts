@@ -244,6 +244,12 @@ describe("§3.2.1 fixed point, the right formula", () => {
         const huge = quantize(new Float32Array([1e38, -1e38, 0]), { bits, scheme });
         assert.ok(Number.isFinite(huge.scale[0]) && dequantize(huge).every(Number.isFinite));
         assert.ok(quantize(new Float32Array([1e-44, -1e-45]), { bits, scheme }).scale[0] > 0);
+        for (const ends of [
+          [3.4e38, -3.4e38],
+          [3.4028234663852886e38, -1e38],
+          [1e30, -3.4028234663852886e38],
+        ])
+          assert.ok(dequantize(quantize(new Float32Array(ends), { bits, scheme })).every(Number.isFinite));
       }
     }
   });
@@ -273,6 +279,12 @@ describe("§3.2.1 fixed point, the right formula", () => {
     refuse({ bits: 8, range: "percentile", percentile: 101 }, /percentile must be a number from 50 to 100/);
     refuse({ bits: 8, rounding: "up" }, /rounding must be one of/);
     refuse({ bits: 8, range: [0, Number.NaN] }, /range must be finite/);
+    refuse(
+      { bits: 8, signed: false },
+      /values of a symmetric grid without signs must be at least 0, got -1: take signed codes or an affine grid/,
+      new Float32Array([0.5, -1]),
+    );
+    assert.equal(dequantize(quantize(new Float32Array([2, 0.5]), { bits: 8, signed: false }))[0], 2);
     refuse({ bits: 8 }, /values must be finite, got NaN at index 1/, new Float32Array([1, Number.NaN]));
     refuse({ bits: 8 }, /values must be finite, got Infinity/, new Float32Array([Number.POSITIVE_INFINITY]));
   });
@@ -399,9 +411,11 @@ describe("§3.2.1 the loops on WebAssembly", () => {
             const count = shape.reduce((product, size) => product * size, 1);
             const random = seeded(bits);
             // Many values on the halves between two codes, which go to the even one.
-            const values = Float32Array.from({ length: count }, (_, i) =>
+            const drawn = Float32Array.from({ length: count }, (_, i) =>
               i % 3 === 0 ? Math.round(8 * normal(random)) / 2 : normal(random),
             );
+            // A symmetric grid without signs takes nothing below 0.
+            const values = scheme === "symmetric" && !signed ? drawn.map(Math.abs) : drawn;
             const options = { bits, scheme, signed, ...layout };
             const q = quantize(values, options);
             const restored = fakeQuantize(values, options);
