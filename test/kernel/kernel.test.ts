@@ -655,6 +655,44 @@ log.push("and on");`);
         ["execute_result"],
       );
     });
+    it("does not wait for a loop that a callback of the interrupted cell begins later", async () => {
+      const code = `var state = 'kept';
+const watcher = fs.watch(".", (event, name) => {
+  if (name !== "begin") return;
+  watcher.close();
+  console.log("looping");
+  for (;;);
+});
+console.log("going"); await new Promise(() => {})`;
+      assert.equal(errorOf(await interruptible(code)).ename, "KeyboardInterrupt");
+      const looping = nextMessage(
+        kernel,
+        ({ header, content }) => header.msg_type === "stream" && content.text === "looping\n",
+      );
+      await writeFile(join(folder, "begin"), "");
+      await looping;
+      assert.equal(text(await run("state")), "'kept'");
+    });
+    it("ends chains of timers and intervals with their cell", async () => {
+      await run("var calls = 0;");
+      for (const code of [
+        "const again = () => { calls++; setImmediate(again); }; again();",
+        "const again = () => { calls++; setTimeout(again); }; again();",
+        "setInterval(() => calls++, 1);",
+      ]) {
+        const started = "setTimeout(() => console.log('going'), 2); await new Promise(() => {})";
+        assert.equal(errorOf(await interruptible(`{ ${code} ${started} }`)).ename, "KeyboardInterrupt");
+        // What was due is called once more; a chain would have been called a hundred times.
+        await run("await new Promise((r) => setTimeout(r, 50)); calls = 0;");
+        assert.equal(text(await run("await new Promise((r) => setTimeout(r, 100)); calls")), "0", code);
+      }
+      assert.equal(
+        text(
+          await run("[await (require('util') as any).promisify(setTimeout)(1, 'value'), setTimeout.name]"),
+        ),
+        "[ 'value', 'setTimeout' ]",
+      );
+    });
     it("stops a loop and a wait by SIGINT", async () => {
       // Node itself can lose a signal that comes just as a cell's first part ends: a wait has to have begun.
       for (const code of [

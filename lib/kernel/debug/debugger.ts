@@ -146,6 +146,11 @@ export class Debugger {
     setImmediate(() => this.#unlisted.at(-1)?.map.pack());
   }
 
+  /** A breakpoint, or a step, holds the main thread. */
+  get isHeld(): boolean {
+    return this.#frames !== undefined;
+  }
+
   /**
    * The kernel is being interrupted: until `resume` is called, nothing more stops at a breakpoint. `held`: something has.
    */
@@ -154,7 +159,7 @@ export class Debugger {
     if (!this.#on || !session) return { held: false, resume: () => {} };
     session.post("Debugger.setSkipAllPauses", { skip: true });
     return {
-      held: this.#frames !== undefined,
+      held: this.isHeld,
       resume: () => {
         if (this.#session === session) session.post("Debugger.setSkipAllPauses", { skip: false });
       },

@@ -21,6 +21,8 @@ import type { MainThread } from "./main-thread.ts";
 
 /** A client's subscription comes with its first question, and loading would keep it waiting (in ms). */
 const warmAfter = 25;
+/** What is left of an interrupted cell may keep the next one waiting for this time (in ms). */
+const patience = 500;
 
 const transforming = () => import("../cell/transform.ts");
 
@@ -43,6 +45,7 @@ export class NodeInterpreter implements Interpreter {
   #outputs!: Outputs;
   #runs = 0;
   #warmed = false;
+  #mayBeHeldUp = false;
 
   /** @param debug where the debugger's events go, and its wish to end what runs */
   constructor(
@@ -105,6 +108,7 @@ export class NodeInterpreter implements Interpreter {
       () => new Refused(errorContent("KeyboardInterrupt", "the cell was interrupted before it ran")),
     );
     await this.debugger.prepare(name, title, source, code.map.mappings);
+    await this.#clear();
     const end = this.#main.run({
       type: "run",
       run: ++this.#runs,
@@ -124,6 +128,7 @@ export class NodeInterpreter implements Interpreter {
       await this.#accept(source, code);
       const ended = await end;
       if (!("error" in ended) || !ended.error) this.#names.finish(code);
+      else this.#mayBeHeldUp = ended.error.ename === "KeyboardInterrupt";
       return ended;
     } finally {
       leave();
@@ -200,6 +205,13 @@ export class NodeInterpreter implements Interpreter {
     stop();
     resume();
     return isFree;
+  }
+
+  /** A callback that an interrupted cell has left behind may never end, and the next cell never begin. */
+  async #clear(): Promise<void> {
+    if (!this.#mayBeHeldUp) return;
+    if (!(await this.#main.isFree(patience)) && !this.debugger.isHeld) await this.interrupt();
+    this.#mayBeHeldUp = false;
   }
 
   // ---- What may be written -------------------------------------------------------------------------------------------

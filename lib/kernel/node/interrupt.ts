@@ -9,7 +9,6 @@ import { Session } from "node:inspector";
 import { literally } from "../../util/pattern.ts";
 import { guard, interrupting, shared } from "./link.ts";
 
-let pings = 0;
 /** Two interrupts do not stop the main thread at once: the second goes on when the first has had its effect. */
 let cutting = Promise.resolve();
 
@@ -24,11 +23,11 @@ const patienceWithOthers = 500;
  */
 export async function interruptMain(
   numbers: Int32Array,
-  ping: (id: number) => Promise<void>,
+  ping: () => Promise<void>,
   held: boolean,
 ): Promise<boolean> {
   Atomics.store(numbers, shared.interrupting, interrupting.running);
-  const seen = ping(++pings).then(() => true);
+  const seen = ping().then(() => true);
   const later = setTimeout(
     () => Atomics.store(numbers, shared.interrupting, interrupting.all),
     patienceWithOthers,
@@ -81,7 +80,8 @@ function strike(numbers: Int32Array): boolean {
   return true;
 }
 
-function pause(milliseconds: number): Promise<false> {
+/** Resolves with false after a time. */
+export function pause(milliseconds: number): Promise<false> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds, false));
 }
 

@@ -11,7 +11,7 @@ export interface RunRequest extends CellRequest {
   debug: boolean;
 }
 
-export type ToMain = ToCells | RunRequest | { type: "exit" };
+export type ToMain = ToCells | RunRequest | { type: "ping"; ping: number } | { type: "exit" };
 
 /** What is to be published, and its size in bytes, roughly: counted in the backlog. */
 export type SizedPublished = Published & { size: number };

@@ -2,7 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { CellEnd, Outputs } from "../protocol/host.ts";
 import type { Message, Origin } from "../protocol/messages.ts";
-import { interruptMain } from "./interrupt.ts";
+import { interruptMain, pause } from "./interrupt.ts";
 import { type RunRequest, type ServerData, shared, type ToMain, type ToServer } from "./link.ts";
 
 export class MainThread {
@@ -11,6 +11,7 @@ export class MainThread {
   readonly #ends = new Map<number, (end: CellEnd) => void>();
   readonly #handled = new Map<string, () => void>();
   readonly #pongs = new Map<number, () => void>();
+  #pings = 0;
   /** Counts what has left, so that a cell that waits can go on. */
   readonly #left = (size: number) => {
     Atomics.sub(this.#data.shared, shared.backlog, size);
@@ -90,11 +91,18 @@ export class MainThread {
   /** Ends what runs; whether it has. `held`: a breakpoint holds the main thread. */
   async interrupt(held: boolean): Promise<boolean> {
     this.answer({ interrupted: true });
-    const ping = (id: number) => {
-      this.#post({ type: "interrupt", ping: id });
-      return new Promise<void>((resolve) => this.#pongs.set(id, resolve));
-    };
-    return interruptMain(this.#data.shared, ping, held);
+    return interruptMain(this.#data.shared, () => this.#ping("interrupt"), held);
+  }
+
+  /** Whether it takes messages, or does within a time (in ms). */
+  isFree(time: number): Promise<boolean> {
+    return Promise.race([this.#ping("ping").then(() => true), pause(time)]);
+  }
+
+  #ping(type: "interrupt" | "ping"): Promise<void> {
+    const ping = ++this.#pings;
+    this.#post({ type, ping });
+    return new Promise((resolve) => this.#pongs.set(ping, resolve));
   }
 
   exit(): void {

@@ -15,6 +15,9 @@ import { keepResult } from "./results.ts";
 import type { Scopes } from "./scope.ts";
 import { showResult } from "./show-result.ts";
 
+/** Node's own: cells may take the name, and lose what they have set. */
+const { setImmediate } = globalThis;
+
 /** What a cell runs on. */
 export interface Bench {
   scopes: Scopes;

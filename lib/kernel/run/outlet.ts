@@ -5,6 +5,8 @@ import { jsonSize } from "../protocol/json.ts";
 import type { Content, Origin } from "../protocol/messages.ts";
 import type { PublishedType } from "../protocol/reference.ts";
 
+/** Node's own: cells may take the names, and lose what they have set. */
+const { setTimeout, clearTimeout } = globalThis;
 /** What a message costs besides its content, in bytes. */
 const envelope = 1000;
 /** An update waits for a newer one this long, in ms: no eye sees more. */

@@ -17,6 +17,8 @@ export interface Scope {
   held: Set<Promise<unknown>>;
   /** When it was interrupted: what of it still waits for something must not go on. */
   interrupted?: number;
+  /** A timer that it has left behind is being called: see timers.ts. */
+  isLastCall?: boolean;
 }
 
 /** Says whose turn it is, and calls code as part of a scope. */

@@ -115,6 +115,9 @@ export class Runtime {
         this.#scopes.interruptAll();
         this.#outlet.post({ type: "pong", ping: message.ping });
         break;
+      case "ping":
+        this.#outlet.post({ type: "pong", ping: message.ping });
+        break;
       case "comm":
         this.#takeComm(message);
         break;

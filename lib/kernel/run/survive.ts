@@ -1,11 +1,13 @@
 // What would end the process ends its cell instead: errors that nobody caught, process.exit and its like.
 import { exitCell, type Scope } from "./owner.ts";
 import type { Scopes } from "./scope.ts";
+import { endTimers } from "./timers.ts";
 
 /** From here on the process survives what the user's code does to it. */
 export function survive(scopes: Scopes, uncaught: (error: unknown) => void): void {
   process.on("SIGINT", () => scopes.interruptAll());
   cutTicks(scopes);
+  endTimers(scopes);
   process.on("uncaughtException", uncaught);
   process.on("unhandledRejection", uncaught);
   const exit = (code: unknown = process.exitCode ?? 0) => exitCell(scopes, code);
