@@ -44,6 +44,7 @@ check("levels", () => assert.equal(levels, 16, "four bits have more"))`,
     `input("your name? ")`,
     "6 * 7",
     `import { loadDataset } from "slimlab/datasets"; (await loadDataset("mnist-10k")).train.count`,
+    `const six: number = "6"`,
   ]),
   other: notebook(["1 + 1"], "python3"),
 };

@@ -73,6 +73,11 @@ describe("the workbook's site, visit by visit", function () {
     await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
     await runCell(page, 1);
     await outputOf(page, 1).filter({ hasText: "Load this page anew" }).waitFor();
+    const checks = async () => {
+      await runCell(page, 4);
+      await outputOf(page, 4).filter({ hasText: "Type 'string' is not assignable" }).waitFor();
+    };
+    await checks();
     await change(" + 100");
     await save();
     await page.waitForFunction(async () => {
@@ -93,6 +98,7 @@ describe("the workbook's site, visit by visit", function () {
     await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
     await runCell(page, 2);
     await outputOf(page, 2).filter({ hasText: "142" }).waitFor();
+    await checks();
     await runCell(page, 1);
     await page.locator(".jp-Stdin-input").fill("Ada");
     await page.keyboard.press("Enter");

@@ -125,6 +125,15 @@ export class LanguageService {
     await this.#server.diagnostics(cellDocument).catch(() => undefined);
   }
 
+  /** Has the server read modules before the first cell that imports them is there. */
+  readAhead(modules: readonly string[]): void {
+    const text = modules.map((name) => `import ${JSON.stringify(name)};\n`).join("");
+    this.#server.change(documentOf("ahead"), text);
+    this.#settings.hasAhead = true;
+    this.#configure();
+    if (this.#server.isLive) this.#server.diagnostics(cellDocument).catch(() => undefined);
+  }
+
   /** Resolves when the server answers; rejects with NoAnswer where it does not. */
   started(): Promise<void> {
     return this.#server.started();

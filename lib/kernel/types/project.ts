@@ -20,11 +20,14 @@ export interface ProjectSettings {
   isStrict?: boolean;
   /** Ways of compiling JSX that cells have had: their documents belong to the project. */
   jsx: number;
+  /** Whether there is a document of what cells will import. */
+  hasAhead?: boolean;
 }
 
 /** The files of cells' project that are documents. */
-export function documentsOf({ jsx }: ProjectSettings): string[] {
+export function documentsOf({ jsx, hasAhead }: ProjectSettings): string[] {
   const files = [documentOf("cell"), documentOf("edit"), globalsName, ambientName];
+  if (hasAhead) files.push(documentOf("ahead"));
   for (let way = 0; way < jsx; way++) files.push(jsxDocumentOf("cell", way), jsxDocumentOf("edit", way));
   return files;
 }

@@ -35,8 +35,6 @@ export interface InterpreterOptions {
   base: string;
   /** Checks cells, and may have been started before the kernel; without it, no cell is checked. */
   language?: Language;
-  /** Hears which of the modules a cell imports that starts to run: the page may need something for them. */
-  importing?(modules: string[]): void;
   /** Whether page and workers may share memory. */
   isolated: boolean;
   log(text: string): void;
@@ -76,6 +74,11 @@ export class WebInterpreter implements Interpreter {
   /** Loads types, once the front end has its first answer. */
   warm(): void {
     this.#language?.start();
+  }
+
+  /** Loads modules that cells will import, as the options name them. */
+  loadAhead(modules: string[]): void {
+    if (modules.length > 0) this.#post({ type: "ahead", modules });
   }
 
   /** Says what type errors do from here on. */
@@ -182,7 +185,7 @@ export class WebInterpreter implements Interpreter {
       };
     }
     const modules = this.#modulesOf(code);
-    if (modules.length > 0) this.#post({ type: "ahead", modules });
+    this.loadAhead(modules);
     const expressions = await this.#expressions(cell, names);
     const refused = await unlessAborted(this.#check(cell, code), signal, () => new Stopped()).catch(
       (error) => {
@@ -208,7 +211,6 @@ export class WebInterpreter implements Interpreter {
       showsResult: code.showsResult && !origin.silent,
       expressions,
     });
-    if (modules.length > 0) this.#options.importing?.(modules);
     this.#language?.accept(source, code);
     const ended = await end;
     if (!ended.error) names.finish(code);

@@ -24,6 +24,8 @@ export interface WebKernel {
   receive(channel: "shell" | "control" | "stdin", message: Message): void;
   /** Ends what runs: as an `interrupt_request` does. */
   interrupt(): Promise<boolean>;
+  /** Loads modules that cells will import, as the options name them. */
+  loadAhead(modules: string[]): void;
   /** Says what type errors do from here on. */
   check(mode: CheckMode): void;
   /** Ends the kernel and its workers. */
@@ -82,6 +84,7 @@ export function startWebKernel(options: WebKernelOptions): WebKernel {
   return {
     receive: (channel, message) => kernel.receive(channel, message),
     interrupt: () => kernel.interrupt(),
+    loadAhead: (modules) => interpreter.loadAhead(modules),
     check: (mode) => interpreter.check(mode),
     close: () => interpreter.close(),
   };

@@ -15,6 +15,7 @@ export class Language {
   /** What has run, and how much of it the service knows. */
   readonly #ran: [source: string, cell: CellCode][] = [];
   #told = 0;
+  #ahead: readonly string[] = [];
   #mode: CheckMode;
 
   /**
@@ -42,10 +43,17 @@ export class Language {
     if (!this.#service) {
       this.#page = page(this.#worker);
       this.#service = new LanguageService({ ground: this.#page });
+      if (this.#ahead.length > 0) this.#service.readAhead(this.#ahead);
     }
     for (const [source, cell] of this.#ran.slice(this.#told)) this.#service.accept(source, cell);
     this.#told = this.#ran.length;
     return this.#service;
+  }
+
+  /** Makes types of modules ready that cells will import. */
+  readAhead(modules: readonly string[]): void {
+    this.#ahead = modules;
+    this.#service?.readAhead(modules);
   }
 
   /** Compiles a text. Where checks are switched off, the worker is started for that all the same. */

@@ -25,7 +25,7 @@ export type ToWorker =
   | ToCells
   | RunRequest
   | Start
-  /** Modules that a cell will ask for: they load while it is being checked. */
+  /** Modules that cells will ask for. */
   | { type: "ahead"; modules: string[] }
   | { type: "members"; ask: number; expression: string };
 

@@ -9,7 +9,8 @@ import { translatePublished } from "../../texts/outputs.ts";
 import { type Table, Texts } from "../../texts/texts.ts";
 import { type App, keepFirstKeys, type Sessions } from "./first-keys.ts";
 import { bearFullStorage, type Contents, type Dialogs } from "./full-storage.ts";
-import { type PageSettings, rememberVisit, tellWhereKept } from "./visit.ts";
+import { foresee, openAtOnce, readTogether, type Settings, whenIdle } from "./opening.ts";
+import { controlled, type PageSettings, rememberVisit, tellWhereKept } from "./visit.ts";
 
 /** Put in by ../extension.ts: slimlab's version, the worker's script and the modules, from this script's folder. */
 declare const site: {
@@ -80,6 +81,9 @@ function switchChecks(on: boolean): void {
   next?.switch(modeOf(on));
 }
 
+/** Whether this page is there for one notebook. */
+const opensNotebook = document.body.dataset.notebook === "notebooks";
+
 const modeOf = (on: boolean): CheckMode => (on ? "error" : "off");
 
 const newLanguage = () =>
@@ -88,12 +92,20 @@ const newLanguage = () =>
 /** That of the kernel which is started next. */
 let next: Language | undefined;
 
-/** On a page that opens a notebook TypeScript is loaded beside JupyterLab, which is not there yet by far. */
+/**
+ * On a page that opens a notebook TypeScript is loaded beside JupyterLab, which is not there yet by far. A service worker
+ * that comes first keeps what its worker loads.
+ */
 function startLanguage(): void {
-  if (document.body.dataset.notebook !== "notebooks") return;
   next = newLanguage();
-  next.start();
+  const own = next;
+  void controlled().then(() => {
+    if (own === next) own.start();
+  });
 }
+
+/** What cells of the notebook that was opened last import. */
+let imported: string[] = [];
 
 function takeLanguage(): Language {
   const language = next ?? newLanguage();
@@ -147,14 +159,12 @@ class LiteKernel {
       module,
       new URL(path, folder).href,
     ]);
+    const language = takeLanguage();
     this.#kernel = startWebKernel({
       worker: () => new Worker(new URL(site.worker, folder), { type: "module" }),
-      language: takeLanguage(),
+      language,
       modules: Object.fromEntries(modules),
       base: baseOf(location),
-      importing(modules) {
-        if (modules.includes("slimlab/plots")) dispatchEvent(new Event(chartsAhead));
-      },
       version: site.version,
       send: (channel, { header, parent_header, metadata, content, buffers }) => {
         const shown =
@@ -174,6 +184,15 @@ class LiteKernel {
       },
     });
     running.set(id, this);
+    whenIdle(() => this.#getReady(language));
+  }
+
+  /** While a reader reads, what his cells will need is loaded. */
+  #getReady(language: Language): void {
+    if (this.isDisposed || imported.length === 0) return;
+    this.#kernel.loadAhead(imported);
+    language.readAhead(imported);
+    if (imported.includes("slimlab/plots")) dispatchEvent(new Event(chartsAhead));
   }
 
   async handleMessage({ channel, header, parent_header, metadata, content, buffers = [] }: LiteMessage) {
@@ -225,9 +244,14 @@ offer("slimlab-kernel", {
       {
         id: "slimlab-kernel:visit",
         autoStart: true,
-        activate(app: App & { serviceManager: { contents: Contents } }) {
+        activate(app: App & { serviceManager: { contents: Contents; settings: Settings } }) {
           bearFullStorage(app.serviceManager.contents, apputils);
+          readTogether(app.serviceManager.settings);
+          foresee(app.serviceManager.contents, Object.keys(site.modules), (modules) => {
+            imported = modules;
+          });
           keepFirstKeys(app, apputils);
+          if (opensNotebook) openAtOnce(app.commands);
           rememberVisit(PageConfig);
           void tellWhereKept(apputils);
         },
@@ -259,7 +283,7 @@ offer("slimlab-kernel", {
         autoStart: true,
         requires: [IKernelSpecs],
         activate(_: unknown, specs: KernelSpecs) {
-          startLanguage();
+          if (opensNotebook) startLanguage();
           specs.register({
             spec,
             create: async (options) => new LiteKernel(options, (own) => new Signal(own)),

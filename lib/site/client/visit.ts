@@ -25,7 +25,22 @@ export function rememberVisit(settings: PageSettings): void {
     const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
     serviceWorker.controller?.postMessage({ loaded: [location.href, ...loaded] });
   };
-  if (!serviceWorker.controller) serviceWorker.addEventListener("controllerchange", tell, { once: true });
+  if (serviceWorker.controller) return;
+  void controlled().then(() => {
+    // It reads all of them again: not while the reader waits for his notebook, and before he leaves.
+    const timer = setTimeout(tell, 5000);
+    addEventListener("pagehide", () => {
+      clearTimeout(timer);
+      tell();
+    });
+  });
+}
+
+/** Resolves when the page's service worker sees what it and its workers load. */
+export async function controlled(): Promise<void> {
+  const { serviceWorker } = navigator;
+  if (!serviceWorker || serviceWorker.controller) return;
+  await new Promise((resolve) => serviceWorker.addEventListener("controllerchange", resolve, { once: true }));
 }
 
 /** Why this browser does not keep what is changed here; undefined where it does. */
