@@ -10,11 +10,22 @@
   ;; long in numbers as the others, and four values that all lie 2^-12 away from the middle of two levels take these: the
   ;; product with 1 / scale is off by 2^-14 at most where the code is not the lowest or the highest anyway. $singles is 0
   ;; otherwise.
+  ;; Where the tables repeat after four, bytes are made sixteen at a time of what is so far from all middles.
   (func (export "codes")
     (param $at i32) (param $count i32) (param $to i32) (param $scales i32) (param $zeros i32) (param $period i32)
     (param $phase i32) (param $low f64) (param $high f64) (param $kind i32) (param $singles i32)
     (local $end i32) (local $row i32) (local $single i32) (local $size i32) (local $x v128) (local $lows4 v128) (local $highs4 v128) (local $v v128) (local $a v128) (local $b v128) (local $offset i32)
     (local $scaleA v128) (local $scaleB v128) (local $zeroA v128) (local $zeroB v128) (local $lows v128) (local $highs v128)
+    (local $slow i32) (local $fast i32) (local $inverse4 v128) (local $zero4 v128) (local $far v128) (local $magic v128) (local $bits v128)
+    (local $x2 v128) (local $x3 v128) (local $x4 v128) (local $a2 v128) (local $a3 v128) (local $a4 v128)
+    (local.set $far (v128.const f32x4 0.499755859375 0.499755859375 0.499755859375 0.499755859375))
+    (local.set $magic (v128.const f32x4 12582912 12582912 12582912 12582912))
+    (local.set $bits (v128.const i32x4 0x4b400000 0x4b400000 0x4b400000 0x4b400000))
+    (local.set $fast (i32.and (i32.ne (local.get $singles) (i32.const 0))
+      (i32.and (i32.eq (local.get $period) (i32.const 4)) (i32.lt_u (local.get $kind) (i32.const 2)))))
+    (if (local.get $fast) (then
+      (local.set $inverse4 (v128.load (local.get $singles)))
+      (local.set $zero4 (v128.load offset=32 (local.get $singles)))))
     (local.set $lows (f64x2.splat (local.get $low)))
     (local.set $highs (f64x2.splat (local.get $high)))
     (local.set $lows4 (f32x4.splat (f32.demote_f64 (local.get $low))))
@@ -25,6 +36,44 @@
     (local.set $end (i32.add (local.get $at) (i32.shl (local.get $count) (i32.const 2))))
     (block $done (loop $four
       (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+      (if (i32.and (local.get $fast)
+        (i32.le_u (i32.add (local.get $at) (i32.const 64)) (local.get $end))) (then
+        (if (local.get $slow)
+          (then (local.set $slow (i32.sub (local.get $slow) (i32.const 1))))
+          (else
+            (local.set $x (f32x4.mul (v128.load (local.get $at)) (local.get $inverse4)))
+            (local.set $x2 (f32x4.mul (v128.load offset=16 (local.get $at)) (local.get $inverse4)))
+            (local.set $x3 (f32x4.mul (v128.load offset=32 (local.get $at)) (local.get $inverse4)))
+            (local.set $x4 (f32x4.mul (v128.load offset=48 (local.get $at)) (local.get $inverse4)))
+            (local.set $a (f32x4.nearest (local.get $x)))
+            (local.set $a2 (f32x4.nearest (local.get $x2)))
+            (local.set $a3 (f32x4.nearest (local.get $x3)))
+            (local.set $a4 (f32x4.nearest (local.get $x4)))
+            (if (i32x4.all_true (v128.and
+              (v128.and
+                (f32x4.lt (f32x4.abs (f32x4.sub (local.get $x) (local.get $a))) (local.get $far))
+                (f32x4.lt (f32x4.abs (f32x4.sub (local.get $x2) (local.get $a2))) (local.get $far)))
+              (v128.and
+                (f32x4.lt (f32x4.abs (f32x4.sub (local.get $x3) (local.get $a3))) (local.get $far))
+                (f32x4.lt (f32x4.abs (f32x4.sub (local.get $x4) (local.get $a4))) (local.get $far))))) (then
+              (local.set $a (i16x8.narrow_i32x4_s
+                (i32x4.sub (f32x4.add (f32x4.pmin (local.get $highs4) (f32x4.pmax (local.get $lows4)
+                  (f32x4.add (local.get $a) (local.get $zero4)))) (local.get $magic)) (local.get $bits))
+                (i32x4.sub (f32x4.add (f32x4.pmin (local.get $highs4) (f32x4.pmax (local.get $lows4)
+                  (f32x4.add (local.get $a2) (local.get $zero4)))) (local.get $magic)) (local.get $bits))))
+              (local.set $a3 (i16x8.narrow_i32x4_s
+                (i32x4.sub (f32x4.add (f32x4.pmin (local.get $highs4) (f32x4.pmax (local.get $lows4)
+                  (f32x4.add (local.get $a3) (local.get $zero4)))) (local.get $magic)) (local.get $bits))
+                (i32x4.sub (f32x4.add (f32x4.pmin (local.get $highs4) (f32x4.pmax (local.get $lows4)
+                  (f32x4.add (local.get $a4) (local.get $zero4)))) (local.get $magic)) (local.get $bits))))
+              (v128.store (local.get $to) (if (result v128) (local.get $kind)
+                (then (i8x16.narrow_i16x8_u (local.get $a) (local.get $a3)))
+                (else (i8x16.narrow_i16x8_s (local.get $a) (local.get $a3)))))
+              (local.set $at (i32.add (local.get $at) (i32.const 64)))
+              (local.set $to (i32.add (local.get $to) (i32.const 16)))
+              (br $four)))
+            ;; These sixteen go by four.
+            (local.set $slow (i32.const 3))))))
       (block $stored
       (block $coded
       (if (local.get $singles) (then
@@ -33,7 +82,7 @@
         (local.set $a (f32x4.nearest (local.get $x)))
         ;; 0.5 - 2^-12. NaN, of 0 times an infinite 1 / scale, is not less.
         (if (i32.eq (i32.const 15) (i32x4.bitmask (f32x4.lt (f32x4.abs (f32x4.sub (local.get $x) (local.get $a)))
-          (v128.const f32x4 0.499755859375 0.499755859375 0.499755859375 0.499755859375)))) (then
+          (local.get $far)))) (then
           (local.set $single (i32.add (local.get $single) (local.get $row)))
           (local.set $a (f32x4.pmin (local.get $highs4) (f32x4.pmax (local.get $lows4)
             (f32x4.add (local.get $a) (v128.load (local.get $single))))))
@@ -44,8 +93,7 @@
             (br $stored)))
           ;; A float of 1.5 2^23 more has the whole number in its lowest bits.
           (local.set $a (i32x4.sub
-            (f32x4.add (local.get $a) (v128.const f32x4 12582912 12582912 12582912 12582912))
-            (v128.const i32x4 0x4b400000 0x4b400000 0x4b400000 0x4b400000)))
+            (f32x4.add (local.get $a) (local.get $magic)) (local.get $bits)))
           (br $coded)))))
       (local.set $offset (i32.shl (local.get $phase) (i32.const 3)))
       (local.set $scaleA (v128.load (i32.add (local.get $scales) (local.get $offset))))
