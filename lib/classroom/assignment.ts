@@ -1,7 +1,7 @@
 // The teacher's notebook, run in a kernel of its own that judges what students' notebooks give. The student's process sees
 // neither the checks nor what they compare with.
-import { createHash } from "node:crypto";
-import { dirname, resolve } from "node:path";
+import { createHash, randomBytes } from "node:crypto";
+import { dirname, join, resolve } from "node:path";
 import { type KernelClient, startKernel } from "../kernel/client.ts";
 import { type Notebook, readNotebook, textOf } from "../notebook/notebook.ts";
 import { run } from "../notebook/run.ts";
@@ -82,6 +82,8 @@ export class Judge {
   readonly #timeout: number;
   #kernel: KernelClient | undefined;
   #whole = false;
+  /** Where the kernel listens. */
+  #socket = "";
 
   private constructor(assignment: Assignment, timeout: number) {
     this.assignment = assignment;
@@ -123,6 +125,7 @@ export class Judge {
         if (report.status === "ok" || whole) {
           this.#whole = whole;
           this.#kernel = kernel;
+          this.#socket = "";
           void kernel.exited.then(() => {
             if (this.#kernel === kernel) this.#kernel = undefined;
           });
@@ -137,11 +140,16 @@ export class Judge {
     throw new Error(`${path} does not run`);
   }
 
-  /** Waits at a socket for the student's kernel. */
-  async listen(socket: string): Promise<void> {
+  /** Waits for the student's kernel in a folder of its sandbox, and gives the socket's path. Waits there until it is elsewhere. */
+  async listen(folder: string): Promise<string> {
     const kernel = await this.#ready();
+    if (dirname(this.#socket) === folder) return this.#socket;
+    // A name that nobody knows before: no file can lie in its place.
+    const socket = join(folder, `b${randomBytes(4).toString("hex")}`);
     const result = await kernel.execute(`${desk("slimlab.judge")}.listen(${JSON.stringify(socket)})`);
     if (result.status !== "ok") throw new Error(String(result.content.evalue));
+    this.#socket = socket;
+    return socket;
   }
 
   /**

@@ -1,5 +1,4 @@
 // One student's notebook on its way through kernels: its cells run, and each exercise is judged where its names are there.
-import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import { type Notebook, textOf } from "../notebook/notebook.ts";
@@ -20,6 +19,8 @@ import { assignedBy, type CellFacts, declaredBy, sliceFor } from "./slice.ts";
 export interface SandboxSource {
   readonly isolation: Isolation;
   take(): Promise<Sandbox>;
+  /** Ends a sandbox that was taken: its processes at once, the rest before the source itself has ended. */
+  giveBack(sandbox: Sandbox): void;
 }
 
 /** Code of a notebook's cells, by their place. */
@@ -88,10 +89,14 @@ export class Student {
       const sandbox = await this.#sandboxes.take();
       let lost: number | undefined;
       try {
-        await copyFiles(this.#options.files, sandbox.work);
+        await Promise.all([
+          copyFiles(this.#options.files, sandbox.work),
+          this.#judge.listen(sandbox.sockets),
+        ]);
         lost = await this.#runAndJudge(sandbox, pending, cells);
       } finally {
-        await sandbox.end();
+        // Nobody waits for a verdict until its sandbox is gone.
+        this.#sandboxes.giveBack(sandbox);
       }
       if (lost === undefined || this.#options.signal?.aborted) return;
       this.#deadly.add(lost);
@@ -162,7 +167,7 @@ export class Student {
     const cells = this.notebook.cells.map((cell, index) => {
       if (cell.cell_type !== "code") return cell;
       const source = needed.get(index) ?? textOf(cell.source);
-      const own = pending.filter((one) => this.#checks(index, one.cell, one.part));
+      const own = pending.filter((one) => this.#lastOf(one, needed) === index);
       const text =
         this.#options.all || own.length === 0 || !this.#isLast(index, own, needed)
           ? source
@@ -177,7 +182,8 @@ export class Student {
     const declared = this.#facts.get(index)?.declared ?? new Set();
     const given = new Set(own.flatMap(({ part }) => part.given));
     for (const [other, { references }] of this.#facts) {
-      if (other === index || !needed.has(other)) continue;
+      if (other === index || !needed.has(other) || isTests(textOf(this.notebook.cells[other].source)))
+        continue;
       for (const name of references) if (declared.has(name) && !given.has(name)) return false;
     }
     return true;
@@ -216,9 +222,7 @@ export class Student {
   async #judgeOne(sandbox: Sandbox, one: Pending): Promise<boolean> {
     // Never so little that nobody could answer.
     const seconds = Math.min((this.#options.timeout ?? 600) || 2e6, Math.max(2, this.left));
-    // A name that nobody knows before: a student's file cannot lie in its place.
-    const socket = `${sandbox.sockets}/b${randomBytes(4).toString("hex")}`;
-    await this.#judge.listen(socket);
+    const socket = await this.#judge.listen(sandbox.sockets);
     const limit = new AbortController();
     const serving = sandbox.kernel.execute(serveCode(socket, one.part.given), { signal: limit.signal }).then(
       () => true,

@@ -28,7 +28,7 @@ export function ungraded(assignment: Assignment, reason: string): Grade {
  *
  * @param submission as it was handed in
  * @param judge runs the teacher's notebook
- * @param sandboxes where the student's cells run; each sandbox that is taken is ended
+ * @param sandboxes where the student's cells run; each sandbox that is taken is given back
  */
 export async function gradeNotebook(
   submission: Notebook,

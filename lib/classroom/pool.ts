@@ -12,11 +12,12 @@ export interface PoolOptions extends SandboxOptions {
   modules?: string[];
 }
 
-/** A pool of sandboxes. Each is handed out once: whoever takes it ends it. */
+/** A pool of sandboxes. Each is handed out once. */
 export class SandboxPool implements SandboxSource {
   readonly isolation: Isolation;
   readonly #options: PoolOptions;
   readonly #ready: Promise<Sandbox>[] = [];
+  readonly #ending = new Set<Promise<void>>();
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -40,8 +41,14 @@ export class SandboxPool implements SandboxSource {
       () => false,
     );
     if (alive) return sandbox;
-    await sandbox.end();
+    this.giveBack(sandbox);
     return this.#start();
+  }
+
+  giveBack(sandbox: Sandbox): void {
+    const ending = sandbox.end().finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+    ending.catch(() => {}); // Whoever ends the pool hears of it.
   }
 
   #fill(): void {
@@ -62,7 +69,7 @@ export class SandboxPool implements SandboxSource {
 
   async end(): Promise<void> {
     this.#closed = true;
-    const rest = this.#ready.splice(0);
-    await Promise.allSettled(rest.map(async (sandbox) => (await sandbox).end()));
+    const rest = this.#ready.splice(0).map(async (sandbox) => (await sandbox).end());
+    await Promise.allSettled([...rest, ...this.#ending]);
   }
 }

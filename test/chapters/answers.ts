@@ -379,12 +379,23 @@ const pointsLost: number =
     ],
   },
   "4.1-c": {
+    right: [
+      `const yours: Recipe = [
+  {
+    technique: "pruneIteratively",
+    sparsity: { conv1: 0.2, conv2: 0.7, fc1: 0.975, fc2: 0.6 },
+    steps: 2,
+    fineTune: { epochs: 1, learningRate: 0.001, batchSize: 16 },
+  },
+  { technique: "cluster", clusters: { conv1: 32, conv2: 8, fc1: 4, fc2: 16 } },
+];`,
+    ],
     wrong: [
       // Nothing pruned; pruned, and not trained.
-      'const yours: Recipe = [{ technique: "cluster", clusters: { conv1: 32, conv2: 16, fc1: 8, fc2: 16 } }];',
+      'const yours: Recipe = [{ technique: "cluster", clusters: { conv1: 32, conv2: 8, fc1: 4, fc2: 16 } }];',
       `const yours: Recipe = [
-  { technique: "pruneWeights", sparsity: { conv1: 0.2, conv2: 0.7, fc1: 0.98, fc2: 0.6 } },
-  { technique: "cluster", clusters: { conv1: 32, conv2: 16, fc1: 8, fc2: 16 } },
+  { technique: "pruneWeights", sparsity: { conv1: 0.2, conv2: 0.7, fc1: 0.975, fc2: 0.6 } },
+  { technique: "cluster", clusters: { conv1: 32, conv2: 8, fc1: 4, fc2: 16 } },
 ];`,
     ],
   },

@@ -23,7 +23,6 @@ const onlySolution = new Set([
   "3.2.2-d",
   "3.4-c",
   "4.1-b",
-  "4.1-c",
   "4.2-a",
 ]);
 

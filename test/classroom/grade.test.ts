@@ -7,6 +7,7 @@ import { assignmentOf } from "../../lib/classroom/assignment.ts";
 import { gradeNotebook } from "../../lib/classroom/grade.ts";
 import { checkMime } from "../../lib/classroom/index.ts";
 import { SandboxPool } from "../../lib/classroom/pool.ts";
+import type { Sandbox } from "../../lib/classroom/sandbox.ts";
 import type { Cell, Notebook, Output } from "../../lib/notebook/notebook.ts";
 import { packageRoot } from "../../lib/util/files.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
@@ -515,6 +516,30 @@ seen.filter((place) => !needed.some((path) => path.startsWith(place + "/"))).len
       } finally {
         await pool.end();
       }
+    });
+
+    it("a verdict does not wait for its sandbox's end, and when the pool has ended nothing of it is left", async () => {
+      const pool = new SandboxPool({ isolation: "bubblewrap", size: 1 });
+      const taken: Sandbox[] = [];
+      const sandboxes = {
+        isolation: pool.isolation,
+        take: async () => {
+          const sandbox = await pool.take();
+          taken.push(sandbox);
+          return sandbox;
+        },
+        giveBack: (sandbox: Sandbox) => pool.giveBack(sandbox),
+      };
+      try {
+        const stays = code('import { spawn } from "node:child_process"; spawn("sleep", ["1000"]);');
+        const work = notebook(stays, ...perfect());
+        assert.equal((await gradeNotebook(work, bench.judge, sandboxes, { all: true })).points, 2);
+      } finally {
+        await pool.end();
+      }
+      assert.equal(taken.length, 1);
+      assert.throws(() => process.kill(taken[0].kernel.pid!, 0), { code: "ESRCH" });
+      assert.equal(existsSync(taken[0].work) || existsSync(taken[0].sockets), false);
     });
 
     it("3.56 a notebook has a limit of time as a whole", async () => {

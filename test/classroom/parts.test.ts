@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { assignmentOf } from "../../lib/classroom/assignment.ts";
 import { withGiven } from "../../lib/classroom/border/given.ts";
+import { studentEdition } from "../../lib/classroom/release.ts";
+import type { Notebook } from "../../lib/notebook/notebook.ts";
 import { code, notebook } from "../chapters/notebooks.ts";
 import { Bench, needsSandbox } from "./setting.ts";
 
@@ -146,6 +148,38 @@ check("x", { "left": () => expectEqual(left, 28), "bytes": () => expectEqual(byt
         "the second is kept, the function is not",
       );
       assert.deepEqual(await points("[{ sparsity: 0.8 }]"), [0, 0], "other data, another verdict");
+    } finally {
+      await bench.close();
+    }
+  });
+
+  it("what only a check uses is computed by the judge alone, in the book's notebook and in the students' edition", async () => {
+    const original = notebook(
+      imports,
+      code(
+        "const calls: number[] = [];\nfunction costly(x: number): number { calls.push(x); return 2 * x; }",
+      ),
+      code(
+        'const x: number = 0; // your turn\nconst made = costly(x);\ncheck("x", () => expectEqual(made, 28))',
+      ),
+      code('const seen: any = 0; // your turn\ncheck("y", () => expectEqual(seen(), 0))'),
+    );
+    const solved = (edition: Notebook): Notebook => {
+      const text = JSON.stringify(edition.cells)
+        .replace("const x: number = 0;", "const x: number = 14;")
+        .replace("const seen: any = 0;", "const seen: any = () => calls.length;");
+      return { ...edition, cells: JSON.parse(text) };
+    };
+    const bench = await Bench.open(original, 1);
+    try {
+      for (const edition of [original, await studentEdition(original, "w.ipynb")]) {
+        const { exercises } = await bench.grade(solved(edition));
+        assert.deepEqual(
+          exercises.map((one) => one.points),
+          [1, 1],
+          JSON.stringify(exercises),
+        );
+      }
     } finally {
       await bench.close();
     }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { feedbackPage } from "../../lib/classroom/feedback.ts";
 import { gradeNotebook } from "../../lib/classroom/grade.ts";
 import { Pages } from "../../lib/classroom/pages.ts";
+import type { Sandbox } from "../../lib/classroom/sandbox.ts";
 import { type Cell, type Notebook, parseNotebook } from "../../lib/notebook/notebook.ts";
 import { code, markdown, notebook } from "../chapters/notebooks.ts";
 import { a, b, type Cases, describeCases, followed, preceded, untouched } from "./cases.ts";
@@ -289,6 +290,7 @@ describeCases("siblings of the cases", { honest, cheats, files }, (bench) => {
         taken++;
         return pool.take();
       },
+      giveBack: (sandbox: Sandbox) => pool.giveBack(sandbox),
     };
     const work = notebook(hangs(), hangs(), hangs(), code(start), code(a), code(b));
     await gradeNotebook(work, judge, sandboxes, { timeout: 1, totalTimeout: 3, all: true });

@@ -60,7 +60,8 @@ function take(socket: Socket): void {
   let parts: Buffer[] = [];
   let size = 0;
   const end = () => {
-    if (current === socket) current = undefined;
+    if (current !== socket) return;
+    current = undefined;
     waiting?.({ error: gone });
     waiting = undefined;
   };
