@@ -14,6 +14,7 @@ export function endTimers(scopes: Scopes): void {
     const set = target[name];
     const clear = target[clearName] as unknown as (timer: unknown) => void;
     const own: Timer = (callback, ...rest) => {
+      scopes.goNow(); // A loop that sets them is hardly ever in a line of its own, where it could be stopped from outside.
       const scope = scopes.own;
       if (!scope || typeof callback !== "function") return set(callback, ...rest);
       if (scope.interrupted !== undefined) {
