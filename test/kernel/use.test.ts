@@ -328,6 +328,24 @@ describe("kernel: its life under real use", () => {
     await kernel.shutdown();
   });
 
+  it("runs, checks types and completes where its home cannot be written", async function () {
+    if (process.platform === "win32") this.skip();
+    // A file has no folders in it, whoever asks, and root could write to any folder.
+    const home = join(folder, "home");
+    await writeFile(home, "");
+    const none = { XDG_DATA_HOME: undefined, XDG_CACHE_HOME: undefined, JUPYTER_DATA_DIR: undefined };
+    const kernel = await startKernel({ env: { ...none, HOME: home, SLIMLAB_HISTORY: undefined } });
+    const result = await kernel.execute("const half: number = 21; half * 2");
+    assert.deepEqual([text(result), streamed(result)], ["42", ""]);
+    assert.match(failure(await kernel.execute("const word: string = half")), /not assignable/);
+    const complete = { code: "half.toF", cursor_pos: 8 };
+    const { content } = await kernel.request("shell", "complete_request", complete);
+    assert.deepEqual(content.matches, ["toFixed"]);
+    const tail = { hist_access_type: "tail", n: 5, output: false, raw: true };
+    assert.equal((await kernel.request("shell", "history_request", tail)).content.status, "ok");
+    await kernel.shutdown();
+  });
+
   for (const [when, delay] of [
     ["before it is up", 0],
     ["while it starts", 60],

@@ -45,8 +45,8 @@ async function cutOff(numbers: Int32Array, seen: Promise<boolean>, held: boolean
   // debugger, which needs longer than that to get ready, is called for at once.
   const isInside = Atomics.load(numbers, shared.guard) === guard.inside;
   const operations = () => Atomics.load(numbers, shared.operations);
-  const unwinds = operations() !== 0;
-  let time = held ? 0 : unwinds ? patienceWithOperations : isInside ? 5 : 60;
+  const unwinds = operations() !== 0 || (isInside && Atomics.load(numbers, shared.comesBy) !== 0);
+  let time = held ? 0 : unwinds ? patienceWithUnwinding : isInside ? 5 : 60;
   let line = isInside && !unwinds ? new DebugLine() : undefined;
   const begun = performance.now();
   try {
@@ -121,10 +121,11 @@ const uncut = new RegExp([...internalScripts, wasmScripts].join("|"));
  */
 const patienceWithPackages = 1500;
 /**
- * TensorFlow.js's operations end by themselves, and within this time (in ms) the next one throws. A debugger would have V8
- * compile all of its WebAssembly again, amid which kernels were seen to die.
+ * TensorFlow.js's operations end by themselves, and within this time (in ms) the next one throws; so does the next wait of
+ * an endless chain of them. A debugger would have V8 compile all of TensorFlow.js's WebAssembly again, and amid such chains
+ * V8 drops signals, and aborts where it compiles a function that the debugger stops in: kernels were seen to die of both.
  */
-const patienceWithOperations = 250;
+const patienceWithUnwinding = 250;
 /** After this time (in ms) the signal may come anywhere: it does not seem to come to a line of the user's. */
 const patienceWithNode = 3000;
 

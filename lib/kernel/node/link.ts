@@ -40,7 +40,9 @@ export const shared = {
    * person waits for the end.
    */
   operations: 5,
-  length: 6,
+  /** Not 0 once the last cell has come by a place where code of cells ends itself: waits, ticks, microtasks. */
+  comesBy: 6,
+  length: 7,
 } as const;
 
 /** Values of `shared.guard`. */

@@ -29,6 +29,7 @@ export class Scopes implements Turns {
   begin(scope: Scope): void {
     this.#last = scope;
     this.running.add(scope);
+    this.#numbers[shared.comesBy] = 0;
   }
 
   run<T>(scope: Scope, body: () => T): T {
@@ -51,6 +52,7 @@ export class Scopes implements Turns {
    * have ended. So cells (transform.ts) and slimlab's own loops (util/turn.ts) ask here.
    */
   go(value: unknown): unknown {
+    this.#numbers[shared.comesBy] = 1;
     if (this.#anyInterrupted || this.#numbers[shared.interrupting] !== interrupting.no) {
       const scope = this.#storage.getStore();
       if (scope && (scope.interrupted || this.mustEnd(scope))) throw interruption();
@@ -71,6 +73,7 @@ export class Scopes implements Turns {
    * interrupted cell's servers and streams goes on.
    */
   isCut(scope: Scope): boolean {
+    this.#numbers[shared.comesBy] = 1;
     if (this.mustEnd(scope)) return true;
     return scope.interrupted !== undefined && performance.now() - scope.interrupted < 1000;
   }
