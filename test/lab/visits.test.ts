@@ -269,10 +269,14 @@ describe("the workbook's site, visit by visit", function () {
     await shows("TypeScriptError: Type 'string' is not assignable to type 'number'.");
   });
 
-  it("a kernel restarted ten times leaves no worker behind", async () => {
+  it("a kernel restarted ten times leaves no worker and no name behind, and does not load TypeScript again", async () => {
+    const types: string[] = [];
+    page.on("worker", (worker) => {
+      if (/\/types\.js/.test(worker.url())) types.push(worker.url());
+    });
     await openNotebook(page, base, "visit.ipynb");
-    await runCell(page, 2);
-    await outputOf(page, 2).filter({ hasText: "42" }).waitFor();
+    await runCell(page, 0);
+    await outputOf(page, 0).filter({ hasText: "0.5" }).waitFor();
     const before = page.workers().length;
     for (let i = 0; i < 10; i++) {
       await menu(page, "Kernel", "Restart Kernel…");
@@ -284,5 +288,9 @@ describe("the workbook's site, visit by visit", function () {
     await runCell(page, 2);
     await outputOf(page, 2).filter({ hasText: "43" }).waitFor();
     await until("the old workers are gone", () => page.workers().length === before);
+    await change(" + sparsityOf([0])");
+    await runCell(page, 2);
+    await outputOf(page, 2).filter({ hasText: "Cannot find name 'sparsityOf'" }).waitFor();
+    assert.equal(types.length, 1);
   });
 });

@@ -34,6 +34,11 @@ export abstract class Client {
     return !this.#ended;
   }
 
+  /** Whether no request is under way. */
+  get isIdle(): boolean {
+    return this.#pending.size === 0;
+  }
+
   /** The server's process, where it is one. */
   get pid(): number | undefined {
     return undefined;

@@ -34,6 +34,8 @@ import { Inspector } from "./inspection.ts";
 import { CellModules } from "./modules.ts";
 import {
   ambientName,
+  type CellKind,
+  cellKinds,
   configName,
   documentOf,
   globalsName,
@@ -107,8 +109,7 @@ export class LanguageService {
     this.#server.change(ambientName, this.#ambient.text);
     this.#modules = new CellModules(this.#ground, this.#server, this.#files);
     this.#inspector = new Inspector(this.#ground, this.#server, this.#modules);
-    this.#server.change(cellDocument, this.#modules.prelude([]));
-    this.#server.change(documentOf("edit"), this.#modules.prelude([]));
+    for (const kind of cellKinds) this.#server.change(documentOf(kind), this.#modules.prelude([]));
   }
 
   #configure(): void {
@@ -164,10 +165,11 @@ export class LanguageService {
 
   async #problems(source: string, cell: CellCode): Promise<Diagnostic[]> {
     const carried = this.#modules.carried(cell);
-    let found = await this.#diagnostics(this.#module(carried, source, cell), source, cell);
+    const check = () => this.#diagnostics("cell", this.#module(carried, source, cell), source, cell);
+    let found = await check();
     if (this.#ambient.declareModules(found, source, cell)) {
       this.#server.change(ambientName, this.#ambient.text);
-      found = await this.#diagnostics(this.#module(carried, source, cell), source, cell);
+      found = await check();
     }
     const own = new Map(cell.declared.map(({ name, kind }) => [name, kind]));
     const isGlobal = (name: string) =>
@@ -179,9 +181,15 @@ export class LanguageService {
   }
 
   /** Problems in the cell's own lines: those before them, the prelude's and other cells', are left out. */
-  async #diagnostics(text: string, source: string, cell: CellCode, before = 0): Promise<Diagnostic[]> {
+  async #diagnostics(
+    kind: CellKind,
+    text: string,
+    source: string,
+    cell: CellCode,
+    before = 0,
+  ): Promise<Diagnostic[]> {
     const pragmas = cell.jsx && jsxPragmas(cell.jsx.settings);
-    const name = this.#document("cell", pragmas);
+    const name = this.#document(kind, pragmas);
     // (A comment that says how JSX is compiled counts at a file's start only.)
     this.#server.change(name, (pragmas ?? "") + text);
     const found = await this.#server.diagnostics(name);
@@ -198,7 +206,7 @@ export class LanguageService {
    * The document for a cell, without JSX or with: the first of its way makes it. (The server does not look at such comments
    * again when a document changes.)
    */
-  #document(kind: "cell" | "edit", pragmas: string | undefined): string {
+  #document(kind: CellKind, pragmas: string | undefined): string {
     if (pragmas === undefined) return documentOf(kind);
     let way = this.#jsxWays.indexOf(pragmas);
     if (way < 0) {
@@ -206,7 +214,7 @@ export class LanguageService {
       // (The project first, as they belong to it.)
       this.#settings.jsx = this.#jsxWays.length;
       this.#configure();
-      for (const each of ["cell", "edit"]) this.#server.change(jsxDocumentOf(each, way), `${pragmas}\n`);
+      for (const each of cellKinds) this.#server.change(jsxDocumentOf(each, way), `${pragmas}\n`);
     }
     return jsxDocumentOf(kind, way);
   }
@@ -233,7 +241,7 @@ export class LanguageService {
     );
     let left = problems;
     if (whole) {
-      const found = await this.#diagnostics(whole.text, source, cell, whole.lines);
+      const found = await this.#diagnostics("whole", whole.text, source, cell, whole.lines);
       const places = new Set(found.map(({ line, column }) => `${line}:${column}`));
       left = problems.filter((each) => !isError(each) || places.has(`${each.line}:${each.column}`));
     }
@@ -330,11 +338,18 @@ export class LanguageService {
     this.#whole = new Whole();
     this.#ambient = new Ambient();
     this.#server.change(ambientName, this.#ambient.text);
+    this.#settings.isStrict = undefined;
+    this.#configure();
   }
 
   /** Whether it answers at once. */
   get isLive(): boolean {
     return this.#server.isLive;
+  }
+
+  /** Whether it is live and nothing is asked of it. */
+  get isIdle(): boolean {
+    return this.#server.isIdle;
   }
 
   /** Tells that files have changed on disk, so that cells see their new types. */

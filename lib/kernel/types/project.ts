@@ -5,13 +5,20 @@ export const configName = "tsconfig.__slimlab.json";
 export const globalsName = `${prefix}_globals.d.ts`;
 export const ambientName = `${prefix}_ambient.d.ts`;
 
+/**
+ * Documents of cells: one that is checked, all cells as one text, one that is being written. Each has its own list of imports,
+ * which hardly changes: where it does, a server builds its program anew.
+ */
+export const cellKinds = ["cell", "whole", "edit"] as const;
+export type CellKind = (typeof cellKinds)[number];
+
 /** The document of a kind. */
 export function documentOf(kind: string): string {
   return `${prefix}_${kind}.ts`;
 }
 
 /** The documents of cells with JSX, for there `<T>x` is no cast; each way of compiling it has its own. */
-export function jsxDocumentOf(kind: string, way: number): string {
+export function jsxDocumentOf(kind: CellKind, way: number): string {
   return `${prefix}_${kind}_jsx${way}.tsx`;
 }
 
@@ -26,9 +33,9 @@ export interface ProjectSettings {
 
 /** The files of cells' project that are documents. */
 export function documentsOf({ jsx, hasAhead }: ProjectSettings): string[] {
-  const files = [documentOf("cell"), documentOf("edit"), globalsName, ambientName];
+  const files = [...cellKinds.map(documentOf), globalsName, ambientName];
   if (hasAhead) files.push(documentOf("ahead"));
-  for (let way = 0; way < jsx; way++) files.push(jsxDocumentOf("cell", way), jsxDocumentOf("edit", way));
+  for (let way = 0; way < jsx; way++) files.push(...cellKinds.map((kind) => jsxDocumentOf(kind, way)));
   return files;
 }
 

@@ -48,6 +48,9 @@ export class TypeServer {
   get isLive(): boolean {
     return this.#isLive;
   }
+  get isIdle(): boolean {
+    return this.#isLive && this.#client?.isIdle === true;
+  }
   /** Whether the server can be asked for more about an item of a completion. */
   get describesItems(): boolean {
     return this.#describesItems;

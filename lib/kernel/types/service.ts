@@ -40,6 +40,8 @@ export class Service {
   readonly #documents = new Map<string, Document>();
   readonly #service: ts.LanguageService;
   #options: ts.CompilerOptions = {};
+  /** Where modules were found: each change of a document makes a program, which would look for all of them again. */
+  #found: ts.ModuleResolutionCache | undefined;
   #files: string[] = [];
   #version = 0;
 
@@ -53,20 +55,38 @@ export class Service {
 
   #host(): ts.LanguageServiceHost {
     const has = (path: string) => this.#documents.has(path) || this.#library.has(path);
+    const files = {
+      fileExists: has,
+      readFile: (path: string) => this.read(path),
+      directoryExists: (path: string) => this.#folders.has(path) || path === "",
+      getDirectories: () => [],
+      realpath: (path: string) => path,
+      getCurrentDirectory: () => "/",
+      useCaseSensitiveFileNames: () => true,
+    };
     return {
+      ...files,
       getCompilationSettings: () => this.#options,
       getScriptFileNames: () => this.#files,
       getScriptVersion: (path) => String(this.#documents.get(path)?.version ?? 0),
       getScriptSnapshot: (path) => this.#documents.get(path)?.snapshot ?? this.#snapshot(path),
       getProjectVersion: () => String(this.#version),
-      getCurrentDirectory: () => "/",
       getDefaultLibFileName: () => `${libraryFolders.standard}/lib.esnext.full.d.ts`,
-      useCaseSensitiveFileNames: () => true,
-      fileExists: has,
-      readFile: (path) => this.read(path),
-      directoryExists: (path) => this.#folders.has(path) || path === "",
-      getDirectories: () => [],
-      realpath: (path) => path,
+      // (Not among the host's declared functions: a service without it looks for each folder's package.json again.)
+      ...({ getModuleResolutionCache: () => this.#found } as object),
+      resolveModuleNameLiterals: (literals, from, redirected, options, source) =>
+        literals.map((literal) => {
+          const mode = this.#ts.getModeForUsageLocation(source, literal, options);
+          return this.#ts.resolveModuleName(
+            literal.text,
+            from,
+            options,
+            files,
+            this.#found,
+            redirected,
+            mode,
+          );
+        }),
     };
   }
 
@@ -115,6 +135,7 @@ export class Service {
     const { options, errors } = this.#ts.convertCompilerOptionsFromJson(compilerOptions, folder, configName);
     if (errors.length > 0) throw new Error(this.#ts.flattenDiagnosticMessageText(errors[0].messageText, " "));
     this.#options = options;
+    this.#found = this.#ts.createModuleResolutionCache("/", (path) => path, options);
     this.#files = [
       ...files.map((name) => (name.startsWith("/") ? name : `${folder}/${name}`)),
       ...this.#roots,

@@ -8,10 +8,38 @@ import { type Page, page } from "./types.ts";
 /** A new service is told of so many cells at most. */
 const mostCells = 500;
 
+/** How long the service of a kernel that was closed waits for another kernel, in ms. */
+const spareTime = 5000;
+
+interface Running {
+  page: Page;
+  service: LanguageService;
+}
+
+/** The service of a kernel that was closed: a restart need not load TypeScript again. */
+let spare: (Running & { timer: ReturnType<typeof setTimeout> }) | undefined;
+
+/** Keeps a service without its names. One that has something to do may hang, and is ended. */
+function keep({ page, service }: Running): void {
+  if (!service.isIdle || spare) return void service.close();
+  service.forget();
+  const timer = setTimeout(() => {
+    spare = undefined;
+    void service.close();
+  }, spareTime);
+  spare = { page, service, timer };
+}
+
+function takeSpare(): Running | undefined {
+  const taken = spare;
+  clearTimeout(taken?.timer);
+  spare = undefined;
+  return taken;
+}
+
 export class Language {
   readonly #worker: () => Worker;
-  #page: Page | undefined;
-  #service: LanguageService | undefined;
+  #running: Running | undefined;
   /** What has run, and how much of it the service knows. */
   readonly #ran: [source: string, cell: CellCode][] = [];
   #told = 0;
@@ -35,36 +63,41 @@ export class Language {
   switch(mode: CheckMode): void {
     this.#mode = mode;
     if (mode !== "off") this.start();
-    else this.close();
+    else this.#give((running) => void running.service.close());
   }
 
   /** The service, with the names of all cells so far. */
   get service(): LanguageService {
-    if (!this.#service) {
-      this.#page = page(this.#worker);
-      this.#service = new LanguageService({ ground: this.#page });
-      if (this.#ahead.length > 0) this.#service.readAhead(this.#ahead);
+    if (!this.#running) {
+      this.#running = takeSpare() ?? this.#begun();
+      if (this.#ahead.length > 0) this.#running.service.readAhead(this.#ahead);
     }
-    for (const [source, cell] of this.#ran.slice(this.#told)) this.#service.accept(source, cell);
+    const { service } = this.#running;
+    for (const [source, cell] of this.#ran.slice(this.#told)) service.accept(source, cell);
     this.#told = this.#ran.length;
-    return this.#service;
+    return service;
+  }
+
+  #begun(): Running {
+    const ground = page(this.#worker);
+    return { page: ground, service: new LanguageService({ ground }) };
   }
 
   /** Makes types of modules ready that cells will import. */
   readAhead(modules: readonly string[]): void {
     this.#ahead = modules;
-    this.#service?.readAhead(modules);
+    this.#running?.service.readAhead(modules);
   }
 
   /** Compiles a text. Where checks are switched off, the worker is started for that all the same. */
   async transpile(text: string, options: TranspileOptions): Promise<Transpiled> {
     await this.service.started();
-    return this.#page!.transpile(text, options);
+    return this.#running!.page.transpile(text, options);
   }
 
   /** The service where it answers at once. */
   ready(): LanguageService | undefined {
-    return this.#service?.isLive ? this.service : undefined;
+    return this.#running?.service.isLive ? this.service : undefined;
   }
 
   start(): void {
@@ -83,12 +116,17 @@ export class Language {
   /** All names are gone. */
   forget(): void {
     this.#ran.length = this.#told = 0;
-    this.#service?.forget();
+    this.#running?.service.forget();
   }
 
+  /** Its kernel has ended. */
   close(): void {
-    void this.#service?.close();
-    this.#service = undefined;
+    this.#give(keep);
+  }
+
+  #give(to: (running: Running) => void): void {
+    if (this.#running) to(this.#running);
+    this.#running = undefined;
     this.#told = 0;
   }
 }
