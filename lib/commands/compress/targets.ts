@@ -23,7 +23,7 @@ import {
 import { writeFileAtomic } from "../../platform/node.ts";
 import { fewWeights, type Quantized, quantize } from "../../quantization/index.ts";
 import { elements } from "../../util/shape.ts";
-import { tensorsOf } from "../convert.ts";
+import { tensorsOf } from "../convert/tensors.ts";
 import { bytesOnDisk } from "../files.ts";
 
 /** What can be written. */
