@@ -81,7 +81,7 @@ export async function liveData(): Promise<LiveData> {
     slim: string;
   }>;
   const record = await readFile(
-    join(packageRoot, "datasets", "records", "compact-lenet-300-100", "seed-3.slim"),
+    join(packageRoot, "datasets", "records", "compact-lenet-300-100", "seed-1.slim"),
   );
   return {
     tensors,

@@ -266,7 +266,9 @@ describe("live figures", function () {
     const [before, after] = [kept(bytes), kept(written(half, "version 2"))];
     const count = (layers: Float32Array[]) => layers.reduce((sum, { length }) => sum + length, 0);
     assert.ok(Math.abs(count(after) - count(before) / 2) <= 1);
-    for (const layer of after) assert.equal(new Set(layer).size, 4, "±1 and ±2");
+    // ±1 and ±2, of which a layer may keep the large ones alone.
+    const levels = after.map((layer) => new Set(layer).size);
+    assert.ok(levels.every((n) => n <= 4) && levels.includes(4), `${levels}`);
   });
 
   it("run the recipe's file from storage as TensorFlow.js runs it, and make it smaller", async () => {
