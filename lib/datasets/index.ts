@@ -23,6 +23,7 @@ export {
   type Measure,
   type Numbers,
   type Pixels,
+  perChannel,
   pick,
   type Samples,
   type Scaling,

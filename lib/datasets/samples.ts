@@ -193,7 +193,12 @@ export function floatsOf(
 /** A table of the 256 values: one load a pixel instead of a conversion and a division. */
 const byteValues = Float32Array.from({ length: 256 }, (_, i) => i / 255);
 
-function perChannel(scaling: Scaling, channels: number) {
+/**
+ * A scaling's numbers, one for each channel.
+ *
+ * @throws RangeError for one that does not fit the channels
+ */
+export function perChannel(scaling: Scaling, channels: number): { mean: number[]; deviation: number[] } {
   const each = (name: string, given: number | readonly number[]): number[] => {
     const list = typeof given === "number" ? new Array<number>(channels).fill(given) : [...given];
     if (list.length !== channels || !list.every(Number.isFinite))

@@ -135,6 +135,7 @@ export {
   type WeightOptions,
 } from "./quantize.ts";
 export { cloneModel, layerLike, type Part, rebuild } from "./rebuild.ts";
+export { withScaling } from "./scaling.ts";
 export {
   type Compression,
   type LoadedSlim,

@@ -11,10 +11,13 @@ import {
   factorizeModel,
   firstOf,
   lenet300,
+  loadModel,
   loadPretrained,
   loadSlim,
   modelOfSlim,
+  predict,
   roundWeights,
+  saveModel,
   saveSlim,
   scoresOf,
   setWeights,
@@ -22,6 +25,7 @@ import {
   tf,
   useBackend,
   weightsOf,
+  withScaling,
 } from "slimlab/nn";
 import { runRecipe } from "slimlab/pipeline";
 import { applyMasks, globalSparsity } from "slimlab/pruning";
@@ -248,6 +252,53 @@ describe("4 nn/slim: a compressed model in one file", () => {
     const { compression } = await roundTrip(model, { masks, clustered });
     assert.deepEqual(compression.masks, masks);
     model.dispose();
+  });
+
+  it("a scaling that was given once goes with the model", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "slimlab-scaling-"));
+    try {
+      const a = tf.input({ name: "a", shape: [4, 4, 3] });
+      const b = tf.input({ name: "b", shape: [5] });
+      const flat = tf.layers.flatten({}).apply(a) as tf.SymbolicTensor;
+      const both = tf.layers.concatenate().apply([flat, b]) as tf.SymbolicTensor;
+      const outputs = tf.layers.dense({ units: 3, activation: "softmax" }).apply(both) as tf.SymbolicTensor;
+      const model = tf.model({ inputs: [a, b], outputs });
+      const scaling = { mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.5, 2] };
+      const images = Uint8Array.from({ length: 6 * 48 }, (_, i) => (37 * i) % 256);
+      const row = Float32Array.from({ length: 30 }, (_, i) => Math.sin(i));
+      const samples = (given?: typeof scaling) => ({
+        inputs: [
+          { shape: [4, 4, 3], values: images, scaling: given },
+          { shape: [5], values: row },
+        ],
+        count: 6,
+      });
+      const expected = (await predict(model, samples(scaling))).probabilities;
+      assert.notDeepEqual(expected, (await predict(model, samples())).probabilities);
+      const own = withScaling(model, scaling, { input: "a" });
+      await saveSlim(join(folder, "own.slim"), own);
+      await saveModel(own, join(folder, "own"));
+      const back = [
+        own,
+        (await loadSlim(join(folder, "own.slim"))).model,
+        await loadModel(join(folder, "own")),
+      ];
+      for (const each of back) {
+        const { probabilities } = await predict(each, samples());
+        for (const [i, p] of probabilities.entries()) assert.ok(Math.abs(p - expected[i]) < 1e-6, `${i}`);
+      }
+      // Nothing that trains moves it, and a Sequential stays one.
+      assert.equal(own.trainableWeights.length, model.trainableWeights.length);
+      const lenet = withScaling(lenet300(1), { mean: 0.5, deviation: 0.5 });
+      assert.ok(lenet instanceof tf.Sequential);
+      assert.throws(() => withScaling(model, scaling), /input must be one of "a", "b", got ""/);
+      assert.throws(
+        () => withScaling(model, { mean: [1, 2], deviation: 1 }, { input: "a" }),
+        /scaling.mean must be one finite number, or one for each of 3 channels/,
+      );
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   });
 
   it("refuses a model that is not what its masks and codes say, and files that are not whole", async () => {
