@@ -44,13 +44,7 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
   });
   if (all.length === 0) throw new RangeError("scatter: data must hold at least one point, got none");
   const labels = options.labels ?? all.length <= 12;
-  // A label beside the plot's edge runs inwards, or the edge would cut it.
-  const place = typeof options.x === "object" && options.x.log ? Math.log10 : (x: number) => x;
-  const ends = [Math.min, Math.max].map((end) => end(...all.map((point) => place(point.x))));
-  const textposition = ({ x }: Point) => {
-    const share = (place(x) - ends[0]) / (ends[1] - ends[0]); // NaN where all are equal: in the middle
-    return share < 0.15 ? "top right" : share > 0.85 ? "top left" : "top center";
-  };
+  const places = labelPlaces(all, options);
   const traces = series.map(([name, points], index): PlotlyTrace => {
     const labelled = points.some((point) => point.label);
     const errors = points.map(({ error }) => error ?? 0);
@@ -63,7 +57,7 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
       y: shortAll(points.map((point) => point.y)),
       ...(labelled && {
         text: points.map((point) => point.label ?? ""),
-        textposition: points.map(textposition),
+        textposition: points.map((point) => places.get(point)!),
       }),
       ...(errors.some((error) => error > 0) && {
         error_y: { type: "data", array: shortAll(errors), visible: true, thickness: 1.5, width: 3 },
@@ -91,6 +85,56 @@ export function scatter(data: Point[] | Record<string, Point[]>, options: Scatte
   return makeFigure(traces, options, {
     alt: `Scatter plot of ${all.length} points${options.front ? `, ${traces.at(-1)!.x!.length} of them on the Pareto front` : ""}`,
   });
+}
+
+/**
+ * Where each label stands: above its point, or below or beside that where another label is in the way. One beside the plot's edge runs
+ * inwards, or the edge would cut it.
+ */
+function labelPlaces(points: readonly Point[], { x, y }: ScatterOptions): Map<Point, string> {
+  // What a plot in a page measures, and its letters, in pixels: on another screen the places are no worse than any.
+  const [width, height, letter, line, gap] = [520, 300, 6.5, 14, 9];
+  const across = sharesOf(points, "x", x);
+  const upwards = sharesOf(points, "y", y);
+  const taken: [left: number, top: number, right: number, bottom: number][] = [];
+  const places = new Map<Point, string>();
+  const fromTheLeft = [...points.keys()].sort((a, b) => across[a] - across[b]);
+  for (const i of fromTheLeft) {
+    const size = letter * (points[i].label ?? "").length;
+    const [at, middle] = [width * across[i], height * (1 - upwards[i])];
+    const sides = across[i] < 0.15 ? ["right"] : across[i] > 0.85 ? ["left"] : ["center", "right", "left"];
+    const candidates = sides.flatMap((side) =>
+      ["top", "bottom"].map((end) => {
+        const left = at - (side === "right" ? 0 : side === "left" ? size : size / 2);
+        const top = end === "top" ? middle - gap - line : middle + gap;
+        const box: (typeof taken)[number] = [left, top, left + size, top + line];
+        return {
+          name: `${end} ${side}`,
+          box,
+          hidden: taken.reduce((sum, one) => sum + overlap(box, one), 0),
+        };
+      }),
+    );
+    const best = candidates.reduce((a, b) => (b.hidden < a.hidden ? b : a));
+    if (size > 0) taken.push(best.box);
+    places.set(points[i], best.name);
+  }
+  return places;
+}
+
+/** Where points lie along an axis, 0 to 1; in the middle where all are equal. */
+function sharesOf(points: readonly Point[], of: "x" | "y", axis: PlotOptions["x"]): number[] {
+  const place = typeof axis === "object" && axis.log ? Math.log10 : (value: number) => value;
+  const values = points.map((point) => place(point[of]));
+  const range = typeof axis === "object" ? axis.range?.map(place) : undefined;
+  const [from, to] = range ?? [Math.min(...values), Math.max(...values)];
+  return values.map((value) => (to === from ? 0.5 : (value - from) / (to - from)));
+}
+
+function overlap(a: readonly number[], b: readonly number[]): number {
+  const across = Math.min(a[2], b[2]) - Math.max(a[0], b[0]);
+  const down = Math.min(a[3], b[3]) - Math.max(a[1], b[1]);
+  return Math.max(0, across) * Math.max(0, down);
 }
 
 /** The points that no other beats on both axes, by rising x. */

@@ -192,6 +192,14 @@ describe("plots", () => {
 
     const points = [0, 5, 10].map((x) => ({ x, y: x, label: `point ${x}` }));
     assert.deepEqual(scatter(points).data[0].textposition, ["top right", "top center", "top left"]);
+    // Two labels in one place would hide each other: one of them goes below its point.
+    const near = [0, 5, 5.2, 10].map((x) => ({ x, y: x, label: `a point with a long name, ${x}` }));
+    assert.deepEqual(scatter(near).data[0].textposition, [
+      "top right",
+      "top center",
+      "bottom center",
+      "top left",
+    ]);
     const spread = bars({ a: 1, b: 2 }, { errors: { a: 0.1, b: 0.2 } }).data[0];
     assert.deepEqual([spread.textposition, spread.insidetextanchor], ["inside", "start"]);
 
