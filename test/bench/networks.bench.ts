@@ -54,8 +54,8 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     (await compareModels(model, other, found.held, { layers: [], forward })).divergence;
   const calibration = firstOf(found.calibration, 12);
 
-  // LiteRT's own file of the same weights: what it adds is the rounding of activations while it runs. On other pictures
-  // TFLite's converter came to 0.0006.
+  // LiteRT's own file of the same weights: what it adds is the rounding of activations while it runs. TFLite's converter
+  // (TensorFlow 2.21) came to 0.00062 on these pictures: the same scales, other codes where a weight lies between two.
   report({
     work: "8-bit weights, KL from the floats",
     ours: await from(small),
@@ -91,7 +91,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
   const { quantized } = await autoQuantize(
     automatic,
     calibration,
-    { bytes: 1_650_000 },
+    { bytes: 1_630_000 },
     { keepFloat: { below: 1024 } },
   );
   const seconds = (performance.now() - start) / 1000;
@@ -108,7 +108,7 @@ export async function bench(report: (row: Row) => void): Promise<void> {
     ours: file.length / 1e6,
     peers: {},
     unit: "MB",
-    goal: "at most 1.52 MB",
+    goal: "at most 1.5 MB",
   });
   report({
     work: "… KL",
