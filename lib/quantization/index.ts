@@ -1,5 +1,6 @@
 // §3.2 Quantization: numbers with fewer bits.
 
+export { type ActivationGrid, toCodes } from "./activation-grid.ts";
 export * from "./awq.ts";
 export * from "./binary-ternary.ts";
 export * from "./bit-allocation.ts";
@@ -31,7 +32,7 @@ export {
   unpackQuantized,
 } from "./fixed-point.ts";
 export * from "./gptq.ts";
-export { patches, toCodes } from "./integer-codes.ts";
+export { patches } from "./integer-codes.ts";
 export { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 export {
   type BitMatrix,
@@ -52,7 +53,6 @@ export {
 } from "./integer-network.ts";
 export { simulateInteger } from "./integer-simulation.ts";
 export {
-  type ActivationGrid,
   addStep,
   clipStep,
   concatenateStep,

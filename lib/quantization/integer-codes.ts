@@ -5,7 +5,7 @@ import { shown } from "../util/check.ts";
 import { elements } from "../util/shape.ts";
 import { instantiateWasm, reserve } from "../util/wasm.ts";
 import { samePads, windowPlaces } from "../util/window.ts";
-import type { ActivationGrid, Step, Window } from "./integer-steps.ts";
+import type { Step, Window } from "./integer-steps.ts";
 import type { Codes8 } from "./packing.ts";
 import poolCode from "./pool.wasm.js";
 import { roundEven } from "./rounding.ts";
@@ -235,20 +235,6 @@ export function stretch(
     for (let i = 0; i < size; i++) out[b * size + i] = codes[b * ownSize + places[i]];
   return out;
 }
-
-/** Values to codes of an activation grid. */
-export function toCodes(values: Float32Array, grid: ActivationGrid): Codes8 {
-  const { scale, zeroPoint, low, high, step = scale } = grid;
-  const codes = codesFor(grid, values.length);
-  for (let i = 0; i < values.length; i++) {
-    codes[i] = Math.min(high, Math.max(low, roundEven(values[i] / step) + zeroPoint));
-  }
-  return codes;
-}
-
-/** Room for codes of a grid. */
-export const codesFor = ({ low }: Pick<ActivationGrid, "low">, length: number): Codes8 =>
-  low >= 0 ? new Uint8Array(length) : new Int8Array(length);
 
 const like = (codes: Codes8, length: number): Codes8 =>
   codes instanceof Uint8Array ? new Uint8Array(length) : new Int8Array(length);

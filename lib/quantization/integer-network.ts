@@ -6,8 +6,8 @@
 import { checkInteger, checkLength } from "../util/check.ts";
 import { mapFloats } from "../util/floats.ts";
 import { elements } from "../util/shape.ts";
+import { type ActivationGrid, codesFor, toCodes } from "./activation-grid.ts";
 import {
-  codesFor,
   depthwiseSums,
   lookUp,
   meetingShape,
@@ -15,12 +15,11 @@ import {
   pickCodes,
   pool,
   stretch,
-  toCodes,
   windows,
 } from "./integer-codes.ts";
 import { type Finish, integerConvolution, integerLayer } from "./integer-layer.ts";
 import { binaryMatmul, integerMatmul, packBits } from "./integer-matmul.ts";
-import type { ActivationGrid, IntegerStep, Step, Weighted } from "./integer-steps.ts";
+import type { IntegerStep, Step, Weighted } from "./integer-steps.ts";
 import type { Codes8 } from "./packing.ts";
 import { factorOf, requantize } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";

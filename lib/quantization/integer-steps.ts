@@ -1,26 +1,13 @@
 // §3.2.2 The steps of a network in integers: what each is made of, and how floats become its whole numbers.
 
 import { checkInteger, checkLength } from "../util/check.ts";
+import { type ActivationGrid, toCodes } from "./activation-grid.ts";
 import type { Quantized } from "./fixed-point.ts";
-import { toCodes } from "./integer-codes.ts";
 import { type BitMatrix, type PackedRight, packBits, packRight } from "./integer-matmul.ts";
 import type { Codes8 } from "./packing.ts";
 import { codeRange } from "./range.ts";
 import { fixedMultiplier, type Multiplier, type Requantization } from "./requantize.ts";
 import { roundEven } from "./rounding.ts";
-
-/** What 8-bit codes of activations stand for: scale·(code − zeroPoint), codes from low to high. */
-export interface ActivationGrid {
-  scale: number;
-  zeroPoint: number;
-  low: number;
-  high: number;
-  /**
-   * The distance between values that change the code, where it is not the scale: code = round(value / step). Binary and
-   * ternary codes with threshold t have step 2·t, since half a step is where 0 ends.
-   */
-  step?: number;
-}
 
 /** Height and width of a window, and how it moves. */
 export interface Window {

@@ -78,7 +78,9 @@ function everyKind(): Record<string, { tensor: SlimTensor; weights: Float32Array
     for (const scheme of ["symmetric", "affine"] as const) {
       for (const signed of [true, false]) {
         for (const axis of [undefined, 1]) {
-          const quantized = quantize(w, { bits, scheme, signed, shape, axis });
+          // Codes around 0 without signs have none for negative values.
+          const own = scheme === "symmetric" && !signed ? w.map(Math.abs) : w;
+          const quantized = quantize(own, { bits, scheme, signed, shape, axis });
           all[`${bits} bits ${scheme} ${signed ? "signed" : "unsigned"} ${axis ?? "whole"}`] = {
             tensor: { kind: "quantized", quantized },
             weights: dequantize(quantized),
