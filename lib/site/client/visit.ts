@@ -1,6 +1,7 @@
 // What a page of the site does beside its kernel: it tells the service worker what it loaded before there was one, and the
 // reader, where his browser keeps nothing.
 import { type Dialogs, saysFull } from "./full-storage.ts";
+import { whenIdle } from "./opening.ts";
 
 /** Part of JupyterLab's that this file uses. */
 export interface PageSettings {
@@ -27,12 +28,8 @@ export function rememberVisit(settings: PageSettings): void {
   };
   if (serviceWorker.controller) return;
   void controlled().then(() => {
-    // It reads all of them again: not while the reader waits for his notebook, and before he leaves.
-    const timer = setTimeout(tell, 5000);
-    addEventListener("pagehide", () => {
-      clearTimeout(timer);
-      tell();
-    });
+    // It reads all of them again: not before the page has nothing more urgent to do.
+    whenIdle(tell);
   });
 }
 
